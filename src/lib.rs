@@ -1,0 +1,4 @@
+//! nzip: a lossless compressor.
+pub mod codec;
+pub mod coder;
+pub mod error;

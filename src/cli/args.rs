@@ -1,0 +1,278 @@
+//! What may be said on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nzip::BlockSize;
+
+use super::exit::Outcome;
+use super::level::LevelArg;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all went well
+  1    usage, or the system refused (file missing, output exists, disk full)
+  2    the archive is damaged, cut short, or none
+  3    internal error
+  4    the archive needs a model that is not here
+  5    a limit (-M, --max-output) would be exceeded
+  130  interrupted";
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 1)");
+
+/// A lossless compressor that spends computing on prediction to save bytes.
+///
+/// `nzip FILE` is short for `nzip c FILE`; -d, -t and -l in the first place stand for the verbs d, t and l.
+#[derive(Parser)]
+#[command(name = "nzip", version = VERSION, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Compress files: FILE becomes FILE.nz
+    #[command(name = "c", visible_alias = "compress", after_help = EXIT_CODES)]
+    Compress(CompressArgs),
+    /// Decompress files: FILE.nz becomes FILE
+    #[command(name = "d", visible_alias = "decompress", after_help = EXIT_CODES)]
+    Decompress(DecompressArgs),
+    /// Decode archives and compare all checks, writing nothing
+    #[command(name = "t", visible_alias = "test", after_help = EXIT_CODES)]
+    Test(TestArgs),
+    /// Say what archives hold, without decoding them
+    #[command(name = "l", visible_aliases = ["list", "ls"], after_help = EXIT_CODES)]
+    List(ListArgs),
+    /// Compress and decompress files in memory, compare, and measure
+    #[command(after_help = EXIT_CODES)]
+    Bench(BenchArgs),
+}
+
+/// What most verbs take.
+#[derive(Args)]
+pub struct Common {
+    /// Files to work on; `-` or none is standard input
+    pub files: Vec<PathBuf>,
+    /// Blocks in work at a time; 0 is one per core. Never changes the output
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Most memory to use, such as 500M or 2G; default: three quarters of the machine's
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
+    /// Show progress on standard error
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub progress: When,
+    /// Say what was done
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// No progress, no summaries, no warnings; twice: no error messages either
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub quiet: u8,
+}
+
+/// Where the output goes and what becomes of the input.
+#[derive(Args, Clone)]
+pub struct OutputArgs {
+    /// Write to standard output
+    #[arg(short = 'c', long)]
+    pub stdout: bool,
+    /// Write to this file; `-` is standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "stdout")]
+    pub output: Option<PathBuf>,
+    /// Overwrite files, write archives to a terminal, compress what is compressed
+    #[arg(short, long)]
+    pub force: bool,
+    /// Keep the input files (the default)
+    #[arg(short, long, overrides_with = "rm")]
+    pub keep: bool,
+    /// Remove each input file once its output is safely on disk
+    #[arg(long, overrides_with = "keep")]
+    pub rm: bool,
+}
+
+impl OutputArgs {
+    /// Whether it is said where output goes, so that inputs need no name.
+    pub fn is_named(&self) -> bool {
+        self.stdout || self.output.is_some()
+    }
+}
+
+/// `nzip c`
+#[derive(Args)]
+pub struct CompressArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub level: LevelArg,
+    /// Most content in a block, 64K to 1G. Larger blocks compress better; smaller ones give threads more to do
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
+    pub block_size: BlockSize,
+}
+
+/// `nzip d`
+#[derive(Args)]
+pub struct DecompressArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub limits: Limits,
+    /// Write what is undamaged, say what is missing, and exit with 2
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// `nzip t`
+#[derive(Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub limits: Limits,
+    /// Go on after damage and name all of it
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// What an archive may claim.
+#[derive(Args)]
+pub struct Limits {
+    /// Refuse archives with more content than this, before decoding
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_output: Option<u64>,
+}
+
+/// `nzip l`
+#[derive(Args)]
+pub struct ListArgs {
+    /// Archives
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Write JSON: a list with an object for each file
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nzip bench`
+#[derive(Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub level: LevelArg,
+    /// Most content in a block
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
+    pub block_size: BlockSize,
+    /// Write JSON: a list with an object for each file
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When to show progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// If standard error is a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+/// The verb that the arguments ask for; an exit code where they ask for help, or for what there is not.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Verb, ExitCode> {
+    match Cli::try_parse_from(with_verb(args.collect())) {
+        Ok(cli) => Ok(cli.verb),
+        Err(error) => {
+            // A closed standard error leaves nothing to say.
+            let _ = error.print();
+            Err(if error.use_stderr() { Outcome::Environment } else { Outcome::Done }.into())
+        }
+    }
+}
+
+/// Puts the verb in its place where it is understood, or given as a flag: `nzip -dk FILE` is `nzip d -k FILE`.
+fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
+    let first = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default().to_owned();
+    let verb = match first.as_str() {
+        "c" | "compress" | "d" | "decompress" | "t" | "test" | "l" | "list" | "ls" | "bench" | "help" | "-h"
+        | "--help" | "-V" | "--version" => return args,
+        "--compress" | "--decompress" | "--test" | "--list" => {
+            args.remove(1);
+            first[2..].to_owned()
+        }
+        _ => match first.strip_prefix('-').and_then(|flags| flags.split_at_checked(1)) {
+            Some((verb @ ("d" | "t" | "l"), rest)) => {
+                match rest {
+                    "" => drop(args.remove(1)),
+                    _ => args[1] = format!("-{rest}").into(),
+                }
+                verb.to_owned()
+            }
+            _ => "c".to_owned(),
+        },
+    };
+    args.insert(args.len().min(1), verb.into());
+    args
+}
+
+/// A number of bytes: 1000, 64K, 64KiB, 64M, 2G, 2g, …
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => return Err("not a size; write for example 1000, 64K, 64M or 2G".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size; write for example 1000, 64K, 64M or 2G".to_string())?;
+    number.checked_mul(1 << unit).ok_or_else(|| "too large".into())
+}
+
+fn block_size(text: &str) -> Result<BlockSize, String> {
+    BlockSize::new(size(text)?).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn completed(line: &str) -> String {
+        let args = with_verb(line.split(' ').map(Into::into).collect());
+        args.join(" ".as_ref()).into_string().unwrap()
+    }
+
+    #[test]
+    fn clap_agrees_with_itself() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_are_understood() {
+        assert_eq!(completed("nzip"), "nzip c");
+        assert_eq!(completed("nzip file"), "nzip c file");
+        assert_eq!(completed("nzip -9k file"), "nzip c -9k file");
+        assert_eq!(completed("nzip -d file"), "nzip d file");
+        assert_eq!(completed("nzip -dkc file"), "nzip d -kc file");
+        assert_eq!(completed("nzip --test file"), "nzip test file");
+        assert_eq!(completed("nzip d file"), "nzip d file");
+        assert_eq!(completed("nzip --help"), "nzip --help");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("1000"), Ok(1000));
+        assert_eq!(size("64K"), Ok(65536));
+        assert_eq!(size("3MiB"), Ok(3 << 20));
+        assert!(["", "K", "1X", "-1", "1.5M", "99999999T"].iter().all(|text| size(text).is_err()));
+        assert!(block_size("1K").is_err() && block_size("1G").is_ok());
+    }
+}

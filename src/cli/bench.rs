@@ -1,0 +1,136 @@
+//! `nzip bench`
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind};
+use serde::Serialize;
+
+use super::args::BenchArgs;
+use super::exit::{Outcome, report};
+use super::files::{Input, inputs};
+use super::memory;
+
+/// A line of the table.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    level: u8,
+    content_bytes: u64,
+    archive_bytes: u64,
+    bits_per_byte: f64,
+    compress_kb_per_s: f64,
+    decompress_kb_per_s: f64,
+    /// Of the whole process, content and archive included.
+    peak_memory_bytes: Option<u64>,
+}
+
+/// Measures all files; lines appear as they are ready.
+pub fn run(args: &BenchArgs) -> Outcome {
+    let mut worst = Outcome::Done;
+    let mut rows = Vec::new();
+    if !args.json {
+        worst = super::print(&format!(
+            "{:>11} {:>11} {:>6} {:>8} {:>8} {:>8}  name\n",
+            "content", "archive", "bpb", "c KB/s", "d KB/s", "peak MB"
+        ));
+    }
+    for input in inputs(&args.common.files) {
+        match measure(&input, args) {
+            Ok(row) if args.json => rows.push(row),
+            Ok(row) => {
+                worst = worst.max(super::print(&line(&row)));
+                rows.push(row);
+            }
+            Err(error) => worst = worst.max(report(Some(&input), &error, args.common.quiet > 1)),
+        }
+    }
+    if args.json {
+        return worst.max(super::print(&super::to_json(&rows)));
+    }
+    if rows.len() > 1 {
+        worst = worst.max(super::print(&line(&total(&rows))));
+    }
+    worst
+}
+
+fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
+    let content = match input.path() {
+        Some(path) => fs::read(path)?,
+        None => {
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut input.open(true)?, &mut content)?;
+            content
+        }
+    };
+    let limit = args.common.memory.unwrap_or_else(memory::default_limit);
+    let rate = |begun: Instant| content.len() as f64 / 1e3 / begun.elapsed().as_secs_f64().max(1e-9);
+
+    memory::reset_peak();
+    let options = CompressOptions::new()
+        .level(args.level.0)
+        .block_size(args.block_size)
+        .threads(args.common.threads)
+        .memory(limit);
+    let begun = Instant::now();
+    let archive = nzip::compress_with(&content, options)?;
+    let compress_kb_per_s = rate(begun);
+
+    let begun = Instant::now();
+    let options = DecompressOptions::new().threads(args.common.threads).memory(limit);
+    let decoded = nzip::decompress_with(&archive, options)?;
+    let decompress_kb_per_s = rate(begun);
+    if decoded != content {
+        return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
+    }
+    let name = input.path().and_then(Path::file_name).map_or(input.to_string(), |name| name.display().to_string());
+    Ok(Row {
+        name,
+        level: args.level.0.number(),
+        content_bytes: content.len() as u64,
+        archive_bytes: archive.len() as u64,
+        bits_per_byte: bits_per_byte(archive.len() as u64, content.len() as u64),
+        compress_kb_per_s,
+        decompress_kb_per_s,
+        peak_memory_bytes: memory::peak(),
+    })
+}
+
+fn bits_per_byte(archive: u64, content: u64) -> f64 {
+    archive as f64 * 8.0 / content.max(1) as f64
+}
+
+/// All files together: sums of bytes, bytes by the sum of times.
+fn total(rows: &[Row]) -> Row {
+    let content_bytes = rows.iter().map(|row| row.content_bytes).sum();
+    let archive_bytes = rows.iter().map(|row| row.archive_bytes).sum();
+    let rate = |rate: fn(&Row) -> f64| {
+        let seconds: f64 = rows.iter().map(|row| row.content_bytes as f64 / rate(row).max(1e-9)).sum();
+        content_bytes as f64 / seconds.max(1e-9)
+    };
+    Row {
+        name: format!("{} files", rows.len()),
+        level: rows[0].level,
+        content_bytes,
+        archive_bytes,
+        bits_per_byte: bits_per_byte(archive_bytes, content_bytes),
+        compress_kb_per_s: rate(|row| row.compress_kb_per_s),
+        decompress_kb_per_s: rate(|row| row.decompress_kb_per_s),
+        peak_memory_bytes: rows.iter().filter_map(|row| row.peak_memory_bytes).max(),
+    }
+}
+
+fn line(row: &Row) -> String {
+    let peak = row.peak_memory_bytes.map_or("-".into(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
+    format!(
+        "{:>11} {:>11} {:>6.3} {:>8.0} {:>8.0} {peak:>8}  {}\n",
+        row.content_bytes,
+        row.archive_bytes,
+        row.bits_per_byte,
+        row.compress_kb_per_s,
+        row.decompress_kb_per_s,
+        row.name
+    )
+}

@@ -1,0 +1,44 @@
+//! `nzip c`
+
+use std::io;
+use std::sync::Arc;
+
+use anyhow::Result;
+use nzip::{CompressOptions, Compressor, Error, Monitor};
+
+use super::args::CompressArgs;
+use super::exit::Outcome;
+use super::files::{Input, compressed_name};
+use super::job::Job;
+use super::memory;
+use super::output::Target;
+use super::progress::Progress;
+
+/// Compresses one input.
+pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
+    let job = Job::new(input, &args.common);
+    let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
+    let mut source = input.open(args.output.is_named())?;
+    let output = target.open(args.output.force, true)?;
+
+    let monitor = Arc::new(Monitor::default());
+    let mut options = CompressOptions::new()
+        .level(args.level.0)
+        .block_size(args.block_size)
+        .threads(args.common.threads)
+        .memory(args.common.memory.unwrap_or_else(memory::default_limit))
+        .monitor(Arc::clone(&monitor));
+    if let Some(length) = source.len() {
+        options = options.content_length(length);
+    }
+    let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
+    let mut compressor = Compressor::new(output, options);
+    let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
+    let output = compressor.finish()?;
+    drop(progress);
+
+    let archive = output.written;
+    job.finish(&args.output, &source, output)?;
+    job.summarize(content, archive);
+    Ok(Outcome::Done)
+}

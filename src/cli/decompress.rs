@@ -1,0 +1,93 @@
+//! `nzip d` and `nzip t`
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::Result;
+use nzip::{DecompressOptions, Decompressor, Error, Monitor};
+
+use super::args::{Common, DecompressArgs, Limits, TestArgs};
+use super::exit::Outcome;
+use super::files::{Input, Source, decompressed_name};
+use super::job::Job;
+use super::memory;
+use super::output::Target;
+use super::progress::Progress;
+
+/// Decompresses one input.
+pub fn run(input: &Input, args: &DecompressArgs) -> Result<Outcome> {
+    let job = Job::new(input, &args.common);
+    let target = Target::new(&args.output, input, decompressed_name)?;
+    let source = input.open(args.output.is_named())?;
+    let mut output = target.open(args.output.force, false)?;
+    let (source, outcome) = decode(&job, source, &mut output, &args.limits, args.keep_going)?;
+    let content = output.written;
+    let mut place = args.output.clone();
+    // What is missing from the output may still be had from the archive some day.
+    place.rm &= outcome == Outcome::Done;
+    job.finish(&place, &source, output)?;
+    job.summarize(content, source.taken);
+    Ok(outcome)
+}
+
+/// Decodes one input and drops the content.
+pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
+    let job = Job::new(input, &args.common);
+    let mut sink = Count(0);
+    let (source, outcome) = decode(&job, input.open(true)?, &mut sink, &args.limits, args.keep_going)?;
+    job.summarize(sink.0, source.taken);
+    Ok(outcome)
+}
+
+fn decode(
+    job: &Job,
+    source: Source,
+    output: &mut impl Write,
+    limits: &Limits,
+    keep_going: bool,
+) -> Result<(Source, Outcome)> {
+    let Common { threads, memory, quiet, .. } = *job.common;
+    let monitor = Arc::new(Monitor::default());
+    let mut options = DecompressOptions::new()
+        .threads(threads)
+        .memory(memory.unwrap_or_else(memory::default_limit))
+        .keep_going(keep_going)
+        .monitor(Arc::clone(&monitor));
+    if let Some(bytes) = limits.max_output {
+        options = options.max_output(bytes);
+    }
+    let progress = Progress::start(job.common, job.input.to_string(), claimed_content(job.input), monitor);
+    let mut decompressor = Decompressor::new(source, options);
+    io::copy(&mut decompressor, output).map_err(Error::from)?;
+    drop(progress);
+
+    let damage = decompressor.damage();
+    if quiet < 2 {
+        for part in damage {
+            eprintln!("nzip: {}: {part}", job.input);
+        }
+    }
+    let outcome = if damage.is_empty() { Outcome::Done } else { Outcome::Damaged };
+    Ok((decompressor.into_inner(), outcome))
+}
+
+/// How much content a file's heads claim, for progress.
+fn claimed_content(input: &Input) -> Option<u64> {
+    let file = File::open(input.path()?).ok().filter(|file| file.metadata().is_ok_and(|kind| kind.is_file()))?;
+    Some(nzip::list(file).ok()?.iter().map(|summary| summary.content).sum())
+}
+
+/// Counts what is written to it.
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

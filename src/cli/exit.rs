@@ -1,0 +1,90 @@
+//! How a run ends: the one place where errors become exit codes, messages and advice.
+
+use std::io;
+use std::process::ExitCode;
+
+use nzip::{Error, ErrorKind};
+
+use super::files::Input;
+
+/// How the work on a file ended, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// All went well.
+    Done,
+    /// Whoever read our output closed it: no error.
+    BrokenPipe,
+    /// Exit code 1: usage, or the system refused.
+    Environment,
+    /// Exit code 5.
+    Limit,
+    /// Exit code 4.
+    Model,
+    /// Exit code 2: the archive is damaged or none.
+    Damaged,
+    /// Exit code 3: a defect of nzip.
+    Internal,
+    /// Exit code 130.
+    Interrupted,
+}
+
+/// The exit code after an interrupt.
+pub const INTERRUPTED: u8 = 130;
+
+impl From<ErrorKind> for Outcome {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Io | ErrorKind::Usage => Outcome::Environment,
+            ErrorKind::Foreign | ErrorKind::Corrupt | ErrorKind::Truncated | ErrorKind::Unsupported => Outcome::Damaged,
+            ErrorKind::Model => Outcome::Model,
+            ErrorKind::MemoryLimit | ErrorKind::OutputLimit => Outcome::Limit,
+            ErrorKind::Interrupted => Outcome::Interrupted,
+            _ => Outcome::Internal,
+        }
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Done | Outcome::BrokenPipe => 0,
+            Outcome::Environment => 1,
+            Outcome::Damaged => 2,
+            Outcome::Internal => 3,
+            Outcome::Model => 4,
+            Outcome::Limit => 5,
+            Outcome::Interrupted => INTERRUPTED,
+        })
+    }
+}
+
+/// Prints what went wrong with `input`, and what to do about it.
+pub fn report(input: Option<&Input>, error: &anyhow::Error, silent: bool) -> Outcome {
+    let library = error.downcast_ref::<Error>();
+    let system = error.downcast_ref::<io::Error>().map(io::Error::kind).or(library.and_then(Error::io_kind));
+    if system == Some(io::ErrorKind::BrokenPipe) {
+        return Outcome::BrokenPipe;
+    }
+    if !silent {
+        let name = input.map(|input| format!("{input}: ")).unwrap_or_default();
+        eprintln!("nzip: {name}{error:#}");
+        if let Some(advice) = library.and_then(|error| advice(error.kind())) {
+            eprintln!("      {advice}");
+        }
+    }
+    library.map_or(Outcome::Environment, |error| error.kind().into())
+}
+
+fn advice(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Corrupt => "get another copy of the archive, or save what is undamaged with --keep-going",
+        ErrorKind::Truncated => "get a complete copy of the archive, or save what is there with --keep-going",
+        ErrorKind::Unsupported | ErrorKind::Model => "a newer nzip may read it",
+        ErrorKind::MemoryLimit => {
+            "raise the limit with -M; when compressing, a smaller --block-size or level needs less"
+        }
+        ErrorKind::OutputLimit => "raise the limit with --max-output if you trust the archive",
+        ErrorKind::Internal => "please report this with the input, if it can be shared",
+        _ => return None,
+    })
+}

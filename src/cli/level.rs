@@ -1,0 +1,46 @@
+//! `-1` to `-9`: nine flags of which the last one given counts.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
+use nzip::Level;
+
+/// The level asked for, or the default.
+#[derive(Clone, Copy, Debug)]
+pub struct LevelArg(pub Level);
+
+const IDS: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+impl Args for LevelArg {
+    fn augment_args(command: Command) -> Command {
+        IDS.iter().zip('1'..).fold(command, |command, (id, digit)| {
+            let flag = Arg::new(id)
+                .short(digit)
+                .action(ArgAction::SetTrue)
+                .overrides_with_all(IDS)
+                .help_heading("Level")
+                .display_order(digit as usize);
+            command.arg(match digit {
+                '1' => flag.long("fast").help("The fast ensemble"),
+                '2' => flag.help("The full ensemble: smaller, about three times slower"),
+                '6' => flag.help("The default. Until models arrive, -3 to -9 code exactly as -2"),
+                '9' => flag.long("best").help("The smallest there is: at present as -2"),
+                _ => flag.hide(true),
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LevelArg {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = (1..).zip(IDS).find(|(_, id)| matches.get_flag(id));
+        Ok(LevelArg(given.and_then(|(number, _)| Level::new(number).ok()).unwrap_or_default()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

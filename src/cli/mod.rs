@@ -1,0 +1,70 @@
+//! The command line: parse, dispatch, exit code.
+
+mod args;
+mod bench;
+mod compress;
+mod decompress;
+mod exit;
+mod files;
+mod interrupt;
+mod job;
+mod level;
+mod list;
+mod memory;
+mod output;
+mod progress;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use args::{Common, Verb};
+use exit::{Outcome, report};
+use serde::Serialize;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let verb = match args::parse(std::env::args_os()) {
+        Ok(verb) => verb,
+        Err(code) => return code,
+    };
+    if let Err(error) = interrupt::install() {
+        return report(None, &error, false).into();
+    }
+    match verb {
+        Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
+        Verb::Decompress(args) => over_files(&args.common, |file| decompress::run(file, &args)),
+        Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
+        Verb::List(args) => list::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+    }
+    .into()
+}
+
+/// Works on each file, goes on after one that fails, and ends as the worst did.
+fn over_files(common: &Common, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
+    let mut worst = Outcome::Done;
+    for input in files::inputs(&common.files) {
+        let outcome = work(&input).unwrap_or_else(|error| report(Some(&input), &error, common.quiet > 1));
+        if outcome == Outcome::BrokenPipe {
+            // Whoever read our output has enough.
+            return worst;
+        }
+        worst = worst.max(outcome);
+    }
+    worst
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Outcome::Done,
+        Err(error) => report(None, &error.into(), false),
+    }
+}
+
+/// JSON for people and programs, one line break at its end.
+fn to_json(rows: &[impl Serialize]) -> String {
+    // Rows hold numbers and text only, which can't fail.
+    serde_json::to_string_pretty(rows).unwrap_or_default() + "\n"
+}

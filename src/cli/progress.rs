@@ -1,0 +1,103 @@
+//! Progress on standard error: share done, rate, ratio so far, time left.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nzip::Monitor;
+
+use super::args::{Common, When};
+
+const REDRAW: Duration = Duration::from_millis(250);
+
+/// A line that is redrawn until this is dropped.
+pub struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Progress {
+    /// Shows how `monitor` moves on, under `name`, if the arguments want it.
+    pub fn start(common: &Common, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
+        let wanted = match common.progress {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => common.quiet == 0 && io::stderr().is_terminal(),
+        };
+        if !wanted {
+            return Progress(None);
+        }
+        let (stop, stopped) = channel();
+        let begun = Instant::now();
+        let drawer = thread::spawn(move || {
+            while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+                draw(&line(&name, &monitor, total.or(monitor.content_total()), begun.elapsed()));
+            }
+            draw("");
+        });
+        Progress(Some((stop, drawer)))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, drawer)) = self.0.take() {
+            drop(stop);
+            // A drawer that failed has left a line; there is nothing else to it.
+            let _ = drawer.join();
+        }
+    }
+}
+
+fn draw(line: &str) {
+    // Progress that can't be shown is no reason to stop.
+    let _ = write!(io::stderr(), "\r\x1B[K{line}");
+}
+
+fn line(name: &str, monitor: &Monitor, total: Option<u64>, elapsed: Duration) -> String {
+    let done = monitor.content_done();
+    let rate = done as f64 / elapsed.as_secs_f64().max(1e-3);
+    let mut line = format!("{name}: {}", bytes(done));
+    if let Some(total) = total.filter(|&total| total > 0) {
+        line += &format!(" of {}, {:.0} %", bytes(total), done as f64 / total as f64 * 100.0);
+    }
+    line += &format!(", {}/s", bytes(rate as u64));
+    if let (content @ 1.., coded) = monitor.finished() {
+        line += &format!(", {:.3} bits per byte", coded as f64 * 8.0 / content as f64);
+    }
+    if let Some(left) = total.and_then(|total| total.checked_sub(done)).filter(|_| rate > 0.0) {
+        line += &format!(", {} left", duration(left as f64 / rate));
+    }
+    line
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..10_000 => format!("{count} B"),
+        10_000..10_000_000 => format!("{:.1} KB", count as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{}:{:02} min", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_for_people() {
+        assert_eq!([bytes(9999), bytes(152_089), bytes(100_000_000)], ["9999 B", "152.1 KB", "100.0 MB"]);
+        assert_eq!([duration(0.2), duration(61.0), duration(7260.0)], ["1 s", "1:01 min", "2:01 h"]);
+        let line = line("x", &Monitor::default(), Some(500), Duration::from_secs(1));
+        assert_eq!(line, "x: 0 B of 500 B, 0 %, 0 B/s");
+    }
+}

@@ -1,0 +1,187 @@
+//! Frames: what follows an archive's header. Each has a head and a body.
+
+use super::checksum::check;
+use super::fields::{Fields, put_u32, put_varint};
+use crate::error::{Error, ErrorKind};
+
+/// The first byte of each frame: found in no UTF-8 text, so that scanning for frames is quick.
+pub(crate) const SYNC: u8 = 0xF5;
+
+/// The second byte of a frame.
+mod kind {
+    pub const MODELLED: u8 = 0xC1;
+    pub const STORED: u8 = 0xC2;
+    pub const INDEX: u8 = 0xC3;
+    pub const END: u8 = 0xC4;
+    pub const SKIPPABLE: u8 = 0xC5;
+}
+
+/// How a block's content is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By the archive's model: `coded_len` bytes of body; `profile` belongs to the codec.
+    Modelled { profile: u8, coded_len: u32 },
+    /// As it is.
+    Stored,
+}
+
+/// The head of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockHead {
+    pub number: u32,
+    /// Bytes of content.
+    pub raw_len: u32,
+    pub mode: Mode,
+    /// The check of the content.
+    pub raw_check: u32,
+}
+
+impl BlockHead {
+    /// Bytes of body.
+    pub fn body_len(&self) -> usize {
+        match self.mode {
+            Mode::Modelled { coded_len, .. } => coded_len as usize,
+            Mode::Stored => self.raw_len as usize,
+        }
+    }
+}
+
+/// A frame's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Block(BlockHead),
+    /// Where the blocks are: `len` bytes of body whose check is `body_check`.
+    Index {
+        len: u64,
+        body_check: u32,
+    },
+    /// The archive's end, with the check of its whole content.
+    End {
+        content_check: u32,
+    },
+    /// `len` bytes that are no business of a decoder's.
+    Skippable {
+        len: u64,
+    },
+}
+
+impl Frame {
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = vec![SYNC];
+        match *self {
+            Frame::Block(BlockHead { number, raw_len, mode, raw_check }) => {
+                out.push(match mode {
+                    Mode::Modelled { .. } => kind::MODELLED,
+                    Mode::Stored => kind::STORED,
+                });
+                put_varint(&mut out, number.into());
+                put_varint(&mut out, raw_len.into());
+                if let Mode::Modelled { profile, coded_len } = mode {
+                    put_varint(&mut out, coded_len.into());
+                    out.push(profile);
+                }
+                put_u32(&mut out, raw_check);
+            }
+            Frame::Index { len, body_check } => {
+                out.push(kind::INDEX);
+                put_varint(&mut out, len);
+                put_u32(&mut out, body_check);
+            }
+            Frame::End { content_check } => {
+                out.push(kind::END);
+                put_u32(&mut out, content_check);
+                // No check of the head: its one field is a check.
+                return out;
+            }
+            Frame::Skippable { len } => {
+                out.push(kind::SKIPPABLE);
+                put_varint(&mut out, len);
+            }
+        }
+        let check = check(&out);
+        put_u32(&mut out, check);
+        out
+    }
+
+    /// The head at the beginning of `bytes`, and its length.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] or [`ErrorKind::Corrupt`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
+        let mut fields = Fields::new(bytes);
+        if fields.byte()? != SYNC {
+            return Err(Error::new(ErrorKind::Corrupt, "no block begins here: the archive is damaged"));
+        }
+        let kind = fields.byte()?;
+        let frame = match kind {
+            kind::MODELLED | kind::STORED => Frame::Block(parse_block(&mut fields, kind)?),
+            kind::INDEX => Frame::Index { len: fields.varint()?, body_check: fields.u32()? },
+            kind::END => return Ok((Frame::End { content_check: fields.u32()? }, fields.position())),
+            kind::SKIPPABLE => Frame::Skippable { len: fields.varint()? },
+            _ => return Err(damaged_head()),
+        };
+        let sum = check(fields.consumed());
+        if fields.u32()? != sum {
+            return Err(damaged_head());
+        }
+        Ok((frame, fields.position()))
+    }
+}
+
+fn parse_block(fields: &mut Fields, kind: u8) -> Result<BlockHead, Error> {
+    let number = narrow(fields.varint()?)?;
+    let raw_len = narrow(fields.varint()?)?;
+    let mode = match kind {
+        kind::STORED => Mode::Stored,
+        _ => Mode::Modelled { coded_len: narrow(fields.varint()?)?, profile: fields.byte()? },
+    };
+    Ok(BlockHead { number, raw_len, mode, raw_check: fields.u32()? })
+}
+
+fn narrow(value: u64) -> Result<u32, Error> {
+    u32::try_from(value).map_err(|_| damaged_head())
+}
+
+fn damaged_head() -> Error {
+    Error::new(ErrorKind::Corrupt, "a block's head is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples() -> Vec<Frame> {
+        let block = BlockHead { number: 3, raw_len: 100_000, mode: Mode::Stored, raw_check: 0xDEAD_BEEF };
+        let modelled = Mode::Modelled { profile: 9, coded_len: 17 };
+        vec![
+            Frame::Block(block),
+            Frame::Block(BlockHead { number: 0, mode: modelled, ..block }),
+            Frame::Block(BlockHead { number: u32::MAX, raw_len: u32::MAX, mode: modelled, ..block }),
+            Frame::Index { len: 300, body_check: 1 },
+            Frame::End { content_check: 77 },
+            Frame::Skippable { len: u64::MAX },
+        ]
+    }
+
+    #[test]
+    fn round_trips_and_notices_damage() {
+        for frame in examples() {
+            let bytes = frame.write();
+            assert_eq!(Frame::parse(&bytes).unwrap(), (frame, bytes.len()));
+            for len in 0..bytes.len() {
+                assert_eq!(Frame::parse(&bytes[..len]).unwrap_err().kind(), ErrorKind::Truncated);
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut flipped = bytes.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert!(Frame::parse(&flipped).map_or(true, |(other, _)| other != frame), "{frame:?}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_block_costs_sixteen_bytes() {
+        assert_eq!(examples()[1].write().len(), 16);
+        assert_eq!(Frame::End { content_check: 0 }.write().len(), 6);
+    }
+}

@@ -1,0 +1,198 @@
+//! The archive's header: what it is, and every parameter its predictions depend on.
+
+use super::checksum::check;
+use super::fields::{Fields, put_u32, put_varint};
+use crate::codec::Model;
+use crate::error::{Error, ErrorKind};
+use crate::options::BlockSize;
+
+/// The format this build writes and reads.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// What an archive starts with, before the version: no text, and changed by whatever treats it as text (the top bit is
+/// set, line ends of both kinds, DOS's end of file).
+pub(crate) const MAGIC: [u8; 7] = *b"\x8Enz\r\n\x1A\n";
+
+/// The most bytes of extension that a header may have.
+const MAX_EXTENSION: usize = 4096;
+
+/// Feature bit 0: an extension field follows. Reserved for the identity of models outside the program.
+const EXTENSION: u64 = 1;
+/// Even feature bits must be understood to decode; odd ones may be ignored.
+const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
+
+/// A header's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub model: Model,
+    pub block_size: BlockSize,
+    /// Bytes of content in all. Archives of one block leave it to the block.
+    pub content_length: Option<u64>,
+}
+
+impl Header {
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.push(FORMAT_VERSION);
+        put_varint(&mut out, 0);
+        out.push(self.model as u8);
+        out.push(self.block_size.code());
+        put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
+        let check = check(&out);
+        put_u32(&mut out, check);
+        out
+    }
+
+    /// The header at the beginning of `bytes`, and its length.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Foreign`], [`ErrorKind::Unsupported`], [`ErrorKind::Model`], [`ErrorKind::Corrupt`] or
+    /// [`ErrorKind::Truncated`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
+        expect_magic(bytes)?;
+        let mut fields = Fields::new(bytes);
+        fields.take(MAGIC.len())?;
+        let version = fields.byte()?;
+        if version != FORMAT_VERSION {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("archive of format version {version}; this nzip reads version {FORMAT_VERSION}"),
+            ));
+        }
+        let features = fields.varint()?;
+        let model = fields.byte()?;
+        let block_size = fields.byte()?;
+        let content_length = fields.varint()?;
+        if features & EXTENSION != 0 {
+            let len = fields.varint()?;
+            if len > MAX_EXTENSION as u64 {
+                return Err(Error::new(ErrorKind::Corrupt, format!("header extension of {len} bytes is too long")));
+            }
+            fields.take(len as usize)?;
+        }
+        let sum = check(fields.consumed());
+        if fields.u32()? != sum {
+            return Err(Error::new(ErrorKind::Corrupt, "the archive's header is damaged"));
+        }
+        expect_known(features)?;
+        let model = Model::from_id(model).ok_or_else(|| {
+            Error::new(ErrorKind::Model, format!("made with model {model}, which this nzip does not have"))
+        })?;
+        let block_size = BlockSize::from_code(block_size)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
+        Ok((Header { model, block_size, content_length: content_length.checked_sub(1) }, fields.position()))
+    }
+}
+
+/// Whether `bytes` begin as an archive does.
+pub(crate) fn is_magic(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
+fn expect_magic(bytes: &[u8]) -> Result<(), Error> {
+    let start = &bytes[..bytes.len().min(MAGIC.len())];
+    if start == MAGIC {
+        return Ok(());
+    }
+    if !start.is_empty() && MAGIC.starts_with(start) {
+        return Err(Error::new(ErrorKind::Truncated, "the archive ends within its first bytes"));
+    }
+    // Line ends rewritten, or top bits cut off, on the way here.
+    if let [first, b'n', b'z', b'\n' | b'\r', ..] = *start
+        && first & 0x7F == MAGIC[0] & 0x7F
+    {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "the archive was damaged by a transfer in text mode; transfer it again in binary mode",
+        ));
+    }
+    Err(Error::new(ErrorKind::Foreign, "not an nzip archive"))
+}
+
+fn expect_known(features: u64) -> Result<(), Error> {
+    let unknown: Vec<String> = (0..64)
+        .filter(|&bit| features & MUST_UNDERSTAND & 1 << bit != 0)
+        .map(|bit| match 1 << bit {
+            EXTENSION => "0 (header extension)".into(),
+            _ => bit.to_string(),
+        })
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("the archive needs features that this nzip does not have: bit {}", unknown.join(", bit ")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Header = Header { model: Model::Full, block_size: BlockSize::MIN, content_length: Some(70_000) };
+
+    /// A header with its check put right after `change`.
+    fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut bytes = HEADER.write();
+        bytes.truncate(bytes.len() - 4);
+        change(&mut bytes);
+        let sum = check(&bytes);
+        put_u32(&mut bytes, sum);
+        bytes
+    }
+
+    fn kind(bytes: &[u8]) -> ErrorKind {
+        Header::parse(bytes).unwrap_err().kind()
+    }
+
+    #[test]
+    fn round_trips() {
+        let bytes = HEADER.write();
+        assert_eq!(Header::parse(&bytes).unwrap(), (HEADER, bytes.len()));
+        let unknown = Header { content_length: None, ..HEADER };
+        assert_eq!(unknown.write().len(), 16);
+        assert_eq!(Header::parse(&unknown.write()).unwrap().0, unknown);
+    }
+
+    #[test]
+    fn every_damage_is_noticed() {
+        let bytes = HEADER.write();
+        for len in 1..bytes.len() {
+            assert_eq!(kind(&bytes[..len]), ErrorKind::Truncated);
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Header::parse(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn text_transfers_are_named() {
+        let bytes = HEADER.write();
+        let unix: Vec<u8> = bytes.iter().copied().filter(|&b| b != b'\r').collect();
+        let seven_bits: Vec<u8> = bytes.iter().map(|b| b & 0x7F).collect();
+        for bytes in [unix, seven_bits] {
+            assert!(Header::parse(&bytes).unwrap_err().to_string().contains("text mode"));
+        }
+        assert_eq!(kind(b"PK\x03\x04 and more"), ErrorKind::Foreign);
+        assert_eq!(kind(b""), ErrorKind::Foreign);
+    }
+
+    #[test]
+    fn what_must_be_understood_is_named() {
+        let error = Header::parse(&forged(|b| b[8] = 0b1_0100)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().ends_with("bit 2, bit 4"), "{error}");
+        assert!(Header::parse(&forged(|b| b[8] = 0b10)).is_ok(), "an odd bit may be ignored");
+        let extended = forged(|b| {
+            b[8] = 1;
+            b.extend([3, 7, 7, 7]);
+        });
+        assert!(Header::parse(&extended).unwrap_err().to_string().ends_with("bit 0 (header extension)"));
+        assert_eq!(kind(&forged(|b| b[7] = 9)), ErrorKind::Unsupported);
+        assert_eq!(kind(&forged(|b| b[9] = 200)), ErrorKind::Model);
+        assert_eq!(kind(&forged(|b| b[10] = 225)), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,210 @@
+//! Content in, archive out.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::checksum::{ContentCheck, check};
+use super::frame::{BlockHead, Frame, Mode};
+use super::header::Header;
+use super::index::IndexBuilder;
+use super::pool::Pool;
+use crate::codec::{self, Model};
+use crate::error::{Error, ErrorKind};
+use crate::monitor::Monitor;
+use crate::options::{CompressOptions, resolve_threads};
+
+/// Compresses what is written to it, into `W`.
+///
+/// Content is gathered into blocks; full ones are coded on threads of their own while more is written. Dropping a
+/// compressor without [`finish`](Self::finish) leaves an archive that ends early, and that decoders refuse.
+///
+/// ```
+/// use std::io::Write;
+/// let mut compressor = nzip::Compressor::new(Vec::new(), nzip::CompressOptions::new());
+/// compressor.write_all(b"a tale of a tub")?;
+/// let archive: Vec<u8> = compressor.finish()?;
+/// assert_eq!(nzip::decompress(&archive)?, b"a tale of a tub");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Compressor<W> {
+    sink: W,
+    options: CompressOptions,
+    /// The block being gathered.
+    buffer: Vec<u8>,
+    pool: Pool<Block>,
+    blocks: u32,
+    index: IndexBuilder,
+    content_check: ContentCheck,
+    content: u64,
+    written: u64,
+    failed: bool,
+}
+
+/// A coded block.
+struct Block {
+    head: BlockHead,
+    body: Vec<u8>,
+}
+
+impl<W: Write> Compressor<W> {
+    /// A compressor that writes the archive to `sink`.
+    pub fn new(sink: W, options: CompressOptions) -> Self {
+        if let Some(length) = options.content_length {
+            options.monitor.expect(length);
+        }
+        Compressor {
+            sink,
+            buffer: Vec::new(),
+            pool: Pool::new(resolve_threads(options.threads), options.memory),
+            blocks: 0,
+            index: IndexBuilder::default(),
+            content_check: ContentCheck::default(),
+            content: 0,
+            written: 0,
+            failed: false,
+            options,
+        }
+    }
+
+    /// Codes what is left, ends the archive, flushes `W` and gives it back.
+    ///
+    /// # Errors
+    /// As writing, and [`ErrorKind::Usage`] where the content is not as long as was promised.
+    pub fn finish(mut self) -> Result<W, Error> {
+        self.guarded(|this| {
+            if let Some(promised) = this.options.content_length.filter(|&length| length != this.content) {
+                let message = format!("{promised} bytes of content were promised, {} came", this.content);
+                return Err(Error::new(ErrorKind::Usage, message));
+            }
+            if this.blocks == 0 {
+                // The one block says how long the content is.
+                this.write_header(None)?;
+            }
+            this.end_block()?;
+            this.drain()?;
+            if this.index.blocks() > 1 {
+                this.put(&this.index.frame(this.written))?;
+            }
+            this.put(&Frame::End { content_check: this.content_check.value() }.write())?;
+            Ok(this.sink.flush()?)
+        })?;
+        Ok(self.sink)
+    }
+
+    /// The sink, which has only part of the archive yet.
+    pub fn get_ref(&self) -> &W {
+        &self.sink
+    }
+
+    /// Runs a step; after one that failed, none may follow, or the archive would lack what was lost.
+    fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if mem::replace(&mut self.failed, true) {
+            return Err(Error::new(ErrorKind::Usage, "the compression failed earlier"));
+        }
+        let value = step(self)?;
+        self.failed = false;
+        Ok(value)
+    }
+
+    fn write_header(&mut self, content_length: Option<u64>) -> Result<(), Error> {
+        let header = Header { model: self.options.level.model(), block_size: self.options.block_size, content_length };
+        self.put(&header.write())
+    }
+
+    /// Gives the gathered block, if any, to the coders.
+    fn end_block(&mut self) -> Result<(), Error> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if self.written == 0 {
+            self.write_header(self.options.content_length)?;
+        }
+        let model = self.options.level.model();
+        // The content, at worst as much coded, and the next block that is gathered meanwhile.
+        let memory = model.memory(self.buffer.len()) + 3 * self.buffer.len() as u64;
+        while !self.pool.has_room(memory)? {
+            match self.pool.try_pop() {
+                Some(block) => self.write_block(block?)?,
+                None => self.pool.wait(),
+            }
+        }
+        let (number, content) = (self.blocks, mem::take(&mut self.buffer));
+        let monitor = Arc::clone(&self.options.monitor);
+        self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
+        self.pool.submit(memory, move |cancelled| encode(model, number, content, &monitor, cancelled))
+    }
+
+    /// Waits for all blocks in work and writes them.
+    fn drain(&mut self) -> Result<(), Error> {
+        while let Some(block) = self.pool.pop() {
+            self.write_block(block?)?;
+        }
+        Ok(())
+    }
+
+    fn write_block(&mut self, block: Block) -> Result<(), Error> {
+        self.index.add(self.written, block.head.raw_len);
+        self.put(&Frame::Block(block.head).write())?;
+        self.put(&block.body)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.sink.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let step = self.guarded(|this| {
+            if this.options.monitor.stopped() {
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+            }
+            let block_size = this.options.block_size.bytes();
+            if this.buffer.len() == block_size {
+                this.end_block()?;
+            }
+            let step = bytes.len().min(block_size - this.buffer.len());
+            this.buffer.extend_from_slice(&bytes[..step]);
+            this.content_check.update(&bytes[..step]);
+            this.content += step as u64;
+            Ok(step)
+        })?;
+        Ok(step)
+    }
+
+    /// Ends the block, so that a decoder of what is in `W` by then sees all that was written: costs ratio.
+    fn flush(&mut self) -> io::Result<()> {
+        self.guarded(|this| {
+            this.end_block()?;
+            this.drain()?;
+            Ok(this.sink.flush()?)
+        })?;
+        Ok(())
+    }
+}
+
+/// Codes a block, or stores it where coding gains nothing.
+fn encode(
+    model: Model,
+    number: u32,
+    content: Vec<u8>,
+    monitor: &Monitor,
+    cancelled: &AtomicBool,
+) -> Result<Block, Error> {
+    let raw_check = check(&content);
+    let raw_len = content.len();
+    let mut progress = monitor.progress(cancelled);
+    let coded = codec::encode(model, &content, &mut progress)?;
+    progress(raw_len);
+    let (mode, body) = if coded.payload.len() < raw_len {
+        (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
+    } else {
+        (Mode::Stored, content)
+    };
+    monitor.block_finished(raw_len, body.len());
+    Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
+}

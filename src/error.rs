@@ -77,8 +77,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match self.offset {
+            // What is wrong from the first byte on is wrong with the whole.
+            Some(0) | None => Ok(()),
             Some(offset) => write!(f, " (at byte {offset} of the archive)"),
-            None => Ok(()),
         }
     }
 }

@@ -99,6 +99,11 @@ impl OutputArgs {
     pub fn is_named(&self) -> bool {
         self.stdout || self.output.is_some()
     }
+
+    /// Whether several inputs would overwrite each other's output.
+    pub fn is_shared(&self, common: &Common) -> bool {
+        common.files.len() > 1 && self.output.as_ref().is_some_and(|output| output.as_os_str() != "-")
+    }
 }
 
 /// `nzip c`

@@ -68,15 +68,17 @@ pub fn report(input: Option<&Input>, error: &anyhow::Error, silent: bool) -> Out
     if !silent {
         let name = input.map(|input| format!("{input}: ")).unwrap_or_default();
         eprintln!("nzip: {name}{error:#}");
-        if let Some(advice) = library.and_then(|error| advice(error.kind())) {
+        if let Some(advice) = library.and_then(advice) {
             eprintln!("      {advice}");
         }
     }
     library.map_or(Outcome::Environment, |error| error.kind().into())
 }
 
-fn advice(kind: ErrorKind) -> Option<&'static str> {
-    Some(match kind {
+fn advice(error: &Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        // Without its header nothing of an archive can be decoded.
+        ErrorKind::Corrupt if error.offset() == Some(0) => "get another copy of the archive",
         ErrorKind::Corrupt => "get another copy of the archive, or save what is undamaged with --keep-going",
         ErrorKind::Truncated => "get a complete copy of the archive, or save what is there with --keep-going",
         ErrorKind::Unsupported | ErrorKind::Model => "a newer nzip may read it",

@@ -34,12 +34,16 @@ pub fn run(args: &ListArgs) -> Outcome {
             Err(error) => worst = worst.max(report(Some(&input), &error, false)),
         }
     }
-    let text = if args.json { super::to_json(&rows) } else { table(&rows) };
+    let text = match rows.as_slice() {
+        rows if args.json => super::to_json(rows),
+        [] => return worst,
+        rows => table(rows),
+    };
     worst.max(super::print(&text))
 }
 
 fn list(input: &Input) -> Result<Row> {
-    let Some(path) = input.path() else { bail!("can't be listed: list needs a file to jump about in") };
+    let Some(path) = input.path() else { bail!("can't be listed; name a file") };
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         bail!("is not a regular file");

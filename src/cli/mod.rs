@@ -31,13 +31,19 @@ pub fn main() -> ExitCode {
         return report(None, &error, false).into();
     }
     match verb {
+        Verb::Compress(args) if args.output.is_shared(&args.common) => one_output(),
         Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
+        Verb::Decompress(args) if args.output.is_shared(&args.common) => one_output(),
         Verb::Decompress(args) => over_files(&args.common, |file| decompress::run(file, &args)),
         Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
     }
     .into()
+}
+
+fn one_output() -> Outcome {
+    report(None, &anyhow::anyhow!("several inputs don't go into one output file; use -c to join them"), false)
 }
 
 /// Works on each file, goes on after one that fails, and ends as the worst did.

@@ -69,6 +69,9 @@ impl Target {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        if !folder.is_dir() {
+            bail!("{}: there is no folder {}", about(path), folder.display());
+        }
         // Nobody else may read it until it has the input's permissions: tempfile sets mode 0600.
         let mut unfinished = unfinished();
         let file = tempfile::Builder::new().prefix(".nzip-").tempfile_in(folder).with_context(|| about(path))?;

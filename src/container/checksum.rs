@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn halves_make_the_whole_hash() {
-        let bytes: Vec<u8> = (0..1000u32).map(|i| (i * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1000u32).map(|i| (i * i / 5) as u8).collect();
         let mut content = ContentCheck::default();
         bytes.chunks(77).for_each(|chunk| content.update(chunk));
         assert_eq!(u64::from(content.value()) << 32 | u64::from(check(&bytes)), xxh3_64(&bytes));

@@ -89,6 +89,11 @@ impl<T: Send + 'static> Pool<T> {
         Ok(())
     }
 
+    /// Whether the oldest job's result is there, as far as was looked.
+    pub fn is_ready(&self) -> bool {
+        self.jobs.front().is_some_and(|job| job.result.is_some())
+    }
+
     /// The oldest job's result, if it is there.
     pub fn try_pop(&mut self) -> Option<Result<T, Error>> {
         let result = self.jobs.front_mut()?.result.take()?;

@@ -130,7 +130,8 @@ impl<R: Read> Decompressor<R> {
         if let Some((head, offset)) = self.waiting {
             return self.submit(head, offset);
         }
-        if !self.pool.has_room(0)? {
+        // Content that is ready is not kept waiting for input that may be slow to come.
+        if !self.pool.has_room(0)? || self.pool.is_ready() {
             return Ok(false);
         }
         match self.walk.next()? {

@@ -145,16 +145,15 @@ impl<R: Read> Walk<R> {
     /// The header of an archive, the first or a further one.
     fn begin(&mut self) -> Result<bool, Error> {
         let start = self.source.offset();
-        if self.archives > 0 {
-            let bytes = self.source.peek(7)?;
-            if bytes.is_empty() {
-                return Ok(false);
-            }
-            if !is_magic(bytes) {
-                return Err(Error::new(ErrorKind::Corrupt, "what follows the archive is none: trailing garbage"));
-            }
+        if self.archives > 0 && self.source.peek(1)?.is_empty() {
+            return Ok(false);
         }
-        let (header, len) = self.source.parse(Header::parse)?;
+        let (header, len) = self.source.parse(Header::parse).map_err(|error| match error.kind() {
+            ErrorKind::Foreign if self.archives > 0 => {
+                Error::new(ErrorKind::Corrupt, "what follows the archive is none: trailing garbage")
+            }
+            _ => error,
+        })?;
         if let Some(length) = header.content_length {
             expect_output(self.content.saturating_add(length), self.max_output)?;
         }
@@ -227,7 +226,7 @@ impl<R: Read> Walk<R> {
             }
             None => {
                 resync(&mut self.source, |_| false)?;
-                let (reason, lost) = (error.to_string(), None);
+                let (reason, lost) = (error.reason().to_string(), None);
                 self.events.push_back(Event::Damage(Damage { blocks: 0..0, offset, lost, reason }));
             }
         }

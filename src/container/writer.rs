@@ -78,12 +78,11 @@ impl<W: Write> Compressor<W> {
                 let message = format!("{promised} bytes of content were promised, {} came", this.content);
                 return Err(Error::new(ErrorKind::Usage, message));
             }
-            if this.blocks == 0 {
-                // The one block says how long the content is.
-                this.write_header(None)?;
-            }
-            this.end_block()?;
+            // Where there is one block, it says how long the content is.
+            let length = this.options.content_length.filter(|_| this.blocks > 0);
+            this.end_block(length)?;
             this.drain()?;
+            this.begin(length)?;
             if this.index.blocks() > 1 {
                 this.put(&this.index.frame(this.written))?;
             }
@@ -108,18 +107,19 @@ impl<W: Write> Compressor<W> {
         Ok(value)
     }
 
-    fn write_header(&mut self, content_length: Option<u64>) -> Result<(), Error> {
+    /// Writes the header, if that was not done.
+    fn begin(&mut self, content_length: Option<u64>) -> Result<(), Error> {
+        if self.written > 0 {
+            return Ok(());
+        }
         let header = Header { model: self.options.level.model(), block_size: self.options.block_size, content_length };
         self.put(&header.write())
     }
 
-    /// Gives the gathered block, if any, to the coders.
-    fn end_block(&mut self) -> Result<(), Error> {
+    /// Gives the gathered block, if any, to the coders. If it is the first, `content_length` goes into the header.
+    fn end_block(&mut self, content_length: Option<u64>) -> Result<(), Error> {
         if self.buffer.is_empty() {
             return Ok(());
-        }
-        if self.written == 0 {
-            self.write_header(self.options.content_length)?;
         }
         let model = self.options.level.model();
         // The content, at worst as much coded, and the next block that is gathered meanwhile.
@@ -130,6 +130,7 @@ impl<W: Write> Compressor<W> {
                 None => self.pool.wait(),
             }
         }
+        self.begin(content_length)?;
         let (number, content) = (self.blocks, mem::take(&mut self.buffer));
         let monitor = Arc::clone(&self.options.monitor);
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
@@ -165,7 +166,7 @@ impl<W: Write> Write for Compressor<W> {
             }
             let block_size = this.options.block_size.bytes();
             if this.buffer.len() == block_size {
-                this.end_block()?;
+                this.end_block(this.options.content_length)?;
             }
             let step = bytes.len().min(block_size - this.buffer.len());
             this.buffer.extend_from_slice(&bytes[..step]);
@@ -179,7 +180,7 @@ impl<W: Write> Write for Compressor<W> {
     /// Ends the block, so that a decoder of what is in `W` by then sees all that was written: costs ratio.
     fn flush(&mut self) -> io::Result<()> {
         self.guarded(|this| {
-            this.end_block()?;
+            this.end_block(this.options.content_length)?;
             this.drain()?;
             Ok(this.sink.flush()?)
         })?;

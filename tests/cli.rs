@@ -1,0 +1,337 @@
+//! What the program does and says. Snapshots are in tests/snapshots; `INSTA_UPDATE=always cargo test --test cli` makes
+//! them anew.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use assert_cmd::cargo::cargo_bin;
+use common::{Kind, content, forge};
+use tempfile::TempDir;
+
+/// A folder of its own, and the program run in it.
+struct Shell(TempDir);
+
+/// Standard output, and everything said with the exit code before it.
+struct Run {
+    stdout: Vec<u8>,
+    said: String,
+    code: i32,
+}
+
+impl Shell {
+    fn new() -> Self {
+        let shell = Shell(tempfile::tempdir().unwrap());
+        shell.write("text", &content(Kind::Text, 3000, 1));
+        shell
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// The files in the folder, in order.
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(cargo_bin!("nzip"));
+        command.args(line.split_whitespace()).current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, line: &str) -> Run {
+        self.feed(line, b"")
+    }
+
+    fn feed(&self, line: &str, stdin: &[u8]) -> Run {
+        let output = assert_cmd::Command::from_std(self.command(line)).write_stdin(stdin).output().unwrap();
+        let code = output.status.code().unwrap();
+        let said = format!("exit code {code}\n{}", String::from_utf8(output.stderr).unwrap());
+        Run { stdout: output.stdout, said, code }
+    }
+}
+
+#[test]
+fn there_and_back_keeps_content_mode_and_time() {
+    let shell = Shell::new();
+    let file = fs::File::options().append(true).open(shell.path("text")).unwrap();
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    file.set_modified(long_ago).unwrap();
+    set_mode(&shell.path("text"), 0o640);
+    let before = shell.read("text");
+
+    assert_eq!(shell.run("c text").said, "exit code 0\n");
+    assert_eq!(shell.files(), ["text", "text.nz"]);
+    fs::remove_file(shell.path("text")).unwrap();
+    assert_eq!(shell.run("d text.nz").said, "exit code 0\n");
+    assert_eq!(shell.read("text"), before);
+    for name in ["text", "text.nz"] {
+        let metadata = fs::metadata(shell.path(name)).unwrap();
+        assert_eq!(metadata.modified().unwrap(), long_ago, "{name}");
+        assert_eq!(mode(&shell.path(name)), 0o640, "{name}");
+    }
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn streams_and_spellings() {
+    let shell = Shell::new();
+    let text = shell.read("text");
+    let archive = shell.feed("", &text).stdout;
+    for line in ["c", "c -", "compress", "-c", "-6", "-29", "c -T2 --progress never", "--block-size 1M -c"] {
+        let made = shell.feed(line, &text).stdout;
+        assert_eq!(shell.feed("d", &made).stdout, text, "nzip {line}");
+    }
+    for line in ["d", "-d", "decompress", "--decompress", "-dc", "d -c -", "d -o -"] {
+        assert_eq!(shell.feed(line, &archive).stdout, text, "nzip {line}");
+    }
+    for line in ["t", "-t", "test", "--test", "t -"] {
+        let run = shell.feed(line, &archive);
+        assert!(run.code == 0 && run.stdout.is_empty(), "nzip {line}");
+    }
+    assert_eq!(shell.run("c -c text").stdout, archive);
+    shell.run("text");
+    assert_eq!(shell.read("text.nz"), archive);
+    shell.run("d text.nz -o other");
+    assert_eq!(shell.read("other"), text);
+}
+
+#[test]
+fn levels_say_what_they_are() {
+    let shell = Shell::new();
+    let made = |line: &str| shell.run(line).stdout;
+    let (fast, full) = (made("c -c -1 text"), made("c -c -2 text"));
+    assert!(fast != full);
+    assert_eq!(made("c -c --fast text"), fast);
+    for line in ["c -c text", "c -c -9 text", "c -c --best text", "c -c -1 -5 text", "c -1c -3 text"] {
+        assert_eq!(made(line), full, "nzip {line}");
+    }
+}
+
+#[test]
+fn refusals() {
+    let shell = Shell::new();
+    shell.run("c text");
+    fs::create_dir(shell.path("folder")).unwrap();
+    shell.write("there", b"already");
+    shell.write("foreign.nz", b"PK not one of ours");
+    shell.write("empty.nz", b"");
+    let mut said = String::new();
+    for line in [
+        "c text",
+        "c missing",
+        "c folder",
+        "c text.nz",
+        "d text",
+        "d foreign.nz",
+        "d empty.nz",
+        "d text.nz -o there",
+        "d text.nz -o folder",
+        "d text.nz -o nowhere/out",
+        "c text -f -o text",
+        "c --rm -c text",
+        "c text --block-size 1K",
+        "c -c text -M 1M",
+        "d text.nz -c --max-output 2999",
+        "d text.nz -c -M lots",
+        "l -",
+        "frobnicate --now",
+    ] {
+        let run = shell.run(line);
+        assert!(run.code != 0 && run.stdout.is_empty(), "nzip {line}");
+        said += &format!("$ nzip {line}\n{}\n", run.said);
+    }
+    assert_eq!(shell.files(), ["empty.nz", "folder", "foreign.nz", "text", "text.nz", "there"]);
+    assert_eq!(shell.read("there"), b"already");
+    // How much memory a model takes is the models' business.
+    insta::with_settings!({filters => vec![(r"needs \d+ MiB", "needs [N] MiB")]}, { insta::assert_snapshot!(said) });
+}
+
+#[test]
+fn damage_is_named() {
+    let shell = Shell::new();
+    let block = |number, text: &[u8]| forge::stored(number, text);
+    let mut archive = forge::header(forge::BLOCK_64_KIB, None);
+    let starts = [archive.len() as u64, archive.len() as u64 + 12 + 5];
+    archive.extend([block(0, b"tale "), block(1, b"tub")].concat());
+    archive.extend(forge::index(&[(starts[0], 5), (starts[1], 3)], archive.len() as u64));
+    archive.extend(forge::end(b"tale tub"));
+    shell.write("whole.nz", &archive);
+    let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut archive = archive.clone();
+        change(&mut archive);
+        archive
+    };
+    shell.write("block.nz", &damaged(&|a| a[29] ^= 1));
+    shell.write("head.nz", &damaged(&|a| a[20] ^= 1));
+    shell.write("header.nz", &damaged(&|a| a[12] ^= 1));
+    shell.write("garbage.nz", &damaged(&|a| a.extend(b"garbage")));
+    shell.write("short.nz", &damaged(&|a| a.truncate(a.len() - 40)));
+    shell.write("text-mode.nz", &damaged(&|a| a.retain(|&byte| byte != b'\r')));
+    shell.write("version.nz", &damaged(&|a| a[7] = 9));
+    let mut said = String::new();
+    for name in ["whole", "block", "head", "header", "garbage", "short", "text-mode", "version"] {
+        for line in ["t", "d -c --keep-going"] {
+            let run = shell.run(&format!("{line} {name}.nz"));
+            let stdout = String::from_utf8(run.stdout).unwrap();
+            said += &format!("$ nzip {line} {name}.nz\n{}output {stdout:?}\n\n", run.said);
+        }
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn nothing_half_done_stays() {
+    let shell = Shell::new();
+    shell.run("c text");
+    let mut archive = shell.read("text.nz");
+    let at = archive.len() - 8;
+    archive[at] ^= 1;
+    shell.write("bad.nz", &archive);
+    assert_eq!(shell.run("d bad.nz").code, 2);
+    assert_eq!(shell.run("d --rm --keep-going bad.nz").code, 2);
+    assert_eq!(shell.files(), ["bad", "bad.nz", "text", "text.nz"], "what could not be decoded is kept");
+}
+
+#[test]
+fn several_files_and_the_worst_exit_code() {
+    let shell = Shell::new();
+    shell.write("other", b"other");
+    let run = shell.run("c text missing other");
+    assert_eq!(run.code, 1);
+    assert_eq!(shell.files(), ["other", "other.nz", "text", "text.nz"]);
+    shell.write("bad.nz", b"bad");
+    assert_eq!(shell.run("t text.nz bad.nz missing.nz other.nz").code, 2);
+    let both = shell.run("d -c text.nz other.nz").stdout;
+    assert_eq!(both, [shell.read("text"), b"other".to_vec()].concat());
+    assert_eq!(shell.run("c -o out text other").code, 1, "two outputs don't go into one file");
+}
+
+#[test]
+fn rm_removes_what_is_safely_elsewhere() {
+    let shell = Shell::new();
+    let text = shell.read("text");
+    assert_eq!(shell.run("c --rm text").code, 0);
+    assert_eq!(shell.files(), ["text.nz"]);
+    assert_eq!(shell.run("d --rm text.nz").code, 0);
+    assert_eq!(shell.files(), ["text"]);
+    assert_eq!(shell.read("text"), text);
+    assert_eq!(shell.run("c --rm -k text").code, 0);
+    assert_eq!(shell.files(), ["text", "text.nz"]);
+    assert_eq!(shell.run("c -f text").code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_special_files() {
+    let shell = Shell::new();
+    std::os::unix::fs::symlink("text", shell.path("link")).unwrap();
+    assert_eq!(shell.run("c link").code, 0);
+    assert_eq!(shell.run("d -c link.nz").stdout, shell.read("text"));
+    assert!(shell.run("c --rm -f link").said.contains("symbolic link"));
+    assert_eq!(shell.files(), ["link", "link.nz", "text"]);
+    assert!(shell.run("c /dev/null").said.contains("not a regular file"));
+    let empty = shell.run("c -c /dev/null");
+    assert_eq!(shell.feed("d", &empty.stdout).stdout, b"");
+    assert_eq!(shell.run("d link.nz -o /dev/null").code, 0);
+}
+
+#[test]
+fn lists() {
+    let shell = Shell::new();
+    let noise = content(Kind::Random, 150_000, 1);
+    let archive = shell.feed("c -1 --block-size 64K", &noise).stdout;
+    shell.write("noise.nz", &archive);
+    shell.write("two.nz", &[forge::header(0, None), forge::stored(0, b"tub"), forge::end(b"tub")].concat().repeat(2));
+    let table = String::from_utf8(shell.run("l noise.nz two.nz").stdout).unwrap();
+    let json = String::from_utf8(shell.run("l --json two.nz").stdout).unwrap();
+    insta::assert_snapshot!(format!("{table}\n{json}"));
+    assert_eq!(shell.run("l text").code, 2);
+}
+
+#[test]
+fn bench_measures() {
+    let shell = Shell::new();
+    shell.write("other", b"other");
+    let table = String::from_utf8(shell.run("bench -1 text other").stdout).unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.contains("2 files"));
+    let json: serde_json::Value = serde_json::from_slice(&shell.run("bench --json text").stdout).unwrap();
+    assert_eq!(json[0]["content_bytes"], 3000);
+    assert_eq!(shell.run("bench missing").code, 1);
+}
+
+#[test]
+fn summaries_and_progress_go_to_standard_error() {
+    let shell = Shell::new();
+    let run = shell.run("c -v --progress always text");
+    assert!(run.said.contains("text: 3000 bytes of content"), "{}", run.said);
+    assert!(run.said.contains("bits per byte") && run.stdout.is_empty());
+    assert_eq!(shell.run("t -qv text.nz").said, "exit code 0\n");
+    assert_eq!(shell.run("t -qq missing").said, "exit code 1\n");
+}
+
+#[test]
+fn help_and_version() {
+    let shell = Shell::new();
+    let version = String::from_utf8(shell.run("--version").stdout).unwrap();
+    assert!(version.contains(&format!("format version {}", nzip::FORMAT_VERSION)), "{version}");
+    insta::assert_snapshot!(String::from_utf8(shell.run("--help").stdout).unwrap());
+    insta::assert_snapshot!(String::from_utf8(shell.run("c --help").stdout).unwrap());
+}
+
+/// A reader that has enough is no error.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let shell = Shell::new();
+    shell.write("long", &content(Kind::Run, 400_000, 1));
+    shell.run("c -1 long");
+    let mut child = shell.command("d -c long.nz").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+/// Ctrl-C while standard input is waited for.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let shell = Shell::new();
+    let mut child = shell.command("c -o out.nz -").stdin(Stdio::piped()).spawn().unwrap();
+    while !shell.files().iter().any(|name| name.starts_with(".nzip-")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    // Waiting would close it.
+    let _input = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(shell.files(), ["text"]);
+}

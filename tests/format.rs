@@ -1,0 +1,104 @@
+//! The program follows docs/FORMAT.md: archives put together by hand after it are decoded, and what it says must be
+//! rejected is.
+
+mod common;
+
+use common::forge::{self, end, header, index, skippable, stored};
+use nzip::{BlockSize, CompressOptions, ErrorKind, compress, compress_with, decompress};
+
+fn kind(archive: &[u8]) -> ErrorKind {
+    decompress(archive).unwrap_err().kind()
+}
+
+/// Header, two stored blocks, index, end.
+fn two_blocks() -> Vec<u8> {
+    let mut archive = header(forge::BLOCK_64_KIB, Some(8));
+    let first = archive.len() as u64;
+    archive.extend(stored(0, b"tale "));
+    let second = archive.len() as u64;
+    archive.extend(stored(1, b"tub"));
+    archive.extend(index(&[(first, 5), (second, 3)], archive.len() as u64));
+    archive.extend(end(b"tale tub"));
+    archive
+}
+
+#[test]
+fn the_example_in_the_document() {
+    let archive = compress(b"nz").unwrap();
+    let text: Vec<String> = archive.iter().map(|byte| format!("{byte:02X}")).collect();
+    assert_eq!(
+        text.join(" "),
+        "8E 6E 7A 0D 0A 1A 0A 01 00 02 A0 00 3B 56 1B F7 F5 C2 00 02 FB 3E 36 1E 32 68 04 D4 6E 7A F5 C4 66 97 8C 1E"
+    );
+}
+
+#[test]
+fn handmade_archives_decode() {
+    assert_eq!(decompress(&two_blocks()).unwrap(), b"tale tub");
+    assert_eq!(decompress(&[header(0, None), end(b"")].concat()).unwrap(), b"");
+    let skipping = [header(0, None), skippable(b""), stored(0, b"tub"), skippable(&[0xF5; 300]), end(b"tub")].concat();
+    assert_eq!(decompress(&skipping).unwrap(), b"tub");
+}
+
+#[test]
+fn archives_one_after_the_other_decode_to_all_content() {
+    let all = [two_blocks(), compress(b"").unwrap(), compress(b", a").unwrap(), two_blocks()].concat();
+    assert_eq!(decompress(&all).unwrap(), b"tale tub, atale tub");
+    let summaries = nzip::list(std::io::Cursor::new(&all)).unwrap();
+    let content: Vec<u64> = summaries.iter().map(|summary| summary.content).collect();
+    assert_eq!(content, [8, 0, 3, 8]);
+    assert_eq!(summaries.iter().map(|summary| summary.archive).sum::<u64>(), all.len() as u64);
+}
+
+#[test]
+fn what_must_be_rejected_is() {
+    let archive = two_blocks();
+    for garbage in [&b"\0"[..], b"garbage after it", &[0xF5, 0xC4], &[0; 512]] {
+        assert_eq!(kind(&[&archive[..], garbage].concat()), ErrorKind::Corrupt);
+    }
+    assert_eq!(kind(&[&archive[..], &archive[..5]].concat()), ErrorKind::Truncated);
+    let cases = [
+        ("block size", [header(0xE1, None), end(b"")].concat()),
+        ("empty block", [header(0, None), stored(0, b""), end(b"")].concat()),
+        ("first block not 0", [header(0, None), stored(1, b"tub"), end(b"tub")].concat()),
+        ("too long for the block size", [header(0, None), stored(0, &[7; 65537]), end(&[7; 65537])].concat()),
+        ("less than the header names", [header(0, Some(4)), stored(0, b"tub"), end(b"tub")].concat()),
+        ("more than the header names", [header(0, Some(2)), stored(0, b"tub"), end(b"tub")].concat()),
+        ("no index", [header(0, None), stored(0, b"a"), stored(1, b"b"), end(b"ab")].concat()),
+        ("other content", [header(0, None), stored(0, b"tub"), end(b"tuB")].concat()),
+        ("coded longer than content", [header(0, None), forge::modelled_head(0, 5, 5), vec![0; 5], end(b"")].concat()),
+        ("unknown frame", [header(0, None), forge::checked(vec![0xF5, 0xC6, 0]), end(b"")].concat()),
+        ("block after the index", {
+            let mut archive = header(0, None);
+            archive.extend(index(&[], archive.len() as u64));
+            [archive, stored(0, b"tub"), end(b"tub")].concat()
+        }),
+    ];
+    for (name, archive) in cases {
+        assert_eq!(kind(&archive), ErrorKind::Corrupt, "{name}");
+    }
+}
+
+#[test]
+fn the_index_is_found_from_the_end() {
+    let content = common::content(common::Kind::Random, 150_000, 1);
+    let options = CompressOptions::new().block_size(BlockSize::MIN);
+    let archive = compress_with(&content, options).unwrap();
+    let tail = archive.len() - 6;
+    let len = u32::from_le_bytes(archive[tail - 4..tail].try_into().unwrap()) as usize;
+    let frame = &archive[tail - len..tail];
+    // A header of 18 bytes, heads of 14.
+    let blocks = [(18, 65536), (18 + 65550, 65536), (18 + 2 * 65550, 150_000 - 2 * 65536)];
+    assert_eq!(frame, index(&blocks, (tail - len) as u64));
+}
+
+#[test]
+fn small_costs() {
+    assert_eq!(compress(b"").unwrap().len(), 22);
+    assert!(compress(&[b'a'; 100_000]).unwrap().len() < 200);
+    for len in [1, 1000, 65_537] {
+        let noise = common::content(common::Kind::Random, len, 3);
+        let archive = compress(&noise).unwrap();
+        assert!(archive.len() <= len + len / 1000 + 64, "{len} bytes of noise became {}", archive.len());
+    }
+}

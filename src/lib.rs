@@ -20,6 +20,8 @@
 //! # Ok::<(), nzip::Error>(())
 //! ```
 #![deny(unsafe_code)]
+// Tests may compare with what std computes; what is coded may not.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod codec;
 pub mod coder;
@@ -78,3 +80,8 @@ pub fn decompress_with(archive: &[u8], options: DecompressOptions) -> Result<Vec
     Decompressor::new(archive, options).read_to_end(&mut content)?;
     Ok(content)
 }
+
+/// The example in the README is tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,8 @@
 //! What the program does and says. Snapshots are in tests/snapshots; `INSTA_UPDATE=always cargo test --test cli` makes
 //! them anew.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fs;

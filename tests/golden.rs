@@ -35,8 +35,11 @@ fn archives_stay_as_they_are() {
             let name = format!("{}-{level}.nz", format!("{kind:?}").to_lowercase());
             compare(&name, &content(kind, 8000, 42), options.clone());
         }
-        let sample = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/samples/prose.txt")).unwrap();
-        compare(&format!("prose-{level}.nz"), &sample, options.clone());
+        for sample in ["prose.txt", "table.csv", "events.log", "code.rs"] {
+            let content =
+                fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/samples/").to_owned() + sample).unwrap();
+            compare(&format!("{sample}-{level}.nz"), &content, options.clone());
+        }
         let two_blocks = options.block_size(BlockSize::MIN);
         compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks);
     }

@@ -176,20 +176,27 @@ impl<R: Read> Walk<R> {
     /// The body of an index: what it must be is known, unless something is missing.
     fn read_index(&mut self, offset: u64, len: u64, body_check: u32) -> Result<(), Error> {
         let body = self.source.take(len)?;
+        let frame_len = self.source.offset() - offset;
         let Some(archive) = &mut self.archive else { return Ok(()) };
         if check(&body) != body_check {
             return Err(Error::new(ErrorKind::Corrupt, "the block index is damaged"));
         }
-        if archive.incomplete || archive.gap.is_some() || self.keep_going {
+        let frame = archive.index.frame(offset - archive.start);
+        let whole = !archive.incomplete && archive.gap.is_none() && !archive.index_seen;
+        if !(whole && frame.len() as u64 == frame_len && frame.ends_with(&body)) {
+            let misfit = Err(Error::new(ErrorKind::Corrupt, "the block index does not fit the blocks"));
+            if !self.keep_going {
+                return misfit;
+            }
             let blocks = parse_index(&body)?;
             let missing = archive.next_block..(blocks.len() as u32).max(archive.next_block);
             let lost = blocks.iter().skip(missing.start as usize).map(|&(_, len)| len).sum();
-            if let Some(damage) = archive.close_gap(missing, Some(lost), offset) {
-                self.events.push_back(Event::Damage(damage));
+            match archive.close_gap(missing, Some(lost), offset) {
+                Some(damage) => self.events.push_back(Event::Damage(damage)),
+                None if whole => return misfit,
+                None => {}
             }
             self.events.push_back(Event::Index(blocks));
-        } else if archive.index_seen || !archive.index.frame(offset - archive.start).ends_with(&body) {
-            return Err(Error::new(ErrorKind::Corrupt, "the block index does not fit the blocks"));
         }
         archive.index_seen = true;
         Ok(())

@@ -259,6 +259,9 @@ fn links_and_special_files() {
     assert!(shell.run("c --rm -f link").said.contains("symbolic link"));
     assert_eq!(shell.files(), ["link", "link.nz", "text"]);
     assert!(shell.run("c /dev/null").said.contains("not a regular file"));
+    if Path::new("/proc/self/status").exists() {
+        assert_eq!(shell.run("c -c /proc/self/status").code, 0, "a file that claims to be empty");
+    }
     let empty = shell.run("c -c /dev/null");
     assert_eq!(shell.feed("d", &empty.stdout).stdout, b"");
     assert_eq!(shell.run("d link.nz -o /dev/null").code, 0);

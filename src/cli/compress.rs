@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use nzip::{CompressOptions, Compressor, Error, Monitor};
 
 use super::args::CompressArgs;
@@ -34,6 +34,9 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
     let mut compressor = Compressor::new(output, options);
     let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
+    if let Some(length) = source.len().filter(|&length| length != content) {
+        bail!("changed while it was read: it had {length} bytes, {content} came");
+    }
     let output = compressor.finish()?;
     drop(progress);
 

@@ -47,9 +47,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Its length, if it is a regular file.
+    /// Its length, if it is a regular file that has one: those that the kernel makes up on reading say 0.
     pub fn len(&self) -> Option<u64> {
-        self.metadata.as_ref().filter(|metadata| metadata.is_file()).map(Metadata::len)
+        self.metadata.as_ref().filter(|metadata| metadata.is_file()).map(Metadata::len).filter(|&len| len > 0)
     }
 }
 

@@ -177,7 +177,7 @@ impl<R: Read> Decompressor<R> {
             Event::Block { .. } => {}
             Event::Damage(damage) => self.damage.push(damage),
             Event::Index(blocks) => {
-                for damage in &mut self.damage[self.settled..] {
+                for damage in self.damage[self.settled..].iter_mut().filter(|damage| !damage.blocks.is_empty()) {
                     let Some(lost) = blocks.get(damage.blocks.start as usize..damage.blocks.end as usize) else {
                         continue;
                     };

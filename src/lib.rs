@@ -27,7 +27,10 @@ pub mod codec;
 pub mod coder;
 mod container;
 mod error;
+mod experts;
+mod mix;
 mod monitor;
+mod num;
 mod options;
 
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};

@@ -1,7 +1,11 @@
 //! The block codec: bytes to payload and back, encoder and decoder side by side.
 
-use crate::coder::{Decoder, Encoder, PROB_BITS};
+mod ensemble;
+
+use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
+use crate::experts::contexts::Content;
+use ensemble::Ensemble;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +25,7 @@ impl Model {
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, in either direction, input and output not counted.
     pub fn memory(self, raw_len: usize) -> u64 {
-        let _ = raw_len;
-        1 << 20
+        ensemble::memory(self, raw_len)
     }
 }
 
@@ -40,18 +43,19 @@ pub struct Coded {
 
 /// Codes one block.
 pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
-    let mut predictor = Order2::new(model);
+    let content = Content::of(data);
+    let mut predictor = start(model, content, data.len())?;
     let mut coder = Encoder::default();
     for (i, &byte) in data.iter().enumerate() {
         if i % PROGRESS_STEP == 0 && !progress(i) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
         for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
-            coder.encode(bit, predictor.predict());
+            coder.encode(bit, predictor.p24());
             predictor.update(bit);
         }
     }
-    Ok(Coded { profile: 0, payload: coder.finish() })
+    Ok(Coded { profile: content as u8, payload: coder.finish() })
 }
 
 /// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
@@ -67,66 +71,30 @@ pub fn decode(
     raw_len: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    if profile != 0 {
+    let Some(content) = Content::from_id(profile) else {
         return Err(Error::new(ErrorKind::Corrupt, format!("unknown block profile {profile}")));
-    }
-    let mut predictor = Order2::new(model);
+    };
+    let mut predictor = start(model, content, raw_len)?;
     let mut coder = Decoder::new(payload);
-    let mut out = Vec::new();
-    while out.len() < raw_len {
-        if out.len() % PROGRESS_STEP == 0 && !progress(out.len()) {
+    for done in 0..raw_len {
+        if done % PROGRESS_STEP == 0 && !progress(done) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        let mut byte = 0;
         for _ in 0..8 {
-            let bit = coder.decode(predictor.predict());
+            let bit = coder.decode(predictor.p24());
             predictor.update(bit);
-            byte = byte << 1 | bit;
         }
-        out.push(byte as u8);
         if coder.overrun() > 4 {
-            return Err(Error::new(
-                ErrorKind::Truncated,
-                format!("coded data ends after {} bytes of content", out.len()),
-            ));
+            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends after {done} bytes of content")));
         }
     }
     if !coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
-    Ok(out)
+    Ok(predictor.into_bytes())
 }
 
-/// Direct order-2 bit probabilities: the first working predictor, until the ensemble takes its place.
-struct Order2 {
-    table: Vec<u16>,
-    context: usize,
-    node: usize,
-    rate: u32,
-}
-
-impl Order2 {
-    fn new(model: Model) -> Self {
-        let rate = if model == Model::Fast { 4 } else { 5 };
-        Order2 { table: vec![1 << 15; 1 << 24], context: 0, node: 1, rate }
-    }
-
-    fn predict(&self) -> u32 {
-        let p = u32::from(self.table[self.context << 8 | self.node]);
-        (p << (PROB_BITS - 16)).max(1 << 10)
-    }
-
-    fn update(&mut self, bit: u32) {
-        let p = &mut self.table[self.context << 8 | self.node];
-        if bit == 1 {
-            *p += (65535 - *p) >> self.rate;
-        } else {
-            *p -= *p >> self.rate;
-        }
-        self.node = self.node << 1 | bit as usize;
-        if self.node >= 256 {
-            self.context = (self.context << 8 | self.node & 255) & 0xFFFF;
-            self.node = 1;
-        }
-    }
+fn start(model: Model, content: Content, raw_len: usize) -> Result<Ensemble, Error> {
+    Ensemble::new(model, content, raw_len)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
 }

@@ -1,0 +1,215 @@
+//! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
+
+use super::Model;
+use crate::experts::contexts::{self, Content, Indirect};
+use crate::experts::history::History;
+use crate::experts::match_model::MatchModel;
+use crate::experts::ngram::Ngram;
+use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
+use crate::num::{squash16, squash24, stretch_fine};
+use std::io;
+
+/// The largest table of bit histories: 2^23 cache lines, 512 MiB.
+const MAX_LINE_BITS: u32 = 23;
+/// The first contexts, the n-grams proper.
+const ORDERS: usize = 6;
+/// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
+const OTHERS: usize = 6;
+/// No probability comes nearer to 0 or 1, in units of 2^-24.
+const MARGIN: u32 = 64;
+
+/// Base-2 logarithm of the number of cache lines of bit histories for a block.
+fn line_bits(model: Model, raw_len: usize) -> u32 {
+    let per_byte = if model == Model::Full { 2 } else { 0 };
+    (raw_len.max(1 << 10).ilog2() + per_byte).min(MAX_LINE_BITS)
+}
+
+/// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
+fn match_bits(raw_len: usize) -> u32 {
+    raw_len.max(1 << 10).ilog2().clamp(10, 22)
+}
+
+/// Bytes that an ensemble for a block of `raw_len` bytes takes.
+pub fn memory(model: Model, raw_len: usize) -> u64 {
+    let fixed = 16 << 20;
+    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + fixed
+}
+
+/// Predicts the bits of one block.
+pub struct Ensemble {
+    model: Model,
+    content: Content,
+    history: History,
+    indirect: Indirect,
+    contexts: Vec<u32>,
+    ngram: Ngram,
+    short_match: MatchModel,
+    long_match: MatchModel,
+    order0: StateMap,
+    order1: StateMap,
+    inputs: Inputs,
+    mixer: Mixer,
+    apm0: Apm,
+    apm1: Apm,
+    refined: Blend,
+    denoiser: Denoiser,
+    /// The partial byte, with a leading 1.
+    node: usize,
+    p24: u32,
+}
+
+impl Ensemble {
+    /// An ensemble that has seen nothing.
+    ///
+    /// # Errors
+    /// The system's, where it has no memory.
+    pub fn new(model: Model, content: Content, raw_len: usize) -> io::Result<Self> {
+        let count = if model == Model::Full { contexts::FULL } else { contexts::FAST };
+        let sets: &[usize] = match model {
+            Model::Full => &[256, 256, 128, 128, 2048, 2048, 256, 256],
+            Model::Fast => &[256, 128, 256],
+        };
+        let mut ensemble = Ensemble {
+            model,
+            content,
+            history: History::new(),
+            indirect: Indirect::new(),
+            contexts: vec![0; count],
+            ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
+            short_match: MatchModel::new(5, match_bits(raw_len) - 2),
+            long_match: MatchModel::new(12, match_bits(raw_len)),
+            order0: StateMap::new(256, 255, |_| 1 << 15),
+            order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
+            inputs: Inputs::default(),
+            mixer: Mixer::new(2 * count + OTHERS, sets, [256, 16]),
+            apm0: Apm::new(256, 7),
+            apm1: Apm::new(1 << 16, 7),
+            refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
+            denoiser: Denoiser::new(20),
+            node: 1,
+            p24: 1 << 23,
+        };
+        ensemble.select();
+        ensemble.predict();
+        Ok(ensemble)
+    }
+
+    /// P(the next bit is 1), in units of 2^-24.
+    #[inline]
+    pub fn p24(&self) -> u32 {
+        self.p24
+    }
+
+    /// The bytes seen so far.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.history.bytes
+    }
+
+    /// Learns the next bit and predicts the one after it.
+    #[inline]
+    pub fn update(&mut self, bit: u32) {
+        self.mixer.update(&self.inputs, bit);
+        if self.model == Model::Full {
+            self.denoiser.update(bit);
+        }
+        self.refined.update(bit);
+        self.apm0.update(bit);
+        self.apm1.update(bit);
+        self.order0.update(self.node, bit);
+        self.order1.update(self.order1_context(), bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
+        self.ngram.update(bit);
+        self.node = self.node << 1 | bit as usize;
+        if self.node >= 256 {
+            let byte = self.node as u8;
+            self.indirect.push(self.history.last8 as u32, byte);
+            self.history.push(byte);
+            self.node = 1;
+            self.select();
+        }
+        self.predict();
+    }
+
+    fn order1_context(&self) -> usize {
+        usize::from(self.history.last8 as u8) << 8 | self.node
+    }
+
+    /// Goes to the contexts of a new byte.
+    fn select(&mut self) {
+        contexts::fill(self.content, &self.history, &self.indirect, &mut self.contexts);
+        self.short_match.prepare(&self.history);
+        self.long_match.prepare(&self.history);
+        self.ngram.select(&self.contexts);
+        self.short_match.select(&self.history);
+        self.long_match.select(&self.history);
+    }
+
+    #[inline]
+    fn predict(&mut self) {
+        let order1 = self.order1_context();
+        self.apm1.prefetch(order1);
+        self.inputs.clear();
+        self.ngram.predict(&mut self.inputs);
+        self.short_match.predict(&mut self.inputs);
+        self.long_match.predict(&mut self.inputs);
+        self.inputs.push(self.order0.stretched(self.node));
+        self.inputs.push(self.order1.stretched(order1));
+
+        let mixed = self.mix();
+        let opinions = [
+            mixed,
+            stretch_fine(self.apm0.refine(mixed, self.node)),
+            stretch_fine(self.apm1.refine(mixed, order1)),
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        let matched = self.short_match.confidence();
+        let mut refined = self.refined.mix(&opinions, matched);
+        if self.model == Model::Full {
+            let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
+            refined = self.denoiser.refine(refined, squash16(refined), self.node, group);
+        }
+        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+    }
+
+    /// Mixes the inputs with the weights that the situation chooses.
+    #[inline]
+    fn mix(&mut self) -> i32 {
+        let history = &self.history;
+        let bit = self.node.ilog2() as usize;
+        let c1 = usize::from(history.last8 as u8);
+        let matched = match self.long_match.confidence() {
+            0 => self.short_match.confidence(),
+            long => long + 8,
+        };
+        let known = self.ngram.confidence();
+        let last = [self.node, known];
+        if self.model == Model::Fast {
+            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
+            return self.mixer.mix(&self.inputs, &select, last);
+        }
+        let c2 = usize::from((history.last8 >> 8) as u8);
+        let (place, knowledge) = match self.content {
+            Content::Text => ((history.skeleton as usize & 511) << 2 | bit >> 1, self.ngram.knowledge([7, 8, 9, 10])),
+            Content::Binary => {
+                let column = (history.bytes.len() % history.record.max(1)).min(255);
+                (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
+            }
+        };
+        let select = [
+            self.node,
+            c1,
+            matched << 3 | bit,
+            known << 3 | bit,
+            c2 << 3 | bit,
+            place,
+            self.ngram.knowledge([1, 3, 4, 6]),
+            knowledge,
+        ];
+        self.mixer.mix(&self.inputs, &select, last)
+    }
+}

@@ -1,0 +1,147 @@
+//! The contexts of the ensemble, as hashes.
+
+use super::history::History;
+
+/// What a block consists of, as the encoder judges it: text and binary data have contexts of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Content {
+    Text = 0,
+    Binary = 1,
+}
+
+impl Content {
+    /// Text has few control characters.
+    pub fn of(data: &[u8]) -> Content {
+        let odd = data.iter().filter(|&&b| b < 9 || (14..32).contains(&b)).count();
+        if odd * 50 < data.len() { Content::Text } else { Content::Binary }
+    }
+
+    /// The content with this number in a block's profile byte.
+    pub fn from_id(id: u8) -> Option<Content> {
+        [Content::Text, Content::Binary].into_iter().find(|c| *c as u8 == id)
+    }
+}
+
+/// Contexts of the full ensemble and of the fast one.
+pub const FULL: usize = 20;
+pub const FAST: usize = 7;
+
+/// Which of the full ensemble's contexts the fast one has.
+const FAST_TEXT: [usize; FAST] = [0, 1, 2, 3, 4, 6, 7];
+const FAST_BINARY: [usize; FAST] = [0, 1, 2, 3, 4, 13, 15];
+
+/// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
+pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32]) {
+    let (all, fast) = match content {
+        Content::Text => (text(h, indirect), FAST_TEXT),
+        Content::Binary => (binary(h, indirect), FAST_BINARY),
+    };
+    if out.len() == FULL {
+        out.copy_from_slice(&all);
+    } else {
+        for (slot, which) in out.iter_mut().zip(fast) {
+            *slot = all[which];
+        }
+    }
+}
+
+/// Mixes two numbers into a hash.
+#[inline]
+fn hash2(a: u32, b: u32) -> u32 {
+    let h = a.wrapping_mul(0x2F0B_4C47).wrapping_add(b.wrapping_mul(0x85EB_CA6B)).wrapping_add(0x27D4_EB2F);
+    (h ^ h >> 15).wrapping_mul(0x9E37_79B1)
+}
+
+fn hash3(a: u32, b: u32, c: u32) -> u32 {
+    hash2(hash2(a, b), c)
+}
+
+/// Which bytes followed a short context lately.
+pub struct Indirect {
+    one: Vec<u32>,
+    two: Vec<u16>,
+}
+
+impl Indirect {
+    pub fn new() -> Self {
+        Indirect { one: vec![0; 256], two: vec![0; 65536] }
+    }
+    /// Notes that `byte` followed the bytes `c4`, the newest lowest.
+    pub fn push(&mut self, c4: u32, byte: u8) {
+        let one = &mut self.one[c4 as usize & 0xFF];
+        *one = *one << 8 | u32::from(byte);
+        let two = &mut self.two[c4 as usize & 0xFFFF];
+        *two = *two << 8 | u16::from(byte);
+    }
+}
+
+fn order(last8: u64, n: u32) -> u32 {
+    let kept = if n < 8 { last8 & ((1 << (8 * n)) - 1) | u64::from(n) << 60 } else { last8 };
+    ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+}
+
+fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
+    let c4 = h.last8 as u32;
+    let above = u32::from(h.above());
+    let field = u32::from(h.above_field());
+    let i1 = ind.one[c4 as usize & 0xFF];
+    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
+    [
+        order(h.last8, 1),
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        hash2(order(h.last8, 8), h.back(9).into()),
+        hash2(h.word, c4 & 0xFF),
+        hash2(h.word, h.words[0]),
+        hash3(h.word, h.words[1], 1),
+        hash3(h.word, h.words[0], h.words[1]),
+        hash2(h.word, h.gap),
+        hash3(above, h.column().min(255) as u32, 2),
+        hash2((h.skeleton & 0x3FFF_FFFF) as u32, c4 & 0xFF),
+        hash2(i1 & 0xFFFFFF, c4 & 0xFF),
+        hash2(i2, c4 & 0xFFFF),
+        hash3(h.line.head, h.word, 3),
+        hash3(field, c4 & 0xFFFF, h.line.field as u32),
+        hash3(h.nesting.enclosing, h.word, c4 & 0xFF),
+        hash3(h.nesting.key, h.token, h.nesting.depth as u32),
+        hash3((h.skeleton & 0xFFFF_FFFF) as u32, h.words[0], 79),
+    ]
+}
+
+fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
+    let c4 = h.last8 as u32;
+    let r = if h.record > 0 { h.record } else { 4 };
+    let rc = (h.bytes.len() % r) as u32;
+    let n = u32::from(h.back(r));
+    let n1 = u32::from(h.back(r + 1));
+    let ne = u32::from(h.back(r - 1));
+    let nn = u32::from(h.back(2 * r));
+    let w = c4 & 0xFF;
+    let i1 = ind.one[c4 as usize & 0xFF];
+    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
+    [
+        order(h.last8, 1),
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        c4 & 0x0000_FF00,
+        c4 & 0x00FF_FF00,
+        c4 & 0xFFFF_0000,
+        c4 & 0x00FF_00FF,
+        c4 & 0xF0F0_F0F0,
+        hash2(i1 & 0xFFFF, w),
+        hash2(i2, c4 & 0xFFFF),
+        hash2(n, rc),
+        hash3(n, w, 1),
+        hash3(n, nn, 2),
+        hash3(w, rc, 3),
+        hash3(c4 & 0xFFFF, rc, 4),
+        hash3(n, w, n1),
+        hash3(n, ne, hash2(w, 5)),
+        hash3(h.word, w, 7),
+    ]
+}

@@ -1,0 +1,263 @@
+//! What was coded so far, and the running summaries of it that contexts are made of.
+
+/// The largest record length that is looked for, in bytes.
+const MAX_RECORD: usize = 1024;
+/// The window that is searched for it.
+const RECORD_WINDOW: usize = 1 << 14;
+
+/// The coded bytes of one lane, and what is known about them.
+pub struct History {
+    pub bytes: Vec<u8>,
+    /// The last eight bytes, the newest lowest.
+    pub last8: u64,
+    /// Hash of the letters of the word so far (0 between words), and of the words before it, the newest first.
+    pub word: u32,
+    pub words: [u32; 4],
+    /// Hash of the bytes since the last word's end.
+    pub gap: u32,
+    /// Hash of the word and number characters so far.
+    pub token: u32,
+    pub line: Lines,
+    /// The classes of the last bytes, 3 bits each.
+    pub skeleton: u64,
+    pub nesting: Nesting,
+    /// The length of the records the data seems to consist of, 0 where it doesn't.
+    pub record: usize,
+    next_record_search: usize,
+}
+
+/// Lines and the fields in them.
+#[derive(Default)]
+pub struct Lines {
+    pub start: usize,
+    above_start: usize,
+    /// Hash of the first bytes of the line.
+    pub head: u32,
+    /// Starts of the fields of this line and of the line above.
+    fields: Vec<usize>,
+    above_fields: Vec<usize>,
+    pub field: usize,
+    field_start: usize,
+}
+
+/// Brackets, quotes and tags that are open.
+#[derive(Default)]
+pub struct Nesting {
+    open: Vec<u32>,
+    /// Name of the innermost open tag or the key before the innermost open bracket.
+    pub enclosing: u32,
+    pub depth: usize,
+    /// Hash of the last quoted string or tag name.
+    pub key: u32,
+    name: u32,
+    in_name: bool,
+    closing: bool,
+    quote: bool,
+    string: u32,
+}
+
+fn class(c: u8) -> u64 {
+    match c {
+        b'a'..=b'z' | 128..=255 => 1,
+        b'A'..=b'Z' => 2,
+        b'0'..=b'9' => 3,
+        b' ' => 4,
+        b'\n' | b'\r' | b'\t' => 5,
+        b'.' | b',' | b';' | b':' | b'!' | b'?' | b'\'' | b'"' | b'-' => 6,
+        0..=31 => 0,
+        _ => 7,
+    }
+}
+
+impl History {
+    pub fn new() -> Self {
+        History {
+            bytes: Vec::new(),
+            last8: 0,
+            word: 0,
+            words: [0; 4],
+            gap: 0,
+            token: 0,
+            line: Lines::default(),
+            skeleton: 0,
+            nesting: Nesting::default(),
+            record: 0,
+            next_record_search: 512,
+        }
+    }
+
+    /// Byte `back` places before the next one (1: the last); 0 before the start.
+    #[inline]
+    pub fn back(&self, back: usize) -> u8 {
+        let n = self.bytes.len();
+        if back <= n && back > 0 { self.bytes[n - back] } else { 0 }
+    }
+
+    /// The byte above the next one: same column, previous line.
+    #[inline]
+    pub fn above(&self) -> u8 {
+        let at = self.line.above_start + self.column();
+        if at < self.line.start { self.bytes[at] } else { 0 }
+    }
+
+    /// The byte at the same place of the same field in the line above.
+    #[inline]
+    pub fn above_field(&self) -> u8 {
+        let line = &self.line;
+        let offset = self.bytes.len() - line.field_start;
+        match line.above_fields.get(line.field) {
+            Some(&start) if start + offset < line.start => self.bytes[start + offset],
+            _ => 0,
+        }
+    }
+
+    pub fn column(&self) -> usize {
+        self.bytes.len() - self.line.start
+    }
+
+    pub fn push(&mut self, c: u8) {
+        self.bytes.push(c);
+        let n = self.bytes.len();
+        self.last8 = self.last8 << 8 | u64::from(c);
+        self.skeleton = self.skeleton << 3 | class(c);
+        self.push_word(c);
+        self.line.push(c, n);
+        self.nesting.push(c);
+        if n >= self.next_record_search {
+            self.find_record();
+            self.next_record_search += n.min(RECORD_WINDOW);
+        }
+    }
+
+    fn push_word(&mut self, c: u8) {
+        let folded = c.to_ascii_lowercase();
+        if folded.is_ascii_lowercase() || c >= 128 {
+            self.word = self.word.wrapping_add(u32::from(folded) + 1).wrapping_mul(0x2F0B_4C47);
+            self.token = self.token.wrapping_add(u32::from(c) + 1).wrapping_mul(0x2545_F491);
+        } else {
+            if self.word != 0 {
+                self.words = [self.word, self.words[0], self.words[1], self.words[2]];
+                self.word = 0;
+                self.gap = 0;
+            }
+            self.gap = self.gap.wrapping_add(u32::from(c) + 1).wrapping_mul(0x3D4D_51CB);
+            if c.is_ascii_digit() || c == b'_' {
+                self.token = self.token.wrapping_add(u32::from(c) + 1).wrapping_mul(0x2545_F491);
+            } else {
+                self.token = 0;
+            }
+        }
+    }
+
+    /// Chooses the distance at which bytes most often repeat, where bytes that continue a run don't count.
+    fn find_record(&mut self) {
+        let n = self.bytes.len();
+        let window = &self.bytes[n.saturating_sub(RECORD_WINDOW)..];
+        let fresh: Vec<u8> = window.windows(2).map(|w| u8::from(w[0] != w[1])).collect();
+        let total: u32 = fresh.iter().map(|&f| u32::from(f)).sum();
+        let mut best = (0u32, 0usize);
+        for d in 2..MAX_RECORD.min(window.len() / 4) {
+            let mut hits = 0u32;
+            for ((a, b), f) in
+                window[d + 1..].chunks(255).zip(window[1..window.len() - d].chunks(255)).zip(fresh[d..].chunks(255))
+            {
+                let mut sum = 0u8;
+                for ((&x, &y), &f) in a.iter().zip(b).zip(f) {
+                    sum += u8::from(x == y) & f;
+                }
+                hits += u32::from(sum);
+            }
+            // A multiple of the length repeats as well: it must be clearly better.
+            let score = hits * 32 * (window.len() as u32 / 32) / (window.len() - d) as u32;
+            if score > best.0 + best.0 / 16 {
+                best = (score, d);
+            }
+        }
+        self.record = if best.0 > total / 6 { best.1 } else { 0 };
+    }
+}
+
+impl Lines {
+    fn push(&mut self, c: u8, n: usize) {
+        let column = n - 1 - self.start;
+        match c {
+            b'\n' => {
+                self.above_start = self.start;
+                self.start = n;
+                self.head = 0;
+                self.field = 0;
+                self.field_start = n;
+                std::mem::swap(&mut self.fields, &mut self.above_fields);
+                self.fields.clear();
+                self.fields.push(n);
+            }
+            b' ' | b'\t' | b',' | b';' | b'|' => {
+                self.field += 1;
+                self.field_start = n;
+                if self.fields.len() < 256 {
+                    self.fields.push(n);
+                }
+            }
+            _ => {}
+        }
+        if column < 4 && c != b'\n' {
+            self.head = self.head.wrapping_add(u32::from(c) + 1).wrapping_mul(0x2F0B_4C47);
+        }
+    }
+}
+
+impl Nesting {
+    fn push(&mut self, c: u8) {
+        match c {
+            b'<' => {
+                self.in_name = true;
+                self.name = 0;
+                self.closing = false;
+            }
+            b'/' if self.in_name && self.name == 0 => self.closing = true,
+            b'>' | b' ' | b'\n' if self.in_name => {
+                self.in_name = false;
+                if self.closing {
+                    self.open.pop();
+                } else if self.name != 0 {
+                    self.open(self.name);
+                    self.key = self.name;
+                }
+            }
+            b'{' | b'[' | b'(' => {
+                self.in_name = false;
+                self.open(self.key)
+            }
+            b'}' | b']' | b')' => {
+                self.open.pop();
+            }
+            b'"' => {
+                if self.quote {
+                    self.key = self.string;
+                }
+                self.quote = !self.quote;
+                self.string = 0;
+            }
+            b'\n' => {
+                self.quote = false;
+            }
+            _ => {
+                if self.in_name {
+                    self.name = self.name.wrapping_add(u32::from(c) + 1).wrapping_mul(0x2545_F491);
+                }
+            }
+        }
+        if self.quote {
+            self.string = self.string.wrapping_add(u32::from(c)).wrapping_mul(0x2F0B_4C47);
+        }
+        self.depth = self.open.len();
+        self.enclosing = self.open.last().copied().unwrap_or(0);
+    }
+
+    fn open(&mut self, name: u32) {
+        if self.open.len() == 64 {
+            self.open.remove(0);
+        }
+        self.open.push(name);
+    }
+}

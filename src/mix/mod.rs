@@ -1,0 +1,11 @@
+//! From the experts' predictions to one probability.
+
+mod apm;
+mod blend;
+mod denoiser;
+mod mixer;
+
+pub use apm::{Apm, StateMap};
+pub use blend::Blend;
+pub use denoiser::Denoiser;
+pub use mixer::{Inputs, Mixer};

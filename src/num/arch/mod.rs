@@ -1,0 +1,80 @@
+//! The kernels that use the machine's vector instructions. Each has a scalar twin that is its definition, and gives the
+//! same bits. The only `unsafe` of the crate is in this folder.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod definition;
+
+/// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
+#[inline]
+pub fn prefetch<T>(slice: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if index < slice.len() {
+        // SAFETY: the pointer is to an element inside the slice (checked above), and a prefetch changes no state.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().add(index).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, index);
+}
+
+type Dot = fn(&[i32], &[usize], &[i16], &mut [i32]);
+type Train = fn(&mut [i32], &[usize], &[i16], &[i32]);
+
+/// The mixer's two kernels, chosen once for the machine. Weight vectors are as long as the inputs, a multiple of 16;
+/// `starts` says where each begins among the weights.
+#[derive(Clone, Copy)]
+pub struct MixKernels {
+    /// `(weights, starts, inputs, outputs)`: each output is the sum of `(weight >> 16) * input`, wrapping at 32 bits.
+    pub dot: Dot,
+    /// `(weights, starts, inputs, errors)`: each weight grows by `(input * error + 8) >> 4`, wrapping at 32 bits.
+    pub train: Train,
+}
+
+impl MixKernels {
+    /// The fastest kernels this machine has.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return MixKernels { dot: avx2::dot, train: avx2::train };
+        }
+        Self::definition()
+    }
+
+    /// The scalar definition.
+    pub fn definition() -> Self {
+        MixKernels { dot: definition::dot, train: definition::train }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_kernels_agree_with_their_definition() {
+        let mut state = 7u64;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 32) as i32
+        };
+        for len in [16, 32, 48, 64, 128, 256] {
+            let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
+            let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
+            let starts = [0, 2 * len, len];
+            let errors = [next() >> 12, -1, next() >> 16];
+            let (fast, exact) = (MixKernels::detect(), MixKernels::definition());
+            let (mut a, mut b) = ([0; 3], [0; 3]);
+            (fast.dot)(&weights, &starts, &inputs, &mut a);
+            (exact.dot)(&weights, &starts, &inputs, &mut b);
+            assert_eq!(a, b, "dot of {len}");
+            let (mut a, mut b) = (weights.clone(), weights);
+            (fast.train)(&mut a, &starts, &inputs, &errors);
+            (exact.train)(&mut b, &starts, &inputs, &errors);
+            assert_eq!(a, b, "train of {len}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ impl Args for LevelArg {
                 .display_order(digit as usize);
             command.arg(match digit {
                 '1' => flag.long("fast").help("The fast ensemble"),
-                '2' => flag.help("The full ensemble: smaller, about three times slower"),
+                '2' => flag.help("The full ensemble: smaller, about half as fast"),
                 '6' => flag.help("The default. Until models arrive, -3 to -9 code exactly as -2"),
                 '9' => flag.long("best").help("The smallest there is: at present as -2"),
                 _ => flag.hide(true),

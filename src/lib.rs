@@ -27,7 +27,7 @@ pub mod codec;
 pub mod coder;
 mod container;
 mod error;
-mod experts;
+pub mod experts;
 mod mix;
 mod monitor;
 mod num;

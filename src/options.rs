@@ -38,7 +38,8 @@ impl Level {
     pub fn model(self) -> Model {
         match self.0 {
             1 => Model::Fast,
-            _ => Model::Full,
+            2 => Model::Full,
+            _ => Model::Primed,
         }
     }
 }
@@ -229,6 +230,7 @@ mod tests {
     fn levels_are_one_to_nine() {
         assert!(Level::new(0).is_err() && Level::new(10).is_err());
         assert_eq!(Level::new(1).unwrap().model(), Model::Fast);
-        assert_eq!(Level::default().model(), Model::Full);
+        assert_eq!(Level::new(2).unwrap().model(), Model::Full);
+        assert_eq!(Level::default().model(), Model::Primed);
     }
 }

@@ -24,7 +24,8 @@ fn two_blocks() -> Vec<u8> {
 
 #[test]
 fn the_example_in_the_document() {
-    let archive = compress(b"nz").unwrap();
+    let options = nzip::CompressOptions::new().level(nzip::Level::new(2).unwrap());
+    let archive = nzip::compress_with(b"nz", options).unwrap();
     let text: Vec<String> = archive.iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(
         text.join(" "),

@@ -21,8 +21,8 @@ impl Args for LevelArg {
             command.arg(match digit {
                 '1' => flag.long("fast").help("The fast ensemble"),
                 '2' => flag.help("The full ensemble: smaller, about half as fast"),
-                '6' => flag.help("The default. Until models arrive, -3 to -9 code exactly as -2"),
-                '9' => flag.long("best").help("The smallest there is: at present as -2"),
+                '6' => flag.help("The default: with the embedded prior, which knows text. -3 to -9 are the same until more models arrive"),
+                '9' => flag.long("best").help("The smallest there is: at present as -6"),
                 _ => flag.hide(true),
             })
         })

@@ -5,6 +5,8 @@ use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::history::History;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
+use crate::experts::token::cursor::Cursor;
+use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
 use crate::num::{squash16, squash24, stretch_fine};
 use std::io;
@@ -20,7 +22,7 @@ const MARGIN: u32 = 64;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
-    let per_byte = if model == Model::Full { 2 } else { 0 };
+    let per_byte = if model != Model::Fast { 2 } else { 0 };
     (raw_len.max(1 << 10).ilog2() + per_byte).min(MAX_LINE_BITS)
 }
 
@@ -29,9 +31,9 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
 }
 
-/// Bytes that an ensemble for a block of `raw_len` bytes takes.
+/// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
-    let fixed = 16 << 20;
+    let fixed = if model == Model::Primed { 64 << 20 } else { 16 << 20 };
     (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + fixed
 }
 
@@ -45,6 +47,10 @@ pub struct Ensemble {
     ngram: Ngram,
     short_match: MatchModel,
     long_match: MatchModel,
+    token: Option<Cursor<'static>>,
+    /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
+    token_map: StateMap,
+    token_state: usize,
     order0: StateMap,
     order1: StateMap,
     inputs: Inputs,
@@ -63,25 +69,28 @@ impl Ensemble {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(model: Model, content: Content, raw_len: usize) -> io::Result<Self> {
-        let count = if model == Model::Full { contexts::FULL } else { contexts::FAST };
+    pub fn new(model: Model, content: Content, raw_len: usize, prior: Option<&'static Prior>) -> io::Result<Self> {
+        let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
-            Model::Full => &[256, 256, 128, 128, 2048, 2048, 256, 256],
+            Model::Full | Model::Primed => &[256, 256, 128, 128, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
         let mut ensemble = Ensemble {
             model,
             content,
-            history: History::new(),
-            indirect: Indirect::new(),
+            history: History::default(),
+            indirect: Indirect::default(),
             contexts: vec![0; count],
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
+            token: prior.map(Cursor::new),
+            token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
+            token_state: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
             order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
             inputs: Inputs::default(),
-            mixer: Mixer::new(2 * count + OTHERS, sets, [256, 16]),
+            mixer: Mixer::new(2 * count + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
             refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
@@ -109,7 +118,7 @@ impl Ensemble {
     #[inline]
     pub fn update(&mut self, bit: u32) {
         self.mixer.update(&self.inputs, bit);
-        if self.model == Model::Full {
+        if self.model != Model::Fast {
             self.denoiser.update(bit);
         }
         self.refined.update(bit);
@@ -119,6 +128,10 @@ impl Ensemble {
         self.order1.update(self.order1_context(), bit);
         self.short_match.update(bit);
         self.long_match.update(bit);
+        if let Some(token) = &mut self.token {
+            self.token_map.update(self.token_state, bit);
+            token.push(bit);
+        }
         self.ngram.update(bit);
         self.node = self.node << 1 | bit as usize;
         if self.node >= 256 {
@@ -153,6 +166,13 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
+        if let Some(token) = &mut self.token {
+            let guess = token.guess();
+            let p16 = guess.p1;
+            self.token_state = (guess.order as usize) << 6 | (p16 >> 10) as usize;
+            self.inputs.push(stretch_fine(p16));
+            self.inputs.push(self.token_map.stretched(self.token_state));
+        }
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
 
@@ -169,7 +189,7 @@ impl Ensemble {
         ];
         let matched = self.short_match.confidence();
         let mut refined = self.refined.mix(&opinions, matched);
-        if self.model == Model::Full {
+        if self.model != Model::Fast {
             let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
             refined = self.denoiser.refine(refined, squash16(refined), self.node, group);
         }

@@ -5,6 +5,7 @@ mod ensemble;
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts::Content;
+use crate::experts::token::prior::Prior;
 use ensemble::Ensemble;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
@@ -13,14 +14,16 @@ use ensemble::Ensemble;
 pub enum Model {
     /// Few contexts, high speed (level 1).
     Fast = 1,
-    /// The full ensemble (level 2 and up).
+    /// The full ensemble (level 2).
     Full = 2,
+    /// The full ensemble with the embedded prior (level 3 and up); another prior will be another model.
+    Primed = 3,
 }
 
 impl Model {
     /// The model with this id in an archive's header, if this build knows it.
     pub fn from_id(id: u8) -> Option<Model> {
-        [Model::Fast, Model::Full].into_iter().find(|m| *m as u8 == id)
+        [Model::Fast, Model::Full, Model::Primed].into_iter().find(|m| *m as u8 == id)
     }
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, in either direction, input and output not counted.
@@ -95,6 +98,7 @@ pub fn decode(
 }
 
 fn start(model: Model, content: Content, raw_len: usize) -> Result<Ensemble, Error> {
-    Ensemble::new(model, content, raw_len)
+    let prior = if model == Model::Primed { Some(Prior::embedded()?) } else { None };
+    Ensemble::new(model, content, raw_len, prior)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
 }

@@ -63,10 +63,13 @@ pub struct Indirect {
     two: Vec<u16>,
 }
 
-impl Indirect {
-    pub fn new() -> Self {
+impl Default for Indirect {
+    fn default() -> Self {
         Indirect { one: vec![0; 256], two: vec![0; 65536] }
     }
+}
+
+impl Indirect {
     /// Notes that `byte` followed the bytes `c4`, the newest lowest.
     pub fn push(&mut self, c4: u32, byte: u8) {
         let one = &mut self.one[c4 as usize & 0xFF];

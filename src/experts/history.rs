@@ -69,8 +69,8 @@ fn class(c: u8) -> u64 {
     }
 }
 
-impl History {
-    pub fn new() -> Self {
+impl Default for History {
+    fn default() -> Self {
         History {
             bytes: Vec::new(),
             last8: 0,
@@ -85,7 +85,9 @@ impl History {
             next_record_search: 512,
         }
     }
+}
 
+impl History {
     /// Byte `back` places before the next one (1: the last); 0 before the start.
     #[inline]
     pub fn back(&self, back: usize) -> u8 {

@@ -6,3 +6,4 @@ pub mod history;
 pub mod match_model;
 pub mod ngram;
 mod state;
+pub mod token;

@@ -98,7 +98,8 @@ impl Ensemble {
             node: 1,
             p24: 1 << 23,
         };
-        ensemble.select();
+        ensemble.set_out();
+        ensemble.arrive();
         ensemble.predict();
         Ok(ensemble)
     }
@@ -117,6 +118,24 @@ impl Ensemble {
     /// Learns the next bit and predicts the one after it.
     #[inline]
     pub fn update(&mut self, bit: u32) {
+        let order1 = self.order1_context();
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
+        self.order0.update(self.node, bit);
+        self.order1.update(order1, bit);
+        self.node = self.node << 1 | bit as usize;
+        if self.node >= 256 {
+            let byte = self.node as u8;
+            self.indirect.push(self.history.last8 as u32, byte);
+            self.history.push(byte);
+            self.node = 1;
+            self.set_out();
+        }
+        if let Some(token) = &mut self.token {
+            self.token_map.update(self.token_state, bit);
+            token.push(bit);
+        }
         self.mixer.update(&self.inputs, bit);
         if self.model != Model::Fast {
             self.denoiser.update(bit);
@@ -124,23 +143,7 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
-        self.order0.update(self.node, bit);
-        self.order1.update(self.order1_context(), bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
-        if let Some(token) = &mut self.token {
-            self.token_map.update(self.token_state, bit);
-            token.push(bit);
-        }
-        self.ngram.update(bit);
-        self.node = self.node << 1 | bit as usize;
-        if self.node >= 256 {
-            let byte = self.node as u8;
-            self.indirect.push(self.history.last8 as u32, byte);
-            self.history.push(byte);
-            self.node = 1;
-            self.select();
-        }
+        self.arrive();
         self.predict();
     }
 
@@ -148,14 +151,22 @@ impl Ensemble {
         usize::from(self.history.last8 as u8) << 8 | self.node
     }
 
-    /// Goes to the contexts of a new byte.
-    fn select(&mut self) {
+    /// Asks for the memory that the contexts of a new byte need.
+    fn set_out(&mut self) {
         contexts::fill(self.content, &self.history, &self.indirect, &mut self.contexts);
+        self.ngram.select(&self.contexts);
         self.short_match.prepare(&self.history);
         self.long_match.prepare(&self.history);
-        self.ngram.select(&self.contexts);
-        self.short_match.select(&self.history);
-        self.long_match.select(&self.history);
+    }
+
+    /// Goes there.
+    #[inline]
+    fn arrive(&mut self) {
+        self.ngram.arrive();
+        if self.node == 1 {
+            self.short_match.select(&self.history);
+            self.long_match.select(&self.history);
+        }
     }
 
     #[inline]

@@ -35,6 +35,9 @@ pub struct Ngram {
 /// Experience after which a map's probabilities become moving averages.
 const LIMIT: u32 = 255;
 
+/// The node while the buckets are on their way.
+const NOWHERE: usize = 0;
+
 /// 2^16 / (n + 1.5).
 const RECIPROCAL: [i64; 256] = {
     let mut table = [0; 256];
@@ -80,26 +83,32 @@ impl Ngram {
         })
     }
 
-    /// Goes to the contexts of a new byte.
+    /// Sets out for the contexts of a new byte; [`Self::arrive`] gets there.
+    #[inline]
     pub fn select(&mut self, contexts: &[u32]) {
         for (i, (cursor, &c)) in self.cursors.iter_mut().zip(contexts).enumerate() {
             let h = c.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
             cursor.hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
+            self.buckets.prefetch(cursor.hash);
         }
-        self.look_up();
-        self.confident =
-            self.cursors[..self.orders].iter().filter(|c| self.buckets.bytes()[c.bucket as usize + 1] != 0).count();
         self.c0 = 1;
+        self.node = NOWHERE;
     }
 
-    fn look_up(&mut self) {
-        for c in &self.cursors {
-            self.buckets.prefetch(c.hash);
+    /// Finds the buckets that were asked for, once a nibble. What is done between asking and this hides the memory's latency.
+    #[inline]
+    pub fn arrive(&mut self) {
+        if self.node != NOWHERE {
+            return;
         }
         for c in &mut self.cursors {
             c.bucket = self.buckets.find(c.hash) as u32;
         }
         self.node = 1;
+        if self.c0 == 1 {
+            let seen = |c: &&Cursor| self.buckets.bytes()[c.bucket as usize + 1] != 0;
+            self.confident = self.cursors[..self.orders].iter().filter(seen).count();
+        }
     }
 
     /// How many n-gram contexts were seen before.
@@ -130,7 +139,7 @@ impl Ngram {
         }
     }
 
-    /// Learns the bit, in all contexts.
+    /// Learns the bit, in all contexts, and sets out for the next nibble's.
     #[inline]
     pub fn update(&mut self, bit: u32) {
         let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
@@ -149,8 +158,9 @@ impl Ngram {
             for c in &mut self.cursors {
                 let h = c.hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
                 c.hash = h ^ h >> 16;
+                self.buckets.prefetch(c.hash);
             }
-            self.look_up();
+            self.node = NOWHERE;
         }
     }
 }

@@ -90,7 +90,7 @@ impl Ensemble {
             order0: StateMap::new(256, 255, |_| 1 << 15),
             order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
             inputs: Inputs::default(),
-            mixer: Mixer::new(2 * count + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
+            mixer: Mixer::new(Ngram::inputs(count) + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
             refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
@@ -116,7 +116,7 @@ impl Ensemble {
     }
 
     /// Learns the next bit and predicts the one after it.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         let order1 = self.order1_context();
         self.ngram.update(bit);
@@ -169,7 +169,7 @@ impl Ensemble {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
@@ -208,7 +208,7 @@ impl Ensemble {
     }
 
     /// Mixes the inputs with the weights that the situation chooses.
-    #[inline]
+    #[inline(always)]
     fn mix(&mut self) -> i32 {
         let history = &self.history;
         let bit = self.node.ilog2() as usize;

@@ -42,7 +42,7 @@ impl Denoiser {
     }
 
     /// Refines a prediction in the logistic domain. `node` is the partial byte with its leading 1, `group` the confidence class.
-    #[inline]
+    #[inline(always)]
     pub fn refine(&mut self, stretched: i32, p16: i32, node: usize, group: usize) -> i32 {
         let mut p = p16;
         let mut x = stretched;
@@ -65,7 +65,7 @@ impl Denoiser {
     }
 
     /// Learns from the outcome.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         for &(at, p) in &self.trail {
             let bin = &mut self.bins[at];

@@ -8,7 +8,7 @@ use crate::experts::ngram::Ngram;
 use crate::experts::token::cursor::Cursor;
 use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
-use crate::num::{squash16, squash24, stretch_fine};
+use crate::num::{squash24, stretch_fine};
 use std::io;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
@@ -17,6 +17,8 @@ const MAX_LINE_BITS: u32 = 23;
 const ORDERS: usize = 6;
 /// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
 const OTHERS: usize = 6;
+/// Classes of confidence: of the short match, and how many orders were seen before.
+const GROUPS: usize = 20;
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
 const MARGIN: u32 = 64;
 
@@ -93,8 +95,8 @@ impl Ensemble {
             mixer: Mixer::new(Ngram::inputs(count) + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
-            refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
-            denoiser: Denoiser::new(20),
+            refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
+            denoiser: Denoiser::new(GROUPS),
             node: 1,
             p24: 1 << 23,
         };
@@ -188,22 +190,20 @@ impl Ensemble {
         self.inputs.push(self.order1.stretched(order1));
 
         let mixed = self.mix();
+        let matched = self.short_match.confidence();
+        let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
+        let correction = if self.model == Model::Fast { 0 } else { self.denoiser.refine(mixed, self.node, group) };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
             stretch_fine(self.apm1.refine(mixed, order1)),
-            0,
+            correction,
             0,
             0,
             0,
             0,
         ];
-        let matched = self.short_match.confidence();
-        let mut refined = self.refined.mix(&opinions, matched);
-        if self.model != Model::Fast {
-            let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
-            refined = self.denoiser.refine(refined, squash16(refined), self.node, group);
-        }
+        let refined = self.refined.mix(&opinions, group);
         self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
     }
 

@@ -4,8 +4,6 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod definition;
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
@@ -62,13 +60,8 @@ impl MixKernels {
     fn all() -> Vec<Self> {
         let mut all = vec![Self::definition()];
         #[cfg(target_arch = "x86_64")]
-        {
-            if avx2::detected() {
-                all.push(MixKernels { dot: avx2::dot, train: avx2::train });
-            }
-            if avx512::detected() {
-                all.push(MixKernels { dot: avx512::dot, train: avx512::train });
-            }
+        if avx2::detected() {
+            all.push(MixKernels { dot: avx2::dot, train: avx2::train });
         }
         all
     }

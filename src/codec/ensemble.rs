@@ -5,6 +5,7 @@ use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::history::History;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
+use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
 use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
@@ -34,7 +35,8 @@ fn match_bits(raw_len: usize) -> u32 {
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
     let fixed = if model == Model::Primed { 64 << 20 } else { 16 << 20 };
-    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + fixed
+    let ppm = if model == Model::Fast { 0 } else { ppm::memory(raw_len) as u64 };
+    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + ppm + fixed
 }
 
 /// Predicts the bits of one block.
@@ -47,6 +49,7 @@ pub struct Ensemble {
     ngram: Ngram,
     short_match: MatchModel,
     long_match: MatchModel,
+    ppm: Option<Ppm>,
     token: Option<Cursor<'static>>,
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
     token_map: StateMap,
@@ -75,6 +78,7 @@ impl Ensemble {
             Model::Full | Model::Primed => &[256, 256, 128, 128, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
+        let ppm_inputs = if model != Model::Fast { ppm::INPUTS } else { 0 };
         let mut ensemble = Ensemble {
             model,
             content,
@@ -84,13 +88,14 @@ impl Ensemble {
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
+            ppm: (model != Model::Fast).then(|| Ppm::new(ppm::memory(raw_len))).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
             order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
             inputs: Inputs::default(),
-            mixer: Mixer::new(2 * count + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
+            mixer: Mixer::new(2 * count + OTHERS + ppm_inputs + 2 * usize::from(prior.is_some()), sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
             refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
@@ -128,6 +133,9 @@ impl Ensemble {
         self.order1.update(self.order1_context(), bit);
         self.short_match.update(bit);
         self.long_match.update(bit);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.update(bit);
+        }
         if let Some(token) = &mut self.token {
             self.token_map.update(self.token_state, bit);
             token.push(bit);
@@ -154,6 +162,9 @@ impl Ensemble {
         self.short_match.prepare(&self.history);
         self.long_match.prepare(&self.history);
         self.ngram.select(&self.contexts);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.select(&self.history);
+        }
         self.short_match.select(&self.history);
         self.long_match.select(&self.history);
     }
@@ -166,6 +177,9 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.predict(&mut self.inputs);
+        }
         if let Some(token) = &mut self.token {
             let guess = token.guess();
             let p16 = guess.p1;

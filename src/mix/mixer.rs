@@ -64,6 +64,8 @@ pub struct Mixer {
 const FIRST_RATE: i32 = 40 << 16;
 const FINAL_RATE: i32 = 14 << 16;
 const BLEND_RATE: i32 = 5;
+/// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
+const NEGLIGIBLE: i32 = 1024;
 
 impl Mixer {
     /// A mixer of `inputs` inputs with one weight set for each element of `contexts`, its number of contexts; the last
@@ -117,8 +119,10 @@ impl Mixer {
         let sets = self.firsts.len();
         let target = if bit == 1 { 65535 } else { 0 };
         let errors = self.predictions.map(|prediction| ((target - prediction) * (self.rate >> 16)) >> 4);
-        let x = &inputs.values[..self.stride];
-        (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
+        if errors[..sets].iter().any(|error| error.abs() > NEGLIGIBLE) {
+            let x = &inputs.values[..self.stride];
+            (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
+        }
         for last in &mut self.last {
             last.update(bit);
         }

@@ -3,6 +3,7 @@
 //! ```text
 //! bytes ─► container   archives of independent blocks, checks, threads
 //!            ► codec       a block's content: every bit is predicted, then coded
+//!              ► filter      what hides repetition is made plain, reversibly
 //!              ► experts     each answers: how likely is the next bit a 1?
 //!              ► mix         one answer out of many
 //!              ► coder       the arithmetic coder: a good prediction costs few bits
@@ -28,6 +29,7 @@ pub mod coder;
 mod container;
 mod error;
 pub mod experts;
+mod filter;
 mod mix;
 mod monitor;
 mod num;

@@ -6,6 +6,7 @@ use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
+use crate::filter::Filter;
 use ensemble::Ensemble;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
@@ -38,7 +39,8 @@ pub type Progress<'a> = dyn FnMut(usize) -> bool + 'a;
 /// How often progress is told, in bytes.
 const PROGRESS_STEP: usize = 1 << 14;
 
-/// A block as coded: `profile` is one byte the decoder needs beside the payload (content profile and filter).
+/// A block as coded. `profile` is one byte the decoder needs beside the payload: the content's kind in its low half, the
+/// filter in its high half.
 pub struct Coded {
     pub profile: u8,
     pub payload: Vec<u8>,
@@ -47,6 +49,8 @@ pub struct Coded {
 /// Codes one block.
 pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
     let content = Content::of(data);
+    let (filter, filtered) = Filter::choose(data);
+    let data = filtered.as_deref().unwrap_or(data);
     let mut predictor = start(model, content, data.len())?;
     let mut coder = Encoder::default();
     for (i, &byte) in data.iter().enumerate() {
@@ -58,7 +62,7 @@ pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Code
             predictor.update(bit);
         }
     }
-    Ok(Coded { profile: content as u8, payload: coder.finish() })
+    Ok(Coded { profile: content as u8 | (filter as u8) << 4, payload: coder.finish() })
 }
 
 /// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
@@ -74,9 +78,13 @@ pub fn decode(
     raw_len: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    let Some(content) = Content::from_id(profile) else {
-        return Err(Error::new(ErrorKind::Corrupt, format!("unknown block profile {profile}")));
+    let Some(content) = Content::from_id(profile & 15) else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("unknown kind of content {} in a block's profile", profile & 15),
+        ));
     };
+    let filter = Filter::from_id(profile >> 4)?;
     let mut predictor = start(model, content, raw_len)?;
     let mut coder = Decoder::new(payload);
     for done in 0..raw_len {
@@ -94,7 +102,9 @@ pub fn decode(
     if !coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
-    Ok(predictor.into_bytes())
+    let mut bytes = predictor.into_bytes();
+    filter.undo(&mut bytes);
+    Ok(bytes)
 }
 
 fn start(model: Model, content: Content, raw_len: usize) -> Result<Ensemble, Error> {

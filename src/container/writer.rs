@@ -122,8 +122,8 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let model = self.options.level.model();
-        // The content, at worst as much coded, and the next block that is gathered meanwhile.
-        let memory = model.memory(self.buffer.len()) + 3 * self.buffer.len() as u64;
+        // The content, perhaps filtered, at worst as much coded, and the next block that is gathered meanwhile.
+        let memory = model.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,

@@ -201,6 +201,21 @@ mod tests {
         }
     }
 
+    /// An opcode in what may be another's address must not be converted where the decoder would read that address as one.
+    #[test]
+    fn overlapping_instructions_come_back() {
+        let overlap: &[&[u8]] = &[
+            &[0xE8, 0xE8, 1, 2, 3, 0],
+            &[0xE8, 1, 0xE8, 2, 0xFF, 0xFF, 0xFF],
+            &[0x8B, 5, 0x8B, 5, 1, 2, 0, 0],
+            &[0xE8, 1, 2, 3, 0xE8, 1, 2, 3, 0],
+            &[0x8B, 5, 1, 2, 0xE8, 9, 0, 0, 0],
+        ];
+        for tail in overlap {
+            assert!(round_trips(&[&code(3, &[0x90; 400]), *tail, &code(5, &[0x90; 50])].concat()) > 100);
+        }
+    }
+
     #[test]
     fn repeated_targets_look_alike() {
         let code = code(3, &[0x90; 400]);

@@ -2,6 +2,8 @@
 //! same bits. The only `unsafe` of the crate is in this folder.
 #![allow(unsafe_code)]
 
+use std::sync::LazyLock;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod definition;
@@ -21,6 +23,14 @@ pub fn prefetch<T>(slice: &[T], index: usize) {
     let _ = (slice, index);
 }
 
+/// Whether the environment asks for the scalar definitions: `NZIP_FORCE_SCALAR=1`, to tell a machine's fault from ours.
+/// No result depends on it.
+pub fn forced_scalar() -> bool {
+    static FORCED: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("NZIP_FORCE_SCALAR").is_some_and(|value| value == "1"));
+    *FORCED
+}
+
 type Dot = fn(&[i32], &[usize], &[i16], &mut [i32]);
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32]);
 
@@ -35,8 +45,11 @@ pub struct MixKernels {
 }
 
 impl MixKernels {
-    /// The fastest kernels this machine has.
+    /// The fastest kernels this machine has, if it isn't forbidden to use them.
     pub fn detect() -> Self {
+        if forced_scalar() {
+            return Self::definition();
+        }
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             return MixKernels { dot: avx2::dot, train: avx2::train };

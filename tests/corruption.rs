@@ -167,7 +167,7 @@ fn damage_in_one_archive_leaves_the_others() {
 #[test]
 fn unknown_profiles_are_named() {
     let decode =
-        |profile| nzip::codec::decode(nzip::codec::Model::Fast, profile, &[0; 9], 10, &mut |_| true).unwrap_err();
+        |profile| nzip::codec::decode(nzip::codec::Model::Fast, profile, &[0; 9], 10, &mut |_, _| true).unwrap_err();
     for (profile, reason) in [
         (0x20, "unknown filter 2 in a block's profile"),
         (0xF1, "unknown filter 15 in a block's profile"),

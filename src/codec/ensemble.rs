@@ -41,6 +41,7 @@ pub fn memory(model: Model, raw_len: usize) -> u64 {
 pub struct Ensemble {
     model: Model,
     content: Content,
+    denoise: bool,
     history: History,
     indirect: Indirect,
     contexts: Vec<u32>,
@@ -65,11 +66,17 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing.
+    /// An ensemble that has seen nothing. Archives are made with `denoise`.
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(model: Model, content: Content, raw_len: usize, prior: Option<&'static Prior>) -> io::Result<Self> {
+    pub fn new(
+        model: Model,
+        content: Content,
+        raw_len: usize,
+        prior: Option<&'static Prior>,
+        denoise: bool,
+    ) -> io::Result<Self> {
         let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 128, 128, 2048, 2048, 256, 256],
@@ -78,6 +85,7 @@ impl Ensemble {
         let mut ensemble = Ensemble {
             model,
             content,
+            denoise: denoise && model != Model::Fast,
             history: History::default(),
             indirect: Indirect::default(),
             contexts: vec![0; count],
@@ -118,7 +126,7 @@ impl Ensemble {
     #[inline]
     pub fn update(&mut self, bit: u32) {
         self.mixer.update(&self.inputs, bit);
-        if self.model != Model::Fast {
+        if self.denoise {
             self.denoiser.update(bit);
         }
         self.refined.update(bit);
@@ -189,7 +197,7 @@ impl Ensemble {
         ];
         let matched = self.short_match.confidence();
         let mut refined = self.refined.mix(&opinions, matched);
-        if self.model != Model::Fast {
+        if self.denoise {
             let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
             refined = self.denoiser.refine(refined, squash16(refined), self.node, group);
         }

@@ -33,8 +33,9 @@ impl Model {
     }
 }
 
-/// Called with the bytes done so far; returning false stops the work with [`ErrorKind::Interrupted`].
-pub type Progress<'a> = dyn FnMut(usize) -> bool + 'a;
+/// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
+/// work with [`ErrorKind::Interrupted`].
+pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
 /// How often progress is told, in bytes.
 const PROGRESS_STEP: usize = 1 << 14;
@@ -47,14 +48,30 @@ pub struct Coded {
 }
 
 /// Codes one block.
+///
+/// # Errors
+/// [`ErrorKind::Interrupted`] when `progress` says so, [`ErrorKind::Io`] where there is no memory.
 pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
+    encode_with(model, data, true, progress)
+}
+
+/// Bytes of coded data that a block would have without the denoiser. No archive is made that way: it shows what the
+/// denoiser gains.
+///
+/// # Errors
+/// As [`encode`].
+pub fn len_without_denoiser(model: Model, data: &[u8]) -> Result<usize, Error> {
+    Ok(encode_with(model, data, false, &mut |_, _| true)?.payload.len())
+}
+
+fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress) -> Result<Coded, Error> {
     let content = Content::of(data);
     let (filter, filtered) = Filter::choose(data);
     let data = filtered.as_deref().unwrap_or(data);
-    let mut predictor = start(model, content, data.len())?;
+    let mut predictor = start(model, content, data.len(), denoise)?;
     let mut coder = Encoder::default();
     for (i, &byte) in data.iter().enumerate() {
-        if i % PROGRESS_STEP == 0 && !progress(i) {
+        if i % PROGRESS_STEP == 0 && !progress(i, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
         for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
@@ -85,10 +102,10 @@ pub fn decode(
         ));
     };
     let filter = Filter::from_id(profile >> 4)?;
-    let mut predictor = start(model, content, raw_len)?;
+    let mut predictor = start(model, content, raw_len, true)?;
     let mut coder = Decoder::new(payload);
     for done in 0..raw_len {
-        if done % PROGRESS_STEP == 0 && !progress(done) {
+        if done % PROGRESS_STEP == 0 && !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
         for _ in 0..8 {
@@ -107,8 +124,8 @@ pub fn decode(
     Ok(bytes)
 }
 
-fn start(model: Model, content: Content, raw_len: usize) -> Result<Ensemble, Error> {
+fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = if model == Model::Primed { Some(Prior::embedded()?) } else { None };
-    Ensemble::new(model, content, raw_len, prior)
+    Ensemble::new(model, content, raw_len, prior, denoise)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
 }

@@ -200,12 +200,11 @@ fn encode(
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
     let coded = codec::encode(model, &content, &mut progress)?;
-    progress(raw_len);
     let (mode, body) = if coded.payload.len() < raw_len {
         (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
     } else {
         (Mode::Stored, content)
     };
-    monitor.block_finished(raw_len, body.len());
+    progress(raw_len, body.len());
     Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
 }

@@ -86,6 +86,14 @@ pub fn decompress_with(archive: &[u8], options: DecompressOptions) -> Result<Vec
     Ok(content)
 }
 
+/// What benches measure. No part of the API: anything here may change at any time.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::filter::Filter;
+    pub use crate::mix::{Denoiser, Inputs, Mixer, StateMap};
+    pub use crate::num::arch::MixKernels;
+}
+
 /// The example in the README is tested, too.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

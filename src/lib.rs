@@ -3,6 +3,7 @@
 //! ```text
 //! bytes ─► container   archives of independent blocks, checks, threads
 //!            ► codec       a block's content: every bit is predicted, then coded
+//!              ► filter      what hides repetition is made plain, reversibly
 //!              ► experts     each answers: how likely is the next bit a 1?
 //!              ► mix         one answer out of many
 //!              ► coder       the arithmetic coder: a good prediction costs few bits
@@ -28,6 +29,7 @@ pub mod coder;
 mod container;
 mod error;
 pub mod experts;
+mod filter;
 mod mix;
 mod monitor;
 mod num;
@@ -82,6 +84,14 @@ pub fn decompress_with(archive: &[u8], options: DecompressOptions) -> Result<Vec
     let mut content = Vec::new();
     Decompressor::new(archive, options).read_to_end(&mut content)?;
     Ok(content)
+}
+
+/// What benches measure. No part of the API: anything here may change at any time.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::filter::Filter;
+    pub use crate::mix::{Denoiser, Inputs, Mixer, StateMap};
+    pub use crate::num::arch::MixKernels;
 }
 
 /// The example in the README is tested, too.

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 pub struct Monitor {
     content_done: AtomicU64,
     content_total: AtomicU64,
-    block_content: AtomicU64,
-    block_coded: AtomicU64,
+    coded_done: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -18,14 +17,14 @@ impl Monitor {
         self.content_done.load(Relaxed)
     }
 
+    /// Bytes of coded data that [`content_done`](Self::content_done) takes up, blocks in work included: the ratio so far.
+    pub fn coded_done(&self) -> u64 {
+        self.coded_done.load(Relaxed)
+    }
+
     /// Bytes of content in all, where that is known by now.
     pub fn content_total(&self) -> Option<u64> {
         Some(self.content_total.load(Relaxed)).filter(|&total| total > 0)
-    }
-
-    /// Bytes of content and of coded data in the blocks that are complete: the ratio so far.
-    pub fn finished(&self) -> (u64, u64) {
-        (self.block_content.load(Relaxed), self.block_coded.load(Relaxed))
     }
 
     /// Makes the work end soon, with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).
@@ -41,17 +40,14 @@ impl Monitor {
         self.content_total.store(total, Relaxed);
     }
 
-    pub(crate) fn block_finished(&self, content: usize, coded: usize) {
-        self.block_content.fetch_add(content as u64, Relaxed);
-        self.block_coded.fetch_add(coded as u64, Relaxed);
-    }
-
     /// A progress callback for one block, which also ends the block's work when either switch is thrown.
-    pub(crate) fn progress<'a>(&'a self, cancelled: &'a AtomicBool) -> impl FnMut(usize) -> bool + 'a {
-        let mut last = 0;
-        move |done| {
-            self.content_done.fetch_add((done - last) as u64, Relaxed);
-            last = done;
+    pub(crate) fn progress<'a>(&'a self, cancelled: &'a AtomicBool) -> impl FnMut(usize, usize) -> bool + 'a {
+        let mut last = (0, 0);
+        move |content, coded| {
+            self.content_done.fetch_add((content - last.0) as u64, Relaxed);
+            // A block that is stored in the end takes less than was thought: the difference wraps around, and the sum back.
+            self.coded_done.fetch_add((coded as u64).wrapping_sub(last.1 as u64), Relaxed);
+            last = (content, coded);
             !self.stopped() && !cancelled.load(Relaxed)
         }
     }

@@ -136,6 +136,18 @@ fn levels_say_what_they_are() {
     }
 }
 
+/// The kernels' scalar definitions and the machine's own instructions make the same bytes.
+#[test]
+fn forced_scalar_changes_nothing() {
+    let shell = Shell::new();
+    shell.write("mixed", &content(Kind::Mixed, 20_000, 5));
+    for (level, file) in [1, 2, 6].into_iter().flat_map(|level| [(level, "text"), (level, "mixed")]) {
+        let line = format!("c -c -{level} {file}");
+        let forced = shell.command(&line).env("NZIP_FORCE_SCALAR", "1").output().unwrap();
+        assert!(forced.status.success() && forced.stdout == shell.run(&line).stdout, "nzip {line}");
+    }
+}
+
 #[test]
 fn refusals() {
     let shell = Shell::new();
@@ -289,6 +301,12 @@ fn bench_measures() {
     assert!(table.contains("2 files"));
     let json: serde_json::Value = serde_json::from_slice(&shell.run("bench --json text").stdout).unwrap();
     assert_eq!(json[0]["content_bytes"], 3000);
+    assert_eq!(json[0]["without_denoiser_bytes"], serde_json::Value::Null);
+    shell.write("mixed", &content(Kind::Mixed, 30_000, 1));
+    let json: serde_json::Value =
+        serde_json::from_slice(&shell.run("bench --json --no-denoise -2 mixed other").stdout).unwrap();
+    assert_ne!(json[0]["without_denoiser_bytes"], json[0]["archive_bytes"]);
+    assert_eq!(json[1]["without_denoiser_bytes"], json[1]["archive_bytes"], "it is stored either way");
     assert_eq!(shell.run("bench missing").code, 1);
 }
 

@@ -163,3 +163,16 @@ fn damage_in_one_archive_leaves_the_others() {
     assert_eq!(got, [&content[..], &content].concat());
     assert!(damage[0].offset >= archive.len() as u64);
 }
+
+#[test]
+fn unknown_profiles_are_named() {
+    let decode =
+        |profile| nzip::codec::decode(nzip::codec::Model::Fast, profile, &[0; 9], 10, &mut |_, _| true).unwrap_err();
+    for (profile, reason) in [
+        (0x20, "unknown filter 2 in a block's profile"),
+        (0xF1, "unknown filter 15 in a block's profile"),
+        (0x02, "unknown kind of content 2 in a block's profile"),
+    ] {
+        assert_eq!((decode(profile).kind(), decode(profile).reason()), (ErrorKind::Corrupt, reason));
+    }
+}

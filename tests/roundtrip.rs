@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use common::{KINDS, Kind, Random, content};
 use nzip::{
-    BlockSize, CompressOptions, Compressor, DecompressOptions, Decompressor, ErrorKind, Level, Monitor, compress_with,
-    decompress, decompress_with,
+    BlockSize, CompressOptions, Compressor, DecompressOptions, Decompressor, ErrorKind, Level, Monitor, codec,
+    compress_with, decompress, decompress_with,
 };
 use proptest::prelude::*;
 
@@ -162,6 +162,28 @@ fn progress_is_told() {
     let monitor = Arc::new(Monitor::default());
     let archive = compress_with(&content, options(1).monitor(Arc::clone(&monitor))).unwrap();
     assert_eq!((monitor.content_done(), monitor.content_total()), (100_000, Some(100_000)));
-    let (raw, coded) = monitor.finished();
-    assert!(raw == 100_000 && coded > 0 && coded < archive.len() as u64);
+    let coded = monitor.coded_done();
+    assert!(coded > 0 && coded < archive.len() as u64);
+    // Noise is stored in the end, though coding it took more.
+    let monitor = Arc::new(Monitor::default());
+    compress_with(&common::content(Kind::Random, 50_000, 1), options(1).monitor(Arc::clone(&monitor))).unwrap();
+    assert_eq!((monitor.content_done(), monitor.coded_done()), (50_000, 50_000));
+}
+
+#[test]
+fn the_ratio_shows_within_a_block() {
+    let content = content(Kind::Text, 100_000, 1);
+    let mut told = Vec::new();
+    let mut note = |content, coded| {
+        told.push((content, coded));
+        true
+    };
+    let coded = codec::encode(codec::Model::Fast, &content, &mut note).unwrap();
+    codec::decode(codec::Model::Fast, coded.profile, &coded.payload, content.len(), &mut note).unwrap();
+    let (encoder, decoder) = told.split_at(told.len() / 2);
+    for (encoded, decoded) in encoder.iter().zip(decoder) {
+        assert_eq!(encoded.0, decoded.0);
+        assert!(encoded.1.abs_diff(decoded.1) <= 8 && encoded.1 <= coded.payload.len());
+    }
+    assert!(encoder.len() > 4 && encoder.is_sorted() && encoder[4].1 > 0);
 }

@@ -8,7 +8,7 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let (fast, profile, raw_len, payload) = input;
     let model = if fast { Model::Fast } else { Model::Full };
     let raw_len = usize::from(raw_len % 4096);
-    if let Ok(content) = decode(model, profile, payload, raw_len, &mut |_| true) {
+    if let Ok(content) = decode(model, profile, payload, raw_len, &mut |_, _| true) {
         assert_eq!(content.len(), raw_len);
     }
 });

@@ -175,6 +175,9 @@ pub struct BenchArgs {
     /// Most content in a block
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
+    /// Measure what the denoiser gains, too: sizes with it, as always, and without. No archive is made without it
+    #[arg(long)]
+    pub no_denoise: bool,
     /// Write JSON: a list with an object for each file
     #[arg(long)]
     pub json: bool,

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind};
+use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor, codec};
 use serde::Serialize;
 
 use super::args::BenchArgs;
@@ -25,6 +26,9 @@ struct Row {
     decompress_kb_per_s: f64,
     /// Of the whole process, content and archive included.
     peak_memory_bytes: Option<u64>,
+    /// What the archive would take without the denoiser, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_denoiser_bytes: Option<u64>,
 }
 
 /// Measures all files; lines appear as they are ready.
@@ -32,8 +36,9 @@ pub fn run(args: &BenchArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
     if !args.json {
+        let gain = if args.no_denoise { format!(" {:>11} {:>7}", "no denoiser", "gain") } else { String::new() };
         worst = super::print(&format!(
-            "{:>11} {:>11} {:>6} {:>8} {:>8} {:>8}  name\n",
+            "{:>11} {:>11} {:>6} {:>8} {:>8} {:>8}{gain}  name\n",
             "content", "archive", "bpb", "c KB/s", "d KB/s", "peak MB"
         ));
     }
@@ -69,11 +74,13 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
     let rate = |begun: Instant| content.len() as f64 / 1e3 / begun.elapsed().as_secs_f64().max(1e-9);
 
     memory::reset_peak();
+    let monitor = Arc::new(Monitor::default());
     let options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
         .threads(args.common.threads)
-        .memory(limit);
+        .memory(limit)
+        .monitor(Arc::clone(&monitor));
     let begun = Instant::now();
     let archive = nzip::compress_with(&content, options)?;
     let compress_kb_per_s = rate(begun);
@@ -85,6 +92,11 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
     if decoded != content {
         return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
     }
+    let peak_memory_bytes = memory::peak();
+    let without_denoiser_bytes = match args.no_denoise {
+        true => Some(archive.len() as u64 - monitor.coded_done() + coded_without_denoiser(&content, args)?),
+        false => None,
+    };
     let name = input.path().and_then(Path::file_name).map_or(input.to_string(), |name| name.display().to_string());
     Ok(Row {
         name,
@@ -94,8 +106,19 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
         bits_per_byte: bits_per_byte(archive.len() as u64, content.len() as u64),
         compress_kb_per_s,
         decompress_kb_per_s,
-        peak_memory_bytes: memory::peak(),
+        peak_memory_bytes,
+        without_denoiser_bytes,
     })
+}
+
+/// Bytes that all blocks' bodies would take without the denoiser.
+fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
+    let mut sum = 0;
+    for block in content.chunks(args.block_size.bytes()) {
+        let coded = codec::len_without_denoiser(args.level.0.model(), block)?;
+        sum += coded.min(block.len()) as u64;
+    }
+    Ok(sum)
 }
 
 fn bits_per_byte(archive: u64, content: u64) -> f64 {
@@ -119,13 +142,18 @@ fn total(rows: &[Row]) -> Row {
         compress_kb_per_s: rate(|row| row.compress_kb_per_s),
         decompress_kb_per_s: rate(|row| row.decompress_kb_per_s),
         peak_memory_bytes: rows.iter().filter_map(|row| row.peak_memory_bytes).max(),
+        without_denoiser_bytes: rows.iter().map(|row| row.without_denoiser_bytes).sum(),
     }
 }
 
 fn line(row: &Row) -> String {
     let peak = row.peak_memory_bytes.map_or("-".into(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
+    let gain = row.without_denoiser_bytes.map_or(String::new(), |without| {
+        let gain = 100.0 * (without as f64 - row.archive_bytes as f64) / without as f64;
+        format!(" {without:>11} {gain:>6.2}%")
+    });
     format!(
-        "{:>11} {:>11} {:>6.3} {:>8.0} {:>8.0} {peak:>8}  {}\n",
+        "{:>11} {:>11} {:>6.3} {:>8.0} {:>8.0} {peak:>8}{gain}  {}\n",
         row.content_bytes,
         row.archive_bytes,
         row.bits_per_byte,

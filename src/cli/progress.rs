@@ -61,8 +61,8 @@ fn line(name: &str, monitor: &Monitor, total: Option<u64>, elapsed: Duration) ->
         line += &format!(" of {}, {:.0} %", bytes(total), done as f64 / total as f64 * 100.0);
     }
     line += &format!(", {}/s", bytes(rate as u64));
-    if let (content @ 1.., coded) = monitor.finished() {
-        line += &format!(", {:.3} bits per byte", coded as f64 * 8.0 / content as f64);
+    if done > 0 {
+        line += &format!(", {:.3} bits per byte", monitor.coded_done() as f64 * 8.0 / done as f64);
     }
     if let Some(left) = total.and_then(|total| total.checked_sub(done)).filter(|_| rate > 0.0) {
         line += &format!(", {} left", duration(left as f64 / rate));

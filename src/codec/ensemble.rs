@@ -47,6 +47,7 @@ pub fn memory(model: Model, raw_len: usize) -> u64 {
 pub struct Ensemble {
     model: Model,
     content: Content,
+    denoise: bool,
     history: History,
     indirect: Indirect,
     contexts: Vec<u32>,
@@ -72,11 +73,17 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing.
+    /// An ensemble that has seen nothing. Archives are made with `denoise`.
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(model: Model, content: Content, raw_len: usize, prior: Option<&'static Prior>) -> io::Result<Self> {
+    pub fn new(
+        model: Model,
+        content: Content,
+        raw_len: usize,
+        prior: Option<&'static Prior>,
+        denoise: bool,
+    ) -> io::Result<Self> {
         let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
@@ -90,6 +97,7 @@ impl Ensemble {
         let mut ensemble = Ensemble {
             model,
             content,
+            denoise: denoise && model != Model::Fast,
             history: History::default(),
             indirect: Indirect::default(),
             contexts: vec![0; count],
@@ -153,7 +161,7 @@ impl Ensemble {
             token.push(bit);
         }
         self.mixer.update(&self.inputs, bit);
-        if self.model != Model::Fast {
+        if self.denoise {
             self.denoiser.update(bit);
         }
         self.refined.update(bit);
@@ -212,7 +220,7 @@ impl Ensemble {
         let mixed = self.mix();
         let matched = self.short_match.confidence();
         let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
-        let correction = if self.model == Model::Fast { 0 } else { self.denoiser.refine(mixed, self.node, group) };
+        let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
@@ -251,14 +259,7 @@ impl Ensemble {
                 (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
             }
         };
-        let select = [
-            self.node,
-            c1,
-            c2 << 3 | bit,
-            place,
-            self.ngram.knowledge([1, 3, 4, 6]),
-            knowledge,
-        ];
+        let select = [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge];
         self.mixer.mix(&self.inputs, &select, last)
     }
 }

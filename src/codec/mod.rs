@@ -6,6 +6,7 @@ use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
+use crate::filter::Filter;
 use crate::num::arch::{Work, vectorized};
 use ensemble::Ensemble;
 
@@ -33,30 +34,50 @@ impl Model {
     }
 }
 
-/// Called with the bytes done so far; returning false stops the work with [`ErrorKind::Interrupted`].
-pub type Progress<'a> = dyn FnMut(usize) -> bool + 'a;
+/// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
+/// work with [`ErrorKind::Interrupted`].
+pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
 /// How often progress is told, in bytes.
 const PROGRESS_STEP: usize = 1 << 14;
 
-/// A block as coded: `profile` is one byte the decoder needs beside the payload (content profile and filter).
+/// A block as coded. `profile` is one byte the decoder needs beside the payload: the content's kind in its low half, the
+/// filter in its high half.
 pub struct Coded {
     pub profile: u8,
     pub payload: Vec<u8>,
 }
 
 /// Codes one block.
+///
+/// # Errors
+/// [`ErrorKind::Interrupted`] when `progress` says so, [`ErrorKind::Io`] where there is no memory.
 pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
+    encode_with(model, data, true, progress)
+}
+
+/// Bytes of coded data that a block would have without the denoiser. No archive is made that way: it shows what the
+/// denoiser gains.
+///
+/// # Errors
+/// As [`encode`].
+pub fn len_without_denoiser(model: Model, data: &[u8]) -> Result<usize, Error> {
+    Ok(encode_with(model, data, false, &mut |_, _| true)?.payload.len())
+}
+
+fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress) -> Result<Coded, Error> {
     let content = Content::of(data);
-    let mut predictor = start(model, content, data.len())?;
+    let (filter, filtered) = Filter::choose(data);
+    let data = filtered.as_deref().unwrap_or(data);
+    let mut predictor = start(model, content, data.len(), denoise)?;
     let mut coder = Encoder::default();
     for (i, chunk) in data.chunks(PROGRESS_STEP).enumerate() {
-        if !progress(i * PROGRESS_STEP) {
+        if !progress(i * PROGRESS_STEP, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
         vectorized(EncodeChunk { chunk, predictor: &mut predictor, coder: &mut coder });
     }
-    Ok(Coded { profile: content as u8, payload: coder.finish() })
+    Ok(Coded { profile: content as u8 | (filter as u8) << 4, payload: coder.finish() })
 }
 
 /// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
@@ -72,13 +93,17 @@ pub fn decode(
     raw_len: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    let Some(content) = Content::from_id(profile) else {
-        return Err(Error::new(ErrorKind::Corrupt, format!("unknown block profile {profile}")));
+    let Some(content) = Content::from_id(profile & 15) else {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("unknown kind of content {} in a block's profile", profile & 15),
+        ));
     };
-    let mut predictor = start(model, content, raw_len)?;
+    let filter = Filter::from_id(profile >> 4)?;
+    let mut predictor = start(model, content, raw_len, true)?;
     let mut coder = Decoder::new(payload);
     for done in (0..raw_len).step_by(PROGRESS_STEP) {
-        if !progress(done) {
+        if !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
         let count = PROGRESS_STEP.min(raw_len - done);
@@ -90,7 +115,9 @@ pub fn decode(
     if !coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
-    Ok(predictor.into_bytes())
+    let mut bytes = predictor.into_bytes();
+    filter.undo(&mut bytes);
+    Ok(bytes)
 }
 
 struct EncodeChunk<'a> {
@@ -125,8 +152,8 @@ impl Work for DecodeChunk<'_, '_> {
     }
 }
 
-fn start(model: Model, content: Content, raw_len: usize) -> Result<Ensemble, Error> {
+fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = if model == Model::Primed { Some(Prior::embedded()?) } else { None };
-    Ensemble::new(model, content, raw_len, prior)
+    Ensemble::new(model, content, raw_len, prior, denoise)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
 }

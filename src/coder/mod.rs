@@ -135,6 +135,11 @@ impl<'a> Decoder<'a> {
         bit
     }
 
+    /// Bytes of input that reading has come to.
+    pub fn position(&self) -> usize {
+        self.position.min(self.input.len())
+    }
+
     /// How far reading has gone beyond the input. The encoder drops zeros at its end, so a few bytes are normal; many
     /// mean that the input was cut short.
     pub fn overrun(&self) -> usize {

@@ -261,7 +261,6 @@ fn decode(
     if content.len() != raw_len || check(&content) != head.raw_check {
         return Err(damaged("its check differs"));
     }
-    progress(raw_len);
-    monitor.block_finished(raw_len, coded_len);
+    progress(raw_len, coded_len);
     Ok(content)
 }

@@ -122,8 +122,8 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let model = self.options.level.model();
-        // The content, at worst as much coded, and the next block that is gathered meanwhile.
-        let memory = model.memory(self.buffer.len()) + 3 * self.buffer.len() as u64;
+        // The content, perhaps filtered, at worst as much coded, and the next block that is gathered meanwhile.
+        let memory = model.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -200,12 +200,11 @@ fn encode(
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
     let coded = codec::encode(model, &content, &mut progress)?;
-    progress(raw_len);
     let (mode, body) = if coded.payload.len() < raw_len {
         (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
     } else {
         (Mode::Stored, content)
     };
-    monitor.block_finished(raw_len, body.len());
+    progress(raw_len, body.len());
     Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
 }

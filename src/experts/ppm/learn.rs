@@ -161,8 +161,7 @@ impl Ppm {
             sum = self.tree.sum(context);
         } else {
             sum = self.tree.sum(context);
-            sum += u32::from(2 * count < found_count)
-                + 2 * u32::from(4 * count <= found_count && sum <= 8 * count);
+            sum += u32::from(2 * count < found_count) + 2 * u32::from(4 * count <= found_count && sum <= 8 * count);
         }
         let share = 2 * found.freq * (sum + 6);
         let all = found_others + sum;
@@ -170,8 +169,7 @@ impl Ppm {
             sum += 3;
             1 + u32::from(share > all) + u32::from(share >= 4 * all)
         } else {
-            let freq =
-                4 + u32::from(share >= 9 * all) + u32::from(share >= 12 * all) + u32::from(share >= 15 * all);
+            let freq = 4 + u32::from(share >= 9 * all) + u32::from(share >= 12 * all) + u32::from(share >= 15 * all);
             sum += freq;
             freq
         };

@@ -160,8 +160,7 @@ impl Ppm {
                 total = tree.sum(context);
                 escape = Escape::Own;
             } else {
-                let open: u32 =
-                    tree.symbols(context).map(|s| if candidates.has(s.byte) { 0 } else { s.freq }).sum();
+                let open: u32 = tree.symbols(context).map(|s| if candidates.has(s.byte) { 0 } else { s.freq }).sum();
                 let suffix = tree.suffix(context);
                 let below = if suffix == 0 { 0 } else { tree.count(suffix) };
                 let state = Escapes::masked_state(cursor.situation, count, tree.sum(context), named, below);

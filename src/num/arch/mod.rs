@@ -2,6 +2,8 @@
 //! same bits. The only `unsafe` of the crate is in this folder.
 #![allow(unsafe_code)]
 
+use std::sync::LazyLock;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod definition;
@@ -30,11 +32,19 @@ pub trait Work {
 /// Runs `work` with the instructions this machine has. Integer code gives the same results with any.
 pub fn vectorized(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
-    if avx2::detected() {
+    if avx2::detected() && !forced_scalar() {
         // SAFETY: the features were detected.
         return unsafe { avx2::vectorized(work) };
     }
     work.run()
+}
+
+/// Whether the environment asks for the scalar definitions: `NZIP_FORCE_SCALAR=1`, to tell a machine's fault from ours.
+/// No result depends on it.
+pub fn forced_scalar() -> bool {
+    static FORCED: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("NZIP_FORCE_SCALAR").is_some_and(|value| value == "1"));
+    *FORCED
 }
 
 type Dot = fn(&[i32], &[usize], &[i16], &mut [i32]);
@@ -51,8 +61,11 @@ pub struct MixKernels {
 }
 
 impl MixKernels {
-    /// The fastest kernels this machine has.
+    /// The fastest kernels this machine has, if it isn't forbidden to use them.
     pub fn detect() -> Self {
+        if forced_scalar() {
+            return Self::definition();
+        }
         Self::all().pop().expect("the definition is one of them")
     }
 

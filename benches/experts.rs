@@ -1,0 +1,183 @@
+//! What the ensemble consists of, part by part: `cargo bench --bench experts`. Bytes of throughput are bytes of content,
+//! whose eight bits a part predicts and learns; of the kernels, bytes of weights.
+
+use std::hint::black_box;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use nzip::bench::{Denoiser, Filter, Inputs, MixKernels, Mixer, StateMap};
+use nzip::experts::contexts::{self, Content, Indirect};
+use nzip::experts::history::History;
+use nzip::experts::match_model::MatchModel;
+use nzip::experts::ngram::Ngram;
+use nzip::experts::token::cursor::Cursor;
+use nzip::experts::token::prior::Prior;
+
+const LEN: usize = 32 << 10;
+
+/// Our own documents: text and tables.
+fn text() -> Vec<u8> {
+    let text =
+        concat!(include_str!("../docs/FORMAT.md"), include_str!("../README.md"), include_str!("../docs/BENCHMARKS.md"));
+    text.bytes().cycle().take(LEN).collect()
+}
+
+fn bits(byte: u8) -> impl Iterator<Item = u32> {
+    (0..8).rev().map(move |k| u32::from(byte) >> k & 1)
+}
+
+/// Does `step` for each byte of the text, with what came before it.
+fn each_byte(text: &[u8], mut step: impl FnMut(&History, &Indirect, u8)) {
+    let (mut history, mut indirect) = (History::default(), Indirect::default());
+    for &byte in text {
+        step(&history, &indirect, byte);
+        indirect.push(history.last8 as u32, byte);
+        history.push(byte);
+    }
+}
+
+fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
+    group.bench_function("history", |bencher| {
+        bencher.iter(|| {
+            let mut records = 0;
+            each_byte(text, |history, _, _| records += history.record);
+            records
+        });
+    });
+    for content in [Content::Text, Content::Binary] {
+        let mut out = [0; contexts::FULL];
+        group.bench_function(format!("history and contexts {content:?}"), |bencher| {
+            bencher.iter(|| {
+                each_byte(text, |history, indirect, _| contexts::fill(content, history, indirect, &mut out));
+                out[0]
+            });
+        });
+    }
+    group.bench_function("filter choice", |bencher| bencher.iter(|| Filter::choose(text)));
+}
+
+fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
+    let mut places = Vec::new();
+    each_byte(text, |history, indirect, _| {
+        let mut out = [0; contexts::FULL];
+        contexts::fill(Content::Text, history, indirect, &mut out);
+        places.push(out);
+    });
+    let mut inputs = Inputs::default();
+    group.bench_function("ngram", |bencher| {
+        bencher.iter(|| {
+            let Ok(mut ngram) = Ngram::new(contexts::FULL, 6, 17) else { return };
+            for (&byte, place) in text.iter().zip(&places) {
+                ngram.select(place);
+                for bit in bits(byte) {
+                    inputs.clear();
+                    ngram.predict(&mut inputs);
+                    ngram.update(bit);
+                }
+            }
+        });
+    });
+    for min in [5, 12] {
+        group.bench_function(format!("history and match of {min}"), |bencher| {
+            bencher.iter(|| {
+                let mut model = MatchModel::new(min, 15);
+                each_byte(text, |history, _, byte| {
+                    model.prepare(history);
+                    model.select(history);
+                    for bit in bits(byte) {
+                        inputs.clear();
+                        model.predict(&mut inputs);
+                        model.update(bit);
+                    }
+                });
+            });
+        });
+    }
+    let Ok(prior) = Prior::embedded() else { return };
+    group.bench_function("prior cursor", |bencher| {
+        bencher.iter(|| {
+            let mut cursor = Cursor::new(prior);
+            text.iter().flat_map(|&byte| bits(byte)).fold(0u64, |sum, bit| {
+                let guess = cursor.guess();
+                cursor.push(bit);
+                sum + u64::from(guess.p1)
+            })
+        });
+    });
+}
+
+/// As many inputs and weight sets as the full ensemble has.
+fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
+    const INPUTS: usize = 46;
+    const SETS: usize = 8;
+    group.bench_function("mixer", |bencher| {
+        bencher.iter(|| {
+            let mut mixer = Mixer::new(INPUTS, &[256; SETS], [256, 16]);
+            let mut inputs = Inputs::default();
+            for &byte in text {
+                for (node, bit) in bits(byte).enumerate() {
+                    inputs.clear();
+                    for (i, input) in inputs.extend(INPUTS).iter_mut().enumerate() {
+                        *input = (i16::from(byte) - 128) * (i as i16 & 7);
+                    }
+                    black_box(mixer.mix(&inputs, &[usize::from(byte); SETS], [node, 0]));
+                    mixer.update(&inputs, bit);
+                }
+            }
+        });
+    });
+    group.bench_function("denoiser", |bencher| {
+        bencher.iter(|| {
+            let mut denoiser = Denoiser::new(20);
+            for &byte in text {
+                for (node, bit) in bits(byte).enumerate() {
+                    let stretched = i32::from(byte) * 8 - 1024;
+                    black_box(denoiser.refine(stretched, 128 * i32::from(byte) + 1, 1 << node, usize::from(byte) % 20));
+                    denoiser.update(bit);
+                }
+            }
+        });
+    });
+    group.bench_function("state map", |bencher| {
+        bencher.iter(|| {
+            let mut map = StateMap::new(256, 255, |_| 1 << 15);
+            for &byte in text {
+                for bit in bits(byte) {
+                    black_box(map.stretched(usize::from(byte)));
+                    map.update(usize::from(byte), bit);
+                }
+            }
+        });
+    });
+}
+
+fn parts(criterion: &mut Criterion) {
+    let text = text();
+    let mut group = criterion.benchmark_group("experts");
+    group.throughput(Throughput::Bytes(LEN as u64)).sample_size(20);
+    summaries(&mut group, &text);
+    experts(&mut group, &text);
+    mixing(&mut group, &text);
+}
+
+fn kernels(criterion: &mut Criterion) {
+    const STRIDE: usize = 48;
+    const SETS: usize = 8;
+    let mut weights: Vec<i32> = (0..SETS * STRIDE).map(|i| i as i32 * 77_777_777).collect();
+    let inputs: Vec<i16> = (0..STRIDE).map(|i| i as i16 * 80 - 2000).collect();
+    let starts: Vec<usize> = (0..SETS).map(|set| set * STRIDE).collect();
+    let mut outputs = [0; SETS];
+    let mut group = criterion.benchmark_group("kernels");
+    group.throughput(Throughput::Bytes((weights.len() * size_of::<i32>()) as u64));
+    for (name, kernels) in [("definition", MixKernels::definition()), ("fastest", MixKernels::detect())] {
+        group.bench_function(format!("dot {name}"), |bencher| {
+            bencher.iter(|| (kernels.dot)(black_box(&weights), &starts, &inputs, &mut outputs));
+        });
+        group.bench_function(format!("train {name}"), |bencher| {
+            bencher.iter(|| (kernels.train)(black_box(&mut weights), &starts, &inputs, &outputs));
+        });
+    }
+}
+
+criterion_group!(benches, parts, kernels);
+criterion_main!(benches);

@@ -137,7 +137,7 @@ impl Ensemble {
     }
 
     /// Learns the next bit and predicts the one after it.
-    #[inline(always)]
+    #[inline]
     pub fn update(&mut self, bit: u32) {
         let order1 = self.order1_context();
         self.ngram.update(bit);
@@ -196,7 +196,7 @@ impl Ensemble {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
@@ -236,7 +236,7 @@ impl Ensemble {
     }
 
     /// Mixes the inputs with the weights that the situation chooses.
-    #[inline(always)]
+    #[inline]
     fn mix(&mut self) -> i32 {
         let history = &self.history;
         let bit = self.node.ilog2() as usize;

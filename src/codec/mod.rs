@@ -7,7 +7,6 @@ use crate::error::{Error, ErrorKind};
 use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
 use crate::filter::Filter;
-use crate::num::arch::{Work, vectorized};
 use ensemble::Ensemble;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
@@ -75,7 +74,10 @@ fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress
         if !progress(i * PROGRESS_STEP, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        vectorized(EncodeChunk { chunk, predictor: &mut predictor, coder: &mut coder });
+        for bit in chunk.iter().flat_map(|byte| (0..8).rev().map(move |k| u32::from(byte >> k & 1))) {
+            coder.encode(bit, predictor.p24());
+            predictor.update(bit);
+        }
     }
     Ok(Coded { profile: content as u8 | (filter as u8) << 4, payload: coder.finish() })
 }
@@ -106,8 +108,10 @@ pub fn decode(
         if !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        let count = PROGRESS_STEP.min(raw_len - done);
-        vectorized(DecodeChunk { count, predictor: &mut predictor, coder: &mut coder });
+        for _ in 0..8 * PROGRESS_STEP.min(raw_len - done) {
+            let bit = coder.decode(predictor.p24());
+            predictor.update(bit);
+        }
         if coder.overrun() > 4 {
             return Err(Error::new(ErrorKind::Truncated, format!("coded data ends within 16 KiB after {done} bytes")));
         }
@@ -118,38 +122,6 @@ pub fn decode(
     let mut bytes = predictor.into_bytes();
     filter.undo(&mut bytes);
     Ok(bytes)
-}
-
-struct EncodeChunk<'a> {
-    chunk: &'a [u8],
-    predictor: &'a mut Ensemble,
-    coder: &'a mut Encoder,
-}
-
-impl Work for EncodeChunk<'_> {
-    #[inline(always)]
-    fn run(self) {
-        for bit in self.chunk.iter().flat_map(|byte| (0..8).rev().map(move |k| u32::from(byte >> k & 1))) {
-            self.coder.encode(bit, self.predictor.p24());
-            self.predictor.update(bit);
-        }
-    }
-}
-
-struct DecodeChunk<'a, 'b> {
-    count: usize,
-    predictor: &'a mut Ensemble,
-    coder: &'a mut Decoder<'b>,
-}
-
-impl Work for DecodeChunk<'_, '_> {
-    #[inline(always)]
-    fn run(self) {
-        for _ in 0..8 * self.count {
-            let bit = self.coder.decode(self.predictor.p24());
-            self.predictor.update(bit);
-        }
-    }
 }
 
 fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {

@@ -29,18 +29,18 @@ impl Buckets {
     }
 
     /// Asks for the line of `hash` ahead of its use.
-    #[inline(always)]
+    #[inline]
     pub fn prefetch(&self, hash: u32) {
         prefetch(&self.bytes, self.line(hash));
     }
 
-    #[inline(always)]
+    #[inline]
     fn line(&self, hash: u32) -> usize {
         (hash.wrapping_mul(0x9E37_79B1) >> self.shift) as usize * LINE
     }
 
     /// Reads `hash`'s bucket and gives its offset; a new one takes the place of the least experienced of its line's.
-    #[inline(always)]
+    #[inline]
     pub fn find(&self, hash: u32, bucket: &mut Bucket) -> u32 {
         let start = self.line(hash);
         let line: &[u8; LINE] = self.bytes[start..start + LINE].try_into().expect("a line");
@@ -62,7 +62,7 @@ impl Buckets {
     }
 
     /// Writes a bucket back to where it was found.
-    #[inline(always)]
+    #[inline]
     pub fn put(&mut self, offset: u32, bucket: &Bucket) {
         self.bytes[offset as usize..offset as usize + SIZE].copy_from_slice(bucket);
     }

@@ -104,7 +104,7 @@ impl Ngram {
     }
 
     /// Sets out for the contexts of a new byte; [`Self::arrive`] gets there.
-    #[inline(always)]
+    #[inline]
     pub fn select(&mut self, contexts: &[u32]) {
         for (i, (cursor, &c)) in self.cursors.iter_mut().zip(contexts).enumerate() {
             let h = c.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
@@ -116,7 +116,7 @@ impl Ngram {
     }
 
     /// Finds the buckets that were asked for, once a nibble. What is done between asking and this hides the memory's latency.
-    #[inline(always)]
+    #[inline]
     pub fn arrive(&mut self) {
         if self.node != NOWHERE {
             return;
@@ -132,13 +132,13 @@ impl Ngram {
     }
 
     /// How many n-gram contexts were seen before.
-    #[inline(always)]
+    #[inline]
     pub fn confidence(&self) -> usize {
         self.confident
     }
 
     /// How much contexts `which` know of the next bit, two bits each: nothing, little, one outcome only, both.
-    #[inline(always)]
+    #[inline]
     pub fn knowledge(&self, which: [usize; 4]) -> usize {
         which.iter().rev().fold(0, |sum, &i| {
             let state = self.opinions[i / LANES].states[i % LANES];
@@ -147,7 +147,7 @@ impl Ngram {
     }
 
     /// Two opinions a context: the history's probability, and again, damped, where only one outcome was ever seen.
-    #[inline(always)]
+    #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
         let node = self.node & 15;
         let (plain, damped) = inputs.extend(2 * self.cursors.len()).split_at_mut(self.cursors.len());
@@ -171,7 +171,7 @@ impl Ngram {
     }
 
     /// Learns the bit, in all contexts, and sets out for the next nibble's.
-    #[inline(always)]
+    #[inline]
     pub fn update(&mut self, bit: u32) {
         let node = self.node & 15;
         let target = if bit == 1 { (1 << 22) - 1 } else { 0 };

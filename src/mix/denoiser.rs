@@ -37,7 +37,7 @@ impl Bin {
     }
 
     /// Learns one more difference, in units of 2^-16.
-    #[inline(always)]
+    #[inline]
     fn learn(&mut self, difference: i32) {
         let count = (self.count() + 1).min(MEMORY);
         let error =
@@ -61,7 +61,7 @@ impl Denoiser {
     }
 
     /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group` the confidence class.
-    #[inline(always)]
+    #[inline]
     pub fn refine(&mut self, stretched: i32, node: usize, group: usize) -> i32 {
         let mut p = squash16(stretched);
         let mut x = stretched;
@@ -84,7 +84,7 @@ impl Denoiser {
     }
 
     /// Learns from the outcome.
-    #[inline(always)]
+    #[inline]
     pub fn update(&mut self, bit: u32) {
         for &(at, p) in &self.trail {
             self.bins[at].learn(((bit as i32) << 16) - p);

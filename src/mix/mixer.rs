@@ -25,20 +25,20 @@ impl Default for Inputs {
 
 impl Inputs {
     /// Starts a new decision.
-    #[inline(always)]
+    #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
     }
 
     /// Adds one opinion.
-    #[inline(always)]
+    #[inline]
     pub fn push(&mut self, stretched: i32) {
         self.values[self.len & (MAX_INPUTS - 1)] = stretched as i16;
         self.len += 1;
     }
 
     /// Makes room for `count` opinions at once.
-    #[inline(always)]
+    #[inline]
     pub fn extend(&mut self, count: usize) -> &mut [i16] {
         let start = self.len;
         self.len += count;
@@ -96,7 +96,7 @@ impl Mixer {
     }
 
     /// Mixes: `select` gives each set's context. The result is in the logistic domain.
-    #[inline(always)]
+    #[inline]
     pub fn mix(&mut self, inputs: &Inputs, select: &[usize], final_select: [usize; 2]) -> i32 {
         debug_assert_eq!((inputs.len, select.len()), (self.inputs, self.firsts.len()));
         let sets = self.firsts.len();
@@ -114,7 +114,7 @@ impl Mixer {
     }
 
     /// Learns from the outcome.
-    #[inline(always)]
+    #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
         let sets = self.firsts.len();
         let target = if bit == 1 { 65535 } else { 0 };

@@ -5,15 +5,6 @@ use std::arch::x86_64::*;
 /// Whether this machine has what the functions here are compiled for.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("lzcnt")
-}
-
-/// [`super::vectorized`].
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-pub fn vectorized(work: impl super::Work) {
-    work.run()
 }
 
 /// [`super::definition::dot`]. Only handed out by `MixKernels::detect`, which has seen AVX2.

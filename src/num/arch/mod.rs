@@ -23,22 +23,6 @@ pub fn prefetch<T>(slice: &[T], index: usize) {
     let _ = (slice, index);
 }
 
-/// A loop that gains from being compiled for the machine's vector and bit instructions: `run`, and what is inlined in it.
-pub trait Work {
-    /// Does it; implementations are `#[inline(always)]`.
-    fn run(self);
-}
-
-/// Runs `work` with the instructions this machine has. Integer code gives the same results with any.
-pub fn vectorized(work: impl Work) {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::detected() && !forced_scalar() {
-        // SAFETY: the features were detected.
-        return unsafe { avx2::vectorized(work) };
-    }
-    work.run()
-}
-
 /// Whether the environment asks for the scalar definitions: `NZIP_FORCE_SCALAR=1`, to tell a machine's fault from ours.
 /// No result depends on it.
 pub fn forced_scalar() -> bool {

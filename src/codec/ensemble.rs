@@ -60,7 +60,6 @@ pub struct Ensemble {
     mixer: Mixer,
     apm0: Apm,
     apm1: Apm,
-    apm2: Apm,
     refined: Blend,
     denoiser: Denoiser,
     /// The partial byte, with a leading 1.
@@ -76,7 +75,7 @@ impl Ensemble {
     pub fn new(model: Model, content: Content, raw_len: usize, prior: Option<&'static Prior>) -> io::Result<Self> {
         let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
-            Model::Full | Model::Primed => &[256, 256 * 8, 128, 1024, 2048, 2048, 256, 256],
+            Model::Full | Model::Primed => &[256, 256, 128, 128, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
         let ppm_inputs = if model != Model::Fast { ppm::INPUTS } else { 0 };
@@ -99,8 +98,7 @@ impl Ensemble {
             mixer: Mixer::new(2 * count + OTHERS + ppm_inputs + 2 * usize::from(prior.is_some()), sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
-            apm2: Apm::new(1 << 16, ppm::knob("AR", 7) as u32),
-            refined: Blend::new(16, &[30_000, 5_000, 30_000, if ppm::knob("APM", 0) != 0 {ppm::knob("AW", 0)} else {0}], 2),
+            refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
             denoiser: Denoiser::new(20),
             node: 1,
             p24: 1 << 23,
@@ -131,7 +129,6 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
-        self.apm2.update(bit);
         self.order0.update(self.node, bit);
         self.order1.update(self.order1_context(), bit);
         self.short_match.update(bit);
@@ -169,16 +166,7 @@ impl Ensemble {
         self.long_match.prepare(&self.history);
         if let Some(ppm) = &mut self.ppm {
             ppm.select();
-            let i = ppm::knob("CTX", -1);
-            if i >= 0 {
-                let v = match ppm::knob("CV", 0) {
-                    1 => u32::from(ppm.top()) << 16 | (self.history.last8 as u32 & 0xFF) << 8 | ppm.confidence() as u32,
-                    2 => u32::from(ppm.top()) << 16 | (self.history.last8 as u32 & 0xFFFF),
-                    3 => u32::from(ppm.top()) << 16 | (ppm.order() * 8 + ppm.confidence()) as u32,
-                    _ => u32::from(ppm.top()) << 16 | (self.history.last8 as u32 & 0xFF) << 8,
-                };
-                self.contexts[i as usize] = v.wrapping_add(1 << 30).wrapping_mul(0x9E37_79B1);
-            }
+            self.contexts[contexts::EXPECTED] = contexts::expected(ppm.top(), &self.history);
         }
         self.ngram.select(&self.contexts);
         self.short_match.select(&self.history);
@@ -207,18 +195,11 @@ impl Ensemble {
         self.inputs.push(self.order1.stretched(order1));
 
         let mixed = self.mix();
-        let context2 = self.ppm.as_ref().map_or(0, |ppm| match ppm::knob("APM", 0) {
-            1 => usize::from(ppm.top()) << 8 | self.node,
-            2 => (ppm.order() << 3 | ppm.confidence()) << 8 | self.node,
-            4 => usize::from(ppm.top()) << 8 | usize::from(self.history.last8 as u8),
-            3 => (if ppm.confidence() > 0 { usize::from(ppm.top()) << 3 | 7 - self.node.ilog2() as usize} else {0}) << 5 | ppm.order() << 2 | ppm.confidence().div_ceil(2).min(3),
-            _ => 0,
-        });
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
             stretch_fine(self.apm1.refine(mixed, order1)),
-            stretch_fine(self.apm2.refine(mixed, context2)),
+            0,
             0,
             0,
             0,
@@ -257,7 +238,7 @@ impl Ensemble {
                 (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
             }
         };
-        let mut select = [
+        let select = [
             self.node,
             c1,
             matched << 3 | bit,
@@ -267,15 +248,6 @@ impl Ensemble {
             self.ngram.knowledge([1, 3, 4, 6]),
             knowledge,
         ];
-        let mut last = last;
-        let ppm = self.ppm.as_ref().unwrap();
-        let sel = ppm::knob("SEL", 0);
-        if sel & 1 != 0 { select[3] = (ppm.order() << 3 | ppm.confidence()) << 3 | bit; }
-        if sel & 2 != 0 { select[1] = usize::from(ppm.top()) << 3 | ppm.confidence(); }
-        if sel & 4 != 0 { select[6] = ppm.confidence() << 3 | ppm.order(); }
-        if sel & 8 != 0 { last[1] = ppm.confidence(); }
-        if sel & 16 != 0 { last[0] = ppm.order() << 3 | ppm.confidence(); }
-        if sel & 32 != 0 { select[2] = (matched.min(15)) << 3 | ppm.confidence(); }
         self.mixer.mix(&self.inputs, &select, last)
     }
 }

@@ -17,21 +17,12 @@ pub struct Candidates {
     ones: u32,
     /// The most probable one.
     pub top: u8,
-    pub top_mass: u32,
+    top_mass: u32,
 }
 
 impl Candidates {
     pub fn new() -> Self {
-        Candidates {
-            masses: [0; 256],
-            named: [0; 4],
-            count: 0,
-            tail: 0,
-            agreeing: 0,
-            ones: 0,
-            top: 0,
-            top_mass: 0,
-        }
+        Candidates { masses: [0; 256], named: [0; 4], count: 0, tail: 0, agreeing: 0, ones: 0, top: 0, top_mass: 0 }
     }
 
     /// Starts a new byte.
@@ -67,6 +58,13 @@ impl Candidates {
         self.tail = tail.max(FLOOR) >> 8;
         self.agreeing = ALL - tail;
         self.ones = self.masses[128..].iter().sum();
+    }
+
+    /// How far the most probable byte is from certain: two classes for each power of two, 0 to 31.
+    pub fn sureness(&self) -> usize {
+        let missing = (ALL - self.top_mass).clamp(1 << 12, ALL - 1);
+        let scale = missing.leading_zeros();
+        (2 * (scale - 1) + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize
     }
 
     /// P(the next bit is 1), in units of 2^-16; `node` is the partial byte with a leading 1.

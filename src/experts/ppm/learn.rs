@@ -1,12 +1,12 @@
 //! Learning a byte: frequencies, escapes, and the new symbols and contexts of the tree.
 
 use super::tree::{MAX_FREQ, Symbol, TEXT};
-use super::{Escape, MAX_ORDER, Ppm, knob};
+use super::{Escape, MAX_ORDER, Ppm};
 
 /// What one occurrence adds to a frequency.
-
+const STEP: u32 = 4;
 /// A run of successes counts as such when it is longer than this.
-pub const SHORT_RUN: i32 = 13;
+const SHORT_RUN: i32 = 13;
 
 /// Frequency of an escape that a context starts with when it gets its second symbol, by how probable the escape was.
 const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2];
@@ -17,7 +17,7 @@ impl Ppm {
         let found = self.walk_to(byte);
         let (symbol, single) = self.count(byte, found);
         let level = self.cursor.levels[found];
-        if level.order == knob("O", 16) as usize && symbol.next != 0 && symbol.next & TEXT == 0 {
+        if level.order == MAX_ORDER && symbol.next != 0 && symbol.next & TEXT == 0 {
             self.cursor.context = symbol.next;
             self.cursor.order = level.order;
         } else {
@@ -81,11 +81,11 @@ impl Ppm {
                 situation.run = -SHORT_RUN;
             }
         }
-        self.tree.set_freq(at, symbol.freq + (knob("STEP", 4) as u32));
-        self.tree.set_sum(context, self.tree.sum(context) + (knob("STEP", 4) as u32));
+        self.tree.set_freq(at, symbol.freq + STEP);
+        self.tree.set_sum(context, self.tree.sum(context) + STEP);
         at = self.tree.promote(context, at);
-        if symbol.freq + (knob("STEP", 4) as u32) > MAX_FREQ {
-            self.tree.halve(context, level.order < knob("O", 16) as usize);
+        if symbol.freq + STEP > MAX_FREQ {
+            self.tree.halve(context, level.order < MAX_ORDER);
             at = self.tree.find(context, byte).expect("halving keeps frequent symbols").at;
         }
         (self.tree.symbol(at), single)
@@ -103,7 +103,7 @@ impl Ppm {
             self.cursor.order = 0;
             return;
         }
-        if order == knob("O", 16) as usize {
+        if order == MAX_ORDER {
             let next = self.successors(context, found, true, text);
             self.tree.set_next(found.at, next);
             self.cursor.context = next;
@@ -120,7 +120,7 @@ impl Ppm {
             next if next & TEXT != 0 => self.successors(context, found, false, text),
             next => next,
         };
-        let link = if next_order == knob("O", 16) as usize { next } else { here };
+        let link = if next_order == MAX_ORDER { next } else { here };
         let found_count = self.tree.count(context);
         let found_others =
             if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };
@@ -157,8 +157,7 @@ impl Ppm {
             sum = self.tree.sum(context);
         } else {
             sum = self.tree.sum(context);
-            sum += u32::from(2 * count < found_count)
-                + 2 * u32::from(4 * count <= found_count && sum <= 8 * count);
+            sum += u32::from(2 * count < found_count) + 2 * u32::from(4 * count <= found_count && sum <= 8 * count);
         }
         let share = 2 * found.freq * (sum + 6);
         let all = found_others + sum;
@@ -166,8 +165,7 @@ impl Ppm {
             sum += 3;
             1 + u32::from(share > all) + u32::from(share >= 4 * all)
         } else {
-            let freq =
-                4 + u32::from(share >= 9 * all) + u32::from(share >= 12 * all) + u32::from(share >= 15 * all);
+            let freq = 4 + u32::from(share >= 9 * all) + u32::from(share >= 12 * all) + u32::from(share >= 15 * all);
             sum += freq;
             freq
         };

@@ -20,10 +20,11 @@ use std::io;
 use tree::{TEXT, Tree};
 
 /// The longest context, in bytes.
-const MAX_ORDER: usize = 32;
+const MAX_ORDER: usize = 8;
 /// Opinions on each bit.
-pub const INPUTS: usize = 3;
+pub const INPUTS: usize = 2;
 /// The walk to shorter contexts ends when less than this probability is left.
+const ENOUGH: u32 = ALL >> 6;
 /// Candidates of the root; the others are left to the tail.
 const ROOT_CANDIDATES: usize = 32;
 
@@ -62,6 +63,8 @@ struct Cursor {
     /// Probability that none of the walk's contexts has the byte.
     left: u32,
     candidates: Candidates,
+    /// Class of the most probable byte's probability, below [`SURENESS`].
+    sureness: usize,
     /// The partial byte, with a leading 1.
     node: usize,
 }
@@ -71,23 +74,17 @@ pub struct Ppm {
     tree: Tree,
     escapes: Escapes,
     cursor: Cursor,
-    refined: StateMap,
-    refined_state: usize,
+    /// How often the most probable byte's next bit came, by order, sureness, place of the bit and the bit.
     expected: StateMap,
     expected_state: Option<usize>,
 }
 
+/// Classes of the most probable byte's probability.
+const SURENESS: usize = 32;
+
 /// Bytes that the model of a block of `raw_len` bytes takes.
 pub fn memory(raw_len: usize) -> usize {
     raw_len.saturating_mul(20).clamp(1 << 18, 64 << 20)
-}
-
-pub fn knob(name: &str, default: i32) -> i32 {
-    use std::collections::HashMap;
-    use std::sync::{OnceLock};
-    static KNOBS: OnceLock<HashMap<String, i32>> = OnceLock::new();
-    let m = KNOBS.get_or_init(|| std::env::var("KNOBS").unwrap_or_default().split(',').filter_map(|s| s.split_once('=').map(|(a, b)| (a.to_string(), b.parse().unwrap()))).collect());
-    if m.is_empty() { default } else { m.get(name).copied().unwrap_or(default) }
 }
 
 impl Ppm {
@@ -112,11 +109,14 @@ impl Ppm {
                 ahead: 0,
                 left: ALL,
                 candidates: Candidates::new(),
+                sureness: 0,
                 node: 1,
             },
-            refined: StateMap::new(8 * 8 * 8 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
-            refined_state: 0,
-            expected: StateMap::new(1 << 18, 255, |state| if state & 1 == 1 { 49152 } else { 16384 }),
+            expected: StateMap::new(
+                (MAX_ORDER + 1) * SURENESS * 16,
+                255,
+                |state| if state & 1 == 1 { 49152 } else { 16384 },
+            ),
             expected_state: None,
         })
     }
@@ -136,8 +136,9 @@ impl Ppm {
         cursor.left = ALL;
         cursor.node = 1;
         self.descend();
-        while self.cursor.left > ALL >> knob("ENOUGH", 6) && self.descend() {}
+        while self.cursor.left > ENOUGH && self.descend() {}
         self.cursor.candidates.close(self.cursor.left);
+        self.cursor.sureness = self.cursor.candidates.sureness();
         let top = self.tree.find(self.cursor.levels[0].context, self.cursor.candidates.top);
         self.cursor.ahead = top.map_or(0, |symbol| if symbol.next & TEXT == 0 { symbol.next } else { 0 });
         self.tree.prefetch(self.cursor.ahead);
@@ -214,77 +215,28 @@ impl Ppm {
         true
     }
 
-    fn agrees_with_top(&self) -> bool {
-        let cursor = &self.cursor;
-        let top = usize::from(cursor.candidates.top) | 256;
-        top >> (8 - cursor.node.ilog2()) == cursor.node
-    }
-
-    /// Quantised order of the longest context, below 8.
-    #[inline]
-    pub fn order(&self) -> usize {
-        [0, 1, 2, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7][self.cursor.order.min(16)]
-    }
-
     /// The most probable byte.
     #[inline]
     pub fn top(&self) -> u8 {
         self.cursor.candidates.top
     }
 
-    /// How sure the model is of the most probable byte, while that agrees with the byte so far: 0 (it doesn't) to 7.
-    #[inline]
-    pub fn confidence(&self) -> usize {
-        if !self.agrees_with_top() {
-            return 0;
-        }
-        let missing = (ALL - self.cursor.candidates.top_mass).max(1);
-        1 + (missing.leading_zeros() as usize - 1).min(6)
-    }
-
-    /// The opinions: of the blended contexts, the same as refined by experience, and that the most probable byte comes.
+    /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let p16 = self.cursor.candidates.p16(self.cursor.node);
-        let x = stretch_fine(p16);
-        let order = self.order();
-        let d = knob("D", 0);
-        inputs.push(if d & 1 != 0 { 0 } else { x });
-        let bin = ((x + 2848) / 89).clamp(0, 63) as usize;
-        let level = self.cursor.levels[0];
-        let kind = match level.escape {
-            Escape::Single(_) => {
-                let f = self.tree.symbol(self.tree.first(level.context)).freq;
-                4 + match f { 0..=1 => 0, 2..=3 => 1, 4..=15 => 2, _ => 3 }
-            }
-            _ => match self.tree.count(level.context) { 0..=2 => 0, 3..=4 => 1, 5..=10 => 2, _ => 3 },
-        };
-        let bits = self.cursor.node.ilog2() as usize;
-        let extra = match knob("R", 0) { 1 => kind, 2 => bits, 3 => self.confidence(), 4 => kind * 8 + bits, 5 => kind * 8 + self.confidence(), _ => 0 };
-        self.refined_state = (extra * 8 + order) * 64 + bin;
-        inputs.push(if d & 2 != 0 { 0 } else { self.refined.stretched(self.refined_state) });
-        self.expected_state = self.agrees_with_top().then(|| {
-            let cursor = &self.cursor;
-            let bits = cursor.node.ilog2();
-            let bit = usize::from(cursor.candidates.top) >> (7 - bits) & 1;
-            let missing = (ALL - cursor.candidates.top_mass).max(1 << 12);
-            let scale = missing.leading_zeros();
-            let class = (2 * scale + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize;
-            match knob("E", 0) {
-                1 => ((order * 32 + class) * 8 + kind) * 2 + bit,
-                2 => ((usize::from(cursor.candidates.top) * 256 + usize::from(cursor.situation.last_byte)) * 2) + bit,
-                3 => ((usize::from(cursor.candidates.top) * 8 + bits as usize) * 32 + class) * 2 + bit,
-                _ => ((order * 32 + class) * 8 + bits as usize) * 2 + bit,
-            }
-        });
-
-        inputs.push(if d & 4 != 0 { 0 } else { self.expected_state.map_or(0, |state| self.expected.stretched(state)) });
+        let Cursor { candidates, node, order, sureness, .. } = &self.cursor;
+        inputs.push(stretch_fine(candidates.p16(*node)));
+        let bits = node.ilog2();
+        let top = usize::from(candidates.top);
+        let agrees = (top | 256) >> (8 - bits) == *node;
+        self.expected_state =
+            agrees.then(|| ((order * SURENESS + sureness) * 8 + bits as usize) * 2 + (top >> (7 - bits) & 1));
+        inputs.push(self.expected_state.map_or(0, |state| self.expected.stretched(state)));
     }
 
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        self.refined.update(self.refined_state, bit);
         if let Some(state) = self.expected_state {
             self.expected.update(state, bit);
         }
@@ -336,7 +288,11 @@ mod tests {
         let text = std::fs::read(std::env::var("PPM_FILE").unwrap()).unwrap();
         let t = std::time::Instant::now();
         let c = costs(&text, memory(text.len()));
-        println!("{} bytes, {:.3} us/B", c.iter().sum::<f64>() / 8.0, t.elapsed().as_secs_f64() * 1e6 / text.len() as f64);
+        println!(
+            "{} bytes, {:.3} us/B",
+            c.iter().sum::<f64>() / 8.0,
+            t.elapsed().as_secs_f64() * 1e6 / text.len() as f64
+        );
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Ensemble {
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
-            ppm: (model != Model::Fast).then(|| Ppm::new(ppm::memory(raw_len))).transpose()?,
+            ppm: (model != Model::Fast).then(|| Ppm::new(raw_len)).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,

@@ -83,8 +83,40 @@ impl Candidates {
         let left = 8 - node.ilog2();
         if left > 0 {
             let half = 1 << (left - 1);
-            let start = (2 * node + 1) * half & 255;
+            let start = ((2 * node + 1) * half) & 255;
             self.ones = self.masses[start..start + half].iter().sum();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bits_add_up_to_the_bytes() {
+        let named = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
+        let mut all = 0.0;
+        for byte in 0..=255u8 {
+            let mut candidates = Candidates::new();
+            for (byte, mass) in named {
+                candidates.push(byte, mass);
+            }
+            let tail = ALL - named.iter().map(|(_, mass)| mass).sum::<u32>();
+            candidates.close(tail);
+            let (mut node, mut p) = (1, 1.0);
+            for shift in (0..8).rev() {
+                let bit = u32::from(byte >> shift) & 1;
+                let p1 = f64::from(candidates.p16(node)) / 65536.0;
+                p *= if bit == 1 { p1 } else { 1.0 - p1 };
+                node = node << 1 | bit as usize;
+                candidates.narrow(node, bit);
+            }
+            let mass = named.iter().find(|(known, _)| *known == byte).map_or(0, |(_, mass)| *mass);
+            let expected = f64::from(mass + tail / 256) / f64::from(ALL);
+            assert!((p - expected).abs() < 0.002 + expected * 0.01, "{byte}: {p} instead of {expected}");
+            all += p;
+        }
+        assert!((all - 1.0).abs() < 1e-9, "{all}");
     }
 }

@@ -17,7 +17,7 @@ impl Ppm {
         let found = self.walk_to(byte);
         let (symbol, single) = self.count(byte, found);
         let level = self.cursor.levels[found];
-        if level.order == MAX_ORDER && symbol.next != 0 && symbol.next & TEXT == 0 {
+        if level.order == self.max_order && symbol.next != 0 && symbol.next & TEXT == 0 {
             self.cursor.context = symbol.next;
             self.cursor.order = level.order;
         } else {
@@ -85,7 +85,7 @@ impl Ppm {
         self.tree.set_sum(context, self.tree.sum(context) + STEP);
         at = self.tree.promote(context, at);
         if symbol.freq + STEP > MAX_FREQ {
-            self.tree.halve(context, level.order < MAX_ORDER);
+            self.tree.halve(context, level.order < self.max_order);
             at = self.tree.find(context, byte).expect("halving keeps frequent symbols").at;
         }
         (self.tree.symbol(at), single)
@@ -103,7 +103,7 @@ impl Ppm {
             self.cursor.order = 0;
             return;
         }
-        if order == MAX_ORDER {
+        if order == self.max_order {
             let next = self.successors(context, found, true, text);
             self.tree.set_next(found.at, next);
             self.cursor.context = next;
@@ -120,7 +120,7 @@ impl Ppm {
             next if next & TEXT != 0 => self.successors(context, found, false, text),
             next => next,
         };
-        let link = if next_order == MAX_ORDER { next } else { here };
+        let link = if next_order == self.max_order { next } else { here };
         let found_count = self.tree.count(context);
         let found_others =
             if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };

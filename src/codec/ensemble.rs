@@ -104,7 +104,7 @@ impl Ensemble {
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
-            ppm: with_ppm.then(|| Ppm::new(ppm::memory(raw_len))).transpose()?,
+            ppm: with_ppm.then(|| Ppm::new(raw_len)).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
@@ -175,14 +175,20 @@ impl Ensemble {
         usize::from(self.history.last8 as u8) << 8 | self.node
     }
 
-    /// Asks for the memory that the contexts of a new byte need.
+    /// Asks for the memory that the contexts of a new byte need; what PPM does meanwhile hides how long that takes.
     fn set_out(&mut self) {
+        if let Some(ppm) = &mut self.ppm {
+            ppm.prepare(&self.history);
+        }
         contexts::fill(self.content, &self.history, &self.indirect, &mut self.contexts);
-        self.ngram.select(&self.contexts);
+        for (i, &context) in self.contexts.iter().enumerate() {
+            self.ngram.select(i, context);
+        }
         self.short_match.prepare(&self.history);
         self.long_match.prepare(&self.history);
         if let Some(ppm) = &mut self.ppm {
-            ppm.select(&self.history);
+            ppm.select();
+            self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), &self.history));
         }
     }
 

@@ -27,6 +27,9 @@ impl Content {
 pub const FULL: usize = 20;
 pub const FAST: usize = 7;
 
+/// The full ensemble's context that [`fill`] leaves to [`expected`].
+pub const EXPECTED: usize = 13;
+
 /// Which of the full ensemble's contexts the fast one has.
 const FAST_TEXT: [usize; FAST] = [0, 1, 2, 3, 4, 6, 7];
 const FAST_BINARY: [usize; FAST] = [0, 1, 2, 3, 4, 13, 15];
@@ -44,6 +47,11 @@ pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32])
             *slot = all[which];
         }
     }
+}
+
+/// The context of the byte that another expert expects, and the last byte.
+pub fn expected(byte: u8, h: &History) -> u32 {
+    hash3(byte.into(), h.last8 as u32 & 0xFF, 6)
 }
 
 /// Mixes two numbers into a hash.

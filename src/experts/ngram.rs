@@ -103,14 +103,12 @@ impl Ngram {
         2 * contexts.next_multiple_of(LANES)
     }
 
-    /// Sets out for the contexts of a new byte; [`Self::arrive`] gets there.
+    /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there.
     #[inline]
-    pub fn select(&mut self, contexts: &[u32]) {
-        for (i, (cursor, &c)) in self.cursors.iter_mut().zip(contexts).enumerate() {
-            let h = c.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
-            cursor.hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
-            self.buckets.prefetch(cursor.hash);
-        }
+    pub fn select(&mut self, i: usize, context: u32) {
+        let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
+        self.cursors[i].hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
+        self.buckets.prefetch(self.cursors[i].hash);
         self.c0 = 1;
         self.node = NOWHERE;
     }

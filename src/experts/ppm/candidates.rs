@@ -5,52 +5,34 @@ pub const ALL: u32 = 1 << 31;
 /// At least this much is left to bytes that aren't named.
 const FLOOR: u32 = ALL >> 16;
 
-/// A byte, the level of the walk that named it, and its probability.
-#[derive(Clone, Copy, Default)]
-struct Candidate {
-    byte: u8,
-    level: u8,
-    mass: u32,
-}
-
-/// The candidates that agree with the byte so far.
+/// A distribution over the next byte: of some bytes each, of the others together.
 pub struct Candidates {
-    list: [Candidate; 256],
-    len: usize,
+    masses: [u32; 256],
     named: [u64; 4],
-    /// The probability of all other bytes, and of the candidates with a 1 next and with a 0.
+    count: u32,
+    /// The share of each byte in what is left to those that aren't named.
     tail: u32,
+    /// The mass of the named bytes that agree with the bits so far, and of those with a 1 next.
+    agreeing: u32,
     ones: u32,
-    zeros: u32,
-    /// The most probable one when all bits were open.
+    /// The most probable one.
     pub top: u8,
-    pub top_mass: u32,
+    top_mass: u32,
 }
 
 impl Candidates {
     pub fn new() -> Self {
-        Candidates {
-            list: [Candidate::default(); 256],
-            len: 0,
-            named: [0; 4],
-            tail: ALL,
-            ones: 0,
-            zeros: 0,
-            top: 0,
-            top_mass: 0,
-        }
+        Candidates { masses: [0; 256], named: [0; 4], count: 0, tail: 0, agreeing: 0, ones: 0, top: 0, top_mass: 0 }
     }
 
     /// Starts a new byte.
     pub fn clear(&mut self) {
-        self.len = 0;
-        self.named = [0; 4];
-        self.top = 0;
-        self.top_mass = 0;
+        *self = Self::new();
     }
 
-    pub fn len(&self) -> usize {
-        self.len
+    /// How many bytes were named.
+    pub fn count(&self) -> u32 {
+        self.count
     }
 
     /// Whether a byte was named.
@@ -61,10 +43,10 @@ impl Candidates {
 
     /// Names a byte that wasn't named yet.
     #[inline]
-    pub fn push(&mut self, byte: u8, level: usize, mass: u32) {
+    pub fn push(&mut self, byte: u8, mass: u32) {
         self.named[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        self.list[self.len & 255] = Candidate { byte, level: level as u8, mass };
-        self.len += 1;
+        self.masses[usize::from(byte)] = mass;
+        self.count += 1;
         if mass > self.top_mass {
             self.top = byte;
             self.top_mass = mass;
@@ -73,48 +55,68 @@ impl Candidates {
 
     /// Ends the list, leaving `tail` to bytes that weren't named.
     pub fn close(&mut self, tail: u32) {
-        self.tail = tail.max(FLOOR);
-        self.split(7);
+        self.tail = tail.max(FLOOR) >> 8;
+        self.agreeing = ALL - tail;
+        self.ones = self.masses[128..].iter().sum();
     }
 
-    fn split(&mut self, shift: u32) {
-        let (mut ones, mut zeros) = (0, 0);
-        for candidate in &self.list[..self.len] {
-            let one = (u32::from(candidate.byte) >> shift & 1).wrapping_neg();
-            ones += candidate.mass & one;
-            zeros += candidate.mass & !one;
-        }
-        self.ones = ones;
-        self.zeros = zeros;
+    /// How far the most probable byte is from certain: two classes for each power of two, 0 to 31.
+    pub fn sureness(&self) -> usize {
+        let missing = (ALL - self.top_mass).clamp(1 << 12, ALL - 1);
+        let scale = missing.leading_zeros();
+        (2 * (scale - 1) + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize
     }
 
-    /// P(the next bit is 1), in units of 2^-16.
+    /// P(the next bit is 1), in units of 2^-16; `node` is the partial byte with a leading 1.
     #[inline]
-    pub fn p16(&self) -> u32 {
-        let half = u64::from(self.tail >> 1);
+    pub fn p16(&self, node: usize) -> u32 {
+        let half = u64::from(self.tail << (7 - node.ilog2()));
         let ones = u64::from(self.ones) + half;
-        let all = ones + u64::from(self.zeros) + half;
+        let all = u64::from(self.agreeing) + 2 * half;
         ((ones << 16) / all) as u32
     }
 
-    /// Keeps the candidates whose bit at `shift` is `bit`.
+    /// Keeps the candidates with the bits of `node`, the partial byte with a leading 1; `bit` is its last.
     #[inline]
-    pub fn narrow(&mut self, bit: u32, shift: u32) {
-        self.tail >>= 1;
-        let mut kept = 0;
-        for i in 0..self.len {
-            let candidate = self.list[i];
-            self.list[kept] = candidate;
-            kept += usize::from(u32::from(candidate.byte) >> shift & 1 == bit);
-        }
-        self.len = kept;
-        if shift > 0 {
-            self.split(shift - 1);
+    pub fn narrow(&mut self, node: usize, bit: u32) {
+        self.agreeing = if bit == 1 { self.ones } else { self.agreeing - self.ones };
+        let left = 8 - node.ilog2();
+        if left > 0 {
+            let half = 1 << (left - 1);
+            let start = ((2 * node + 1) * half) & 255;
+            self.ones = self.masses[start..start + half].iter().sum();
         }
     }
+}
 
-    /// After the last bit: the level that named the byte, if any did.
-    pub fn level(&self) -> Option<usize> {
-        (self.len > 0).then(|| usize::from(self.list[0].level))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bits_add_up_to_the_bytes() {
+        let named = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
+        let mut all = 0.0;
+        for byte in 0..=255u8 {
+            let mut candidates = Candidates::new();
+            for (byte, mass) in named {
+                candidates.push(byte, mass);
+            }
+            let tail = ALL - named.iter().map(|(_, mass)| mass).sum::<u32>();
+            candidates.close(tail);
+            let (mut node, mut p) = (1, 1.0);
+            for shift in (0..8).rev() {
+                let bit = u32::from(byte >> shift) & 1;
+                let p1 = f64::from(candidates.p16(node)) / 65536.0;
+                p *= if bit == 1 { p1 } else { 1.0 - p1 };
+                node = node << 1 | bit as usize;
+                candidates.narrow(node, bit);
+            }
+            let mass = named.iter().find(|(known, _)| *known == byte).map_or(0, |(_, mass)| *mass);
+            let expected = f64::from(mass + tail / 256) / f64::from(ALL);
+            assert!((p - expected).abs() < 0.002 + expected * 0.01, "{byte}: {p} instead of {expected}");
+            all += p;
+        }
+        assert!((all - 1.0).abs() < 1e-9, "{all}");
     }
 }

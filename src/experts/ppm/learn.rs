@@ -6,7 +6,7 @@ use super::{Escape, MAX_ORDER, Ppm};
 /// What one occurrence adds to a frequency.
 const STEP: u32 = 4;
 /// A run of successes counts as such when it is longer than this.
-pub const SHORT_RUN: i32 = 13;
+const SHORT_RUN: i32 = 13;
 
 /// Frequency of an escape that a context starts with when it gets its second symbol, by how probable the escape was.
 const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2];
@@ -14,15 +14,12 @@ const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 
 impl Ppm {
     /// Learns `byte`, the last of `text`, and goes to the longest context that ends with it.
     pub(super) fn learn(&mut self, byte: u8, text: &[u8]) {
-        let found = match self.cursor.candidates.level() {
-            Some(level) => level,
-            None => self.walk_to(byte),
-        };
+        let found = self.walk_to(byte);
         let (symbol, single) = self.count(byte, found);
         let level = self.cursor.levels[found];
-        if level.order == MAX_ORDER && symbol.next != 0 && symbol.next & TEXT == 0 {
+        if level.order == self.max_order && symbol.next != 0 && symbol.next & TEXT == 0 {
             self.cursor.context = symbol.next;
-            self.cursor.order = MAX_ORDER;
+            self.cursor.order = level.order;
         } else {
             self.grow(symbol, found, text, single);
         }
@@ -30,19 +27,18 @@ impl Ppm {
         self.tree.prefetch(self.cursor.context);
     }
 
-    /// Continues the walk until a context has `byte`, which the candidates have not.
+    /// Continues the walk until a context has `byte`, and gives its level.
     fn walk_to(&mut self, byte: u8) -> usize {
-        // The root's candidates are not complete, and it has all bytes.
+        let mut level = 0;
         loop {
-            let depth = self.cursor.depth;
-            if depth > 0 && self.cursor.levels[depth - 1].context == self.tree.root() {
-                return depth - 1;
+            if level == self.cursor.depth {
+                let more = self.descend();
+                assert!(more, "the root has all bytes");
             }
-            let grew = self.descend();
-            debug_assert!(grew, "the root has all bytes");
-            if !grew || self.cursor.candidates.has(byte) {
-                return self.cursor.depth - 1;
+            if self.tree.find(self.cursor.levels[level].context, byte).is_some() {
+                return level;
             }
+            level += 1;
         }
     }
 
@@ -89,7 +85,7 @@ impl Ppm {
         self.tree.set_sum(context, self.tree.sum(context) + STEP);
         at = self.tree.promote(context, at);
         if symbol.freq + STEP > MAX_FREQ {
-            self.tree.halve(context, level.order < MAX_ORDER);
+            self.tree.halve(context, level.order < self.max_order);
             at = self.tree.find(context, byte).expect("halving keeps frequent symbols").at;
         }
         (self.tree.symbol(at), single)
@@ -107,7 +103,7 @@ impl Ppm {
             self.cursor.order = 0;
             return;
         }
-        if order == MAX_ORDER {
+        if order == self.max_order {
             let next = self.successors(context, found, true, text);
             self.tree.set_next(found.at, next);
             self.cursor.context = next;
@@ -124,7 +120,7 @@ impl Ppm {
             next if next & TEXT != 0 => self.successors(context, found, false, text),
             next => next,
         };
-        let link = if next_order == MAX_ORDER { next } else { here };
+        let link = if next_order == self.max_order { next } else { here };
         let found_count = self.tree.count(context);
         let found_others =
             if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };

@@ -17,16 +17,19 @@ use crate::num::stretch_fine;
 use candidates::{ALL, Candidates};
 use escape::{Escapes, Situation};
 use std::io;
-use tree::Tree;
+use tree::{TEXT, Tree};
 
-/// The longest context, in bytes.
-const MAX_ORDER: usize = 16;
+/// The longest context there can be, in bytes.
+const MAX_ORDER: usize = 11;
+/// The longest context of blocks shorter than [`LONG`], where longer ones seldom come again.
+const SHORT_ORDER: usize = 8;
+const LONG: usize = 1 << 20;
 /// Opinions on each bit.
-pub const INPUTS: usize = 3;
+pub const INPUTS: usize = 2;
 /// The walk to shorter contexts ends when less than this probability is left.
 const ENOUGH: u32 = ALL >> 6;
 /// Candidates of the root; the others are left to the tail.
-const ROOT_CANDIDATES: u32 = 32;
+const ROOT_CANDIDATES: usize = 32;
 
 /// One context of the walk from the longest one down.
 #[derive(Clone, Copy, Default)]
@@ -56,38 +59,48 @@ struct Cursor {
     single_escape: u32,
     levels: [Level; MAX_ORDER + 1],
     depth: usize,
+    /// Symbols of the context under consideration that weren't named yet.
+    open: [(u8, u32); 256],
+    /// A context that will be needed soon if the most probable byte comes.
+    ahead: u32,
     /// Probability that none of the walk's contexts has the byte.
     left: u32,
     candidates: Candidates,
+    /// Class of the most probable byte's probability, below [`SURENESS`].
+    sureness: usize,
     /// The partial byte, with a leading 1.
     node: usize,
 }
 
 /// The model of all text so far, and a place in it.
 pub struct Ppm {
+    max_order: usize,
     tree: Tree,
     escapes: Escapes,
     cursor: Cursor,
-    refined: StateMap,
-    refined_state: usize,
+    /// How often the most probable byte's next bit came, by order, sureness, place of the bit and the bit.
     expected: StateMap,
     expected_state: Option<usize>,
 }
 
-/// Bytes that the model of a block of `raw_len` bytes takes.
+/// Classes of the most probable byte's probability.
+const SURENESS: usize = 32;
+
+/// Bytes that the model of a block of `raw_len` bytes takes. When they are used up, it forgets all and starts anew.
 pub fn memory(raw_len: usize) -> usize {
     raw_len.saturating_mul(20).clamp(1 << 18, 64 << 20)
 }
 
 impl Ppm {
-    /// A model of at most `memory` bytes.
+    /// A model for a block of `raw_len` bytes.
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(memory: usize) -> io::Result<Self> {
-        let tree = Tree::new(memory as u32)?;
+    pub fn new(raw_len: usize) -> io::Result<Self> {
+        let tree = Tree::new(memory(raw_len) as u32)?;
         let root = tree.root();
         Ok(Ppm {
+            max_order: if raw_len < LONG { SHORT_ORDER } else { MAX_ORDER },
             tree,
             escapes: Escapes::new(),
             cursor: Cursor {
@@ -97,22 +110,31 @@ impl Ppm {
                 single_escape: 0,
                 levels: [Level::default(); MAX_ORDER + 1],
                 depth: 0,
+                open: [(0, 0); 256],
+                ahead: 0,
                 left: ALL,
                 candidates: Candidates::new(),
+                sureness: 0,
                 node: 1,
             },
-            refined: StateMap::new(8 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
-            refined_state: 0,
-            expected: StateMap::new(8 * 32 * 8 * 2, 255, |state| if state & 1 == 1 { 49152 } else { 16384 }),
+            expected: StateMap::new(
+                (MAX_ORDER + 1) * SURENESS * 16,
+                255,
+                |state| if state & 1 == 1 { 49152 } else { 16384 },
+            ),
             expected_state: None,
         })
     }
 
-    /// Learns the last byte of the text, if there is one, and goes to the contexts of the next.
-    pub fn select(&mut self, history: &History) {
+    /// Learns the last byte of the text, and asks for what [`Self::select`] will need.
+    pub fn prepare(&mut self, history: &History) {
         if let Some(&byte) = history.bytes.last() {
             self.learn(byte, &history.bytes);
         }
+    }
+
+    /// Goes to the contexts of the next byte.
+    pub fn select(&mut self) {
         let cursor = &mut self.cursor;
         cursor.candidates.clear();
         cursor.depth = 0;
@@ -121,12 +143,17 @@ impl Ppm {
         self.descend();
         while self.cursor.left > ENOUGH && self.descend() {}
         self.cursor.candidates.close(self.cursor.left);
+        self.cursor.sureness = self.cursor.candidates.sureness();
+        let top = self.tree.find(self.cursor.levels[0].context, self.cursor.candidates.top);
+        self.cursor.ahead = top.map_or(0, |symbol| if symbol.next & TEXT == 0 { symbol.next } else { 0 });
+        self.tree.prefetch(self.cursor.ahead);
     }
 
     /// Adds the next context of the walk that has symbols which weren't named yet; says whether there is one.
     fn descend(&mut self) -> bool {
         let Ppm { tree, escapes, cursor, .. } = self;
-        let named = cursor.candidates.len() as u32;
+        let candidates = &mut cursor.candidates;
+        let named = candidates.count();
         let (mut context, mut order) = match cursor.depth {
             0 => (cursor.context, cursor.order),
             depth => {
@@ -141,61 +168,56 @@ impl Ppm {
         if context == 0 {
             return false;
         }
+        let suffix = tree.suffix(context);
+        tree.prefetch(suffix);
         let count = tree.count(context);
-        let level = cursor.depth;
-        let candidates = &mut cursor.candidates;
         let left = cursor.left;
         let escape;
         if count == 1 {
             let only = tree.symbol(tree.first(context));
-            let below = tree.count(tree.suffix(context));
-            let state = Escapes::single_state(cursor.situation, only.byte, only.freq, below);
+            let state = Escapes::single_state(cursor.situation, only.byte, only.freq, tree.count(suffix));
             let lost = ((u64::from(left) * u64::from(escapes.single(state))) >> 16) as u32;
-            candidates.push(only.byte, level, left - lost);
+            candidates.push(only.byte, left - lost);
             cursor.left = lost;
             escape = Escape::Single(state);
-        } else {
-            let total;
-            if named == 0 {
-                total = tree.sum(context);
-                escape = Escape::Own;
-            } else {
-                let open: u32 = tree.symbols(context).map(|s| if candidates.has(s.byte) { 0 } else { s.freq }).sum();
-                let suffix = tree.suffix(context);
-                let below = if suffix == 0 { 0 } else { tree.count(suffix) };
-                let state = Escapes::masked_state(cursor.situation, count, tree.sum(context), named, below);
-                let share = if suffix == 0 { 1 } else { escapes.masked(state) };
-                total = open + share;
-                escape = Escape::Masked(state, total);
-            }
-            let scale = (u64::from(left) << 16) / u64::from(total.max(1));
-            let most = if context == tree.root() { ROOT_CANDIDATES } else { 256 };
+        } else if named == 0 {
+            let scale = (u64::from(left) << 16) / u64::from(tree.sum(context));
             let mut rest = left;
-            for symbol in tree.symbols(context).take(most as usize) {
-                if named > 0 && candidates.has(symbol.byte) {
-                    continue;
-                }
-                let mass = ((u64::from(symbol.freq) * scale) >> 16) as u32;
-                candidates.push(symbol.byte, level, mass);
-                rest -= mass.min(rest);
+            let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
+            for (byte, freq) in tree.frequencies(context).take(most) {
+                let mass = ((u64::from(freq) * scale) >> 16) as u32;
+                candidates.push(byte, mass);
+                rest -= mass;
             }
             cursor.left = rest;
+            escape = Escape::Own;
+        } else {
+            let open = &mut cursor.open;
+            let mut opened = 0;
+            let mut total = 0;
+            for (byte, freq) in tree.frequencies(context) {
+                let is_open = !candidates.has(byte);
+                open[opened & 255] = (byte, freq);
+                opened += usize::from(is_open);
+                total += if is_open { freq } else { 0 };
+            }
+            let below = if suffix == 0 { 0 } else { tree.count(suffix) };
+            let state = Escapes::masked_state(cursor.situation, count, tree.sum(context), named, below);
+            total += if suffix == 0 { 1 } else { escapes.masked(state) };
+            let scale = (u64::from(left) << 16) / u64::from(total);
+            let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
+            let mut rest = left;
+            for &(byte, freq) in open[..opened].iter().take(most) {
+                let mass = ((u64::from(freq) * scale) >> 16) as u32;
+                candidates.push(byte, mass);
+                rest -= mass;
+            }
+            cursor.left = rest;
+            escape = Escape::Masked(state, total);
         }
-        cursor.levels[level] = Level { context, order, escape };
+        cursor.levels[cursor.depth] = Level { context, order, escape };
         cursor.depth += 1;
         true
-    }
-
-    fn agrees_with_top(&self) -> bool {
-        let cursor = &self.cursor;
-        let top = usize::from(cursor.candidates.top) | 256;
-        top >> (8 - cursor.node.ilog2()) == cursor.node
-    }
-
-    /// Quantised order of the longest context, below 8.
-    #[inline]
-    pub fn order(&self) -> usize {
-        [0, 1, 2, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7][self.cursor.order]
     }
 
     /// The most probable byte.
@@ -204,48 +226,106 @@ impl Ppm {
         self.cursor.candidates.top
     }
 
-    /// How sure the model is of the most probable byte, while that agrees with the byte so far: 0 (it doesn't) to 7.
-    #[inline]
-    pub fn confidence(&self) -> usize {
-        if !self.agrees_with_top() {
-            return 0;
-        }
-        let missing = (ALL - self.cursor.candidates.top_mass).max(1);
-        1 + (missing.leading_zeros() as usize - 1).min(6)
-    }
-
-    /// The opinions: of the blended contexts, the same as refined by experience, and that the most probable byte comes.
+    /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let p16 = self.cursor.candidates.p16();
-        let x = stretch_fine(p16);
-        let order = self.order();
-        inputs.push(x);
-        let bin = ((x + 2848) / 89).clamp(0, 63) as usize;
-        self.refined_state = order * 64 + bin;
-        inputs.push(self.refined.stretched(self.refined_state));
-        self.expected_state = self.agrees_with_top().then(|| {
-            let cursor = &self.cursor;
-            let bits = cursor.node.ilog2();
-            let bit = usize::from(cursor.candidates.top) >> (7 - bits) & 1;
-            let missing = (ALL - cursor.candidates.top_mass).max(1 << 12);
-            let scale = missing.leading_zeros();
-            let class = (2 * scale + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize;
-            ((order * 32 + class) * 8 + bits as usize) * 2 + bit
-        });
+        let Cursor { candidates, node, order, sureness, .. } = &self.cursor;
+        inputs.push(stretch_fine(candidates.p16(*node)));
+        let bits = node.ilog2();
+        let top = usize::from(candidates.top);
+        let agrees = (top | 256) >> (8 - bits) == *node;
+        self.expected_state =
+            agrees.then(|| ((order * SURENESS + sureness) * 8 + bits as usize) * 2 + (top >> (7 - bits) & 1));
         inputs.push(self.expected_state.map_or(0, |state| self.expected.stretched(state)));
     }
 
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        self.refined.update(self.refined_state, bit);
         if let Some(state) = self.expected_state {
             self.expected.update(state, bit);
         }
         let cursor = &mut self.cursor;
-        let shift = 7 - cursor.node.ilog2();
-        cursor.candidates.narrow(bit, shift);
         cursor.node = cursor.node << 1 | bit as usize;
+        cursor.candidates.narrow(cursor.node, bit);
+        // The contexts that follow the most probable byte, one more with each bit.
+        if cursor.ahead != 0 {
+            self.tree.prefetch(self.tree.first(cursor.ahead));
+            cursor.ahead = self.tree.suffix(cursor.ahead);
+            self.tree.prefetch(cursor.ahead);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
+    fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
+        let mut ppm = Ppm::new(raw_len).unwrap();
+        let mut history = History::default();
+        let mut inputs = Inputs::default();
+        ppm.prepare(&history);
+        ppm.select();
+        let mut costs = Vec::new();
+        for &byte in text {
+            let mut cost = 0.0;
+            for shift in (0..8).rev() {
+                let bit = u32::from(byte >> shift) & 1;
+                let p1 = f64::from(ppm.cursor.candidates.p16(ppm.cursor.node).clamp(1, 65535)) / 65536.0;
+                cost -= if bit == 1 { p1.log2() } else { (1.0 - p1).log2() };
+                inputs.clear();
+                ppm.predict(&mut inputs);
+                ppm.update(bit);
+            }
+            costs.push(cost);
+            history.push(byte);
+            ppm.prepare(&history);
+            ppm.select();
+        }
+        costs
+    }
+
+    #[test]
+    fn a_repeated_string_is_learned() {
+        let text = b"The quick brown fox jumps over the lazy dog. ".repeat(8);
+        let costs = costs(&text, 0);
+        let last: f64 = costs[text.len() - 45..].iter().sum();
+        assert!(costs[..45].iter().sum::<f64>() > 200.0 && last < 4.0, "{last} bits");
+    }
+
+    #[test]
+    fn a_full_model_starts_anew_and_stays_deterministic() {
+        let mut state = 1u32;
+        let mut text = Vec::new();
+        for _ in 0..400_000 {
+            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            text.push(b'a' + (state >> 24) as u8 % 4);
+        }
+        let first = costs(&text, 0);
+        let mean = first[300_000..].iter().sum::<f64>() / 100_000.0;
+        assert!((2.0..2.4).contains(&mean), "{mean} bits a byte");
+        assert_eq!(first, costs(&text, 0));
+    }
+
+    #[test]
+    fn any_bytes_can_be_learned() {
+        let mut state = 7u32;
+        for alphabet in [1, 2, 3, 17, 256] {
+            for run in [1, 3, 300] {
+                let text: Vec<u8> = (0..60_000)
+                    .map(|i| {
+                        if i % run == 0 {
+                            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+                        }
+                        ((state >> 16) % alphabet) as u8
+                    })
+                    .collect();
+                for raw_len in [0, LONG] {
+                    assert!(costs(&text, raw_len).iter().all(|cost| cost.is_finite()));
+                }
+            }
+        }
     }
 }

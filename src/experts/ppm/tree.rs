@@ -173,16 +173,21 @@ impl Tree {
         if self.count(context) == 1 { context + 1 } else { self.get(context + 1) }
     }
 
-    /// A context's symbols.
+    /// The bytes and frequencies of a context's symbols, in the order they are kept.
     #[inline]
-    pub fn symbols(&self, context: u32) -> impl Iterator<Item = Symbol> {
-        let first = self.first(context);
-        (0..self.count(context)).map(move |i| self.symbol(first + 2 * i))
+    pub fn frequencies(&self, context: u32) -> impl Iterator<Item = (u8, u32)> {
+        let start = self.first(context) as usize * 4;
+        let block = &self.bytes[start..start + 8 * self.count(context) as usize];
+        block.chunks_exact(8).map(|symbol| {
+            let word = u32::from_le_bytes(symbol[..4].try_into().expect("four bytes"));
+            (word as u8, word >> 8)
+        })
     }
 
     /// The symbol of a context for `byte`.
     pub fn find(&self, context: u32, byte: u8) -> Option<Symbol> {
-        self.symbols(context).find(|symbol| symbol.byte == byte)
+        let place = self.frequencies(context).position(|(known, _)| known == byte)?;
+        Some(self.symbol(self.first(context) + 2 * place as u32))
     }
 
     /// A new context of one symbol.

@@ -5,10 +5,11 @@ use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::history::History;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
+use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
 use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
-use crate::num::{squash16, squash24, stretch_fine};
+use crate::num::{squash24, stretch_fine};
 use std::io;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
@@ -17,6 +18,10 @@ const MAX_LINE_BITS: u32 = 23;
 const ORDERS: usize = 6;
 /// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
 const OTHERS: usize = 6;
+/// The prior's inputs.
+const TOKEN_INPUTS: usize = 2;
+/// Classes of confidence: of the short match, and how many orders were seen before.
+const GROUPS: usize = 20;
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
 const MARGIN: u32 = 64;
 
@@ -34,7 +39,8 @@ fn match_bits(raw_len: usize) -> u32 {
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
     let fixed = if model == Model::Primed { 64 << 20 } else { 16 << 20 };
-    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + fixed
+    let ppm = if model == Model::Fast { 0 } else { ppm::memory(raw_len) as u64 };
+    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + ppm + fixed
 }
 
 /// Predicts the bits of one block.
@@ -48,6 +54,7 @@ pub struct Ensemble {
     ngram: Ngram,
     short_match: MatchModel,
     long_match: MatchModel,
+    ppm: Option<Ppm>,
     token: Option<Cursor<'static>>,
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
     token_map: StateMap,
@@ -79,9 +86,14 @@ impl Ensemble {
     ) -> io::Result<Self> {
         let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
-            Model::Full | Model::Primed => &[256, 256, 128, 128, 2048, 2048, 256, 256],
+            Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
+        let with_ppm = model != Model::Fast;
+        let inputs = Ngram::inputs(count)
+            + OTHERS
+            + ppm::INPUTS * usize::from(with_ppm)
+            + TOKEN_INPUTS * usize::from(prior.is_some());
         let mut ensemble = Ensemble {
             model,
             content,
@@ -92,21 +104,23 @@ impl Ensemble {
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
+            ppm: with_ppm.then(|| Ppm::new(ppm::memory(raw_len))).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
             order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
             inputs: Inputs::default(),
-            mixer: Mixer::new(2 * count + OTHERS + 2 * usize::from(prior.is_some()), sets, [256, 16]),
+            mixer: Mixer::new(inputs, sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
-            refined: Blend::new(16, &[30_000, 5_000, 30_000], 2),
-            denoiser: Denoiser::new(20),
+            refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
+            denoiser: Denoiser::new(GROUPS),
             node: 1,
             p24: 1 << 23,
         };
-        ensemble.select();
+        ensemble.set_out();
+        ensemble.arrive();
         ensemble.predict();
         Ok(ensemble)
     }
@@ -123,8 +137,29 @@ impl Ensemble {
     }
 
     /// Learns the next bit and predicts the one after it.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
+        let order1 = self.order1_context();
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.update(bit);
+        }
+        self.order0.update(self.node, bit);
+        self.order1.update(order1, bit);
+        self.node = self.node << 1 | bit as usize;
+        if self.node >= 256 {
+            let byte = self.node as u8;
+            self.indirect.push(self.history.last8 as u32, byte);
+            self.history.push(byte);
+            self.node = 1;
+            self.set_out();
+        }
+        if let Some(token) = &mut self.token {
+            self.token_map.update(self.token_state, bit);
+            token.push(bit);
+        }
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -132,23 +167,7 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
-        self.order0.update(self.node, bit);
-        self.order1.update(self.order1_context(), bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
-        if let Some(token) = &mut self.token {
-            self.token_map.update(self.token_state, bit);
-            token.push(bit);
-        }
-        self.ngram.update(bit);
-        self.node = self.node << 1 | bit as usize;
-        if self.node >= 256 {
-            let byte = self.node as u8;
-            self.indirect.push(self.history.last8 as u32, byte);
-            self.history.push(byte);
-            self.node = 1;
-            self.select();
-        }
+        self.arrive();
         self.predict();
     }
 
@@ -156,17 +175,28 @@ impl Ensemble {
         usize::from(self.history.last8 as u8) << 8 | self.node
     }
 
-    /// Goes to the contexts of a new byte.
-    fn select(&mut self) {
+    /// Asks for the memory that the contexts of a new byte need.
+    fn set_out(&mut self) {
         contexts::fill(self.content, &self.history, &self.indirect, &mut self.contexts);
+        self.ngram.select(&self.contexts);
         self.short_match.prepare(&self.history);
         self.long_match.prepare(&self.history);
-        self.ngram.select(&self.contexts);
-        self.short_match.select(&self.history);
-        self.long_match.select(&self.history);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.select(&self.history);
+        }
     }
 
+    /// Goes there.
     #[inline]
+    fn arrive(&mut self) {
+        self.ngram.arrive();
+        if self.node == 1 {
+            self.short_match.select(&self.history);
+            self.long_match.select(&self.history);
+        }
+    }
+
+    #[inline(always)]
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
@@ -174,6 +204,9 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.predict(&mut self.inputs);
+        }
         if let Some(token) = &mut self.token {
             let guess = token.guess();
             let p16 = guess.p1;
@@ -185,38 +218,36 @@ impl Ensemble {
         self.inputs.push(self.order1.stretched(order1));
 
         let mixed = self.mix();
+        let matched = self.short_match.confidence();
+        let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
+        let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
             stretch_fine(self.apm1.refine(mixed, order1)),
-            0,
+            correction,
             0,
             0,
             0,
             0,
         ];
-        let matched = self.short_match.confidence();
-        let mut refined = self.refined.mix(&opinions, matched);
-        if self.denoise {
-            let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
-            refined = self.denoiser.refine(refined, squash16(refined), self.node, group);
-        }
+        let refined = self.refined.mix(&opinions, group);
         self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
     }
 
     /// Mixes the inputs with the weights that the situation chooses.
-    #[inline]
+    #[inline(always)]
     fn mix(&mut self) -> i32 {
         let history = &self.history;
         let bit = self.node.ilog2() as usize;
         let c1 = usize::from(history.last8 as u8);
-        let matched = match self.long_match.confidence() {
-            0 => self.short_match.confidence(),
-            long => long + 8,
-        };
         let known = self.ngram.confidence();
         let last = [self.node, known];
         if self.model == Model::Fast {
+            let matched = match self.long_match.confidence() {
+                0 => self.short_match.confidence(),
+                long => long + 8,
+            };
             let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
             return self.mixer.mix(&self.inputs, &select, last);
         }
@@ -228,16 +259,7 @@ impl Ensemble {
                 (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
             }
         };
-        let select = [
-            self.node,
-            c1,
-            matched << 3 | bit,
-            known << 3 | bit,
-            c2 << 3 | bit,
-            place,
-            self.ngram.knowledge([1, 3, 4, 6]),
-            knowledge,
-        ];
+        let select = [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge];
         self.mixer.mix(&self.inputs, &select, last)
     }
 }

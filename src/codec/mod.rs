@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
 use crate::filter::Filter;
+use crate::num::arch::{Work, vectorized};
 use ensemble::Ensemble;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
@@ -70,14 +71,11 @@ fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress
     let data = filtered.as_deref().unwrap_or(data);
     let mut predictor = start(model, content, data.len(), denoise)?;
     let mut coder = Encoder::default();
-    for (i, &byte) in data.iter().enumerate() {
-        if i % PROGRESS_STEP == 0 && !progress(i, coder.len()) {
+    for (i, chunk) in data.chunks(PROGRESS_STEP).enumerate() {
+        if !progress(i * PROGRESS_STEP, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
-            coder.encode(bit, predictor.p24());
-            predictor.update(bit);
-        }
+        vectorized(EncodeChunk { chunk, predictor: &mut predictor, coder: &mut coder });
     }
     Ok(Coded { profile: content as u8 | (filter as u8) << 4, payload: coder.finish() })
 }
@@ -104,16 +102,14 @@ pub fn decode(
     let filter = Filter::from_id(profile >> 4)?;
     let mut predictor = start(model, content, raw_len, true)?;
     let mut coder = Decoder::new(payload);
-    for done in 0..raw_len {
-        if done % PROGRESS_STEP == 0 && !progress(done, coder.position()) {
+    for done in (0..raw_len).step_by(PROGRESS_STEP) {
+        if !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        for _ in 0..8 {
-            let bit = coder.decode(predictor.p24());
-            predictor.update(bit);
-        }
+        let count = PROGRESS_STEP.min(raw_len - done);
+        vectorized(DecodeChunk { count, predictor: &mut predictor, coder: &mut coder });
         if coder.overrun() > 4 {
-            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends after {done} bytes of content")));
+            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends within 16 KiB after {done} bytes")));
         }
     }
     if !coder.exhausted() {
@@ -122,6 +118,38 @@ pub fn decode(
     let mut bytes = predictor.into_bytes();
     filter.undo(&mut bytes);
     Ok(bytes)
+}
+
+struct EncodeChunk<'a> {
+    chunk: &'a [u8],
+    predictor: &'a mut Ensemble,
+    coder: &'a mut Encoder,
+}
+
+impl Work for EncodeChunk<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for bit in self.chunk.iter().flat_map(|byte| (0..8).rev().map(move |k| u32::from(byte >> k & 1))) {
+            self.coder.encode(bit, self.predictor.p24());
+            self.predictor.update(bit);
+        }
+    }
+}
+
+struct DecodeChunk<'a, 'b> {
+    count: usize,
+    predictor: &'a mut Ensemble,
+    coder: &'a mut Decoder<'b>,
+}
+
+impl Work for DecodeChunk<'_, '_> {
+    #[inline(always)]
+    fn run(self) {
+        for _ in 0..8 * self.count {
+            let bit = self.coder.decode(self.predictor.p24());
+            self.predictor.update(bit);
+        }
+    }
 }
 
 fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {

@@ -11,7 +11,7 @@ pub const PROB_ONE: u32 = 1 << PROB_BITS;
 const TOP: u32 = 1 << 24;
 
 /// The part of `range` that belongs to a 1 bit; in `1..range` for every `range >= 2^24`.
-#[inline]
+#[inline(always)]
 fn split(range: u32, p1: u32) -> u32 {
     debug_assert!((1..PROB_ONE).contains(&p1) && range >= TOP);
     ((u64::from(range) * u64::from(p1)) >> PROB_BITS) as u32
@@ -35,7 +35,7 @@ impl Default for Encoder {
 
 impl Encoder {
     /// Codes `bit`, whose probability of being 1 is `p1` / 2^24.
-    #[inline]
+    #[inline(always)]
     pub fn encode(&mut self, bit: u32, p1: u32) {
         let ones = split(self.range, p1);
         if bit == 1 {
@@ -118,7 +118,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Decodes one bit, whose probability of being 1 is `p1` / 2^24.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&mut self, p1: u32) -> u32 {
         let ones = split(self.range, p1);
         let bit = u32::from(self.code < ones);
@@ -151,7 +151,7 @@ impl<'a> Decoder<'a> {
         self.position >= self.input.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_byte(&mut self) -> u32 {
         let byte = self.input.get(self.position).copied().unwrap_or(0);
         self.position += 1;

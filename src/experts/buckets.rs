@@ -4,9 +4,12 @@ use crate::num::arch::prefetch;
 use memmap2::{Advice, MmapMut};
 
 const LINE: usize = 64;
-const BUCKET: usize = 16;
+const SIZE: usize = 16;
 
-/// Buckets of one check byte and the 15 bit histories of a nibble's binary tree (nodes 1 to 15).
+/// One check byte and the 15 bit histories of a nibble's binary tree (nodes 1 to 15).
+pub type Bucket = [u8; SIZE];
+
+/// Buckets, found by hash.
 pub struct Buckets {
     bytes: MmapMut,
     /// How far a hash is shifted to give a line's number.
@@ -26,50 +29,41 @@ impl Buckets {
     }
 
     /// Asks for the line of `hash` ahead of its use.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, hash: u32) {
         prefetch(&self.bytes, self.line(hash));
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&self, hash: u32) -> usize {
         (hash.wrapping_mul(0x9E37_79B1) >> self.shift) as usize * LINE
     }
 
-    /// The offset of `hash`'s bucket; a new one takes the place of the least experienced of three.
-    #[inline]
-    pub fn find(&mut self, hash: u32) -> usize {
-        let line = self.line(hash);
+    /// Reads `hash`'s bucket and gives its offset; a new one takes the place of the least experienced of its line's.
+    #[inline(always)]
+    pub fn find(&self, hash: u32, bucket: &mut Bucket) -> u32 {
+        let start = self.line(hash);
+        let line: &[u8; LINE] = self.bytes[start..start + LINE].try_into().expect("a line");
         let check = hash as u8;
-        let line_bytes = &mut self.bytes[line..line + LINE];
-        let first = (hash >> 8) as usize & 3;
-        let ways = [first * BUCKET, (first ^ 1) * BUCKET, (first ^ 2) * BUCKET];
-        let mut victim = ways[0];
-        let mut least = 255;
-        for way in ways {
-            if line_bytes[way] == check {
-                return line + way;
-            }
-            // States are numbered roughly by experience.
-            if line_bytes[way + 1] < least {
-                least = line_bytes[way + 1];
-                victim = way;
-            }
+        // The four check bytes, compared at once: a mispredicted branch costs more than all of this.
+        let checks = u32::from_le_bytes([0, 1, 2, 3].map(|way| line[way * SIZE]));
+        let unequal = checks ^ u32::from(check) * 0x0101_0101;
+        let equal = unequal.wrapping_sub(0x0101_0101) & !unequal & 0x8080_8080;
+        if equal != 0 {
+            let way = equal.trailing_zeros() as usize / 8 * SIZE;
+            bucket.copy_from_slice(&line[way..way + SIZE]);
+            return (start + way) as u32;
         }
-        line_bytes[victim..victim + BUCKET].fill(0);
-        line_bytes[victim] = check;
-        line + victim
+        // States are numbered roughly by experience.
+        let victim =
+            (0..4).map(|way| (usize::from(line[way * SIZE + 1])) << 2 | way).min().expect("there are four") & 3;
+        *bucket = u128::from(check).to_le_bytes();
+        (start + victim * SIZE) as u32
     }
 
-    /// All bytes, for reading bit histories: that of a node is at its bucket's offset plus the node.
-    #[inline]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Sets the bit history at `offset`, a bucket's plus the node.
-    #[inline]
-    pub fn put(&mut self, offset: usize, state: u8) {
-        self.bytes[offset] = state;
+    /// Writes a bucket back to where it was found.
+    #[inline(always)]
+    pub fn put(&mut self, offset: u32, bucket: &Bucket) {
+        self.bytes[offset as usize..offset as usize + SIZE].copy_from_slice(bucket);
     }
 }

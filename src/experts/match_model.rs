@@ -100,7 +100,7 @@ impl MatchModel {
     }
 
     /// Two opinions: the learned reliability in the logistic domain, and as a plain difference from one half.
-    #[inline]
+    #[inline(always)]
     pub fn predict(&mut self, inputs: &mut Inputs) {
         self.state = self.predicted().map(|bit| {
             let wary = [0, 1, 1, 1, 1, 2, 2, 2, 2][self.wary];
@@ -112,7 +112,7 @@ impl MatchModel {
     }
 
     /// Learns the bit; a wrong prediction ends the match.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         if let Some(state) = self.state {
             self.map.update(state, bit);

@@ -5,5 +5,6 @@ pub mod contexts;
 pub mod history;
 pub mod match_model;
 pub mod ngram;
+pub mod ppm;
 mod state;
 pub mod token;

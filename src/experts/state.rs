@@ -15,7 +15,8 @@ struct Counts {
 
 /// The transition table and what each state stands for.
 pub struct States {
-    pub next: [[u8; 2]; 256],
+    /// The state that follows each, `next[bit][state]`.
+    pub next: [[u8; 256]; 2],
     /// (zeros, ones) of each state.
     pub counts: [(u8, u8); 256],
 }
@@ -62,7 +63,7 @@ impl States {
     /// Numbers the states in the order in which they are first reached, from state 0: nothing seen.
     pub fn new() -> Self {
         let mut known = vec![Counts { zeros: 0, ones: 0, last: 0 }];
-        let mut states = States { next: [[0; 2]; 256], counts: [(0, 0); 256] };
+        let mut states = States { next: [[0; 256]; 2], counts: [(0, 0); 256] };
         let mut done = 0;
         while done < known.len() {
             let from = known[done];
@@ -73,7 +74,7 @@ impl States {
                     known.push(to);
                     known.len() - 1
                 });
-                states.next[done][usize::from(bit)] =
+                states.next[usize::from(bit)][done] =
                     u8::try_from(number).expect("the bounds allow at most 256 states");
             }
             done += 1;

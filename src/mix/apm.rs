@@ -20,14 +20,14 @@ impl Apm {
     }
 
     /// Asks for a context's row ahead of its use.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, context: usize) {
         prefetch(&self.table, context * BINS + BINS / 4);
         prefetch(&self.table, context * BINS + BINS - 1);
     }
 
     /// The refined probability (2^-16) of a prediction in the logistic domain.
-    #[inline]
+    #[inline(always)]
     pub fn refine(&mut self, stretched: i32, context: usize) -> u32 {
         let x = (stretched + 2048).clamp(0, 4095) as u32;
         let (bin, weight) = ((x >> 7) as usize, x & 127);
@@ -38,7 +38,7 @@ impl Apm {
     }
 
     /// Learns from the outcome.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         let p = &mut self.table[self.index];
         if bit == 1 {
@@ -63,19 +63,19 @@ impl StateMap {
     }
 
     /// P(bit = 1) of a state, in units of 2^-16.
-    #[inline]
+    #[inline(always)]
     pub fn p16(&self, state: usize) -> u32 {
         self.table[state] >> 16
     }
 
     /// The same in the logistic domain.
-    #[inline]
+    #[inline(always)]
     pub fn stretched(&self, state: usize) -> i32 {
         stretch(self.p16(state))
     }
 
     /// Learns from the outcome.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, state: usize, bit: u32) {
         let entry = &mut self.table[state];
         let count = *entry & 1023;

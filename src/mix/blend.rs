@@ -23,7 +23,7 @@ impl Blend {
     }
 
     /// The weighted sum of the opinions (unused ones are 0), in the logistic domain.
-    #[inline]
+    #[inline(always)]
     pub fn mix(&mut self, opinions: &[i32; MAX_BLEND], context: usize) -> i32 {
         self.opinions = *opinions;
         self.chosen = context;
@@ -35,7 +35,7 @@ impl Blend {
     }
 
     /// Learns from the outcome.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, bit: u32) {
         let error = ((((bit as i32) << 16) - self.prediction) * self.rate) >> 4;
         for (w, &x) in self.weights[self.chosen].iter_mut().zip(&self.opinions) {

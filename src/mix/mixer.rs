@@ -5,8 +5,8 @@ use super::blend::{Blend, MAX_BLEND};
 use crate::num::arch::MixKernels;
 use crate::num::{STRETCH_MAX, squash16};
 
-/// The most inputs one mixer takes; a multiple of the kernels' step.
-pub const MAX_INPUTS: usize = 128;
+/// The most inputs one mixer takes.
+pub const MAX_INPUTS: usize = 64;
 
 /// Weight 1 of the first layer.
 const ONE: i32 = 1 << 28;
@@ -25,20 +25,20 @@ impl Default for Inputs {
 
 impl Inputs {
     /// Starts a new decision.
-    #[inline]
+    #[inline(always)]
     pub fn clear(&mut self) {
         self.len = 0;
     }
 
     /// Adds one opinion.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, stretched: i32) {
         self.values[self.len & (MAX_INPUTS - 1)] = stretched as i16;
         self.len += 1;
     }
 
     /// Makes room for `count` opinions at once.
-    #[inline]
+    #[inline(always)]
     pub fn extend(&mut self, count: usize) -> &mut [i16] {
         let start = self.len;
         self.len += count;
@@ -64,13 +64,15 @@ pub struct Mixer {
 const FIRST_RATE: i32 = 40 << 16;
 const FINAL_RATE: i32 = 14 << 16;
 const BLEND_RATE: i32 = 5;
+/// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
+const NEGLIGIBLE: i32 = 1024;
 
 impl Mixer {
     /// A mixer of `inputs` inputs with one weight set for each element of `contexts`, its number of contexts; the last
     /// layer's two blends are chosen among `final_contexts`.
     pub fn new(inputs: usize, contexts: &[usize], final_contexts: [usize; 2]) -> Self {
         assert!(inputs <= MAX_INPUTS && contexts.len() <= MAX_BLEND);
-        let stride = inputs.next_multiple_of(16);
+        let stride = inputs.next_multiple_of(32);
         let mut total = 0;
         let firsts = contexts
             .iter()
@@ -94,7 +96,7 @@ impl Mixer {
     }
 
     /// Mixes: `select` gives each set's context. The result is in the logistic domain.
-    #[inline]
+    #[inline(always)]
     pub fn mix(&mut self, inputs: &Inputs, select: &[usize], final_select: [usize; 2]) -> i32 {
         debug_assert_eq!((inputs.len, select.len()), (self.inputs, self.firsts.len()));
         let sets = self.firsts.len();
@@ -112,13 +114,15 @@ impl Mixer {
     }
 
     /// Learns from the outcome.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
         let sets = self.firsts.len();
         let target = if bit == 1 { 65535 } else { 0 };
         let errors = self.predictions.map(|prediction| ((target - prediction) * (self.rate >> 16)) >> 4);
-        let x = &inputs.values[..self.stride];
-        (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
+        if errors[..sets].iter().any(|error| error.abs() > NEGLIGIBLE) {
+            let x = &inputs.values[..self.stride];
+            (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
+        }
         for last in &mut self.last {
             last.update(bit);
         }

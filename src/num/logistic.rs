@@ -64,12 +64,11 @@ pub fn stretch(p16: u32) -> i32 {
 /// As [`stretch`], at 16 bits' precision: within ±2839.
 #[inline]
 pub fn stretch_fine(p16: u32) -> i32 {
-    let p16 = p16.clamp(1, 65535);
-    if (1 << 10..(1 << 16) - (1 << 10) + 1).contains(&(p16 as usize)) {
-        return stretch(p16);
-    }
+    // Both tables are read, so that there is nothing to mispredict.
     let (tail, sign) = if p16 < 1 << 15 { (p16, 1) } else { (65536 - p16, -1) };
-    sign * i32::from(TAIL[tail as usize & 1023])
+    let fine = sign * i32::from(TAIL[tail.min(1023) as usize]);
+    let coarse = stretch(p16);
+    if tail < 1024 { fine } else { coarse }
 }
 
 const fn tail_table() -> [i16; 1024] {

@@ -1,0 +1,222 @@
+//! Learning a byte: frequencies, escapes, and the new symbols and contexts of the tree.
+
+use super::tree::{MAX_FREQ, Symbol, TEXT};
+use super::{Escape, MAX_ORDER, Ppm};
+
+/// What one occurrence adds to a frequency.
+const STEP: u32 = 4;
+/// A run of successes counts as such when it is longer than this.
+pub const SHORT_RUN: i32 = 13;
+
+/// Frequency of an escape that a context starts with when it gets its second symbol, by how probable the escape was.
+const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2];
+
+impl Ppm {
+    /// Learns `byte`, the last of `text`, and goes to the longest context that ends with it.
+    pub(super) fn learn(&mut self, byte: u8, text: &[u8]) {
+        let found = match self.cursor.candidates.level() {
+            Some(level) => level,
+            None => self.walk_to(byte),
+        };
+        let (symbol, single) = self.count(byte, found);
+        let level = self.cursor.levels[found];
+        if level.order == MAX_ORDER && symbol.next != 0 && symbol.next & TEXT == 0 {
+            self.cursor.context = symbol.next;
+            self.cursor.order = MAX_ORDER;
+        } else {
+            self.grow(symbol, found, text, single);
+        }
+        self.cursor.situation.last_byte = byte;
+        self.tree.prefetch(self.cursor.context);
+    }
+
+    /// Continues the walk until a context has `byte`, which the candidates have not.
+    fn walk_to(&mut self, byte: u8) -> usize {
+        // The root's candidates are not complete, and it has all bytes.
+        loop {
+            let depth = self.cursor.depth;
+            if depth > 0 && self.cursor.levels[depth - 1].context == self.tree.root() {
+                return depth - 1;
+            }
+            let grew = self.descend();
+            debug_assert!(grew, "the root has all bytes");
+            if !grew || self.cursor.candidates.has(byte) {
+                return self.cursor.depth - 1;
+            }
+        }
+    }
+
+    /// Counts the byte in the context that has it, and the escapes of those above. Gives its symbol, and how probable the
+    /// escape of a single symbol was, in units of 2^-16.
+    fn count(&mut self, byte: u8, found: usize) -> (Symbol, u32) {
+        let mut single = self.cursor.single_escape;
+        for level in 0..found {
+            match self.cursor.levels[level].escape {
+                Escape::Own => {}
+                Escape::Single(state) => {
+                    self.escapes.learn_single(state, true);
+                    single = self.escapes.single(state);
+                }
+                Escape::Masked(state, total) => self.escapes.learn_masked(state, true, total),
+            }
+        }
+        self.cursor.single_escape = single;
+        let situation = &mut self.cursor.situation;
+        let level = self.cursor.levels[found];
+        let context = level.context;
+        let symbol = self.tree.find(context, byte).expect("the walk's last context has the byte");
+        let mut at = symbol.at;
+        let first = at == self.tree.first(context);
+        match level.escape {
+            Escape::Single(state) => {
+                self.escapes.learn_single(state, false);
+                self.tree.set_freq(at, (symbol.freq + 1).min(128));
+                situation.success = true;
+                situation.run += 1;
+                return (self.tree.symbol(at), single);
+            }
+            Escape::Own => {
+                situation.success = first && 2 * symbol.freq > self.tree.sum(context);
+                situation.run += i32::from(situation.success);
+            }
+            Escape::Masked(state, total) => {
+                self.escapes.learn_masked(state, false, total);
+                situation.success = false;
+                situation.run = -SHORT_RUN;
+            }
+        }
+        self.tree.set_freq(at, symbol.freq + STEP);
+        self.tree.set_sum(context, self.tree.sum(context) + STEP);
+        at = self.tree.promote(context, at);
+        if symbol.freq + STEP > MAX_FREQ {
+            self.tree.halve(context, level.order < MAX_ORDER);
+            at = self.tree.find(context, byte).expect("halving keeps frequent symbols").at;
+        }
+        (self.tree.symbol(at), single)
+    }
+
+    /// Adds the symbol to the contexts that did not have it, and goes to the next context.
+    fn grow(&mut self, found: Symbol, level: usize, text: &[u8], single: u32) {
+        let (context, order) = (self.cursor.levels[level].context, self.cursor.levels[level].order);
+        if found.freq < MAX_FREQ / 4 && self.tree.suffix(context) != 0 {
+            self.count_below(self.tree.suffix(context), found.byte);
+        }
+        if self.tree.is_full() {
+            self.tree.clear();
+            self.cursor.context = self.tree.root();
+            self.cursor.order = 0;
+            return;
+        }
+        if order == MAX_ORDER {
+            let next = self.successors(context, found, true, text);
+            self.tree.set_next(found.at, next);
+            self.cursor.context = next;
+            return;
+        }
+        let here = TEXT | text.len() as u32;
+        let mut next_order = order + 1;
+        let next = match found.next {
+            0 => {
+                self.tree.set_next(found.at, here);
+                next_order = 0;
+                self.tree.root()
+            }
+            next if next & TEXT != 0 => self.successors(context, found, false, text),
+            next => next,
+        };
+        let link = if next_order == MAX_ORDER { next } else { here };
+        let found_count = self.tree.count(context);
+        let found_others =
+            if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };
+        let mut longer = self.cursor.context;
+        while longer != context {
+            self.add(longer, found, found_count, found_others, link, single);
+            longer = self.tree.suffix(longer);
+        }
+        self.cursor.context = next;
+        self.cursor.order = next_order;
+    }
+
+    /// Counts a byte in a context of one order less than the one that coded it.
+    fn count_below(&mut self, context: u32, byte: u8) {
+        let symbol = self.tree.find(context, byte).expect("shorter contexts have the symbols of longer ones");
+        if self.tree.count(context) == 1 {
+            self.tree.set_freq(symbol.at, symbol.freq + u32::from(symbol.freq < 32));
+            return;
+        }
+        let at = self.tree.promote(context, symbol.at);
+        if symbol.freq < MAX_FREQ - 9 {
+            self.tree.set_freq(at, symbol.freq + 2);
+            self.tree.set_sum(context, self.tree.sum(context) + 2);
+        }
+    }
+
+    /// Adds the symbol to a context, with a frequency inherited from the shorter context that had it.
+    fn add(&mut self, context: u32, found: Symbol, found_count: u32, found_others: u32, link: u32, single: u32) {
+        let count = self.tree.count(context);
+        let mut sum;
+        if count == 1 {
+            let escape = FIRST_ESCAPE[(single >> 12) as usize & 15] + u32::from(found_count > 3);
+            self.tree.widen(context, escape);
+            sum = self.tree.sum(context);
+        } else {
+            sum = self.tree.sum(context);
+            sum += u32::from(2 * count < found_count) + 2 * u32::from(4 * count <= found_count && sum <= 8 * count);
+        }
+        let share = 2 * found.freq * (sum + 6);
+        let all = found_others + sum;
+        let freq = if share < 6 * all {
+            sum += 3;
+            1 + u32::from(share > all) + u32::from(share >= 4 * all)
+        } else {
+            let freq = 4 + u32::from(share >= 9 * all) + u32::from(share >= 12 * all) + u32::from(share >= 15 * all);
+            sum += freq;
+            freq
+        };
+        self.tree.add(context, found.byte, freq, link);
+        self.tree.set_sum(context, sum);
+    }
+
+    /// Makes the contexts that follow a symbol whose successor is still a position in the text: in its own context and
+    /// in all shorter ones that saw it there. Gives the longest one.
+    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &[u8]) -> u32 {
+        let tree = &mut self.tree;
+        let place = found.next;
+        let mut pending = [0; MAX_ORDER + 1];
+        let mut count = 0;
+        if !skip {
+            pending[count] = found.at;
+            count += 1;
+        }
+        let mut shorter = context;
+        while tree.suffix(shorter) != 0 {
+            shorter = tree.suffix(shorter);
+            let symbol = tree.find(shorter, found.byte).expect("shorter contexts have the symbols of longer ones");
+            if symbol.next != place {
+                if count == 0 {
+                    return symbol.next;
+                }
+                shorter = symbol.next;
+                break;
+            }
+            pending[count] = symbol.at;
+            count += 1;
+        }
+        let position = (place & !TEXT) as usize;
+        let byte = text[position];
+        let known = tree.find(shorter, byte).expect("what followed was added to shorter contexts");
+        let symbols = tree.count(shorter);
+        let freq = if symbols == 1 {
+            known.freq
+        } else {
+            let own = known.freq - 1;
+            let others = tree.sum(shorter).saturating_sub(symbols + own).max(1);
+            1 + if 2 * own <= others { u32::from(5 * own > others) } else { (2 * own + 3 * others - 1) / (2 * others) }
+        };
+        for &at in pending[..count].iter().rev() {
+            shorter = tree.context(byte, freq.min(128), TEXT | (position + 1) as u32, shorter);
+            tree.set_next(at, shorter);
+        }
+        shorter
+    }
+}

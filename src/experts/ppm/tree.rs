@@ -1,0 +1,275 @@
+//! The context tree: nodes of contexts and their symbols in one arena, linked by word offsets.
+//!
+//! A context takes one 16-byte unit. One with a single symbol holds it; one with more points to a block of symbols of
+//! 8 bytes. Freed blocks are kept in lists by size class.
+
+use memmap2::{Advice, MmapMut};
+use std::io;
+
+/// A symbol's successor with this bit set is not a context but a position in the text: the context that follows has
+/// been seen once, and what came next is read there.
+pub const TEXT: u32 = 1 << 31;
+/// The largest frequency of a symbol; beyond it, all frequencies of the context are halved.
+pub const MAX_FREQ: u32 = 124;
+
+/// Words in a unit.
+const UNIT: u32 = 4;
+/// Sizes of blocks of symbols, in units of two symbols.
+const CLASSES: [u32; 14] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
+/// The class of a context.
+const ONE: usize = 0;
+/// Words that learning one byte can take at most: a full block and a context for each order there is.
+const RESERVE: u32 = 32 * (128 + 1) * UNIT;
+/// The smallest tree: the root, and room to learn.
+const MIN_WORDS: u32 = 2 * RESERVE;
+
+/// One symbol of a context, with the place it is kept.
+#[derive(Clone, Copy)]
+pub struct Symbol {
+    pub at: u32,
+    pub byte: u8,
+    pub freq: u32,
+    /// The context after this symbol (a [`TEXT`] position until it is seen again); 0 where unknown.
+    pub next: u32,
+}
+
+/// The arena. Offsets are in words; 0 is no context.
+pub struct Tree {
+    bytes: MmapMut,
+    /// The first word never used, and the end.
+    fresh: u32,
+    end: u32,
+    free: [u32; CLASSES.len()],
+}
+
+impl Tree {
+    /// A tree of about `memory` bytes that holds the root only.
+    ///
+    /// # Errors
+    /// The system's, where it has no memory.
+    pub fn new(memory: u32) -> io::Result<Self> {
+        let end = (memory / 4).max(MIN_WORDS);
+        let bytes = MmapMut::map_anon(end as usize * 4)?;
+        #[cfg(target_os = "linux")]
+        if end >= 1 << 20 {
+            // Large pages only save time; where the system has none, nothing changes.
+            let _ = bytes.advise(Advice::HugePage);
+        }
+        let mut tree = Tree { bytes, fresh: 0, end, free: [0; CLASSES.len()] };
+        tree.clear();
+        Ok(tree)
+    }
+
+    /// Forgets all but the root: all bytes, equally probable.
+    pub fn clear(&mut self) {
+        self.free = [0; CLASSES.len()];
+        self.fresh = UNIT;
+        let root = self.take(ONE);
+        let block = self.take(CLASSES.len() - 1);
+        self.put(root, 256 | 257 << 16);
+        self.put(root + 1, block);
+        self.put(root + 2, CLASSES.len() as u32 - 1);
+        self.put(root + 3, 0);
+        for byte in 0..256 {
+            self.put(block + 2 * byte, byte | 1 << 8);
+            self.put(block + 2 * byte + 1, 0);
+        }
+    }
+
+    /// The context of order 0.
+    pub fn root(&self) -> u32 {
+        UNIT
+    }
+
+    /// Whether another byte might not fit.
+    pub fn is_full(&self) -> bool {
+        self.end - self.fresh < RESERVE
+    }
+
+    #[inline]
+    fn get(&self, at: u32) -> u32 {
+        let at = at as usize * 4;
+        u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    #[inline]
+    fn put(&mut self, at: u32, word: u32) {
+        let at = at as usize * 4;
+        self.bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    fn take(&mut self, class: usize) -> u32 {
+        let first = self.free[class];
+        if first != 0 {
+            self.free[class] = self.get(first);
+            return first;
+        }
+        let at = self.fresh;
+        self.fresh += CLASSES[class] * UNIT;
+        at
+    }
+
+    fn give_back(&mut self, at: u32, class: usize) {
+        self.put(at, self.free[class]);
+        self.free[class] = at;
+    }
+
+    /// Asks for a context ahead of its use.
+    #[inline]
+    pub fn prefetch(&self, context: u32) {
+        crate::num::arch::prefetch(&self.bytes, context as usize * 4);
+    }
+
+    /// How many symbols a context has.
+    #[inline]
+    pub fn count(&self, context: u32) -> u32 {
+        self.get(context) & 0xFFFF
+    }
+
+    /// The frequencies of a context of two symbols or more, that of an escape included.
+    #[inline]
+    pub fn sum(&self, context: u32) -> u32 {
+        self.get(context) >> 16
+    }
+
+    #[inline]
+    pub fn set_sum(&mut self, context: u32, sum: u32) {
+        self.put(context, self.count(context) | sum << 16);
+    }
+
+    /// The context of one order less; 0 for the root.
+    #[inline]
+    pub fn suffix(&self, context: u32) -> u32 {
+        self.get(context + 3)
+    }
+
+    #[inline]
+    pub fn symbol(&self, at: u32) -> Symbol {
+        let at8 = at as usize * 4;
+        let bytes: &[u8; 8] = self.bytes[at8..at8 + 8].try_into().expect("eight bytes");
+        let word = u64::from_le_bytes(*bytes);
+        Symbol { at, byte: word as u8, freq: (word as u32) >> 8, next: (word >> 32) as u32 }
+    }
+
+    #[inline]
+    fn write(&mut self, at: u32, symbol: Symbol) {
+        self.put(at, u32::from(symbol.byte) | symbol.freq << 8);
+        self.put(at + 1, symbol.next);
+    }
+
+    #[inline]
+    pub fn set_freq(&mut self, at: u32, freq: u32) {
+        self.put(at, self.get(at) & 0xFF | freq << 8);
+    }
+
+    #[inline]
+    pub fn set_next(&mut self, at: u32, next: u32) {
+        self.put(at + 1, next);
+    }
+
+    /// Where a context's symbols begin.
+    #[inline]
+    pub fn first(&self, context: u32) -> u32 {
+        if self.count(context) == 1 { context + 1 } else { self.get(context + 1) }
+    }
+
+    /// A context's symbols.
+    #[inline]
+    pub fn symbols(&self, context: u32) -> impl Iterator<Item = Symbol> {
+        let first = self.first(context);
+        (0..self.count(context)).map(move |i| self.symbol(first + 2 * i))
+    }
+
+    /// The symbol of a context for `byte`.
+    pub fn find(&self, context: u32, byte: u8) -> Option<Symbol> {
+        self.symbols(context).find(|symbol| symbol.byte == byte)
+    }
+
+    /// A new context of one symbol.
+    pub fn context(&mut self, byte: u8, freq: u32, next: u32, suffix: u32) -> u32 {
+        let context = self.take(ONE);
+        self.put(context, 1);
+        self.write(context + 1, Symbol { at: 0, byte, freq, next });
+        self.put(context + 3, suffix);
+        context
+    }
+
+    /// Turns a context of one symbol into one that can have more; `escape` is added to the symbol's frequency.
+    pub fn widen(&mut self, context: u32, escape: u32) {
+        let mut only = self.symbol(context + 1);
+        only.freq = if only.freq < MAX_FREQ / 4 - 1 { 2 * only.freq } else { MAX_FREQ - 4 };
+        let block = self.take(0);
+        self.write(block, only);
+        self.put(context, 1 | (only.freq + escape) << 16);
+        self.put(context + 1, block);
+        self.put(context + 2, 0);
+    }
+
+    /// Adds a symbol to a context that was [widened](Self::widen).
+    pub fn add(&mut self, context: u32, byte: u8, freq: u32, next: u32) {
+        let count = self.count(context);
+        let (block, class) = (self.get(context + 1), self.get(context + 2) as usize);
+        let mut home = block;
+        if count == 2 * CLASSES[class] {
+            home = self.take(class + 1);
+            let bytes = block as usize * 4..(block + 2 * count) as usize * 4;
+            self.bytes.copy_within(bytes, home as usize * 4);
+            self.give_back(block, class);
+            self.put(context + 1, home);
+            self.put(context + 2, class as u32 + 1);
+        }
+        self.write(home + 2 * count, Symbol { at: 0, byte, freq, next });
+        self.put(context, self.get(context) + 1);
+    }
+
+    /// Moves a symbol one place forward if it is more frequent than the one before it; says where it is.
+    #[inline]
+    pub fn promote(&mut self, context: u32, at: u32) -> u32 {
+        if at == self.first(context) {
+            return at;
+        }
+        let (before, symbol) = (self.symbol(at - 2), self.symbol(at));
+        if symbol.freq <= before.freq {
+            return at;
+        }
+        self.write(at - 2, symbol);
+        self.write(at, before);
+        at - 2
+    }
+
+    /// Halves the frequencies of a context, rounding up where `keep`, else dropping symbols that come to nothing.
+    pub fn halve(&mut self, context: u32, keep: bool) {
+        let (block, count) = (self.first(context), self.count(context));
+        let mut escape = self.sum(context);
+        let mut sum = 0;
+        let mut left = count;
+        for i in 0..count {
+            let at = block + 2 * i;
+            let mut symbol = self.symbol(at);
+            escape = escape.saturating_sub(symbol.freq);
+            symbol.freq = (symbol.freq + u32::from(keep)) >> 1;
+            sum += symbol.freq;
+            left -= u32::from(symbol.freq == 0);
+            let mut to = at;
+            while to > block && self.symbol(to - 2).freq < symbol.freq {
+                self.write(to, self.symbol(to - 2));
+                to -= 2;
+            }
+            self.write(to, symbol);
+        }
+        escape += count - left;
+        if left > 1 {
+            let sum = (sum + escape - (escape >> 1)).max(sum + 1);
+            self.put(context, left | sum << 16);
+        } else {
+            let mut only = self.symbol(block);
+            self.give_back(block, self.get(context + 2) as usize);
+            while escape > 1 {
+                only.freq -= only.freq >> 1;
+                escape >>= 1;
+            }
+            self.put(context, 1);
+            self.write(context + 1, only);
+        }
+    }
+}

@@ -68,9 +68,12 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
         bencher.iter(|| {
             let Ok(mut ngram) = Ngram::new(contexts::FULL, 6, 17) else { return };
             for (&byte, place) in text.iter().zip(&places) {
-                ngram.select(place);
+                for (i, &context) in place.iter().enumerate() {
+                    ngram.select(i, context);
+                }
                 for bit in bits(byte) {
                     inputs.clear();
+                    ngram.arrive();
                     ngram.predict(&mut inputs);
                     ngram.update(bit);
                 }
@@ -109,7 +112,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 /// As many inputs and weight sets as the full ensemble has.
 fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     const INPUTS: usize = 46;
-    const SETS: usize = 8;
+    const SETS: usize = 6;
     group.bench_function("mixer", |bencher| {
         bencher.iter(|| {
             let mut mixer = Mixer::new(INPUTS, &[256; SETS], [256, 16]);
@@ -132,7 +135,7 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             for &byte in text {
                 for (node, bit) in bits(byte).enumerate() {
                     let stretched = i32::from(byte) * 8 - 1024;
-                    black_box(denoiser.refine(stretched, 128 * i32::from(byte) + 1, 1 << node, usize::from(byte) % 20));
+                    black_box(denoiser.refine(stretched, 1 << node, usize::from(byte) % 20));
                     denoiser.update(bit);
                 }
             }
@@ -161,8 +164,8 @@ fn parts(criterion: &mut Criterion) {
 }
 
 fn kernels(criterion: &mut Criterion) {
-    const STRIDE: usize = 48;
-    const SETS: usize = 8;
+    const STRIDE: usize = 64;
+    const SETS: usize = 6;
     let mut weights: Vec<i32> = (0..SETS * STRIDE).map(|i| i as i32 * 77_777_777).collect();
     let inputs: Vec<i16> = (0..STRIDE).map(|i| i as i16 * 80 - 2000).collect();
     let starts: Vec<usize> = (0..SETS).map(|set| set * STRIDE).collect();

@@ -47,7 +47,7 @@ impl Buckets {
         let check = hash as u8;
         // The four check bytes, compared at once: a mispredicted branch costs more than all of this.
         let checks = u32::from_le_bytes([0, 1, 2, 3].map(|way| line[way * SIZE]));
-        let unequal = checks ^ u32::from(check) * 0x0101_0101;
+        let unequal = checks ^ (u32::from(check) * 0x0101_0101);
         let equal = unequal.wrapping_sub(0x0101_0101) & !unequal & 0x8080_8080;
         if equal != 0 {
             let way = equal.trailing_zeros() as usize / 8 * SIZE;

@@ -25,27 +25,18 @@ impl Content {
 
 /// Contexts of the full ensemble and of the fast one.
 pub const FULL: usize = 20;
-pub const FAST: usize = 7;
+pub const FAST: usize = 8;
 
 /// The full ensemble's context that [`fill`] leaves to [`expected`].
 pub const EXPECTED: usize = 13;
 
-/// Which of the full ensemble's contexts the fast one has.
-const FAST_TEXT: [usize; FAST] = [0, 1, 2, 3, 4, 6, 7];
-const FAST_BINARY: [usize; FAST] = [0, 1, 2, 3, 4, 13, 15];
-
 /// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
 pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32]) {
-    let (all, fast) = match content {
-        Content::Text => (text(h, indirect), FAST_TEXT),
-        Content::Binary => (binary(h, indirect), FAST_BINARY),
-    };
-    if out.len() == FULL {
-        out.copy_from_slice(&all);
-    } else {
-        for (slot, which) in out.iter_mut().zip(fast) {
-            *slot = all[which];
-        }
+    match (content, out.len()) {
+        (Content::Text, FULL) => out.copy_from_slice(&text(h, indirect)),
+        (Content::Binary, FULL) => out.copy_from_slice(&binary(h, indirect)),
+        (Content::Text, _) => out.copy_from_slice(&fast_text(h, indirect)),
+        (Content::Binary, _) => out.copy_from_slice(&fast_binary(h, indirect)),
     }
 }
 
@@ -96,7 +87,6 @@ fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
-    let i1 = ind.one[c4 as usize & 0xFF];
     let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
     [
         order(h.last8, 1),
@@ -112,7 +102,7 @@ fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
         hash2(h.word, h.gap),
         hash3(above, h.column().min(255) as u32, 2),
         hash2((h.skeleton & 0x3FFF_FFFF) as u32, c4 & 0xFF),
-        hash2(i1 & 0xFFFFFF, c4 & 0xFF),
+        0,
         hash2(i2, c4 & 0xFFFF),
         hash3(h.line.head, h.word, 3),
         hash3(field, c4 & 0xFFFF, h.line.field as u32),
@@ -147,12 +137,45 @@ fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
         hash2(i1 & 0xFFFF, w),
         hash2(i2, c4 & 0xFFFF),
         hash2(n, rc),
-        hash3(n, w, 1),
+        0,
         hash3(n, nn, 2),
         hash3(w, rc, 3),
         hash3(c4 & 0xFFFF, rc, 4),
         hash3(n, w, n1),
         hash3(n, ne, hash2(w, 5)),
         hash3(h.word, w, 7),
+    ]
+}
+
+fn fast_text(h: &History, ind: &Indirect) -> [u32; FAST] {
+    let c4 = h.last8 as u32;
+    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
+    [
+        order(h.last8, 1),
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        hash2(h.word, c4 & 0xFF),
+        hash2(h.word, h.words[0]),
+        hash2(i2, c4 & 0xFFFF),
+    ]
+}
+
+fn fast_binary(h: &History, ind: &Indirect) -> [u32; FAST] {
+    let c4 = h.last8 as u32;
+    let r = if h.record > 0 { h.record } else { 4 };
+    let rc = (h.bytes.len() % r) as u32;
+    let n = u32::from(h.back(r));
+    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
+    [
+        order(h.last8, 1),
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        hash3(n, c4 & 0xFF, 1),
+        hash3(c4 & 0xFF, rc, 3),
+        hash2(i2, c4 & 0xFFFF),
     ]
 }

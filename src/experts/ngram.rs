@@ -185,7 +185,7 @@ impl Ngram {
                 let entry = opinions.entries[i];
                 let p = (entry >> 10) as i32;
                 // 22 bits of difference and 16 of rate: the lowest 7 bits don't fit, and hardly matter.
-                let step = ((target - p) >> 7) * rates[i] >> 9;
+                let step = (((target - p) >> 7) * rates[i]) >> 9;
                 // What nothing was seen of stays undecided.
                 let seen = opinions.states[i] != 0;
                 let count = (entry & 1023) + u32::from(entry & 1023 < LIMIT);

@@ -111,7 +111,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 
 /// As many inputs and weight sets as the full ensemble has.
 fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
-    const INPUTS: usize = 46;
+    const INPUTS: usize = 56;
     const SETS: usize = 6;
     group.bench_function("mixer", |bencher| {
         bencher.iter(|| {

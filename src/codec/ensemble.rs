@@ -84,27 +84,27 @@ impl Ensemble {
         prior: Option<&'static Prior>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let count = if model != Model::Fast { contexts::FULL } else { contexts::FAST };
+        let full = model != Model::Fast;
+        let count = if full { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
-        let with_ppm = model != Model::Fast;
         let inputs = Ngram::inputs(count)
             + OTHERS
-            + ppm::INPUTS * usize::from(with_ppm)
+            + ppm::INPUTS * usize::from(full)
             + TOKEN_INPUTS * usize::from(prior.is_some());
         let mut ensemble = Ensemble {
             model,
             content,
-            denoise: denoise && model != Model::Fast,
+            denoise: denoise && full,
             history: History::default(),
             indirect: Indirect::default(),
             contexts: vec![0; count],
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
-            ppm: with_ppm.then(|| Ppm::new(raw_len)).transpose()?,
+            ppm: full.then(|| Ppm::new(raw_len)).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,

@@ -70,11 +70,11 @@ fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress
     let data = filtered.as_deref().unwrap_or(data);
     let mut predictor = start(model, content, data.len(), denoise)?;
     let mut coder = Encoder::default();
-    for (i, chunk) in data.chunks(PROGRESS_STEP).enumerate() {
-        if !progress(i * PROGRESS_STEP, coder.len()) {
+    for (i, &byte) in data.iter().enumerate() {
+        if i % PROGRESS_STEP == 0 && !progress(i, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        for bit in chunk.iter().flat_map(|byte| (0..8).rev().map(move |k| u32::from(byte >> k & 1))) {
+        for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
             coder.encode(bit, predictor.p24());
             predictor.update(bit);
         }
@@ -104,16 +104,16 @@ pub fn decode(
     let filter = Filter::from_id(profile >> 4)?;
     let mut predictor = start(model, content, raw_len, true)?;
     let mut coder = Decoder::new(payload);
-    for done in (0..raw_len).step_by(PROGRESS_STEP) {
-        if !progress(done, coder.position()) {
+    for done in 0..raw_len {
+        if done % PROGRESS_STEP == 0 && !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        for _ in 0..8 * PROGRESS_STEP.min(raw_len - done) {
+        for _ in 0..8 {
             let bit = coder.decode(predictor.p24());
             predictor.update(bit);
         }
         if coder.overrun() > 4 {
-            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends within 16 KiB after {done} bytes")));
+            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends after {done} bytes of content")));
         }
     }
     if !coder.exhausted() {

@@ -30,13 +30,21 @@ pub const FAST: usize = 8;
 /// The full ensemble's context that [`fill`] leaves to [`expected`].
 pub const EXPECTED: usize = 13;
 
+/// Lengths of the n-grams proper, which come first in all ensembles.
+const NGRAMS: [u32; 5] = [1, 2, 3, 4, 6];
+
 /// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
 pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32]) {
-    match (content, out.len()) {
-        (Content::Text, FULL) => out.copy_from_slice(&text(h, indirect)),
-        (Content::Binary, FULL) => out.copy_from_slice(&binary(h, indirect)),
-        (Content::Text, _) => out.copy_from_slice(&fast_text(h, indirect)),
-        (Content::Binary, _) => out.copy_from_slice(&fast_binary(h, indirect)),
+    let full = out.len() == FULL;
+    let (ngrams, others) = out.split_at_mut(NGRAMS.len());
+    for (slot, n) in ngrams.iter_mut().zip(NGRAMS) {
+        *slot = order(h.last8, n);
+    }
+    match (content, full) {
+        (Content::Text, true) => others.copy_from_slice(&text(h, indirect)),
+        (Content::Binary, true) => others.copy_from_slice(&binary(h, indirect)),
+        (Content::Text, false) => others.copy_from_slice(&fast_text(h, indirect)),
+        (Content::Binary, false) => others.copy_from_slice(&fast_binary(h, indirect)),
     }
 }
 
@@ -76,6 +84,11 @@ impl Indirect {
         let two = &mut self.two[c4 as usize & 0xFFFF];
         *two = *two << 8 | u16::from(byte);
     }
+
+    /// The context of what followed the last two bytes, and these.
+    fn after_two(&self, c4: u32) -> u32 {
+        hash2(self.two[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
+    }
 }
 
 fn order(last8: u64, n: u32) -> u32 {
@@ -83,17 +96,11 @@ fn order(last8: u64, n: u32) -> u32 {
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
+fn text(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
-    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
     [
-        order(h.last8, 1),
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
         hash2(order(h.last8, 8), h.back(9).into()),
         hash2(h.word, c4 & 0xFF),
         hash2(h.word, h.words[0]),
@@ -103,7 +110,7 @@ fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
         hash3(above, h.column().min(255) as u32, 2),
         hash2((h.skeleton & 0x3FFF_FFFF) as u32, c4 & 0xFF),
         0,
-        hash2(i2, c4 & 0xFFFF),
+        ind.after_two(c4),
         hash3(h.line.head, h.word, 3),
         hash3(field, c4 & 0xFFFF, h.line.field as u32),
         hash3(h.nesting.enclosing, h.word, c4 & 0xFF),
@@ -112,30 +119,29 @@ fn text(h: &History, ind: &Indirect) -> [u32; FULL] {
     ]
 }
 
-fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
+/// The length of records, or what comes nearest, and the place in one.
+fn record(h: &History) -> (usize, u32) {
+    let length = if h.record > 0 { h.record } else { 4 };
+    (length, (h.bytes.len() % length) as u32)
+}
+
+fn binary(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     let c4 = h.last8 as u32;
-    let r = if h.record > 0 { h.record } else { 4 };
-    let rc = (h.bytes.len() % r) as u32;
+    let (r, rc) = record(h);
     let n = u32::from(h.back(r));
     let n1 = u32::from(h.back(r + 1));
     let ne = u32::from(h.back(r - 1));
     let nn = u32::from(h.back(2 * r));
     let w = c4 & 0xFF;
     let i1 = ind.one[c4 as usize & 0xFF];
-    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
     [
-        order(h.last8, 1),
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
         c4 & 0x0000_FF00,
         c4 & 0x00FF_FF00,
         c4 & 0xFFFF_0000,
         c4 & 0x00FF_00FF,
         c4 & 0xF0F0_F0F0,
         hash2(i1 & 0xFFFF, w),
-        hash2(i2, c4 & 0xFFFF),
+        ind.after_two(c4),
         hash2(n, rc),
         0,
         hash3(n, nn, 2),
@@ -147,35 +153,14 @@ fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
     ]
 }
 
-fn fast_text(h: &History, ind: &Indirect) -> [u32; FAST] {
+fn fast_text(h: &History, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
     let c4 = h.last8 as u32;
-    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
-    [
-        order(h.last8, 1),
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
-        hash2(h.word, c4 & 0xFF),
-        hash2(h.word, h.words[0]),
-        hash2(i2, c4 & 0xFFFF),
-    ]
+    [hash2(h.word, c4 & 0xFF), hash2(h.word, h.words[0]), ind.after_two(c4)]
 }
 
-fn fast_binary(h: &History, ind: &Indirect) -> [u32; FAST] {
+fn fast_binary(h: &History, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
     let c4 = h.last8 as u32;
-    let r = if h.record > 0 { h.record } else { 4 };
-    let rc = (h.bytes.len() % r) as u32;
+    let (r, rc) = record(h);
     let n = u32::from(h.back(r));
-    let i2 = u32::from(ind.two[c4 as usize & 0xFFFF]);
-    [
-        order(h.last8, 1),
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
-        hash3(n, c4 & 0xFF, 1),
-        hash3(c4 & 0xFF, rc, 3),
-        hash2(i2, c4 & 0xFFFF),
-    ]
+    [hash3(n, c4 & 0xFF, 1), hash3(c4 & 0xFF, rc, 3), ind.after_two(c4)]
 }

@@ -3,7 +3,7 @@
 use super::buckets::{Bucket, Buckets};
 use super::state::States;
 use crate::mix::Inputs;
-use crate::num::stretch;
+use crate::num::{RECIPROCAL, stretch};
 
 /// Contexts are worked on in groups of this many, as many as vector instructions take at once.
 const LANES: usize = 8;
@@ -50,17 +50,6 @@ const LIMIT: u32 = 255;
 
 /// The node while the buckets are on their way.
 const NOWHERE: usize = 0;
-
-/// 2^16 / (n + 1.5).
-const RECIPROCAL: [i32; 256] = {
-    let mut table = [0; 256];
-    let mut n = 0;
-    while n < 256 {
-        table[n] = 131_072 / (2 * n as i32 + 3);
-        n += 1;
-    }
-    table
-};
 
 impl Ngram {
     /// `contexts` hashed contexts, of which the first `orders` are n-grams of growing length, over 2^`line_bits` cache lines.
@@ -179,7 +168,7 @@ impl Ngram {
             let mut learned = [0u32; LANES];
             let mut rates = [0i32; LANES];
             for i in 0..LANES {
-                rates[i] = RECIPROCAL[opinions.entries[i] as usize & 255];
+                rates[i] = RECIPROCAL[opinions.entries[i] as usize & 1023];
             }
             for i in 0..LANES {
                 let entry = opinions.entries[i];

@@ -78,6 +78,24 @@ fn instruction(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     (address + 4 <= bytes.len()).then_some((kind, address))
 }
 
+/// Goes on from `at` to the next address that is to be looked at: the number of its score, and its place. What may be an
+/// address is looked at once, for the decoder to see it as it was.
+#[inline]
+fn next_address(bytes: &[u8], at: &mut usize) -> Option<(usize, usize)> {
+    while *at < bytes.len() {
+        let Some((kind, address)) = instruction(bytes, *at) else {
+            *at += 1;
+            continue;
+        };
+        *at = address + 3;
+        if is_sign(bytes[*at]) {
+            *at = address + 4;
+            return Some((kind, address));
+        }
+    }
+    None
+}
+
 /// Whether the top byte of an address is nothing but sign, as it is in those that are converted, before and after.
 fn is_sign(byte: u8) -> bool {
     matches!(byte, 0x00 | 0xFF)
@@ -93,20 +111,10 @@ pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
     let mut converted = 0;
     let mut scores = [Score::new(), Score::new()];
     let mut at = 0;
-    while at < content.len() {
-        let Some((kind, address)) = instruction(content, at) else {
-            at += 1;
-            continue;
-        };
-        // What may be an address is looked at once, for the decoder to see it as it was.
-        at = address + 3;
-        if !is_sign(content[at]) {
-            continue;
-        }
+    while let Some((kind, address)) = next_address(content, &mut at) {
         let end = address + 4;
         let relative = u32::from_le_bytes(read(content, address));
         let absolute = wrapped(relative.wrapping_add(end as u32));
-        at = end;
         if scores[kind].is_high() {
             if converted == 0 {
                 filtered = content.to_vec();
@@ -125,17 +133,8 @@ pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
 pub fn decode(bytes: &mut [u8]) {
     let mut scores = [Score::new(), Score::new()];
     let mut at = 0;
-    while at < bytes.len() {
-        let Some((kind, address)) = instruction(bytes, at) else {
-            at += 1;
-            continue;
-        };
-        at = address + 3;
-        if !is_sign(bytes[at]) {
-            continue;
-        }
+    while let Some((kind, address)) = next_address(bytes, &mut at) {
         let end = address + 4;
-        at = end;
         if scores[kind].is_high() {
             let [c, b, a, sign] = read(bytes, address);
             let absolute = u32::from_le_bytes([a, b, c, sign]);

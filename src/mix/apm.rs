@@ -1,7 +1,7 @@
 //! Adaptive probability maps (SSE): a probability, refined by what followed it in a small context.
 
 use crate::num::arch::prefetch;
-use crate::num::{squash16, stretch};
+use crate::num::{RECIPROCAL, squash16, stretch};
 
 const BINS: usize = 33;
 
@@ -81,19 +81,8 @@ impl StateMap {
         let count = *entry & 1023;
         let p = *entry >> 10;
         let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
-        let step = ((i64::from(target - p as i32) * RECIPROCAL[count as usize]) >> 16) as i32;
+        let step = ((i64::from(target - p as i32) * i64::from(RECIPROCAL[count as usize])) >> 16) as i32;
         let next = (p as i32 + step) as u32;
         *entry = next << 10 | (count + u32::from(count < self.limit));
     }
 }
-
-/// 2^16 / (n + 1.5)
-const RECIPROCAL: [i64; 1024] = {
-    let mut table = [0; 1024];
-    let mut n = 0;
-    while n < 1024 {
-        table[n] = 131_072 / (2 * n as i64 + 3);
-        n += 1;
-    }
-    table
-};

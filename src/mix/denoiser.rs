@@ -60,7 +60,8 @@ impl Denoiser {
         Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], groups, trail: [(0, 0); STEPS] }
     }
 
-    /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group` the confidence class.
+    /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
+    /// the confidence class.
     #[inline]
     pub fn refine(&mut self, stretched: i32, node: usize, group: usize) -> i32 {
         let mut p = squash16(stretched);

@@ -4,3 +4,14 @@ pub mod arch;
 mod logistic;
 
 pub use logistic::{STRETCH_MAX, squash16, squash24, stretch, stretch_fine};
+
+/// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
+pub const RECIPROCAL: [i32; 1024] = {
+    let mut table = [0; 1024];
+    let mut n = 0;
+    while n < table.len() {
+        table[n] = 131_072 / (2 * n as i32 + 3);
+        n += 1;
+    }
+    table
+};

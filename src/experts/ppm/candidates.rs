@@ -53,6 +53,18 @@ impl Candidates {
         }
     }
 
+    /// Names symbols, (byte, frequency), that share `mass` with an escape; `total` is the sum of all frequencies. Gives what
+    /// is left.
+    #[inline]
+    pub fn share(&mut self, mass: u32, total: u32, symbols: impl Iterator<Item = (u8, u32)>) -> u32 {
+        let scale = (u64::from(mass) << 16) / u64::from(total);
+        symbols.fold(mass, |left, (byte, freq)| {
+            let mass = ((u64::from(freq) * scale) >> 16) as u32;
+            self.push(byte, mass);
+            left - mass
+        })
+    }
+
     /// Ends the list, leaving `tail` to bytes that weren't named.
     pub fn close(&mut self, tail: u32) {
         self.tail = tail.max(FLOOR) >> 8;

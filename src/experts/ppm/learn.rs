@@ -14,8 +14,8 @@ const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 
 impl Ppm {
     /// Learns `byte`, the last of `text`, and goes to the longest context that ends with it.
     pub(super) fn learn(&mut self, byte: u8, text: &[u8]) {
-        let found = self.walk_to(byte);
-        let (symbol, single) = self.count(byte, found);
+        let (found, symbol) = self.walk_to(byte);
+        let (symbol, single) = self.count(symbol, found);
         let level = self.cursor.levels[found];
         if level.order == self.max_order && symbol.next != 0 && symbol.next & TEXT == 0 {
             self.cursor.context = symbol.next;
@@ -27,24 +27,24 @@ impl Ppm {
         self.tree.prefetch(self.cursor.context);
     }
 
-    /// Continues the walk until a context has `byte`, and gives its level.
-    fn walk_to(&mut self, byte: u8) -> usize {
+    /// Continues the walk until a context has `byte`, and gives its level and the symbol there.
+    fn walk_to(&mut self, byte: u8) -> (usize, Symbol) {
         let mut level = 0;
         loop {
             if level == self.cursor.depth {
                 let more = self.descend();
                 assert!(more, "the root has all bytes");
             }
-            if self.tree.find(self.cursor.levels[level].context, byte).is_some() {
-                return level;
+            if let Some(symbol) = self.tree.find(self.cursor.levels[level].context, byte) {
+                return (level, symbol);
             }
             level += 1;
         }
     }
 
-    /// Counts the byte in the context that has it, and the escapes of those above. Gives its symbol, and how probable the
-    /// escape of a single symbol was, in units of 2^-16.
-    fn count(&mut self, byte: u8, found: usize) -> (Symbol, u32) {
+    /// Counts the symbol in the context that has it, and the escapes of those above. Gives the symbol as it is then, and
+    /// how probable the escape of a single symbol was, in units of 2^-16.
+    fn count(&mut self, symbol: Symbol, found: usize) -> (Symbol, u32) {
         let mut single = self.cursor.single_escape;
         for level in 0..found {
             match self.cursor.levels[level].escape {
@@ -60,7 +60,6 @@ impl Ppm {
         let situation = &mut self.cursor.situation;
         let level = self.cursor.levels[found];
         let context = level.context;
-        let symbol = self.tree.find(context, byte).expect("the walk's last context has the byte");
         let mut at = symbol.at;
         let first = at == self.tree.first(context);
         match level.escape {
@@ -86,7 +85,7 @@ impl Ppm {
         at = self.tree.promote(context, at);
         if symbol.freq + STEP > MAX_FREQ {
             self.tree.halve(context, level.order < self.max_order);
-            at = self.tree.find(context, byte).expect("halving keeps frequent symbols").at;
+            at = self.tree.find(context, symbol.byte).expect("halving keeps frequent symbols").at;
         }
         (self.tree.symbol(at), single)
     }

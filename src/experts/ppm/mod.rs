@@ -170,26 +170,19 @@ impl Ppm {
         }
         let suffix = tree.suffix(context);
         tree.prefetch(suffix);
-        let count = tree.count(context);
+        let (count, below) = (tree.count(context), tree.count(suffix));
+        let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
         let left = cursor.left;
         let escape;
         if count == 1 {
             let only = tree.symbol(tree.first(context));
-            let state = Escapes::single_state(cursor.situation, only.byte, only.freq, tree.count(suffix));
+            let state = Escapes::single_state(cursor.situation, only.byte, only.freq, below);
             let lost = ((u64::from(left) * u64::from(escapes.single(state))) >> 16) as u32;
             candidates.push(only.byte, left - lost);
             cursor.left = lost;
             escape = Escape::Single(state);
         } else if named == 0 {
-            let scale = (u64::from(left) << 16) / u64::from(tree.sum(context));
-            let mut rest = left;
-            let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
-            for (byte, freq) in tree.frequencies(context).take(most) {
-                let mass = ((u64::from(freq) * scale) >> 16) as u32;
-                candidates.push(byte, mass);
-                rest -= mass;
-            }
-            cursor.left = rest;
+            cursor.left = candidates.share(left, tree.sum(context), tree.frequencies(context).take(most));
             escape = Escape::Own;
         } else {
             let open = &mut cursor.open;
@@ -201,18 +194,9 @@ impl Ppm {
                 opened += usize::from(is_open);
                 total += if is_open { freq } else { 0 };
             }
-            let below = if suffix == 0 { 0 } else { tree.count(suffix) };
             let state = Escapes::masked_state(cursor.situation, count, tree.sum(context), named, below);
             total += if suffix == 0 { 1 } else { escapes.masked(state) };
-            let scale = (u64::from(left) << 16) / u64::from(total);
-            let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
-            let mut rest = left;
-            for &(byte, freq) in open[..opened].iter().take(most) {
-                let mass = ((u64::from(freq) * scale) >> 16) as u32;
-                candidates.push(byte, mass);
-                rest -= mass;
-            }
-            cursor.left = rest;
+            cursor.left = candidates.share(left, total, open[..opened].iter().copied().take(most));
             escape = Escape::Masked(state, total);
         }
         cursor.levels[cursor.depth] = Level { context, order, escape };

@@ -120,7 +120,7 @@ impl Tree {
         crate::num::arch::prefetch(&self.bytes, context as usize * 4);
     }
 
-    /// How many symbols a context has.
+    /// How many symbols a context has; none where there is no context.
     #[inline]
     pub fn count(&self, context: u32) -> u32 {
         self.get(context) & 0xFFFF

@@ -34,6 +34,7 @@ mod mix;
 mod monitor;
 mod num;
 mod options;
+pub mod transformer;
 
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};
 pub use error::{Error, ErrorKind};

@@ -1,0 +1,3 @@
+//! The transformer expert's engine: exact int8 inference of Llama-family models.
+
+pub mod checkpoint;

@@ -7,10 +7,13 @@ use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
+use crate::experts::token::expert::{self, Ending, TokenExpert};
 use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
-use crate::num::{squash24, stretch_fine};
+use crate::experts::token::trie::Trie;
+use crate::num::{cost, squash24, stretch_fine};
 use std::io;
+use std::sync::Arc;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
@@ -20,6 +23,9 @@ const ORDERS: usize = 6;
 const OTHERS: usize = 6;
 /// The prior's inputs.
 const TOKEN_INPUTS: usize = 2;
+/// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network.
+const HEARING: usize = 0;
+const DEAF: usize = 7;
 /// Classes of confidence: of the short match, and how many orders were seen before.
 const GROUPS: usize = 20;
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
@@ -38,7 +44,7 @@ fn match_bits(raw_len: usize) -> u32 {
 
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
-    let fixed = if model == Model::Primed { 64 << 20 } else { 16 << 20 };
+    let fixed = if matches!(model, Model::Primed | Model::Neural) { 64 << 20 } else { 16 << 20 };
     let ppm = if model == Model::Fast { 0 } else { ppm::memory(raw_len) as u64 };
     (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + ppm + fixed
 }
@@ -61,6 +67,9 @@ pub struct Ensemble {
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
     token_map: StateMap,
     token_state: usize,
+    network: Option<TokenExpert>,
+    /// Bits that the network has saved lately, in units of 1/256.
+    saved: i64,
     order0: StateMap,
     order1: StateMap,
     inputs: Inputs,
@@ -73,6 +82,8 @@ pub struct Ensemble {
     node: usize,
     /// A byte's last bit, which the mixer learns when it is known where to go on.
     last_bit: Option<u32>,
+    /// Whether the last bit was coded, not forced.
+    coded: bool,
     p24: u32,
 }
 
@@ -88,18 +99,25 @@ impl Ensemble {
         raw_len: usize,
         lanes: usize,
         prior: Option<&'static Prior>,
+        network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
         let full = model != Model::Fast;
         let count = if full { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
+            Model::Neural => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
             Model::Fast => &[256, 128, 256],
         };
         let inputs = Ngram::inputs(count)
             + OTHERS
             + ppm::INPUTS * usize::from(full)
-            + TOKEN_INPUTS * usize::from(prior.is_some());
+            + TOKEN_INPUTS * usize::from(prior.is_some())
+            + expert::INPUTS * usize::from(network.is_some());
+        let mut mixer = Mixer::new(inputs, sets, [256, 16]);
+        if network.is_some() {
+            mixer.deafen(DEAF, inputs - expert::INPUTS..inputs);
+        }
         Ok(Ensemble {
             model,
             content,
@@ -115,16 +133,19 @@ impl Ensemble {
             tokens: prior.map_or(Vec::new(), |prior| vec![Cursor::new(prior); lanes]),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
+            network: network.map(|trie| TokenExpert::new(trie, lanes)),
+            saved: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
             order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
             inputs: Inputs::default(),
-            mixer: Mixer::new(inputs, sets, [256, 16]),
+            mixer,
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
             refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             node: 1,
             last_bit: None,
+            coded: true,
             p24: 1 << 23,
         })
     }
@@ -140,11 +161,57 @@ impl Ensemble {
         self.text.into_bytes()
     }
 
+    /// The next bit where it needs no coding.
+    #[inline]
+    pub fn forced(&self) -> Option<u32> {
+        self.network.as_ref()?.forced()
+    }
+
+    /// The block as far as it is known.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// Gives what the network says of a lane's next token, as running totals; what was used before is given back. An empty
+    /// one takes the lane out of the network's hands.
+    pub fn offer(&mut self, lane: usize, totals: Vec<u32>) -> Vec<u32> {
+        self.network.as_mut().map_or(Vec::new(), |network| network.offer(lane, totals))
+    }
+
+    /// What may be between a byte and the next in the present lane.
+    pub fn ending(&self) -> Ending {
+        self.network.as_ref().map_or(Ending::Unasked, TokenExpert::ending)
+    }
+
+    /// P(the token ends here), in units of 2^-24. To be asked only where it may; [`Self::update_end`] comes next.
+    pub fn p24_end(&mut self) -> u32 {
+        let expected = self.long_match.expected(&self.text).or_else(|| self.short_match.expected(&self.text));
+        self.network.as_mut().map_or(1 << 23, |network| network.predict_end(expected))
+    }
+
+    /// Learns whether the token ended.
+    pub fn update_end(&mut self, bit: u32) {
+        if let Some(network) = &mut self.network {
+            network.update_end(bit);
+        }
+    }
+
+    /// Ends the present lane's token and gives its id.
+    pub fn take_token(&mut self) -> Option<u32> {
+        self.network.as_mut().map(TokenExpert::take)
+    }
+
+    /// The bits that the network has saved since this was last asked, in units of 1/256.
+    pub fn take_saved(&mut self) -> i64 {
+        std::mem::take(&mut self.saved)
+    }
+
     /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where
     /// to go on.
     #[inline]
     pub fn update(&mut self, bit: u32) {
         let order1 = self.order1_context();
+        self.coded = self.forced().is_none();
         self.ngram.update(bit);
         self.short_match.update(bit);
         self.long_match.update(bit);
@@ -154,6 +221,13 @@ impl Ensemble {
         self.order0.update(self.node, bit);
         self.order1.update(order1, bit);
         self.node = self.node << 1 | bit as usize;
+        if let Some(network) = &mut self.network {
+            if self.coded {
+                let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
+                self.saved += i64::from(deaf) - i64::from(hearing);
+            }
+            network.update(bit);
+        }
         if let Some(token) = self.tokens.get_mut(self.lane) {
             self.token_map.update(self.token_state, bit);
             token.push(bit);
@@ -177,6 +251,9 @@ impl Ensemble {
     pub fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
         self.node = 1;
+        if let Some(network) = &mut self.network {
+            network.select(lane);
+        }
         self.set_out();
         if let Some(bit) = self.last_bit.take() {
             self.learn_mixing(bit);
@@ -185,9 +262,12 @@ impl Ensemble {
         self.predict();
     }
 
-    /// Learns how to make one prediction out of many.
+    /// Learns how to make one prediction out of many, unless the bit needed none.
     #[inline]
     fn learn_mixing(&mut self, bit: u32) {
+        if !self.coded {
+            return;
+        }
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -247,6 +327,12 @@ impl Ensemble {
         }
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
+        if let Some(network) = &mut self.network {
+            network.predict(&mut self.inputs);
+        }
+        if self.forced().is_some() {
+            return;
+        }
 
         let mixed = self.mix();
         let matched = self.short_match.confidence();
@@ -290,7 +376,10 @@ impl Ensemble {
                 (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
             }
         };
-        let select = [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge];
-        self.mixer.mix(&self.inputs, &select, last)
+        let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
+        let select =
+            [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge, situation, self.node];
+        let sets = if self.network.is_some() { 8 } else { 6 };
+        self.mixer.mix(&self.inputs, &select[..sets], last)
     }
 }

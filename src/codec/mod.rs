@@ -19,12 +19,14 @@ pub enum Model {
     Full = 2,
     /// The full ensemble with the embedded prior (level 3 and up); another prior will be another model.
     Primed = 3,
+    /// The same with the embedded transformer (level 6 and up).
+    Neural = 4,
 }
 
 impl Model {
     /// The model with this id in an archive's header, if this build knows it.
     pub fn from_id(id: u8) -> Option<Model> {
-        [Model::Fast, Model::Full, Model::Primed].into_iter().find(|m| *m as u8 == id)
+        [Model::Fast, Model::Full, Model::Primed, Model::Neural].into_iter().find(|m| *m as u8 == id)
     }
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, in either direction, input and output not counted.

@@ -1,6 +1,8 @@
 //! Gated logistic mixing: p = squash(Σ wᵢ · stretch(pᵢ)), in two layers, with integer weights (Mahoney, "Adaptive
 //! Weighing of Context Models for Lossless Data Compression", 2005; Mattern, "Mixing Strategies in Data Compression", 2012).
 
+use std::ops::Range;
+
 use super::blend::{Blend, MAX_BLEND};
 use crate::num::arch::MixKernels;
 use crate::num::{STRETCH_MAX, squash16};
@@ -57,6 +59,8 @@ pub struct Mixer {
     chosen: [usize; MAX_BLEND],
     predictions: [i32; MAX_BLEND],
     last: [Blend; 2],
+    /// Sets that don't hear some inputs: the set, and which.
+    deaf: Vec<(usize, Range<usize>)>,
     /// Learning rate, in units of 2^-16 of its unit; falls to `FINAL_RATE`.
     rate: i32,
 }
@@ -91,8 +95,23 @@ impl Mixer {
             chosen: [0; MAX_BLEND],
             predictions: [1 << 15; MAX_BLEND],
             last: final_contexts.map(|contexts| Blend::new(contexts, &even, BLEND_RATE)),
+            deaf: Vec::new(),
             rate: FIRST_RATE,
         }
+    }
+
+    /// Makes a set deaf to some inputs: what it loses by that shows what they are worth.
+    pub fn deafen(&mut self, set: usize, inputs: Range<usize>) {
+        let end = self.firsts.get(set + 1).copied().unwrap_or(self.weights.len());
+        for vector in self.weights[self.firsts[set]..end].chunks_exact_mut(self.stride) {
+            vector[inputs.clone()].fill(0);
+        }
+        self.deaf.push((set, inputs));
+    }
+
+    /// A set's own prediction, in units of 2^-16.
+    pub fn prediction(&self, set: usize) -> u32 {
+        self.predictions[set] as u32
     }
 
     /// Mixes: `select` gives each set's context. The result is in the logistic domain.
@@ -122,6 +141,9 @@ impl Mixer {
         if errors[..sets].iter().any(|error| error.abs() > NEGLIGIBLE) {
             let x = &inputs.values[..self.stride];
             (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
+            for (set, inputs) in &self.deaf {
+                self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
+            }
         }
         for last in &mut self.last {
             last.update(bit);

@@ -88,3 +88,37 @@ const fn tail_table() -> [i16; 1024] {
 }
 
 static TAIL: [i16; 1024] = tail_table();
+/// -log2((i + 1/2) / 4096), in units of 1/256 bit, digit by digit.
+static COST: [u16; 4096] = {
+    let mut table = [0; 4096];
+    let mut i = 0;
+    while i < 4096 {
+        let mut x = 4096.0 / (i as f64 + 0.5);
+        let mut cost = 0;
+        while x >= 2.0 {
+            x /= 2.0;
+            cost += 1;
+        }
+        let mut digit = 0;
+        while digit < 8 {
+            x *= x;
+            cost <<= 1;
+            if x >= 2.0 {
+                x /= 2.0;
+                cost |= 1;
+            }
+            digit += 1;
+        }
+        table[i] = cost;
+        i += 1;
+    }
+    table
+};
+
+/// What coding `bit` takes, in units of 1/256 bit, where P(1) is `p16` in units of 2^-16.
+#[inline]
+pub fn cost(p16: u32, bit: u32) -> u32 {
+    let p = if bit == 1 { p16 } else { 65536 - p16 };
+    COST[(p >> 4).min(4095) as usize].into()
+}
+

@@ -6,7 +6,7 @@ pub mod int8;
 mod logistic;
 pub mod vector;
 
-pub use logistic::{STRETCH_MAX, squash16, squash24, stretch, stretch_fine};
+pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
 /// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
 pub const RECIPROCAL: [i32; 1024] = {

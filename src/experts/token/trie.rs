@@ -203,6 +203,16 @@ impl Walk {
         self.token != NONE && self.from == self.to
     }
 
+    /// The place in the order of the token that the bytes so far are. To be asked only where there is one.
+    pub fn place(&self) -> u32 {
+        self.token
+    }
+
+    /// Whether a token goes on with this byte. To be asked only between bytes.
+    pub fn continues(&self, trie: &Trie, byte: u8) -> bool {
+        trie.byte[self.child_from as usize..self.child_to as usize].binary_search(&byte).is_ok()
+    }
+
     /// The id of the token that the bytes so far are.
     pub fn token(&self, trie: &Trie) -> Option<u32> {
         trie.order.get(self.token as usize).copied()

@@ -11,6 +11,8 @@ pub mod cursor;
 pub mod fold;
 pub mod huffman;
 pub mod prior;
+#[cfg(feature = "models")]
+pub mod tokenise;
 pub mod trie;
 pub mod vocabulary;
 

@@ -93,6 +93,8 @@ pub mod bench {
     pub use crate::filter::Filter;
     pub use crate::mix::{Denoiser, Inputs, Mixer, StateMap};
     pub use crate::num::arch::MixKernels;
+    pub use crate::num::arch::int8::Kernel;
+    pub use crate::num::int8::{Packed, Quantised};
 }
 
 /// The example in the README is tested, too.

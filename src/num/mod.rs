@@ -1,7 +1,10 @@
 //! Exact number work: everything here gives the same bits on every machine.
 
 pub mod arch;
+pub mod elementary;
+pub mod int8;
 mod logistic;
+pub mod vector;
 
 pub use logistic::{STRETCH_MAX, squash16, squash24, stretch, stretch_fine};
 

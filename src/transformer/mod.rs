@@ -1,5 +1,29 @@
 //! The transformer expert's engine: exact int8 inference of Llama-family models.
+//!
+//! ```text
+//! Checkpoint ─► Model      weights repacked for the machine's kernels; immutable, shared
+//! tokens ─► Session        lanes, each with its window of context
+//!             ► forward      a batch of rows through the layers: products of int8, floats in written order between them
+//!             ► cache        keys and values of a lane's window, int8
+//!           ► cumulated masses of the next token, in integers
+//! ```
+//! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on how tokens are batched, on threads, or on the machine.
 
+mod attention;
+mod cache;
 pub mod checkpoint;
+mod forward;
 #[cfg(feature = "models")]
 pub mod load;
+mod model;
+mod rope;
+mod session;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+pub use model::Model;
+pub use session::{Session, Step};
+
+/// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
+pub const ARITHMETIC_VERSION: u32 = 1;

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod definition;
+pub mod float;
+pub mod int8;
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
 #[inline]

@@ -1,0 +1,126 @@
+//! The transformer's engine: `cargo bench --bench kernels`. A kernel's "element" is an operation (a product or a sum), a
+//! forward pass's a token.
+
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use nzip::bench::{Kernel, Packed, Quantised};
+use nzip::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use nzip::transformer::{Model, Session, Step};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as u32
+    }
+
+    fn quants(&mut self, len: usize) -> Vec<i8> {
+        (0..len).map(|_| (self.next() % 255) as u8 as i8).collect()
+    }
+
+    fn matrix(&mut self, rows: usize, columns: usize) -> Matrix {
+        let quants = self.quants(rows * columns);
+        Matrix { rows, columns, quants, scales: vec![1.0 / 1024.0; rows * columns / BLOCK] }
+    }
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let mut random = Random(1);
+    for kernel in Kernel::all() {
+        let mut group = criterion.benchmark_group(kernel.name);
+        for (columns, outputs) in [(384, 1536), (576, 1536), (1536, 576)] {
+            let matrix = random.matrix(outputs, columns);
+            let blocks = columns / BLOCK;
+            let packed = Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, &kernel);
+            for rows in [1, 8, 32] {
+                let inputs: Vec<Quantised> = (0..rows)
+                    .map(|_| {
+                        let (scales, offsets) = (vec![0.01; blocks], vec![0; blocks]);
+                        Quantised { quants: random.quants(columns), scales, offsets }
+                    })
+                    .collect();
+                let inputs: Vec<&Quantised> = inputs.iter().collect();
+                let mut out = vec![0.0; outputs * rows];
+                group.throughput(Throughput::Elements((2 * columns * outputs * rows) as u64));
+                group.bench_function(BenchmarkId::new(format!("{columns}x{outputs}"), rows), |bencher| {
+                    bencher.iter(|| (kernel.multiply)(packed.tiles(), &inputs, blocks, &mut out));
+                });
+            }
+        }
+    }
+}
+
+/// A model of random weights.
+fn model(random: &mut Random, config: Config) -> Arc<Model> {
+    let (hidden, inner, dim) = (config.hidden, config.feed_forward, config.head_dim);
+    let layers = (0..config.layers).map(|_| Layer {
+        attention_norm: vec![1.0; hidden],
+        q: random.matrix(config.heads * dim, hidden),
+        k: random.matrix(config.kv_heads * dim, hidden),
+        v: random.matrix(config.kv_heads * dim, hidden),
+        o: random.matrix(hidden, config.heads * dim),
+        feed_forward_norm: vec![1.0; hidden],
+        gate: random.matrix(inner, hidden),
+        up: random.matrix(inner, hidden),
+        down: random.matrix(hidden, inner),
+    });
+    let order: Vec<u32> = (1..config.vocabulary as u32).collect();
+    let checkpoint = Checkpoint {
+        layers: layers.collect(),
+        embedding: random.matrix(config.vocabulary, hidden),
+        head: None,
+        norm: vec![1.0; hidden],
+        tokens: Vec::new(),
+        start: 0,
+        config,
+    };
+    Arc::new(Model::new(checkpoint, &order).unwrap())
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut random = Random(2);
+    let config = Config {
+        vocabulary: 8192,
+        hidden: 256,
+        layers: 6,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 64,
+        feed_forward: 704,
+        norm_eps: 1e-5,
+        rope_theta: 10000.0,
+        context: 256,
+    };
+    let early = model(&mut random, config.clone());
+    let shape =
+        Config { vocabulary: 49152, hidden: 576, layers: 30, heads: 9, kv_heads: 3, feed_forward: 1536, ..config };
+    let smol = model(&mut random, shape);
+    for (name, model, lanes) in [("early-6m", early, &[1, 8, 16, 32][..]), ("SmolLM2-135M", smol, &[1, 16])] {
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(10);
+        for &lanes in lanes {
+            group.throughput(Throughput::Elements(lanes as u64));
+            let mut session = Session::new(model.clone(), lanes, 1, 256, 128).unwrap();
+            group.bench_function(BenchmarkId::new("lanes", lanes), |bencher| {
+                bencher.iter(|| {
+                    let token = [1 + random.next() % 8000];
+                    let steps: Vec<Step<'_>> = (0..lanes).map(|lane| Step { lane, tokens: &token }).collect();
+                    session.advance(&steps, |_, _, _| ());
+                });
+            });
+        }
+        group.throughput(Throughput::Elements(64));
+        let mut session = Session::new(model, 1, 1, 256, 128).unwrap();
+        group.bench_function("64 tokens of one lane", |bencher| {
+            bencher.iter(|| {
+                session.reset(0);
+                session.advance(&[Step { lane: 0, tokens: &[7; 64] }], |_, _, _| ());
+            });
+        });
+    }
+}
+
+criterion_group!(benches, kernels, forward);
+criterion_main!(benches);

@@ -1,0 +1,78 @@
+//! `num::vector`'s steps, compiled for each width of the machine's vectors from the same source.
+
+use super::forced_scalar;
+use crate::num::int8::Quantised;
+use crate::num::vector;
+
+macro_rules! compile {
+    ($module:ident, $features:literal, $($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        #[cfg(target_arch = "x86_64")]
+        mod $module {
+            use super::*;
+            $(pub fn $name($($arg: $type),*) $(-> $result)? {
+                #[target_feature(enable = $features)]
+                fn inner($($arg: $type),*) $(-> $result)? {
+                    vector::$name($($arg),*)
+                }
+                // SAFETY: only handed out by `FloatKernels::detect`, which has seen the features.
+                unsafe { inner($($arg),*) }
+            })*
+        }
+    };
+}
+
+macro_rules! kernels {
+    ($($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        /// The float steps as functions, chosen once for the machine; `num::vector` documents each.
+        #[derive(Clone, Copy)]
+        pub struct FloatKernels {
+            $(pub $name: fn($($type),*) $(-> $result)?,)*
+        }
+
+        compile!(avx2, "avx2", $($name($($arg: $type),*) $(-> $result)?;)*);
+        compile!(avx512, "avx512f,avx512bw,avx512dq,avx512vl", $($name($($arg: $type),*) $(-> $result)?;)*);
+
+        impl FloatKernels {
+            /// For any machine.
+            pub fn definition() -> Self {
+                FloatKernels { $($name: vector::$name,)* }
+            }
+
+            /// All that this machine can run, the slowest first.
+            pub fn all() -> Vec<Self> {
+                let mut all = vec![Self::definition()];
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if is_x86_feature_detected!("avx2") {
+                        all.push(FloatKernels { $($name: avx2::$name,)* });
+                    }
+                    let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+                    if wide && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                        all.push(FloatKernels { $($name: avx512::$name,)* });
+                    }
+                }
+                all
+            }
+        }
+    };
+}
+
+kernels! {
+    quantise(values: &[f32], to: &mut Quantised);
+    quantise_whole(values: &[f32], to: &mut Quantised);
+    norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]);
+    swiglu(gate: &mut [f32], up: &[f32]);
+    rotate(head: &mut [f32], cos: &[f32], sin: &[f32]);
+    attention_weights(scores: &mut [f32], scales: &[f32]) -> f32;
+    cumulate(logits: &[f32], table: &mut [u32]);
+}
+
+impl FloatKernels {
+    /// The fastest this machine has, if it isn't forbidden to use it.
+    pub fn detect() -> Self {
+        if forced_scalar() {
+            return Self::definition();
+        }
+        Self::all().pop().expect("the definition is one of them")
+    }
+}

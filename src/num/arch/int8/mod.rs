@@ -1,0 +1,166 @@
+//! Products of int8 matrices: one definition, and what each machine does fastest, bit for bit the same.
+
+use super::forced_scalar;
+use crate::num::int8::{BLOCK, Quantised, TILE, TILE_BLOCK, Tiles};
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx_vnni;
+mod definition;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+type Multiply = fn(Tiles<'_>, &[&Quantised], usize, &mut [f32]);
+
+/// One way to multiply.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    pub name: &'static str,
+    /// What has to be added to each weight's quant, as [`Tiles`] has it: 0 or 128.
+    pub offset: u8,
+    /// `(weights, inputs, blocks, out)`: for tile `t`, row `r` of the inputs and output `j` of the tile,
+    /// `out[(t * rows + r) * 16 + j]` becomes the sum over the first `blocks` blocks, in order from 0, of
+    /// `dot * (weight's scale * input's scale)`, `dot` being the exact integer product of the quants.
+    /// `out` says how many tiles there are.
+    pub multiply: Multiply,
+}
+
+impl Kernel {
+    /// The fastest this machine has, if it isn't forbidden to use it.
+    pub fn detect() -> Self {
+        if forced_scalar() {
+            return Self::definition();
+        }
+        Self::all().pop().expect("the definition is one of them")
+    }
+
+    /// All that this machine can run, the slowest first.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self::definition()];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if avx2::detected() {
+                all.push(Kernel { name: "AVX2", offset: 0, multiply: avx2::multiply });
+            }
+            if avx_vnni::detected() {
+                all.push(Kernel { name: "AVX-VNNI", offset: 128, multiply: avx_vnni::multiply });
+            }
+            if avx512::detected() {
+                all.push(Kernel { name: "AVX512-VNNI", offset: 128, multiply: avx512::multiply });
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if neon::detected() {
+            all.push(Kernel { name: "NEON dotprod", offset: 0, multiply: neon::multiply });
+        }
+        all
+    }
+
+    /// The scalar definition.
+    pub fn definition() -> Self {
+        Kernel { name: "definition", offset: 0, multiply: definition::multiply }
+    }
+}
+
+/// That every slice holds what the shapes say: what the kernels' loads rely on.
+#[inline]
+fn check(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &[f32]) {
+    let tiles = out.len().checked_div(inputs.len() * TILE).unwrap_or(0);
+    if tiles == 0 {
+        return;
+    }
+    let last = (tiles - 1) * weights.stride + blocks;
+    assert!(
+        blocks <= weights.stride && weights.quants.len() >= last * TILE_BLOCK && weights.scales.len() >= last * TILE
+    );
+    for input in inputs {
+        assert!(input.quants.len() >= blocks * BLOCK && input.scales.len() >= blocks && input.offsets.len() >= blocks);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::int8::Packed;
+
+    fn random(state: &mut u64) -> u32 {
+        *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (*state >> 32) as u32
+    }
+
+    /// Every kernel on one problem, against the definition; `quant` makes the weights (true) and the activations.
+    fn compare(rows: usize, outputs: usize, blocks: usize, mut quant: impl FnMut(bool) -> i8) {
+        let mut state = rows as u64;
+        let weights: Vec<Vec<i8>> = (0..outputs).map(|_| (0..blocks * BLOCK).map(|_| quant(true)).collect()).collect();
+        let mut scale = || (random(&mut state) as i32 as f32) / 3e9;
+        let scales: Vec<Vec<f32>> = (0..outputs).map(|_| (0..blocks).map(|_| scale()).collect()).collect();
+        let inputs: Vec<Quantised> = (0..rows)
+            .map(|_| {
+                let quants: Vec<i8> = (0..blocks * BLOCK).map(|_| quant(false)).collect();
+                let offsets =
+                    quants.chunks(BLOCK).map(|b| -128 * b.iter().map(|&q| i32::from(q)).sum::<i32>()).collect();
+                Quantised { quants, scales: (0..blocks).map(|_| scale()).collect(), offsets }
+            })
+            .collect();
+        let inputs: Vec<&Quantised> = inputs.iter().collect();
+        // Half of the blocks too, as attention has it.
+        for used in [blocks, blocks.div_ceil(2)] {
+            let run = |kernel: &Kernel| {
+                let rows_of = weights.iter().zip(&scales).map(|(q, s)| (&q[..], &s[..]));
+                let packed = Packed::new(rows_of, blocks, kernel);
+                let mut out = vec![f32::NAN; outputs.div_ceil(TILE) * TILE * rows];
+                (kernel.multiply)(packed.tiles(), &inputs, used, &mut out);
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let exact = run(&Kernel::definition());
+            for kernel in Kernel::all() {
+                assert!(run(&kernel) == exact, "{}: {rows} rows, {outputs} outputs, {used} blocks", kernel.name);
+            }
+        }
+    }
+
+    #[test]
+    fn all_kernels_agree_with_their_definition() {
+        let mut state = 1;
+        for rows in 1..=13 {
+            for (outputs, blocks) in [(1, 1), (16, 3), (40, 2), (81, 7)] {
+                compare(rows, outputs, blocks, |weight| {
+                    let quant = (random(&mut state) % 256) as u8 as i8;
+                    if weight { quant } else { quant.max(-127) }
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn all_kernels_agree_at_the_extremes() {
+        let mut state = 1;
+        for rows in [1, 2, 4, 7] {
+            for extreme in [127i8, -127] {
+                compare(rows, 33, 3, |weight| if weight { -128 } else { extreme });
+                compare(rows, 33, 3, |weight| if weight { 127 } else { extreme });
+                compare(
+                    rows,
+                    33,
+                    3,
+                    |weight| if random(&mut state) % 2 == 0 { extreme } else { -127 - i8::from(weight) },
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_packed_row_is_the_row() {
+        let quants: Vec<i8> = (0..20 * 64).map(|i| (i * 7 % 256) as i8).collect();
+        let scales: Vec<f32> = (0..40).map(|i| i as f32 * 0.5).collect();
+        for kernel in Kernel::all() {
+            let packed = Packed::new(quants.chunks(64).zip(scales.chunks(2)), 2, &kernel);
+            let mut row = [0.0; 64];
+            packed.row(17, &mut row);
+            assert_eq!(row[33], f32::from(quants[17 * 64 + 33]) * scales[17 * 2 + 1], "{}", kernel.name);
+        }
+    }
+}

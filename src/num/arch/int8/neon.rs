@@ -1,0 +1,94 @@
+//! NEON with the dot product instruction: a tile is four vectors of 4 outputs.
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::super::int8::{BLOCK, Quantised, STEP, TILE, TILE_BLOCK, Tiles};
+
+/// Whether this machine has what the functions here are compiled for.
+pub fn detected() -> bool {
+    std::arch::is_aarch64_feature_detected!("dotprod")
+}
+
+/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the feature.
+pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
+    super::check(weights, inputs, blocks, out);
+    // SAFETY: the feature was detected; `check` has seen that the slices hold what the shapes say.
+    unsafe { tiles(weights, inputs, blocks, out) }
+}
+
+/// # Safety
+/// The slices hold what `super::check` asserts.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn tiles(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
+    for (tile, out) in out.chunks_exact_mut(inputs.len() * TILE).enumerate() {
+        let at = weights.from_tile(tile);
+        for (two, out) in inputs.chunks(2).zip(out.chunks_mut(2 * TILE)) {
+            // SAFETY: as for this function; one tile and that many rows are there.
+            unsafe {
+                match two.len() {
+                    1 => panel::<1>(at, two, blocks, out),
+                    _ => panel::<2>(at, two, blocks, out),
+                }
+            }
+        }
+    }
+}
+
+/// The four inputs in each of `input`'s lanes times those of `weights`, summed and added to `sum`'s lanes.
+#[target_feature(enable = "neon,dotprod")]
+fn dot(mut sum: int32x4_t, weights: int8x16_t, input: int8x16_t) -> int32x4_t {
+    // The instruction's intrinsic isn't stable yet.
+    // SAFETY: the instruction only reads and writes the three registers; the feature is enabled.
+    unsafe {
+        asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) weights, in(vreg) input,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sum
+}
+
+/// One tile by `R` rows.
+///
+/// # Safety
+/// As [`tiles`]; one tile and `R` rows are there.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
+    let mut sums = [[vdupq_n_f32(0.0); R]; 4];
+    for block in 0..blocks {
+        let mut dots = [[vdupq_n_s32(0); R]; 4];
+        for step in 0..BLOCK / STEP {
+            let mut fours = [vdupq_n_s8(0); R];
+            for (r, four) in fours.iter_mut().enumerate() {
+                // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
+                *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe {
+                    inputs[r].quants.as_ptr().add(block * BLOCK + step * STEP).cast::<i32>().read_unaligned()
+                }));
+            }
+            for (quarter, dots) in dots.iter_mut().enumerate() {
+                let place = block * TILE_BLOCK + step * TILE * STEP + quarter * 16;
+                // SAFETY: the tile holds `blocks` blocks of `TILE_BLOCK` bytes, one after the other.
+                let quants = unsafe { vld1q_s8(weights.quants.as_ptr().add(place).cast()) };
+                for (sum, &four) in dots.iter_mut().zip(&fours) {
+                    *sum = dot(*sum, quants, four);
+                }
+            }
+        }
+        for quarter in 0..4 {
+            // SAFETY: the scales are 16 for each block.
+            let scales = unsafe { vld1q_f32(weights.scales.as_ptr().add(block * TILE + quarter * 4)) };
+            for r in 0..R {
+                // SAFETY: `block` is below `blocks`, which every row's `scales` hold.
+                let scale = vdupq_n_f32(unsafe { *inputs[r].scales.get_unchecked(block) });
+                let term = vmulq_f32(vcvtq_f32_s32(dots[quarter][r]), vmulq_f32(scales, scale));
+                sums[quarter][r] = vaddq_f32(sums[quarter][r], term);
+            }
+        }
+    }
+    for (quarter, sums) in sums.iter().enumerate() {
+        for (r, &sum) in sums.iter().enumerate() {
+            let place = &mut out[r * TILE + quarter * 4..][..4];
+            // SAFETY: the slice holds 4 values.
+            unsafe { vst1q_f32(place.as_mut_ptr(), sum) };
+        }
+    }
+}

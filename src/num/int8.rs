@@ -1,0 +1,113 @@
+//! Matrices of int8 in the order in which the kernels read them.
+
+use super::arch::int8::Kernel;
+
+/// Values along a row that share a scale.
+pub const BLOCK: usize = 32;
+/// Outputs of a tile: the 32-bit lanes of the widest vector.
+pub const TILE: usize = 16;
+/// Inputs that a lane takes at once.
+pub const STEP: usize = 4;
+/// Bytes of a tile's weights for one block.
+pub const TILE_BLOCK: usize = TILE * BLOCK;
+
+/// A vector of activations, or one row of a matrix of them: `quants[i] * scales[i / BLOCK]`.
+#[derive(Clone, Default)]
+pub struct Quantised {
+    pub quants: Vec<i8>,
+    pub scales: Vec<f32>,
+    /// For each block -128 times the sum of its quants: what makes weights that are kept unsigned, with 128 added, right.
+    pub offsets: Vec<i32>,
+}
+
+impl Quantised {
+    /// Makes room for `len` quants.
+    pub fn resize(&mut self, len: usize) {
+        self.quants.resize(len, 0);
+        self.scales.resize(len / BLOCK, 0.0);
+        self.offsets.resize(len / BLOCK, 0);
+    }
+}
+
+/// Weights as the kernels take them. Of tile `t`, block `b`, output `j` in the tile and input `k` in the block, the quant
+/// is at `quants[((t * stride + b) * 8 + k / 4) * 64 + j * 4 + k % 4]`, the scale at `scales[(t * stride + b) * 16 + j]`.
+#[derive(Clone, Copy)]
+pub struct Tiles<'a> {
+    /// The kernel's offset (0 or 128) is added to each.
+    pub quants: &'a [u8],
+    pub scales: &'a [f32],
+    /// Blocks from one tile to the next.
+    pub stride: usize,
+}
+
+impl Tiles<'_> {
+    /// Where input `column` of output `row` is in `quants`.
+    pub fn place(stride: usize, row: usize, column: usize) -> usize {
+        let block = row / TILE * stride + column / BLOCK;
+        block * TILE_BLOCK + column % BLOCK / STEP * (TILE * STEP) + row % TILE * STEP + column % STEP
+    }
+
+    /// The same from tile `tile` on.
+    pub fn from_tile(&self, tile: usize) -> Self {
+        let block = tile * self.stride;
+        Tiles { quants: &self.quants[block * TILE_BLOCK..], scales: &self.scales[block * TILE..], stride: self.stride }
+    }
+}
+
+/// A matrix repacked into tiles; the last is filled up with zeros.
+pub struct Packed {
+    rows: usize,
+    blocks: usize,
+    offset: u8,
+    quants: Vec<u8>,
+    scales: Vec<f32>,
+}
+
+impl Packed {
+    /// `rows` give their quants (`blocks * BLOCK`) and scales (`blocks`), in the order they shall have.
+    pub fn new<'a>(rows: impl ExactSizeIterator<Item = (&'a [i8], &'a [f32])>, blocks: usize, kernel: &Kernel) -> Self {
+        let tiles = rows.len().div_ceil(TILE);
+        let (count, offset) = (rows.len(), kernel.offset);
+        let mut quants = vec![offset; tiles * blocks * TILE_BLOCK];
+        let mut scales = vec![0.0; tiles * blocks * TILE];
+        for (row, (from, factors)) in rows.enumerate() {
+            for (step, four) in from.chunks_exact(STEP).enumerate() {
+                let place = Tiles::place(blocks, row, step * STEP);
+                quants[place..place + STEP]
+                    .copy_from_slice(&std::array::from_fn::<_, STEP, _>(|i| four[i] as u8 ^ offset));
+            }
+            for (block, &factor) in factors.iter().enumerate() {
+                scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;
+            }
+        }
+        Packed { rows: count, blocks, offset, quants, scales }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn blocks(&self) -> usize {
+        self.blocks
+    }
+
+    pub fn tiles(&self) -> Tiles<'_> {
+        Tiles { quants: &self.quants, scales: &self.scales, stride: self.blocks }
+    }
+
+    /// One row as numbers.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        for (column, out) in out.iter_mut().enumerate() {
+            let quant = (self.quants[Tiles::place(self.blocks, row, column)] ^ self.offset) as i8;
+            *out = f32::from(quant) * self.scales[(row / TILE * self.blocks + column / BLOCK) * TILE + row % TILE];
+        }
+    }
+}
+
+/// Output `row` of every tile of a product over `rows` rows, in order.
+pub fn gather(product: &[f32], rows: usize, row: usize, out: &mut [f32]) {
+    for (tile, out) in product.chunks_exact(rows * TILE).zip(out.chunks_mut(TILE)) {
+        let from = &tile[row * TILE..(row + 1) * TILE];
+        out.copy_from_slice(&from[..out.len()]);
+    }
+}

@@ -1,0 +1,171 @@
+//! The float steps of a transformer, element by element: `+ - * / sqrt` of binary32 in one written order, so that a
+//! machine's vector instructions, which compilers use here, can't change a bit. `arch` compiles them for each.
+//! `docs/ARITHMETIC.md` defines the operations.
+
+use super::int8::{BLOCK, Quantised};
+
+/// Partial sums of a reduction: element `i` goes to sum `i % LANES`.
+const LANES: usize = 16;
+/// 1.5 * 2^23: adding it to a small number rounds that to an integer, ties to even, in the sum's low bits.
+const ROUND: f32 = 12_582_912.0;
+/// A block whose values are all below this is taken for zeros.
+const TINY: f32 = f32::from_bits(27 << 23);
+/// 2^30: what a distribution's likeliest token gets before the shares are fitted to [`TOTAL`].
+const UNIT: f32 = 1_073_741_824.0;
+/// Upper bound of a distribution's total.
+pub const TOTAL: u32 = (1 << 31) - 1;
+
+/// e^x within 2 units in the last place (Cephes' expf), of x clamped to -87..88.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * 0.693_359_375) - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    p = p * r + 1.398_2e-3;
+    p = p * r + 8.333_452e-3;
+    p = p * r + 4.166_579_6e-2;
+    p = p * r + 1.666_666_5e-1;
+    p = p * r + 0.5;
+    let e = p * (r * r) + r + 1.0;
+    e * f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
+}
+
+/// The partial sums added up: the upper half to the lower until one is left.
+#[inline(always)]
+fn fold(mut sums: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] = join(sums[i], sums[i + half]);
+        }
+        half /= 2;
+    }
+    sums[0]
+}
+
+#[inline(always)]
+fn max(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// The largest of `values`, each mapped.
+#[inline(always)]
+fn largest(values: &[f32], least: f32, map: impl Fn(f32) -> f32) -> f32 {
+    let mut best = [least; LANES];
+    let chunks = values.chunks_exact(LANES);
+    for (best, &value) in best.iter_mut().zip(chunks.remainder()) {
+        *best = max(*best, map(value));
+    }
+    for chunk in chunks {
+        for (best, &value) in best.iter_mut().zip(chunk) {
+            *best = max(*best, map(value));
+        }
+    }
+    fold(best, max)
+}
+
+/// Quantises blocks of 32 values: the largest magnitude becomes 127.
+#[inline(always)]
+pub fn quantise(values: &[f32], to: &mut Quantised) {
+    to.resize(values.len());
+    for (i, (values, quants)) in values.chunks_exact(BLOCK).zip(to.quants.chunks_exact_mut(BLOCK)).enumerate() {
+        let (scale, sum) = quantise_block(values, quants);
+        to.scales[i] = scale;
+        to.offsets[i] = -128 * sum;
+    }
+}
+
+/// Quantises all values with one scale, `scales[0]`; the offsets are of no use. The length is a multiple of 16.
+#[inline(always)]
+pub fn quantise_whole(values: &[f32], to: &mut Quantised) {
+    to.resize(values.len());
+    to.scales[0] = quantise_block(values, &mut to.quants).0;
+}
+
+/// Gives the scale and the quants' sum.
+#[inline(always)]
+fn quantise_block(values: &[f32], quants: &mut [i8]) -> (f32, i32) {
+    let largest = largest(values, 0.0, f32::abs);
+    let (scale, inverse) = if largest < TINY { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) };
+    let mut sum = 0;
+    for (quant, &value) in quants.iter_mut().zip(values) {
+        let q = (value * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i8;
+        *quant = q;
+        sum += i32::from(q);
+    }
+    (scale, sum)
+}
+
+/// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
+#[inline(always)]
+pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
+    let mut sums = [0.0; LANES];
+    for chunk in x.chunks_exact(LANES) {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += x * x;
+        }
+    }
+    let mean = fold(sums, |a, b| a + b) / x.len() as f32;
+    let factor = 1.0 / (mean + eps).sqrt();
+    for ((y, &x), &weight) in y.iter_mut().zip(x).zip(weights) {
+        *y = x * factor * weight;
+    }
+}
+
+/// `gate = gate * sigmoid(gate) * up`.
+#[inline(always)]
+pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+    for (gate, &up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+/// Rotates the first half of a head against its second by the angles of one position.
+#[inline(always)]
+pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (first, second) = head.split_at_mut(cos.len());
+    for (((a, b), &cos), &sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+    }
+}
+
+/// Scores become weights: `exp(score - max) * scale`; gives the sum before scaling. The length is a multiple of 16.
+#[inline(always)]
+pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
+    let top = largest(scores, f32::MIN, |score| score);
+    let mut sums = [0.0; LANES];
+    for (chunk, scales) in scores.chunks_exact_mut(LANES).zip(scales.chunks_exact(LANES)) {
+        for ((score, &scale), sum) in chunk.iter_mut().zip(scales).zip(&mut sums) {
+            let e = exp(*score - top);
+            // Below e^-87 is what lies outside the context.
+            let e = if *score - top < -87.0 { 0.0 } else { e };
+            *sum += e;
+            *score = e * scale;
+        }
+    }
+    fold(sums, |a, b| a + b)
+}
+
+/// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
+/// together at most [`TOTAL`]. `table` is one longer than `logits`.
+#[inline(always)]
+pub fn cumulate(logits: &[f32], table: &mut [u32]) {
+    let top = largest(logits, f32::MIN, |logit| logit);
+    let (first, masses) = table.split_first_mut().expect("one longer than the logits");
+    *first = 0;
+    let mut sum = 0u64;
+    for (mass, &logit) in masses.iter_mut().zip(logits) {
+        *mass = (exp(logit - top) * UNIT) as i32 as u32;
+        sum += u64::from(*mass);
+    }
+    // The sum is 0 only where all logits are NaN.
+    let factor = (u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30);
+    let mut running = 0u32;
+    for mass in masses {
+        running += 1 + (u64::from(*mass) * factor >> 31) as u32;
+        *mass = running;
+    }
+}

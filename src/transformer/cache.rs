@@ -1,0 +1,102 @@
+//! The keys and values of one lane's window, int8, as two matrices for each layer and head: the keys' outputs are
+//! positions (so a product with a query gives scores), the values' inputs are positions (so a product with the weights
+//! gives the attended value).
+
+use crate::num::int8::{BLOCK, Quantised, STEP, TILE, Tiles};
+
+/// What all lanes' caches have in common.
+#[derive(Clone, Copy)]
+pub struct CacheShape {
+    pub layers: usize,
+    pub kv_heads: usize,
+    /// Elements of a head, filled up to a multiple of [`BLOCK`].
+    pub head_dim: usize,
+    /// Positions, a multiple of [`BLOCK`].
+    pub positions: usize,
+    /// The kernel's: added to each quant.
+    pub offset: u8,
+}
+
+impl CacheShape {
+    /// Quants of one head's keys, and of its values.
+    fn quants(&self) -> usize {
+        self.head_dim * self.positions
+    }
+
+    /// Scales of one head's keys; and ones that the values' product needs for scales.
+    pub fn scales(&self) -> usize {
+        self.quants() / BLOCK
+    }
+
+    fn heads(&self) -> usize {
+        self.layers * self.kv_heads
+    }
+}
+
+/// One lane's.
+pub struct Cache {
+    shape: CacheShape,
+    keys: Vec<u8>,
+    key_scales: Vec<f32>,
+    values: Vec<u8>,
+    value_scales: Vec<f32>,
+}
+
+impl Cache {
+    pub fn new(shape: CacheShape) -> Self {
+        Cache {
+            shape,
+            keys: vec![0; shape.heads() * shape.quants()],
+            key_scales: vec![0.0; shape.heads() * shape.scales()],
+            values: vec![0; shape.heads() * shape.quants()],
+            value_scales: vec![0.0; shape.heads() * shape.positions],
+        }
+    }
+
+    fn head(&self, layer: usize, head: usize) -> usize {
+        layer * self.shape.kv_heads + head
+    }
+
+    /// Writes what a position gives to those after it. The key has a scale for each block, the value one.
+    pub fn store(&mut self, layer: usize, head: usize, position: usize, key: &Quantised, value: &Quantised) {
+        let (shape, head) = (self.shape, self.head(layer, head));
+        let keys = &mut self.keys[head * shape.quants()..][..shape.quants()];
+        let stride = shape.head_dim / BLOCK;
+        for (step, four) in key.quants.chunks_exact(STEP).enumerate() {
+            let place = Tiles::place(stride, position, step * STEP);
+            for (to, &quant) in keys[place..place + STEP].iter_mut().zip(four) {
+                *to = quant as u8 ^ shape.offset;
+            }
+        }
+        let scales = &mut self.key_scales[head * shape.scales()..][..shape.scales()];
+        for (block, &scale) in key.scales.iter().enumerate() {
+            scales[(position / TILE * stride + block) * TILE + position % TILE] = scale;
+        }
+        let values = &mut self.values[head * shape.quants()..][..shape.quants()];
+        for (i, &quant) in value.quants.iter().enumerate() {
+            values[Tiles::place(shape.positions / BLOCK, i, position)] = quant as u8 ^ shape.offset;
+        }
+        self.value_scales[head * shape.positions + position] = value.scales[0];
+    }
+
+    /// A head's keys: a row for each position.
+    pub fn keys(&self, layer: usize, head: usize) -> Tiles<'_> {
+        let (shape, head) = (self.shape, self.head(layer, head));
+        Tiles {
+            quants: &self.keys[head * shape.quants()..][..shape.quants()],
+            scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
+            stride: shape.head_dim / BLOCK,
+        }
+    }
+
+    /// A head's values, a column for each position, with `ones` for scales; and the columns' own scales.
+    pub fn values<'a>(&'a self, layer: usize, head: usize, ones: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
+        let (shape, head) = (self.shape, self.head(layer, head));
+        let tiles = Tiles {
+            quants: &self.values[head * shape.quants()..][..shape.quants()],
+            scales: ones,
+            stride: shape.positions / BLOCK,
+        };
+        (tiles, &self.value_scales[head * shape.positions..][..shape.positions])
+    }
+}

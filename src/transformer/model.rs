@@ -1,0 +1,192 @@
+//! A model ready to run: weights repacked for the machine's kernels.
+
+use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
+use crate::num::arch::float::FloatKernels;
+use crate::num::arch::int8::Kernel;
+use crate::num::int8::{BLOCK, Packed, TILE};
+use crate::{Error, ErrorKind};
+
+const _: () = assert!(BLOCK == checkpoint::BLOCK);
+
+/// A Llama-family model, immutable; any number of [`super::Session`]s may share it.
+pub struct Model {
+    pub(super) config: Config,
+    pub(super) kernel: Kernel,
+    pub(super) floats: FloatKernels,
+    /// The embedding's rows, where the head has others.
+    embedding: Option<Packed>,
+    /// Each token's row in the embedding.
+    rows: Vec<u32>,
+    /// Rows in the order of the distribution; those of a shared embedding's other tokens follow.
+    pub(super) head: Packed,
+    pub(super) outputs: usize,
+    pub(super) layers: Vec<Block>,
+    pub(super) norm: Vec<f32>,
+    pub(super) start: u32,
+}
+
+/// One transformer block; matrices that take the same input are joined.
+pub(super) struct Block {
+    pub attention_norm: Vec<f32>,
+    pub qkv: Packed,
+    pub o: Packed,
+    pub feed_forward_norm: Vec<f32>,
+    pub gate_up: Packed,
+    pub down: Packed,
+}
+
+impl Model {
+    /// Repacks `checkpoint`. `order` gives the tokens that may follow, by id, in the order in which distributions list
+    /// them; tokens not in it get no mass.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] if shapes or numbers are not what a Llama has, [`ErrorKind::Usage`] if `order` isn't made of
+    /// distinct tokens of the model.
+    pub fn new(checkpoint: Checkpoint, order: &[u32]) -> Result<Model, Error> {
+        Self::with_kernels(checkpoint, order, Kernel::detect(), FloatKernels::detect())
+    }
+
+    /// The same with kernels of the caller's choice, which doesn't change any result.
+    pub(crate) fn with_kernels(
+        checkpoint: Checkpoint,
+        order: &[u32],
+        kernel: Kernel,
+        floats: FloatKernels,
+    ) -> Result<Model, Error> {
+        check(&checkpoint)?;
+        let config = checkpoint.config;
+        let mut place = vec![u32::MAX; config.vocabulary];
+        for (i, &token) in order.iter().enumerate() {
+            match place.get_mut(token as usize) {
+                Some(place) if *place == u32::MAX => *place = i as u32,
+                _ => return Err(Error::new(ErrorKind::Usage, format!("token {token} twice, or not the model's"))),
+            }
+        }
+        if order.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "a model without tokens"));
+        }
+        let mut sorted = order.to_vec();
+        let (embedding, rows, head) = match &checkpoint.head {
+            Some(head) => {
+                let identity: Vec<u32> = (0..config.vocabulary as u32).collect();
+                (Some(pack(&[&checkpoint.embedding], &kernel)), identity, pick(head, &sorted, &kernel))
+            }
+            None => {
+                sorted.extend((0..config.vocabulary as u32).filter(|&token| place[token as usize] == u32::MAX));
+                sorted.iter().enumerate().for_each(|(i, &token)| place[token as usize] = i as u32);
+                (None, place, pick(&checkpoint.embedding, &sorted, &kernel))
+            }
+        };
+        let layers = checkpoint.layers.into_iter().map(|layer| Block::new(layer, &kernel)).collect();
+        let (norm, start) = (checkpoint.norm, checkpoint.start);
+        Ok(Model { config, kernel, floats, embedding, rows, head, outputs: order.len(), layers, norm, start })
+    }
+
+    /// The token a text begins with.
+    pub fn start(&self) -> u32 {
+        self.start
+    }
+
+    /// How many tokens a distribution lists.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The name of the kernel in use.
+    pub fn kernel(&self) -> &'static str {
+        self.kernel.name
+    }
+
+    pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
+        self.embedding.as_ref().unwrap_or(&self.head).row(self.rows[token as usize] as usize, out);
+    }
+
+    /// The head's tiles that hold outputs.
+    pub(super) fn head_tiles(&self) -> usize {
+        self.outputs.div_ceil(TILE)
+    }
+}
+
+impl Block {
+    fn new(layer: Layer, kernel: &Kernel) -> Self {
+        Block {
+            qkv: pack(&[&layer.q, &layer.k, &layer.v], kernel),
+            o: pack(&[&layer.o], kernel),
+            gate_up: pack(&[&layer.gate, &layer.up], kernel),
+            down: pack(&[&layer.down], kernel),
+            attention_norm: layer.attention_norm,
+            feed_forward_norm: layer.feed_forward_norm,
+        }
+    }
+}
+
+fn row(matrix: &Matrix, row: usize) -> (&[i8], &[f32]) {
+    let blocks = matrix.columns / BLOCK;
+    (&matrix.quants[row * matrix.columns..][..matrix.columns], &matrix.scales[row * blocks..][..blocks])
+}
+
+/// All rows of matrices of equally many columns.
+fn pack(matrices: &[&Matrix], kernel: &Kernel) -> Packed {
+    let rows: Vec<_> = matrices.iter().flat_map(|matrix| (0..matrix.rows).map(|i| row(matrix, i))).collect();
+    Packed::new(rows.into_iter(), matrices[0].columns / BLOCK, kernel)
+}
+
+fn pick(matrix: &Matrix, rows: &[u32], kernel: &Kernel) -> Packed {
+    Packed::new(rows.iter().map(|&i| row(matrix, i as usize)), matrix.columns / BLOCK, kernel)
+}
+
+/// Shapes fit, numbers are finite.
+fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
+    let wrong = |what: &str| Err(Error::new(ErrorKind::Model, format!("the model's {what} can't be")));
+    let c = &checkpoint.config;
+    let (dim, hidden) = (c.head_dim, c.hidden);
+    if [c.vocabulary, hidden, c.layers, c.heads, c.kv_heads, dim, c.feed_forward].iter().any(|&n| n == 0 || n > 1 << 20)
+    {
+        return wrong("sizes");
+    }
+    if c.heads % c.kv_heads != 0 || dim % 2 != 0 || hidden % BLOCK != 0 || checkpoint.layers.len() != c.layers {
+        return wrong("shape");
+    }
+    if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
+        return wrong("constants");
+    }
+    let fits = |matrix: &Matrix, rows: usize, columns: usize| {
+        let quants = matrix.rows.checked_mul(matrix.columns);
+        (matrix.rows, matrix.columns) == (rows, columns)
+            && columns % BLOCK == 0
+            && quants == Some(matrix.quants.len())
+            && quants == Some(matrix.scales.len() * BLOCK)
+            && matrix.scales.iter().all(|scale| scale.is_finite())
+    };
+    let norm_fits = |norm: &[f32]| norm.len() == hidden && norm.iter().all(|x| x.is_finite());
+    let (queries, keys) = (c.heads * dim, c.kv_heads * dim);
+    for layer in &checkpoint.layers {
+        // Columns are filled up to whole blocks.
+        let (inner, wide) = (layer.gate.rows, layer.down.columns);
+        let fit = fits(&layer.q, queries, hidden)
+            && fits(&layer.k, keys, hidden)
+            && fits(&layer.v, keys, hidden)
+            && fits(&layer.o, hidden, queries.next_multiple_of(BLOCK))
+            && fits(&layer.gate, inner, hidden)
+            && fits(&layer.up, inner, hidden)
+            && fits(&layer.down, hidden, wide)
+            && (c.feed_forward..=wide).contains(&inner)
+            && norm_fits(&layer.attention_norm)
+            && norm_fits(&layer.feed_forward_norm);
+        if !fit {
+            return wrong("layers");
+        }
+    }
+    let heads = [Some(&checkpoint.embedding), checkpoint.head.as_ref()];
+    if !heads.into_iter().flatten().all(|matrix| fits(matrix, c.vocabulary, hidden)) || !norm_fits(&checkpoint.norm) {
+        return wrong("embedding");
+    }
+    if checkpoint.start as usize >= c.vocabulary {
+        return wrong("start token");
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use super::{Model, Session, Step};
+use crate::ErrorKind;
+use crate::num::arch::float::FloatKernels;
+use crate::num::arch::int8::Kernel;
+
+/// What the arithmetic gives for [`texts`] and [`checkpoint`]. It changes with `ARITHMETIC_VERSION` only.
+const DIGEST: u64 = 7365505381688111231;
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as u32
+    }
+
+    fn matrix(&mut self, rows: usize, columns: usize) -> Matrix {
+        let quants = (0..rows * columns).map(|_| (self.next() % 255) as u8 as i8).collect();
+        let scales = (0..rows * columns / BLOCK).map(|_| (1 + self.next() % 64) as f32 / 32768.0).collect();
+        Matrix { rows, columns, quants, scales }
+    }
+
+    fn norm(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| (64 + self.next() % 128) as f32 / 128.0).collect()
+    }
+}
+
+/// A model of random weights: heads of 24 elements and 80 inner ones, so that blocks have to be filled up.
+fn checkpoint(tied: bool) -> Checkpoint {
+    let mut random = Random(11);
+    let config = Config {
+        vocabulary: 300,
+        hidden: 64,
+        layers: 2,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 24,
+        feed_forward: 80,
+        norm_eps: 1e-5,
+        rope_theta: 10000.0,
+        context: 64,
+    };
+    let layers = (0..2).map(|_| Layer {
+        attention_norm: random.norm(64),
+        q: random.matrix(96, 64),
+        k: random.matrix(48, 64),
+        v: random.matrix(48, 64),
+        o: random.matrix(64, 96),
+        feed_forward_norm: random.norm(64),
+        gate: random.matrix(80, 64),
+        up: random.matrix(80, 64),
+        down: random.matrix(64, 96),
+    });
+    Checkpoint {
+        layers: layers.collect(),
+        embedding: random.matrix(300, 64),
+        head: (!tied).then(|| random.matrix(300, 64)),
+        norm: random.norm(64),
+        tokens: (0..300).map(|i| if i < 5 { Vec::new() } else { vec![i as u8, (i >> 8) as u8] }).collect(),
+        start: 1,
+        config,
+    }
+}
+
+/// The tokens that have bytes, in an order that isn't the ids'.
+fn order() -> Vec<u32> {
+    (5..300).rev().collect()
+}
+
+fn model(tied: bool, kernel: Kernel, floats: FloatKernels) -> Arc<Model> {
+    Arc::new(Model::with_kernels(checkpoint(tied), &order(), kernel, floats).unwrap())
+}
+
+fn fastest(tied: bool) -> Arc<Model> {
+    model(tied, Kernel::detect(), FloatKernels::detect())
+}
+
+/// Three texts of some length.
+fn texts() -> Vec<Vec<u32>> {
+    let mut random = Random(5);
+    [100, 37, 150]
+        .iter()
+        .map(|&len| std::iter::once(1).chain((0..len).map(|_| 5 + random.next() % 295)).collect())
+        .collect()
+}
+
+/// The digest of every distribution of the texts, each in its lane, `chunk` tokens a call.
+fn digest(model: &Arc<Model>, threads: usize, chunk: usize) -> u64 {
+    let texts = texts();
+    let mut session = Session::new(model.clone(), texts.len(), threads, 40, 13).unwrap();
+    let mut tables: Vec<Xxh3> = texts.iter().map(|_| Xxh3::new()).collect();
+    for start in (0..200).step_by(chunk) {
+        let part = |text: &'_ [u32]| start.min(text.len())..(start + chunk).min(text.len());
+        let steps: Vec<Step<'_>> =
+            texts.iter().enumerate().map(|(lane, text)| Step { lane, tokens: &text[part(text)] }).collect();
+        let mut seen = vec![0; texts.len()];
+        session.advance(&steps, |step, token, table| {
+            assert_eq!(seen[step], token);
+            seen[step] += 1;
+            assert!(table.len() == 296 && table[0] == 0 && table.is_sorted_by(|a, b| a < b) && table[295] < 1 << 31);
+            table.iter().for_each(|entry| tables[step].update(&entry.to_le_bytes()));
+        });
+    }
+    let mut all = Xxh3::new();
+    tables.iter().for_each(|table| all.update(&table.digest().to_le_bytes()));
+    all.digest()
+}
+
+#[test]
+fn every_kernel_gives_the_same_distributions() {
+    for kernel in Kernel::all() {
+        for floats in FloatKernels::all() {
+            assert_eq!(digest(&model(true, kernel, floats), 1, 7), DIGEST, "{}", kernel.name);
+        }
+    }
+}
+
+#[test]
+fn batches_and_threads_change_nothing() {
+    let model = fastest(true);
+    for chunk in [1, 2, 39, 64, 200] {
+        assert_eq!(digest(&model, 1, chunk), DIGEST, "{chunk} tokens at once");
+    }
+    for threads in 2..=4 {
+        assert_eq!(digest(&model, threads, 1), DIGEST, "{threads} threads");
+        assert_eq!(digest(&model, threads, 50), DIGEST, "{threads} threads, 50 tokens at once");
+    }
+}
+
+#[test]
+fn a_head_of_its_own_is_used() {
+    let model = fastest(false);
+    assert_ne!(digest(&model, 1, 50), DIGEST);
+    assert_eq!(digest(&model, 1, 50), digest(&model, 1, 1));
+}
+
+#[test]
+fn a_full_window_goes_on_from_what_is_kept() {
+    let (model, text) = (fastest(true), &texts()[0]);
+    let last = |steps: &[&[u32]]| {
+        let mut session = Session::new(model.clone(), 1, 1, 40, 13).unwrap();
+        let mut last = Vec::new();
+        steps
+            .iter()
+            .for_each(|tokens| session.advance(&[Step { lane: 0, tokens }], |_, _, table| last = table.to_vec()));
+        last
+    };
+    // The 41st token begins a window: the start token, the 13 before it, itself.
+    let anew: Vec<u32> = std::iter::once(1).chain(text[27..41].iter().copied()).collect();
+    assert_eq!(last(&[&text[..41]]), last(&[&anew]));
+    assert_eq!(last(&[&text[..41], &text[41..45]]), last(&[&anew, &text[41..45]]));
+}
+
+#[test]
+fn a_lane_that_is_reset_forgets() {
+    let (model, texts) = (fastest(true), texts());
+    let mut session = Session::new(model, 2, 1, 40, 13).unwrap();
+    let mut tables = Vec::new();
+    for text in [&texts[0], &texts[1], &texts[0]] {
+        session.reset(1);
+        let mut last = Vec::new();
+        session.advance(&[Step { lane: 1, tokens: &text[..30] }], |_, _, table| last = table.to_vec());
+        tables.push(last);
+    }
+    assert!(tables[0] == tables[2] && tables[0] != tables[1]);
+}
+
+#[test]
+fn what_cant_be_a_model_is_refused() {
+    let kind = |change: &dyn Fn(&mut Checkpoint), order: &[u32]| {
+        let mut checkpoint = checkpoint(true);
+        change(&mut checkpoint);
+        Model::new(checkpoint, order).err().map(|error| error.kind())
+    };
+    assert_eq!(kind(&|_| (), &order()), None);
+    assert_eq!(kind(&|_| (), &[]), Some(ErrorKind::Usage));
+    assert_eq!(kind(&|_| (), &[7, 8, 7]), Some(ErrorKind::Usage));
+    assert_eq!(kind(&|_| (), &[300]), Some(ErrorKind::Usage));
+    let changes: [&dyn Fn(&mut Checkpoint); 7] = [
+        &|c| c.config.kv_heads = 3,
+        &|c| c.config.hidden = 0,
+        &|c| c.start = 300,
+        &|c| c.layers[1].k.rows = 24,
+        &|c| c.layers[1].down.scales[3] = f32::NAN,
+        &|c| c.norm[0] = f32::INFINITY,
+        &|c| c.embedding.quants.truncate(9),
+    ];
+    for (i, change) in changes.iter().enumerate() {
+        assert_eq!(kind(change, &order()), Some(ErrorKind::Model), "change {i}");
+    }
+}

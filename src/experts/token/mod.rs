@@ -13,6 +13,8 @@ pub mod expert;
 pub mod fold;
 pub mod huffman;
 pub mod prior;
+#[cfg(feature = "models")]
+pub mod tokenise;
 pub mod trie;
 pub mod vocabulary;
 

@@ -73,27 +73,33 @@ impl Trie {
         &self.order
     }
 
-    /// The length of the longest token that `bytes`, which are not empty, begin with. The decoder can repeat this cut.
-    pub fn longest(&self, bytes: &[u8]) -> usize {
-        self.ends_in(bytes).last().unwrap_or_default()
+    /// `bytes` cut into tokens, each the longest that stands there. The decoder can repeat this cut.
+    pub fn cut<'a>(&'a self, mut bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::from_fn(move || {
+            let (length, _) = self.tokens_at(bytes).last()?;
+            let (token, rest) = bytes.split_at(length);
+            bytes = rest;
+            Some(token)
+        })
     }
 
     /// The id of the token with exactly these bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
-        let mut walk = Walk::start(self);
-        bytes.iter().all(|&byte| walk.push_byte(self, byte)).then(|| walk.token(self))?
+        let (_, place) = self.tokens_at(bytes).find(|&(length, _)| length == bytes.len())?;
+        Some(self.order[place])
     }
 
-    /// The lengths of the tokens that `bytes` begin with.
-    fn ends_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    /// The lengths of the tokens that `bytes` begin with, and their places in the order.
+    fn tokens_at<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
         let mut node = 0;
-        let nodes = bytes.iter().map_while(move |byte| {
+        let children = bytes.iter().map_while(move |byte| {
             let children = self.children(node);
-            let at = self.byte[children.clone()].binary_search(byte).ok()?;
-            node = children.start + at + 1;
-            Some(node)
+            let child = children.start + self.byte[children].binary_search(byte).ok()?;
+            node = child + 1;
+            Some(child)
         });
-        nodes.zip(1..).filter(|&(node, _)| self.ends[node]).map(|(_, length)| length)
+        let tokens = children.zip(1..).filter(|&(child, _)| self.ends[child + 1]);
+        tokens.map(|(child, length)| (length, self.begin[child] as usize))
     }
 
     fn children(&self, node: usize) -> std::ops::Range<usize> {
@@ -266,7 +272,7 @@ mod tests {
         assert_eq!(after(b'e'), (false, true, Some(2)));
         let end = walk;
         assert!(!walk.push_bit(&trie, false) && !walk.push_bit(&trie, true) && walk == end);
-        assert_eq!((trie.longest(b"thex"), trie.longest(b"th"), trie.longest(b"there are")), (3, 1, 5));
+        assert_eq!(trie.cut(b"thexththere").collect::<Vec<_>>(), [&b"the"[..], b"x", b"t", b"h", b"there"]);
     }
 
     /// The count of tokens that go on from `bytes` with `bits` (after a leading 1), by looking at all.

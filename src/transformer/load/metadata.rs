@@ -5,14 +5,32 @@ use std::collections::HashMap;
 use candle_core::quantized::gguf_file::Value;
 
 use super::config::{check, check_start};
-use super::vocabulary::Writing;
-use super::{TokeniserSource, wrong};
+use super::vocabulary::{Writing, prefer_pieces};
+use super::{TokeniserSource, rules, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::Config;
 
-/// GGUF's kinds of tokens, as far as they differ here.
-const USER_DEFINED: usize = 4;
-const WITHOUT_TEXT: [usize; 3] = [2, 3, 5];
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Byte,
+    /// It stands for no text.
+    Mark,
+    /// Added later, as plain text.
+    Added,
+}
+
+impl Kind {
+    fn of(number: Option<usize>) -> Kind {
+        match number {
+            Some(2 | 3 | 5) => Kind::Mark,
+            Some(4) => Kind::Added,
+            Some(6) => Kind::Byte,
+            _ => Kind::Text,
+        }
+    }
+}
 
 /// The metadata of the file `place`.
 pub struct Metadata<'a> {
@@ -74,23 +92,33 @@ impl Metadata<'_> {
             Some(kinds) if kinds.len() != tokens.len() => {
                 return Err(self.wrong(format!("{} types for {} tokens", kinds.len(), tokens.len())));
             }
-            kinds => kinds.unwrap_or_default(),
+            Some(kinds) => kinds.iter().map(|kind| Kind::of(size(kind))).collect(),
+            None => vec![Kind::Text; tokens.len()],
         };
-        let bytes = |(id, token): (usize, &&str)| match kinds.get(id).and_then(size) {
-            Some(kind) if WITHOUT_TEXT.contains(&kind) => Vec::new(),
-            Some(USER_DEFINED) => token.as_bytes().to_vec(),
-            _ => writing.bytes(token),
+        let bytes = |(token, kind): (&&str, &Kind)| match kind {
+            Kind::Mark => Vec::new(),
+            Kind::Added => token.as_bytes().to_vec(),
+            Kind::Text | Kind::Byte => writing.bytes(token),
         };
-        let bytes = tokens.iter().enumerate().map(bytes).collect();
-        let source = match (writing, self.merges()?) {
-            (Writing::ByteLevel, Some(merges)) => TokeniserSource::Bpe {
-                tokens: tokens.iter().map(|&token| token.to_owned()).collect(),
-                merges,
-                pre: self.text("tokenizer.ggml.pre").unwrap_or_default().to_owned(),
-            },
+        let mut bytes: Vec<_> = tokens.iter().zip(&kinds).map(bytes).collect();
+        if writing == Writing::SentencePiece {
+            prefer_pieces(tokens.iter().copied().zip(0..), &mut bytes);
+        }
+        let source = match (writing, self.merges()?, self.scores()) {
+            (Writing::ByteLevel, Some(merges), _) => {
+                rules::byte_level(&tokens, &kinds, &merges, self.text("tokenizer.ggml.pre").unwrap_or_default())
+            }
+            (Writing::SentencePiece, _, Some(scores)) => rules::sentence_piece(&tokens, &kinds, &scores),
             _ => TokeniserSource::Longest,
         };
         Ok((bytes, source))
+    }
+
+    /// A score for each token.
+    fn scores(&self) -> Option<Vec<f32>> {
+        let Some(Value::Array(list)) = self.entries.get("tokenizer.ggml.scores") else { return None };
+        let scores: Vec<f32> = list.iter().filter_map(|score| score.to_f32().ok()).collect();
+        (scores.len() == self.tokens().ok()?.len()).then_some(scores)
     }
 
     fn tokens(&self) -> Result<Vec<&str>, Error> {
@@ -99,13 +127,10 @@ impl Metadata<'_> {
         list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} holds {token:?}")))).collect()
     }
 
-    fn merges(&self) -> Result<Option<Vec<(String, String)>>, Error> {
+    fn merges(&self) -> Result<Option<Vec<(&str, &str)>>, Error> {
         const KEY: &str = "tokenizer.ggml.merges";
         let Some(list) = self.list(KEY)? else { return Ok(None) };
-        let pair = |merge| {
-            let (left, right) = text(merge)?.split_once(' ')?;
-            Some((left.to_owned(), right.to_owned()))
-        };
+        let pair = |merge| text(merge)?.split_once(' ');
         let pairs = list.iter().map(|merge| pair(merge).ok_or_else(|| self.wrong(format!("{KEY} holds {merge:?}"))));
         pairs.collect::<Result<_, _>>().map(Some)
     }

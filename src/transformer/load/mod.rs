@@ -5,7 +5,7 @@
 //! *.safetensors ► safetensors ┐      ├► assemble ► Checkpoint
 //!                             ├ weights ┘
 //! *.gguf ───────► gguf ───────┘      │
-//!            └──► metadata ──────────┘
+//!            └──► metadata, rules ───┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
 //! candle only reads the files. What it could compute differs between machines; rounding to int8 is ours
@@ -17,6 +17,7 @@ mod config;
 mod gguf;
 mod huggingface;
 mod metadata;
+mod rules;
 mod safetensors;
 mod vocabulary;
 mod weights;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use gguf::from_gguf;
 pub use huggingface::from_directory;
+pub use vocabulary::of_tokenizer_json as tokens_of_tokenizer_json;
 
 use std::fmt::Display;
 
@@ -35,17 +37,8 @@ use crate::error::{Error, ErrorKind};
 /// What the encoder cuts text with; the decoder needs none of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokeniserSource {
-    /// A Hugging Face tokenizer.json.
+    /// A Hugging Face tokenizer.json, or a GGUF file's rules in its form.
     Json(Vec<u8>),
-    /// The rules of a GGUF file's byte-level BPE.
-    Bpe {
-        /// The tokens by id, as written in the file.
-        tokens: Vec<String>,
-        /// Pairs that become one token, the first ones first.
-        merges: Vec<(String, String)>,
-        /// The name of the rule that cuts text into words first.
-        pre: String,
-    },
     /// None that is known: tokens are the longest that match.
     Longest,
 }

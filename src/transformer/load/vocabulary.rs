@@ -45,7 +45,26 @@ fn byte_of_char(char: char) -> Option<u8> {
     }
 }
 
-/// The tokens of a tokenizer.json by id, as many as the model has.
+/// Takes the text from those of SentencePiece's byte tokens whose byte is a piece, too: models know the piece, and have
+/// seen the byte only where there was none.
+pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens: &mut [Vec<u8>]) {
+    let mut bytes = Vec::new();
+    let mut pieces = [false; 256];
+    for (token, id) in written {
+        match (byte_token(token), tokens[id].as_slice()) {
+            (Some(byte), _) => bytes.push((byte, id)),
+            (None, &[byte]) => pieces[usize::from(byte)] = true,
+            _ => (),
+        }
+    }
+    bytes.into_iter().filter(|&(byte, _)| pieces[usize::from(byte)]).for_each(|(_, id)| tokens[id].clear());
+}
+
+/// The tokens of a tokenizer.json by id, `size` of them as the model has; `place` is its name for messages. Tokens that
+/// mark something, and ids that it doesn't name, stand for no text.
+///
+/// # Errors
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) where it names other ids or writes tokens in an unknown way.
 pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
     let writing = writing_of(&json).ok_or_else(|| {
@@ -59,21 +78,8 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
         }
         None => Err(wrong(place, format!("token {id} is beyond the model's vocabulary of {size}"))),
     };
-    match &json["model"]["vocab"] {
-        Value::Object(map) => {
-            for (token, id) in map {
-                let id = id.as_u64().ok_or_else(|| wrong(place, format!("token {token:?} has no id")))?;
-                put(id, writing.bytes(token))?;
-            }
-        }
-        Value::Array(pieces) => {
-            for (id, piece) in pieces.iter().enumerate() {
-                let token = piece[0].as_str().ok_or_else(|| wrong(place, format!("token {id} is not text")))?;
-                put(id as u64, writing.bytes(token))?;
-            }
-        }
-        _ => return Err(wrong(place, "has no vocabulary")),
-    }
+    let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or an unknown form of one"))?;
+    written.iter().try_for_each(|&(token, id)| put(id, writing.bytes(token)))?;
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
             return Err(wrong(place, format!("{added} is no added token")));
@@ -81,7 +87,19 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
         // Special ones mark something; they stand for no text.
         put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
     }
+    if writing == Writing::SentencePiece {
+        prefer_pieces(written.into_iter().map(|(token, id)| (token, id as usize)), &mut tokens);
+    }
     Ok(tokens)
+}
+
+/// The model's tokens as written, with their ids.
+fn written(json: &Value) -> Option<Vec<(&str, u64)>> {
+    match &json["model"]["vocab"] {
+        Value::Object(map) => map.iter().map(|(token, id)| Some((token.as_str(), id.as_u64()?))).collect(),
+        Value::Array(pieces) => pieces.iter().zip(0..).map(|(piece, id)| Some((piece[0].as_str()?, id))).collect(),
+        _ => None,
+    }
 }
 
 fn writing_of(json: &Value) -> Option<Writing> {

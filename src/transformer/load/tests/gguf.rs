@@ -10,6 +10,7 @@ use crate::transformer::checkpoint::Matrix;
 use crate::transformer::load::{Loaded, TokeniserSource, from_gguf};
 
 type Metadata = Vec<(&'static str, Value)>;
+type Tensors = Vec<(String, QTensor)>;
 
 fn strings(list: &[&str]) -> Value {
     Value::Array(list.iter().map(|&text| Value::String(text.into())).collect())
@@ -37,7 +38,7 @@ fn metadata() -> Metadata {
 }
 
 /// A file of the tiny model; `change` makes it another.
-fn file(change: impl Fn(&mut Metadata, &mut Vec<(String, QTensor)>)) -> Vec<u8> {
+fn file(change: impl Fn(&mut Metadata, &mut Tensors)) -> Vec<u8> {
     let mut metadata = metadata();
     let tensor =
         |(name, (shape, values)): (String, (Vec<usize>, Vec<f32>))| (name, quantised(&shape, values, GgmlDType::F32));
@@ -69,7 +70,7 @@ fn loads_shapes_weights_and_vocabulary() {
     let (checkpoint, source) = load(&file(|_, _| ())).unwrap();
     assert_eq!((checkpoint.config.head_dim, checkpoint.config.rope_theta), (2, 10_000.0));
     assert_eq!(checkpoint.tokens, [&b""[..], b"a", b"b", b" ", b" a", "Ġ".as_bytes()]);
-    assert!(matches!(source, TokeniserSource::Bpe { merges, .. } if merges == [("Ġ".into(), "a".into())]));
+    assert!(matches!(source, TokeniserSource::Json(_)));
     assert_eq!(checkpoint.layers[0].down.quants[..4], [-127, -102, -76, 0]);
 }
 
@@ -165,7 +166,7 @@ fn refuses_metadata() {
 
 #[test]
 fn refuses_tensors() {
-    let change = |change: &dyn Fn(&mut Vec<(String, QTensor)>)| file(|_, tensors| change(tensors));
+    let change = |change: &dyn Fn(&mut Tensors)| file(|_, tensors| change(tensors));
     refused(&change(&|tensors| drop(tensors.remove(0))), "is missing");
     let extra = |name: &str| {
         let name = name.to_owned();

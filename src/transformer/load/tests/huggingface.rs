@@ -186,11 +186,26 @@ fn refuses_vocabularies() {
     model.refused("tokenizer.json: is missing");
 }
 
+/// A byte that is both a byte token and a piece is the piece.
+#[test]
+fn sentence_piece_vocabularies_are_read() {
+    let model = Model::new();
+    for vocab in
+        [json!({"<0x61>": 0, "a": 1, "▁a": 2, "<0x62>": 3}), json!([["<0x61>", 0], ["a", 0], ["▁a", 0], ["<0x62>", 0]])]
+    {
+        model.tokenizer(|json| {
+            *json = json!({"model": {"type": "BPE", "byte_fallback": true, "vocab": vocab.clone(), "merges": []}})
+        });
+        assert_eq!(model.load().tokens, [&b""[..], b"a", b" a", b"b", b"", b""]);
+    }
+}
+
 #[test]
 fn refuses_tensors() {
     let model = Model::new();
     const UP: &str = "model.layers.0.mlp.up_proj.weight";
-    let cases: [(&str, Box<dyn Fn(&mut Tensors)>); 7] = [
+    type Change = Box<dyn Fn(&mut Tensors)>;
+    let cases: [(&str, Change); 7] = [
         ("tensor model.norm.weight: is missing", Box::new(|t| drop(t.remove("model.norm.weight")))),
         ("up_proj.weight: has the shape [4, 3] where", Box::new(|t| t.get_mut(UP).unwrap().0 = vec![4, 3])),
         ("up_proj.weight: holds the value NaN", Box::new(|t| t.get_mut(UP).unwrap().1[3] = f32::NAN)),

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use crate::experts::token::tokenise::Tokeniser;
+use crate::experts::token::trie::Trie;
 use crate::transformer::checkpoint::Config;
-use crate::transformer::load::{from_directory, from_gguf};
+use crate::transformer::load::{TokeniserSource, from_directory, from_gguf};
 
 /// A folder of models that only developers have.
 pub fn shared(name: &str) -> Option<PathBuf> {
@@ -39,4 +41,17 @@ fn the_early_model_loads() {
     assert_eq!((checkpoint.layers.len(), checkpoint.start, checkpoint.tokens.len()), (6, 0, 8192));
     assert!(checkpoint.head.is_none() && checkpoint.tokens[0].is_empty());
     assert_eq!(checkpoint.tokens.iter().filter(|token| token.len() == 1).count(), 256);
+}
+
+#[test]
+fn both_forms_cut_text_alike() {
+    let (Some(directory), Some(gguf)) = (shared("stories260K-hf"), shared("stories260K-gguf/stories260K.gguf")) else {
+        return;
+    };
+    let (checkpoint, theirs) = from_directory(&directory).unwrap();
+    let (_, ours) = from_gguf(&mut BufReader::new(File::open(gguf).unwrap()), "stories").unwrap();
+    let trie = Trie::new(&checkpoint.tokens);
+    let text = include_bytes!("../../../../README.md");
+    let cut = |source| Tokeniser::new(source, &checkpoint.tokens).unwrap().cut(&trie, text).collect::<Vec<_>>();
+    assert!(ours != TokeniserSource::Longest && cut(&ours) == cut(&theirs));
 }

@@ -39,7 +39,8 @@ impl Level {
         match self.0 {
             1 => Model::Fast,
             2 => Model::Full,
-            _ => Model::Primed,
+            3..=5 => Model::Primed,
+            _ => Model::Neural,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
-use crate::experts::token::expert::{self, Ending, TokenExpert};
+use crate::experts::token::expert::{self, TokenExpert};
 use crate::experts::token::prior::Prior;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
 use crate::experts::token::trie::Trie;
@@ -82,8 +82,6 @@ pub struct Ensemble {
     node: usize,
     /// A byte's last bit, which the mixer learns when it is known where to go on.
     last_bit: Option<u32>,
-    /// Whether the last bit was coded, not forced.
-    coded: bool,
     p24: u32,
 }
 
@@ -145,7 +143,6 @@ impl Ensemble {
             denoiser: Denoiser::new(GROUPS),
             node: 1,
             last_bit: None,
-            coded: true,
             p24: 1 << 23,
         })
     }
@@ -161,44 +158,14 @@ impl Ensemble {
         self.text.into_bytes()
     }
 
-    /// The next bit where it needs no coding.
-    #[inline]
-    pub fn forced(&self) -> Option<u32> {
-        self.network.as_ref()?.forced()
-    }
-
     /// The block as far as it is known.
     pub fn text(&self) -> &Text {
         &self.text
     }
 
-    /// Gives what the network says of a lane's next token, as running totals; what was used before is given back. An empty
-    /// one takes the lane out of the network's hands.
-    pub fn offer(&mut self, lane: usize, totals: Vec<u32>) -> Vec<u32> {
-        self.network.as_mut().map_or(Vec::new(), |network| network.offer(lane, totals))
-    }
-
-    /// What may be between a byte and the next in the present lane.
-    pub fn ending(&self) -> Ending {
-        self.network.as_ref().map_or(Ending::Unasked, TokenExpert::ending)
-    }
-
-    /// P(the token ends here), in units of 2^-24. To be asked only where it may; [`Self::update_end`] comes next.
-    pub fn p24_end(&mut self) -> u32 {
-        let expected = self.long_match.expected(&self.text).or_else(|| self.short_match.expected(&self.text));
-        self.network.as_mut().map_or(1 << 23, |network| network.predict_end(expected))
-    }
-
-    /// Learns whether the token ended.
-    pub fn update_end(&mut self, bit: u32) {
-        if let Some(network) = &mut self.network {
-            network.update_end(bit);
-        }
-    }
-
-    /// Ends the present lane's token and gives its id.
-    pub fn take_token(&mut self) -> Option<u32> {
-        self.network.as_mut().map(TokenExpert::take)
+    /// The network as an expert, where there is one.
+    pub fn network(&mut self) -> Option<&mut TokenExpert> {
+        self.network.as_mut()
     }
 
     /// The bits that the network has saved since this was last asked, in units of 1/256.
@@ -211,7 +178,6 @@ impl Ensemble {
     #[inline]
     pub fn update(&mut self, bit: u32) {
         let order1 = self.order1_context();
-        self.coded = self.forced().is_none();
         self.ngram.update(bit);
         self.short_match.update(bit);
         self.long_match.update(bit);
@@ -222,10 +188,8 @@ impl Ensemble {
         self.order1.update(order1, bit);
         self.node = self.node << 1 | bit as usize;
         if let Some(network) = &mut self.network {
-            if self.coded {
-                let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
-                self.saved += i64::from(deaf) - i64::from(hearing);
-            }
+            let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
+            self.saved += i64::from(deaf) - i64::from(hearing);
             network.update(bit);
         }
         if let Some(token) = self.tokens.get_mut(self.lane) {
@@ -241,6 +205,9 @@ impl Ensemble {
         let byte = self.node as u8;
         self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
         self.text.push(self.lane, byte);
+        if let Some(network) = &mut self.network {
+            network.end_byte(byte);
+        }
         if let Some(ppm) = &mut self.ppm {
             ppm.learn_last(self.text.past(self.lane));
         }
@@ -262,12 +229,9 @@ impl Ensemble {
         self.predict();
     }
 
-    /// Learns how to make one prediction out of many, unless the bit needed none.
+    /// Learns how to make one prediction out of many.
     #[inline]
     fn learn_mixing(&mut self, bit: u32) {
-        if !self.coded {
-            return;
-        }
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -318,9 +282,11 @@ impl Ensemble {
         if let Some(ppm) = &mut self.ppm {
             ppm.predict(&mut self.inputs);
         }
+        let mut other = 1 << 15;
         if let Some(token) = self.tokens.get_mut(self.lane) {
             let guess = token.guess();
             let p16 = guess.p1;
+            other = p16;
             self.token_state = (guess.order as usize) << 6 | (p16 >> 10) as usize;
             self.inputs.push(stretch_fine(p16));
             self.inputs.push(self.token_map.stretched(self.token_state));
@@ -328,10 +294,7 @@ impl Ensemble {
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
         if let Some(network) = &mut self.network {
-            network.predict(&mut self.inputs);
-        }
-        if self.forced().is_some() {
-            return;
+            network.predict(other, &mut self.inputs);
         }
 
         let mixed = self.mix();

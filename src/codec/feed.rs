@@ -8,20 +8,16 @@ use std::thread::Scope;
 /// Tokens for one lane.
 pub struct Order {
     pub lane: usize,
-    /// Which of the lane's beginnings this belongs to; the answer has the same.
-    pub generation: u32,
-    /// The lane begins anew.
+    /// The lane begins anew, or its last token isn't there after all.
     pub restart: bool,
+    pub retract: bool,
     pub tokens: Vec<u32>,
-    /// What follows the tokens before this one isn't asked.
-    pub asked_from: usize,
 }
 
-/// What follows each token of an order, as running totals in the vocabulary's order.
+/// What follows an order's last token, as running totals in the vocabulary's order.
 pub struct Answer {
     pub lane: usize,
-    pub generation: u32,
-    pub totals: Vec<Vec<u32>>,
+    pub totals: Vec<u32>,
 }
 
 /// Takes orders and gives their answers in the same order.
@@ -79,17 +75,21 @@ impl Feed {
 }
 
 fn serve(session: &mut Session, orders: &[Order]) -> Vec<Answer> {
-    for order in orders.iter().filter(|order| order.restart) {
-        session.reset(order.lane);
+    for order in orders {
+        if order.restart {
+            session.reset(order.lane);
+        } else if order.retract {
+            session.retract(order.lane);
+        }
     }
     let mut answers: Vec<Answer> = orders
         .iter()
-        .map(|order| Answer { lane: order.lane, generation: order.generation, totals: Vec::new() })
+        .map(|order| Answer { lane: order.lane, totals: Vec::new() })
         .collect();
     let steps: Vec<Step> = orders.iter().map(|order| Step { lane: order.lane, tokens: &order.tokens }).collect();
     session.advance(&steps, |step, token, totals| {
-        if token >= orders[step].asked_from {
-            answers[step].totals.push(totals.to_vec());
+        if token + 1 == orders[step].tokens.len() {
+            answers[step].totals.extend_from_slice(totals);
         }
     });
     answers

@@ -1,5 +1,4 @@
-//! Lanes in turn: one token of each, so that the network can answer for several at once. The encoder knows what comes and
-//! lets the network work ahead; the decoder asks for one token at a time, and gets the same bits.
+//! Lanes in turn: each goes on until the network has to be asked, so that it can answer for several at once.
 
 use super::Progress;
 use super::ensemble::Ensemble;
@@ -8,17 +7,12 @@ use super::network::Network;
 use super::score::Score;
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
-use crate::experts::token::expert::Ending;
-use crate::experts::token::trie::VIRTUAL;
-use crate::num::cost;
-use std::collections::VecDeque;
+use crate::experts::token::expert::TokenExpert;
 
 /// Bytes of a lane's turn where the network isn't asked.
 const TURN: usize = 4;
 /// Bytes that the network is told when it is asked again.
 const CONTEXT: usize = 96;
-/// Tokens that the encoder lets the network work ahead, in all lanes together.
-const AHEAD: usize = 64;
 /// How often progress is told, in bytes.
 const PROGRESS_STEP: usize = 1 << 14;
 
@@ -62,11 +56,12 @@ impl BitCoder for Decoder<'_> {
     }
 }
 
-/// Codes a block: `content` is empty where it is to be found out.
+/// Codes a block.
 pub struct Turns<'a, C> {
     pub ensemble: Ensemble,
     pub coder: C,
-    content: &'a [u8],
+    /// `None` where it is to be found out.
+    content: Option<&'a [u8]>,
     lanes: Vec<Lane>,
     done: usize,
     next_progress: usize,
@@ -75,22 +70,17 @@ pub struct Turns<'a, C> {
 /// A lane, as far as the network is concerned.
 #[derive(Default)]
 struct Lane {
-    /// Tokens that the network wasn't given yet.
-    unfed: Vec<u32>,
+    /// What the network is to be told next.
     restart: bool,
-    generation: u32,
-    /// What follows, for each token that comes.
-    ready: VecDeque<Vec<u32>>,
-    ordered: bool,
-    /// The tokens that come and where they end, of which the network was given the first ones already. The encoder's.
-    plan: VecDeque<(u32, usize)>,
-    planned_to: usize,
-    fed: usize,
+    retract: bool,
+    tokens: Vec<u32>,
+    /// Whether its answer is awaited.
+    waits: bool,
     score: Score,
 }
 
 impl<'a, C: BitCoder> Turns<'a, C> {
-    pub fn new(ensemble: Ensemble, coder: C, content: &'a [u8], lanes: usize) -> Self {
+    pub fn new(ensemble: Ensemble, coder: C, content: Option<&'a [u8]>, lanes: usize) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
         Turns { ensemble, coder, content, lanes, done: 0, next_progress: 0 }
     }
@@ -119,7 +109,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
             self.begin(lane, network);
         }
         for group in &groups {
-            self.feed(group, network, feed);
+            self.ask(group, feed);
         }
         while (0..count).any(|lane| self.ensemble.text().left(lane) > 0) {
             for group in &groups {
@@ -127,16 +117,12 @@ impl<'a, C: BitCoder> Turns<'a, C> {
                     if self.ensemble.text().left(lane) == 0 {
                         continue;
                     }
-                    if self.lanes[lane].score.asked() {
-                        while self.lanes[lane].ready.is_empty() {
-                            self.receive(feed)?;
-                        }
-                        self.token(lane, network);
-                    } else {
-                        self.turn(lane, network);
+                    while self.lanes[lane].waits {
+                        self.receive(feed)?;
                     }
+                    self.turn(lane, network);
                 }
-                self.feed(group, network, feed);
+                self.ask(group, feed);
                 self.tell(progress)?;
             }
         }
@@ -166,117 +152,64 @@ impl<'a, C: BitCoder> Turns<'a, C> {
     #[inline]
     fn byte(&mut self, lane: usize) {
         let at = self.ensemble.text().past(lane).at;
-        let byte = self.content.get(at).copied().unwrap_or(0);
+        let byte = self.content.map_or(0, |content| content[at]);
         self.ensemble.turn_to(lane);
         for known in (0..8).rev() {
-            let bit = match self.ensemble.forced() {
-                Some(bit) => bit,
-                None => self.coder.code(u32::from(byte) >> known & 1, self.ensemble.p24()),
-            };
+            let bit = self.coder.code(u32::from(byte) >> known & 1, self.ensemble.p24());
             self.ensemble.update(bit);
         }
         self.done += 1;
     }
 
-    /// Codes a token.
-    fn token(&mut self, lane: usize, network: &Network) {
-        let totals = self.lanes[lane].ready.pop_front().unwrap_or_default();
-        let used = self.ensemble.offer(lane, totals);
-        let (planned, end) = self.lanes[lane].plan.pop_front().unwrap_or((VIRTUAL, 0));
+    /// Codes a lane's bytes until the network has to be asked.
+    fn turn(&mut self, lane: usize, network: &Network) {
+        let asked = self.lanes[lane].score.asked();
         let start = self.ensemble.text().past(lane).at;
-        let mut spent = 0;
-        loop {
+        let mut at = start;
+        while self.lanes[lane].tokens.is_empty() && self.ensemble.text().left(lane) > 0 {
             self.byte(lane);
-            let ends = match self.ensemble.ending() {
-                Ending::Open | Ending::May if self.ensemble.text().left(lane) == 0 => true,
-                Ending::Must | Ending::Unasked => true,
-                Ending::Open => false,
-                Ending::May => {
-                    let p24 = self.ensemble.p24_end();
-                    let ends = u32::from(self.ensemble.text().past(lane).at == end);
-                    let bit = self.coder.code(ends, p24);
-                    self.ensemble.update_end(bit);
-                    spent += cost(p24 >> 8, bit);
-                    bit == 1
-                }
-            };
-            if ends {
+            at += 1;
+            if !asked && at - start == TURN {
                 break;
             }
+            if let Some(question) = self.ensemble.network().and_then(TokenExpert::take_question) {
+                let state = &mut self.lanes[lane];
+                state.retract |= question.retract;
+                state.tokens.extend(question.tokens.into_iter().map(|token| network.told(token)));
+            }
         }
-        drop(used);
-        let token = self.ensemble.take_token();
-        let text = self.ensemble.text();
-        let at = text.past(lane).at;
-        let saved = self.ensemble.take_saved() - i64::from(spent);
-        let state = &mut self.lanes[lane];
-        debug_assert!(self.content.is_empty() || token == planned);
-        if state.fed > 0 {
-            state.fed -= 1;
-        } else if token != VIRTUAL {
-            state.unfed.push(token);
-        }
-        if !state.score.learn(saved, at - start, at) {
-            state.leave();
-            self.ensemble.offer(lane, Vec::new());
-        }
-        let _ = network;
-    }
-
-    /// Codes a few bytes without the network.
-    fn turn(&mut self, lane: usize, network: &Network) {
-        for _ in 0..TURN.min(self.ensemble.text().left(lane)) {
-            self.byte(lane);
-        }
-        self.ensemble.take_saved();
-        if self.lanes[lane].score.resume(self.ensemble.text().past(lane).at) {
-            self.begin(lane, network);
+        let saved = self.ensemble.take_saved();
+        let score = &mut self.lanes[lane].score;
+        if !asked {
+            if score.resume(at) {
+                self.begin(lane, network);
+            }
+        } else if !score.learn(saved, at - start, at) {
+            self.lanes[lane].tokens.clear();
+            if let Some(expert) = self.ensemble.network() {
+                expert.withdraw(lane);
+            }
         }
     }
 
     /// Makes ready to ask the network in a lane.
     fn begin(&mut self, lane: usize, network: &Network) {
-        let past = self.ensemble.text().past(lane);
-        let bytes = past.bytes();
-        let at = past.at;
+        let bytes = self.ensemble.text().past(lane).bytes();
         let state = &mut self.lanes[lane];
         state.restart = true;
-        state.unfed = vec![network.start()];
-        state.unfed.extend(network.longest(&bytes[bytes.len().saturating_sub(CONTEXT)..]));
-        state.planned_to = at;
+        state.tokens = network.context(&bytes[bytes.len().saturating_sub(CONTEXT)..]);
     }
 
-    /// Orders what a group's lanes will need.
-    fn feed(&mut self, group: &[usize], network: &Network, feed: &mut Feed) {
-        let ahead = (AHEAD / self.lanes.len()).max(4);
+    /// Asks for what a group's lanes need.
+    fn ask(&mut self, group: &[usize], feed: &mut Feed) {
         let mut orders = Vec::new();
         for &lane in group {
-            let left = self.ensemble.text().left(lane);
             let state = &mut self.lanes[lane];
-            if !state.score.asked() || left == 0 || state.ordered || state.ready.len() > ahead / 2 {
-                continue;
+            if !state.tokens.is_empty() && self.ensemble.text().left(lane) > 0 {
+                let (restart, retract) = (std::mem::take(&mut state.restart), std::mem::take(&mut state.retract));
+                orders.push(Order { lane, restart, retract, tokens: std::mem::take(&mut state.tokens) });
+                state.waits = true;
             }
-            let mut tokens = std::mem::take(&mut state.unfed);
-            let asked_from = tokens.len().saturating_sub(1);
-            if !self.content.is_empty() {
-                let lane_end = self.ensemble.text().past(lane).at + left;
-                while state.plan.len() < state.fed + ahead && state.planned_to < lane_end {
-                    let more = network.cut(&self.content[..lane_end], state.planned_to);
-                    state.planned_to = more.last().map_or(lane_end, |&(_, end)| end);
-                    state.plan.extend(more);
-                }
-                // What follows the last one isn't needed before that one is.
-                let new = state.plan.iter().skip(state.fed).take(ahead).map(|&(token, _)| token);
-                let before = tokens.len();
-                tokens.extend(new);
-                state.fed += tokens.len() - before;
-            }
-            if tokens.is_empty() {
-                continue;
-            }
-            state.ordered = true;
-            let restart = std::mem::take(&mut state.restart);
-            orders.push(Order { lane, generation: state.generation, restart, tokens, asked_from });
         }
         if !orders.is_empty() {
             feed.order(orders);
@@ -285,24 +218,11 @@ impl<'a, C: BitCoder> Turns<'a, C> {
 
     fn receive(&mut self, feed: &mut Feed) -> Result<(), Error> {
         for answer in feed.answers()? {
-            let state = &mut self.lanes[answer.lane];
-            if answer.generation == state.generation {
-                state.ordered = false;
-                state.ready.extend(answer.totals);
+            self.lanes[answer.lane].waits = false;
+            if let Some(expert) = self.ensemble.network() {
+                expert.offer(answer.lane, answer.totals);
             }
         }
         Ok(())
-    }
-}
-
-impl Lane {
-    /// Forgets what the network was asked for.
-    fn leave(&mut self) {
-        self.generation += 1;
-        self.ordered = false;
-        self.ready.clear();
-        self.unfed.clear();
-        self.plan.clear();
-        self.fed = 0;
     }
 }

@@ -1,6 +1,10 @@
 //! The block codec: bytes to payload and back, encoder and decoder side by side.
 
 mod ensemble;
+mod feed;
+mod lanes;
+mod network;
+mod score;
 
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
@@ -8,6 +12,9 @@ use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
 use crate::filter::Filter;
 use ensemble::Ensemble;
+use feed::Feed;
+use lanes::{BitCoder, Turns};
+use network::Network;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +46,6 @@ impl Model {
 /// work with [`ErrorKind::Interrupted`].
 pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
-/// How often progress is told, in bytes.
-const PROGRESS_STEP: usize = 1 << 14;
-
 /// A block as coded. `profile` is one byte the decoder needs beside the payload: the content's kind in its low half, the
 /// filter in its high half.
 pub struct Coded {
@@ -70,19 +74,56 @@ fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress
     let content = Content::of(data);
     let (filter, filtered) = Filter::choose(data);
     let data = filtered.as_deref().unwrap_or(data);
-    let mut predictor = start(model, content, data.len(), denoise)?;
-    let mut coder = Encoder::default();
-    for (i, &byte) in data.iter().enumerate() {
-        if i % PROGRESS_STEP == 0 && !progress(i, coder.len()) {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-        }
-        predictor.turn_to(0);
-        for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
-            coder.encode(bit, predictor.p24());
-            predictor.update(bit);
-        }
+    let lanes = lanes_of(model, content, data.len());
+    let turns = run(model, content, lanes, data.len(), denoise, Encoder::default(), Some(data), progress)?;
+    let profile = content as u8 | (lanes.ilog2() as u8) << 1 | (filter as u8) << 4;
+    Ok(Coded { profile, payload: turns.coder.finish() })
+}
+
+/// Base-2 logarithms of numbers of lanes are below this.
+const MAX_LANES: usize = 1 << 7;
+
+/// More lanes are faster, and each knows less of the others. Where the network is of no use, one is best.
+fn lanes_of(model: Model, content: Content, raw_len: usize) -> usize {
+    if let Ok(l) = std::env::var("L") { return l.parse().unwrap(); }
+    match (model, content) {
+        (Model::Neural, Content::Text) => 1 << (raw_len >> 16).max(1).ilog2().min(3),
+        _ => 1,
     }
-    Ok(Coded { profile: content as u8 | (filter as u8) << 4, payload: coder.finish() })
+}
+
+/// Codes a block in either direction.
+#[allow(clippy::too_many_arguments)]
+fn run<'a, C: BitCoder + Send>(
+    model: Model,
+    content: Content,
+    lanes: usize,
+    raw_len: usize,
+    denoise: bool,
+    coder: C,
+    data: Option<&'a [u8]>,
+    progress: &mut Progress,
+) -> Result<Turns<'a, C>, Error> {
+    let prior = if matches!(model, Model::Primed | Model::Neural) { Some(Prior::embedded()?) } else { None };
+    let network = match (model, content) {
+        (Model::Neural, Content::Text) => Some(Network::embedded()?),
+        _ => None,
+    };
+    let trie = network.map(|network| network.trie().clone());
+    let ensemble = Ensemble::new(model, content, raw_len, lanes, prior, trie, denoise)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))?;
+    let mut turns = Turns::new(ensemble, coder, data, lanes);
+    let Some(network) = network else {
+        turns.run(progress)?;
+        return Ok(turns);
+    };
+    let session = network.session(lanes)?;
+    if lanes == 1 {
+        turns.run_with(network, &mut Feed::here(session), progress)?;
+    } else {
+        std::thread::scope(|scope| turns.run_with(network, &mut Feed::beside(session, scope)?, progress))?;
+    }
+    Ok(turns)
 }
 
 /// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
@@ -98,38 +139,15 @@ pub fn decode(
     raw_len: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    let Some(content) = Content::from_id(profile & 15) else {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("unknown kind of content {} in a block's profile", profile & 15),
-        ));
-    };
+    let content = if profile & 1 == 0 { Content::Text } else { Content::Binary };
+    let lanes = 1 << (profile >> 1 & 7);
     let filter = Filter::from_id(profile >> 4)?;
-    let mut predictor = start(model, content, raw_len, true)?;
-    let mut coder = Decoder::new(payload);
-    for done in 0..raw_len {
-        if done % PROGRESS_STEP == 0 && !progress(done, coder.position()) {
-            return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-        }
-        predictor.turn_to(0);
-        for _ in 0..8 {
-            let bit = coder.decode(predictor.p24());
-            predictor.update(bit);
-        }
-        if coder.overrun() > 4 {
-            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends after {done} bytes of content")));
-        }
-    }
-    if !coder.exhausted() {
+    let turns = run(model, content, lanes, raw_len, true, Decoder::new(payload), None, progress)?;
+    if !turns.coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
-    let mut bytes = predictor.into_bytes();
+    let mut bytes = turns.ensemble.into_bytes();
     filter.undo(&mut bytes);
     Ok(bytes)
 }
 
-fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
-    let prior = if model == Model::Primed { Some(Prior::embedded()?) } else { None };
-    Ensemble::new(model, content, raw_len, 1, prior, denoise)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
-}

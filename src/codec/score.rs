@@ -3,7 +3,7 @@
 /// Tokens after which the balance is drawn.
 const WINDOW: usize = 64;
 /// What a byte must save at least, in units of 1/256 bit.
-const LEAST: i64 = 3;
+const LEAST: i64 = -30000;
 /// Bytes to do without.
 const SHORTEST: usize = 1 << 10;
 const LONGEST: usize = 1 << 15;

@@ -89,6 +89,11 @@ impl Session {
         self.lanes[lane].tokens.clear();
     }
 
+    /// Takes a lane's last token away, if there is one.
+    pub fn retract(&mut self, lane: usize) {
+        self.lanes[lane].tokens.pop();
+    }
+
     /// Appends each step's tokens to its lane (a lane has one step at most), and calls `out` for every token with the
     /// step's number, the token's number in it, and the distribution of what follows that token: entry `i` of
     /// `outputs + 1` entries is the mass of the tokens before the `i`-th in the model's order, each having at least 1,

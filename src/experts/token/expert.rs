@@ -1,28 +1,122 @@
 //! A token model as an expert: its distributions over tokens, bit by bit, in each lane.
+//!
+//! A token is the longest of the vocabulary that matches, so both sides find the same ones and none is coded. Where the
+//! bytes so far are a token that may also go on, the model is asked in advance what follows if it has ended: the next bit is
+//! then predicted by both readings, each with its probability. Where that question isn't worth its time, or its answer ends
+//! as well, another expert's word is taken instead.
 
-use super::ends::{Ends, Situation};
-use super::trie::{P_BITS, Trie, Walk};
+use super::trie::{Trie, VIRTUAL, Walk};
 use crate::mix::{Inputs, StateMap};
-use crate::num::{STRETCH_MAX, stretch_fine};
+use crate::num::{squash16, stretch_fine};
 use std::sync::Arc;
 
 /// Opinions on each bit.
 pub const INPUTS: usize = 2;
 /// What [`TokenExpert::situation`] is below.
-pub const SITUATIONS: usize = 2 * STRONG + 1;
+pub const SITUATIONS: usize = 3 * STRONG + 1;
 /// Steps in which probabilities are told apart.
 const STEPS: usize = 64;
 const STRONG: usize = 32;
+/// Classes of how probable it is that the token goes on.
+const CLASSES: usize = 6;
+/// A token that ended with less than this probability, in units of 2^-16, is not asked about.
+const UNLIKELY: u64 = 1 << 11;
+
+/// What the model is to be asked.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Whether the last token it was told isn't there after all.
+    pub retract: bool,
+    /// Tokens to tell it; what follows them is asked.
+    pub tokens: Vec<u32>,
+}
+
+/// One distribution, and the place of the bytes so far in it.
+struct Reading {
+    /// Running totals in the vocabulary's order.
+    totals: Vec<u32>,
+    walk: Walk,
+    /// Whether any token goes on with the bits so far.
+    alive: bool,
+    /// The share of the longest token passed, as it has ended or not: 2^16 times the units of the totals.
+    ended: u64,
+}
+
+impl Reading {
+    fn new(totals: Vec<u32>, trie: &Trie) -> Reading {
+        Reading { totals, walk: Walk::start(trie), alive: true, ended: 0 }
+    }
+
+    /// The share of tokens that go on with a 0 and with a 1, in the units of `ended`.
+    #[inline]
+    fn on(&self) -> (u64, u64) {
+        if !self.alive {
+            return (0, 0);
+        }
+        let (zeros, ones) = self.walk.masses(&self.totals);
+        (u64::from(zeros) << 16, u64::from(ones) << 16)
+    }
+
+    /// P(1) in units of 2^-16, where `other` is that of what follows the ended token.
+    #[inline]
+    fn p16(&self, other: u32) -> u32 {
+        let (zeros, ones) = self.on();
+        let ones = ones + ((self.ended * u64::from(other)) >> 16);
+        let all = ones + zeros + ((self.ended * u64::from(65536 - other)) >> 16);
+        ((ones << 16) / all.max(1)).clamp(1, 65535) as u32
+    }
+
+    /// Goes on by a bit, to which what follows the ended token gave the probability `other`.
+    #[inline]
+    fn push(&mut self, trie: &Trie, bit: u32, other: u32) {
+        self.ended = (self.ended * u64::from(other)) >> 16;
+        self.alive = self.alive && self.walk.push_bit(trie, bit == 1);
+    }
+
+    /// After a byte: whether the bytes so far are a token, which then may have ended.
+    fn end_byte(&mut self) -> bool {
+        let count = if self.alive { self.walk.count(&self.totals) } else { None };
+        if let Some(count) = count {
+            self.ended = u64::from(count) << 16;
+        }
+        count.is_some()
+    }
+}
 
 /// A lane's place in the model's vocabulary.
+#[derive(Default)]
 struct Place {
-    walk: Walk,
-    /// Running totals of what may come, in the vocabulary's order; empty where the model is not asked.
-    totals: Vec<u32>,
-    /// The places of the tokens before this one, the last one first.
-    recent: [u32; 2],
-    /// Bytes of the token so far.
-    depth: usize,
+    /// What the model says of the token that the pending bytes begin; `None` where it is not asked.
+    reading: Option<Reading>,
+    /// What it says of the next one, where the pending bytes begin with a token that may have ended.
+    next: Option<Reading>,
+    /// The bytes since the last token that is known to have ended.
+    pending: Vec<u8>,
+    /// Whether the model was told of the token that may have ended.
+    told: bool,
+    question: Option<Question>,
+}
+
+impl Place {
+    /// After a byte that the token goes on with: asks what follows if it is a token, and likely to have ended.
+    fn end_byte(&mut self, trie: &Trie) {
+        let Some(reading) = &mut self.reading else { return };
+        if !reading.end_byte() {
+            if let Some(next) = &mut self.next {
+                next.end_byte();
+            }
+            return;
+        }
+        let (zeros, ones) = reading.on();
+        let likely = reading.ended >= ((zeros + ones + reading.ended) >> 16) * UNLIKELY;
+        let tokens: Vec<u32> = reading.walk.token(trie).into_iter().filter(|_| likely).collect();
+        // A shorter token hasn't ended, then.
+        let retract = std::mem::replace(&mut self.told, likely);
+        self.next = None;
+        if retract || likely {
+            self.question = Some(Question { retract, tokens });
+        }
+    }
 }
 
 /// The expert.
@@ -30,37 +124,50 @@ pub struct TokenExpert {
     trie: Arc<Trie>,
     places: Vec<Place>,
     lane: usize,
-    /// How often a 1 came, by depth in the token and the model's probability.
+    /// How often a 1 came, by the class and the model's probability.
     calibrated: StateMap,
     state: Option<usize>,
     stretched: i32,
-    ends: Ends,
+    /// What the other expert and the next reading said of this bit, in units of 2^-16.
+    others: [u32; 2],
 }
 
 impl TokenExpert {
     /// An expert that is asked in no lane yet.
     pub fn new(trie: Arc<Trie>, lanes: usize) -> Self {
-        let place = || Place { walk: Walk::start(&trie), totals: Vec::new(), recent: [0; 2], depth: 0 };
         TokenExpert {
-            places: (0..lanes).map(|_| place()).collect(),
+            trie,
+            places: (0..lanes).map(|_| Place::default()).collect(),
             lane: 0,
-            calibrated: StateMap::new(4 * STEPS, 1023, |state| {
-                crate::num::squash16((state % STEPS) as i32 * 64 - 2016) as u32
+            calibrated: StateMap::new(CLASSES * STEPS, 1023, |state| {
+                squash16((state % STEPS) as i32 * 64 - 2016) as u32
             }),
             state: None,
             stretched: 0,
-            ends: Ends::new(trie.order().len()),
-            trie,
+            others: [1 << 15; 2],
         }
     }
 
-    /// Gives what comes next in a lane, as running totals; what was used before is given back. An empty one takes the lane
-    /// out of the model's hands.
-    pub fn offer(&mut self, lane: usize, totals: Vec<u32>) -> Vec<u32> {
+    /// Gives the answer to the last question, or to what follows the first context, as running totals.
+    pub fn offer(&mut self, lane: usize, totals: Vec<u32>) {
         let place = &mut self.places[lane];
-        place.walk = Walk::start(&self.trie);
-        place.depth = 0;
-        std::mem::replace(&mut place.totals, totals)
+        let mut reading = Reading::new(totals, &self.trie);
+        if place.told {
+            place.next = Some(reading);
+            return;
+        }
+        for &byte in &place.pending {
+            reading.walk.push_byte(&self.trie, byte);
+            // How well what follows would have predicted the bytes since is not known: it is taken for hopeless.
+            reading.ended = 0;
+            reading.end_byte();
+        }
+        place.reading = Some(reading);
+    }
+
+    /// Takes a lane out of the model's hands.
+    pub fn withdraw(&mut self, lane: usize) {
+        self.places[lane] = Place::default();
     }
 
     /// Goes to a lane.
@@ -68,92 +175,80 @@ impl TokenExpert {
         self.lane = lane;
     }
 
-    /// The next bit of the lane where the vocabulary leaves no choice.
-    pub fn forced(&self) -> Option<u32> {
-        let place = &self.places[self.lane];
-        if place.totals.is_empty() { None } else { place.walk.forced().map(u32::from) }
-    }
-
-    /// Two opinions on the next bit: the model's, and what such an opinion was worth.
+    /// Two opinions on the next bit: the model's, and what such an opinion was worth. `other` is what another expert says,
+    /// P(1) in units of 2^-16.
     #[inline]
-    pub fn predict(&mut self, inputs: &mut Inputs) {
+    pub fn predict(&mut self, other: u32, inputs: &mut Inputs) {
         let place = &self.places[self.lane];
-        if place.totals.is_empty() {
-            (self.state, self.stretched) = (None, 0);
-        } else {
-            let p16 = (place.walk.p1(&place.totals) >> (P_BITS - 16)).clamp(1, 65535);
-            self.stretched = stretch_fine(p16);
+        let next = place.next.as_ref().map_or(other, |next| next.p16(other));
+        self.others = [other, next];
+        self.state = place.reading.as_ref().map(|reading| {
+            self.stretched = stretch_fine(reading.p16(next));
+            let (zeros, ones) = reading.on();
+            let on = zeros + ones;
+            let class = match (on << 6) / (on + reading.ended).max(1) {
+                0..=3 => 0,
+                4..=31 => 1,
+                32..=57 => 2,
+                _ => 3 + usize::from(place.pending.is_empty()),
+            };
             let step = ((self.stretched + 2048) >> 6).clamp(0, STEPS as i32 - 1) as usize;
-            self.state = Some(place.depth.min(3) * STEPS + step);
-        }
-        inputs.push(self.stretched);
+            class * STEPS + step
+        });
+        inputs.push(if self.state.is_some() { self.stretched } else { 0 });
         inputs.push(self.state.map_or(0, |state| self.calibrated.stretched(state)));
     }
 
-    /// The model's opinion in a few steps, and whether the token has just begun: a context for the mixer.
+    /// The model's opinion in a few steps, and how much of it is its own: a context for the mixer.
     pub fn situation(&self) -> usize {
-        let Some(state) = self.state else { return 2 * STRONG };
-        let step = (self.stretched + STRETCH_MAX) as usize * STRONG / (2 * STRETCH_MAX as usize + 1);
-        step + STRONG * usize::from(state < STEPS)
+        self.state.map_or(3 * STRONG, |state| (state / STEPS / 2) * STRONG + state % STEPS * STRONG / STEPS)
     }
 
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        if let Some(state) = self.state {
-            self.calibrated.update(state, bit);
-        }
+        let Some(state) = self.state else { return };
+        self.calibrated.update(state, bit);
+        let [other, next] = self.others.map(|p| if bit == 1 { p } else { 65536 - p });
         let place = &mut self.places[self.lane];
-        if !place.totals.is_empty() {
-            place.walk.push_bit(&self.trie, bit == 1);
-            place.depth += usize::from(place.walk.bits() == 1);
+        for (reading, after) in [(&mut place.reading, next), (&mut place.next, other)] {
+            if let Some(reading) = reading {
+                reading.push(&self.trie, bit, after);
+            }
         }
     }
 
-    /// Whether the bytes of the lane's token so far may or must be all of it.
-    pub fn ending(&self) -> Ending {
-        let place = &self.places[self.lane];
-        match (place.totals.is_empty(), place.walk.may_end(), place.walk.must_end()) {
-            (true, ..) => Ending::Unasked,
-            (_, true, _) => Ending::May,
-            (.., true) => Ending::Must,
-            _ => Ending::Open,
-        }
-    }
-
-    /// P(the token ends here), in units of 2^-24, where it may. `expected` is the byte that a match expects next, and how
-    /// far that is to be trusted.
-    pub fn predict_end(&mut self, expected: Option<(u8, usize)>) -> u32 {
-        let place = &self.places[self.lane];
-        self.ends.predict(&Situation {
-            p16: (place.walk.p_end(&place.totals) >> (P_BITS - 16)).clamp(1, 65535),
-            token: place.walk.place(),
-            recent: place.recent,
-            continues: expected.is_some_and(|(byte, _)| place.walk.continues(&self.trie, byte)),
-            trust: expected.map_or(0, |(_, trust)| trust),
-        })
-    }
-
-    /// Learns whether it did.
-    pub fn update_end(&mut self, bit: u32) {
-        self.ends.update(bit);
-    }
-
-    /// Ends the lane's token, and gives it: its id, [`super::trie::VIRTUAL`] where the model has none.
-    pub fn take(&mut self) -> u32 {
+    /// Ends a byte.
+    pub fn end_byte(&mut self, byte: u8) {
         let place = &mut self.places[self.lane];
-        place.recent = [place.walk.place(), place.recent[0]];
-        self.trie.order()[place.walk.place() as usize]
+        let Some(reading) = &mut place.reading else { return };
+        place.pending.push(byte);
+        if reading.alive && !reading.walk.must_end() {
+            place.end_byte(&self.trie);
+            return;
+        }
+        let mut tokens = Vec::new();
+        let mut ended = 0;
+        while let Some(len) = self.trie.ended(&place.pending[ended..]) {
+            tokens.push(self.trie.find(&place.pending[ended..ended + len]).unwrap_or(VIRTUAL));
+            ended += len;
+        }
+        place.pending.drain(..ended);
+        let retract = place.told && reading.alive;
+        if place.told && !retract {
+            tokens.remove(0);
+        }
+        place.told = false;
+        place.reading = place.next.take();
+        if tokens.is_empty() {
+            place.end_byte(&self.trie);
+        } else {
+            place.question = Some(Question { retract, tokens });
+        }
     }
-}
 
-/// What may be between a byte and the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The model is not asked here.
-    Unasked,
-    /// The token goes on.
-    Open,
-    May,
-    Must,
+    /// What the model is to be asked before the lane's next byte; no tokens where it is only to be told.
+    pub fn take_question(&mut self) -> Option<Question> {
+        self.places[self.lane].question.take()
+    }
 }

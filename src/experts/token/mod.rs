@@ -8,7 +8,6 @@
 //! the next byte is a mixture of two things only: the pending token goes on, or it ended and a new one begins.
 
 pub mod cursor;
-pub mod ends;
 pub mod expert;
 pub mod fold;
 pub mod huffman;

@@ -83,6 +83,13 @@ impl Trie {
         })
     }
 
+    /// The length of the first token of `bytes`, if what comes after them can't make it longer.
+    pub fn ended(&self, bytes: &[u8]) -> Option<usize> {
+        let mut walk = Walk::start(self);
+        let dies = bytes.iter().any(|&byte| walk.must_end() || !walk.push_byte(self, byte));
+        if dies || walk.must_end() { self.cut(bytes).next().map(<[u8]>::len) } else { None }
+    }
+
     /// The id of the token with exactly these bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
         let (_, place) = self.tokens_at(bytes).find(|&(length, _)| length == bytes.len())?;
@@ -209,14 +216,15 @@ impl Walk {
         self.token != NONE && self.from == self.to
     }
 
-    /// The place in the order of the token that the bytes so far are. To be asked only where there is one.
-    pub fn place(&self) -> u32 {
-        self.token
+    /// The counts of the tokens that go on with a 0 and with a 1.
+    pub fn masses(&self, totals: &[u32]) -> (u32, u32) {
+        let [from, middle, to] = [self.from, self.middle, self.to].map(|place| totals[place as usize]);
+        (middle - from, to - middle)
     }
 
-    /// Whether a token goes on with this byte. To be asked only between bytes.
-    pub fn continues(&self, trie: &Trie, byte: u8) -> bool {
-        trie.byte[self.child_from as usize..self.child_to as usize].binary_search(&byte).is_ok()
+    /// The count of the token that the bytes so far are, if they are one.
+    pub fn count(&self, totals: &[u32]) -> Option<u32> {
+        (self.token != NONE).then(|| totals[self.token as usize + 1] - totals[self.token as usize])
     }
 
     /// The id of the token that the bytes so far are.

@@ -157,15 +157,32 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     let (first, masses) = table.split_first_mut().expect("one longer than the logits");
     *first = 0;
     let mut sum = 0u64;
-    for (mass, &logit) in masses.iter_mut().zip(logits) {
-        *mass = (exp(logit - top) * UNIT) as i32 as u32;
-        sum += u64::from(*mass);
+    for (masses, logits) in masses.chunks_mut(LANES).zip(logits.chunks(LANES)) {
+        for (mass, &logit) in masses.iter_mut().zip(logits) {
+            *mass = (exp(logit - top) * UNIT) as i32 as u32;
+        }
+        sum += u64::from(masses.iter().sum::<u32>());
     }
     // The sum is 0 only where all logits are NaN.
     let factor = (u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30);
+    for mass in &mut *masses {
+        *mass = 1 + (u64::from(*mass) * factor >> 31) as u32;
+    }
     let mut running = 0u32;
-    for mass in masses {
-        running += 1 + (u64::from(*mass) * factor >> 31) as u32;
+    let mut chunks = masses.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        let chunk: &mut [u32; LANES] = chunk.try_into().expect("of this length");
+        for shift in [1, 2, 4, 8] {
+            let before = *chunk;
+            for i in shift..LANES {
+                chunk[i] += before[i - shift];
+            }
+        }
+        chunk.iter_mut().for_each(|mass| *mass += running);
+        running = chunk[LANES - 1];
+    }
+    for mass in chunks.into_remainder() {
+        running += *mass;
         *mass = running;
     }
 }

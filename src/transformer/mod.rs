@@ -13,6 +13,8 @@ mod attention;
 mod cache;
 pub mod checkpoint;
 mod forward;
+#[cfg(feature = "models")]
+pub mod load;
 mod model;
 mod rope;
 mod session;

@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod fold;
 pub mod huffman;
 pub mod prior;
+pub mod trie;
 pub mod vocabulary;
 
 #[cfg(test)]

@@ -1,0 +1,322 @@
+//! A trie over any model's vocabulary, and the walk through it that turns shares of tokens into those of bits.
+//!
+//! Sorted by their bytes, all tokens that begin with given bytes, and some bits of the next one, are one range. So with
+//! running totals of the tokens' counts in that order, P(next bit) is two subtractions and a division. A token may be the
+//! beginning of others: after a byte where that is so there is one more decision, whether the token ends there.
+
+/// The id of a token that the vocabulary lacks; see [`Trie::new`].
+pub const VIRTUAL: u32 = u32::MAX;
+
+/// P = 1 of [`Walk::p1`] and [`Walk::p_end`], in bits.
+pub const P_BITS: u32 = 22;
+
+/// No token.
+const NONE: u32 = u32::MAX;
+
+/// Tokens in the order of their bytes. Node 0 is the root; child `c` leads to node `c + 1`.
+pub struct Trie {
+    order: Vec<u32>,
+    /// Where each node's children begin, and after the last node's, their number.
+    first: Vec<u32>,
+    /// Whether the way to each node is a token.
+    ends: Vec<bool>,
+    /// The byte that leads to each child; those of a node are sorted.
+    byte: Vec<u8>,
+    /// Where in the order each child's tokens begin.
+    begin: Vec<u32>,
+}
+
+impl Trie {
+    /// The trie of the tokens with these bytes by id. Empty ones stand for no text and are left out; of those with the
+    /// same bytes the lowest id stays.
+    ///
+    /// A single byte that is no token gets a place with the id [`VIRTUAL`], so that every text can be cut. The model has
+    /// no logit for it: its count is 1. Once coded, the model isn't told of it: neither its context nor its prediction
+    /// changes.
+    pub fn new(tokens: &[Vec<u8>]) -> Trie {
+        let singles: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
+        let mut all: Vec<(&[u8], u32)> = tokens.iter().zip(0..).map(|(bytes, id)| (bytes.as_slice(), id)).collect();
+        all.retain(|(bytes, _)| !bytes.is_empty());
+        all.extend(singles.iter().map(|byte| (byte.as_slice(), VIRTUAL)));
+        all.sort_unstable();
+        all.dedup_by_key(|(bytes, _)| *bytes);
+
+        let mut trie = Trie {
+            order: all.iter().map(|&(_, id)| id).collect(),
+            first: vec![],
+            ends: vec![],
+            byte: vec![],
+            begin: vec![],
+        };
+        // The ranges of nodes whose children are not yet known, those of a depth before the deeper ones.
+        let mut ranges = std::collections::VecDeque::from([(0, all.len(), 0)]);
+        while let Some((from, to, depth)) = ranges.pop_front() {
+            let ends = all[from].0.len() == depth;
+            trie.first.push(trie.byte.len() as u32);
+            trie.ends.push(ends);
+            let mut from = from + usize::from(ends);
+            while from < to {
+                let byte = all[from].0[depth];
+                let end = from + all[from..to].partition_point(|(bytes, _)| bytes[depth] == byte);
+                trie.byte.push(byte);
+                trie.begin.push(from as u32);
+                ranges.push_back((from, end, depth + 1));
+                from = end;
+            }
+        }
+        trie.first.push(trie.byte.len() as u32);
+        trie
+    }
+
+    /// The tokens' ids sorted by their bytes, no two with the same.
+    pub fn order(&self) -> &[u32] {
+        &self.order
+    }
+
+    /// The length of the longest token that `bytes`, which are not empty, begin with. The decoder can repeat this cut.
+    pub fn longest(&self, bytes: &[u8]) -> usize {
+        self.ends_in(bytes).last().unwrap_or_default()
+    }
+
+    /// The id of the token with exactly these bytes.
+    pub fn find(&self, bytes: &[u8]) -> Option<u32> {
+        let mut walk = Walk::start(self);
+        bytes.iter().all(|&byte| walk.push_byte(self, byte)).then(|| walk.token(self))?
+    }
+
+    /// The lengths of the tokens that `bytes` begin with.
+    fn ends_in<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let mut node = 0;
+        let nodes = bytes.iter().map_while(move |byte| {
+            let children = self.children(node);
+            let at = self.byte[children.clone()].binary_search(byte).ok()?;
+            node = children.start + at + 1;
+            Some(node)
+        });
+        nodes.zip(1..).filter(|&(node, _)| self.ends[node]).map(|(_, length)| length)
+    }
+
+    fn children(&self, node: usize) -> std::ops::Range<usize> {
+        self.first[node] as usize..self.first[node + 1] as usize
+    }
+}
+
+/// Where in a token the text stands. Totals are the running totals of counts of at least 1 in the trie's order:
+/// `totals[i]` that of the first `i` tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// The place of the token that the bytes so far are, or `NONE`.
+    token: u32,
+    /// The places of the tokens that go on: with a 0 `from..middle`, with a 1 `middle..to`.
+    from: u32,
+    middle: u32,
+    to: u32,
+    /// Their children of the present node, likewise.
+    child_from: u32,
+    child_middle: u32,
+    child_to: u32,
+    /// The bits of the byte so far after a leading 1.
+    bits: u32,
+}
+
+impl Walk {
+    /// Before the first bit of a token.
+    pub fn start(trie: &Trie) -> Walk {
+        Walk::at_node(trie, 0, 0, trie.order.len() as u32)
+    }
+
+    fn at_node(trie: &Trie, node: usize, from: u32, to: u32) -> Walk {
+        let ends = trie.ends[node];
+        let children = trie.children(node);
+        let mut walk = Walk {
+            token: if ends { from } else { NONE },
+            from: from + u32::from(ends),
+            middle: 0,
+            to,
+            child_from: children.start as u32,
+            child_middle: 0,
+            child_to: children.end as u32,
+            bits: 1,
+        };
+        walk.divide(trie);
+        walk
+    }
+
+    /// Finds where the tokens begin whose next bit is a 1.
+    fn divide(&mut self, trie: &Trie) {
+        let left = 7 - self.bits.ilog2();
+        let least = ((self.bits << 1 | 1) << left) as u8;
+        let children = &trie.byte[self.child_from as usize..self.child_to as usize];
+        self.child_middle = self.child_from + children.partition_point(|&byte| byte < least) as u32;
+        self.middle = if self.child_middle < self.child_to { trie.begin[self.child_middle as usize] } else { self.to };
+    }
+
+    /// The next bit where only one goes on to a token: it needs no coding. `None` also where the token must end.
+    pub fn forced(&self) -> Option<bool> {
+        match (self.from < self.middle, self.middle < self.to) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// P(next bit = 1), given that the token goes on, in units of 2^-[`P_BITS`]: rounded down, but at least 1 unless the
+    /// bit is forced. Not to be asked where the token must end.
+    pub fn p1(&self, totals: &[u32]) -> u32 {
+        share(totals, self.middle..self.to, self.from..self.to)
+    }
+
+    /// P(the token ends here), in the units of [`Walk::p1`]. To be asked only where it may.
+    pub fn p_end(&self, totals: &[u32]) -> u32 {
+        share(totals, self.token..self.from, self.token..self.to)
+    }
+
+    /// Goes on by a bit; false, and no step, where no token does.
+    pub fn push_bit(&mut self, trie: &Trie, bit: bool) -> bool {
+        let (from, to) = if bit { (self.middle, self.to) } else { (self.from, self.middle) };
+        if from == to {
+            return false;
+        }
+        (self.from, self.to, self.token) = (from, to, NONE);
+        let child = if bit { &mut self.child_from } else { &mut self.child_to };
+        *child = self.child_middle;
+        self.bits = self.bits << 1 | u32::from(bit);
+        match self.bits < 256 {
+            true => self.divide(trie),
+            false => *self = Walk::at_node(trie, self.child_from as usize + 1, from, to),
+        }
+        true
+    }
+
+    /// Goes on by a whole byte; false, with part of it walked, where no token does.
+    pub fn push_byte(&mut self, trie: &Trie, byte: u8) -> bool {
+        (0..8).rev().all(|place| self.push_bit(trie, byte >> place & 1 == 1))
+    }
+
+    /// Whether the bytes so far are a token, and others begin with them: the end is to be coded.
+    pub fn may_end(&self) -> bool {
+        self.token != NONE && self.from < self.to
+    }
+
+    /// Whether the bytes so far are a token, and no other begins with them.
+    pub fn must_end(&self) -> bool {
+        self.token != NONE && self.from == self.to
+    }
+
+    /// The id of the token that the bytes so far are.
+    pub fn token(&self, trie: &Trie) -> Option<u32> {
+        trie.order.get(self.token as usize).copied()
+    }
+
+    /// The bits of the byte so far after a leading 1, which makes 1 between bytes.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+}
+
+/// The share of a part in a whole of the tokens.
+fn share(totals: &[u32], part: std::ops::Range<u32>, whole: std::ops::Range<u32>) -> u32 {
+    let count = |range: &std::ops::Range<u32>| totals[range.end as usize] - totals[range.start as usize];
+    let units = (u64::from(count(&part)) << P_BITS) / u64::from(count(&whole));
+    (units as u32).max(u32::from(!part.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn trie(tokens: &[&[u8]]) -> (Trie, Vec<Vec<u8>>) {
+        let tokens: Vec<Vec<u8>> = tokens.iter().map(|token| token.to_vec()).collect();
+        (Trie::new(&tokens), tokens)
+    }
+
+    #[test]
+    fn order_leaves_out_empty_and_double_and_adds_bytes() {
+        let (trie, _) = trie(&[b"the", b"", b"t", b"the", b"\xff", b"there"]);
+        assert_eq!(trie.order().len(), 256 + 2);
+        let named: Vec<u32> = trie.order().iter().copied().filter(|&id| id != VIRTUAL).collect();
+        assert_eq!(named, [2, 0, 5, 4]);
+        assert_eq!((trie.find(b"the"), trie.find(b"th"), trie.find(b"\0")), (Some(0), None, Some(VIRTUAL)));
+        assert_eq!((trie.find(b""), trie.find(b"thex")), (None, None));
+    }
+
+    #[test]
+    fn ends_are_decided_where_tokens_may_go_on() {
+        let (trie, _) = trie(&[b"t", b"the", b"there"]);
+        let mut walk = Walk::start(&trie);
+        let mut after = |byte| {
+            assert!(walk.push_byte(&trie, byte));
+            (walk.may_end(), walk.must_end(), walk.token(&trie))
+        };
+        assert_eq!(after(b't'), (true, false, Some(0)));
+        assert_eq!(after(b'h'), (false, false, None));
+        assert_eq!(after(b'e'), (true, false, Some(1)));
+        assert_eq!(after(b'r'), (false, false, None));
+        assert_eq!(after(b'e'), (false, true, Some(2)));
+        let end = walk;
+        assert!(!walk.push_bit(&trie, false) && !walk.push_bit(&trie, true) && walk == end);
+        assert_eq!((trie.longest(b"thex"), trie.longest(b"th"), trie.longest(b"there are")), (3, 1, 5));
+    }
+
+    /// The count of tokens that go on from `bytes` with `bits` (after a leading 1), by looking at all.
+    fn count(order: &[(&[u8], u32)], bytes: &[u8], bits: u32) -> u64 {
+        let known = bits.ilog2();
+        let fits = |token: &[u8]| {
+            token
+                .strip_prefix(bytes)
+                .is_some_and(|rest| rest.first().is_some_and(|&next| (u32::from(next) | 256) >> (8 - known) == bits))
+        };
+        order.iter().filter(|(token, _)| fits(token)).map(|&(_, count)| u64::from(count)).sum()
+    }
+
+    fn token() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![4 => 97..100u8, 1 => any::<u8>()];
+        proptest::collection::vec(byte, 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn shares_are_those_of_all_tokens(tokens in proptest::collection::vec(token(), 0..80), seed in any::<u32>()) {
+            let trie = Trie::new(&tokens);
+            let bytes: Vec<Vec<u8>> = {
+                let mut all: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|b| vec![b])).collect();
+                all.sort();
+                all.dedup();
+                all.into_iter().filter(|token| !token.is_empty()).collect()
+            };
+            prop_assert_eq!(bytes.len(), trie.order().len());
+            let counts = (0..bytes.len() as u32).map(|i| 1 + (seed ^ i.wrapping_mul(2_654_435_769)).rotate_left(i) % 5_000_000);
+            let order: Vec<(&[u8], u32)> = bytes.iter().map(Vec::as_slice).zip(counts).collect();
+            let mut totals = vec![0];
+            order.iter().for_each(|&(_, count)| totals.push(totals[totals.len() - 1] + count));
+            for (place, token) in bytes.iter().enumerate() {
+                let mut walk = Walk::start(&trie);
+                for (depth, &byte) in token.iter().enumerate() {
+                    for known in 0..8 {
+                        let bits = (u32::from(byte) | 256) >> (8 - known);
+                        let (zeros, ones) = (count(&order, &token[..depth], bits << 1), count(&order, &token[..depth], bits << 1 | 1));
+                        let expected = ((ones << P_BITS) / (zeros + ones)).max(u64::from(ones > 0));
+                        prop_assert_eq!(u64::from(walk.p1(&totals)), expected);
+                        prop_assert_eq!(walk.bits(), bits);
+                        let forced = (zeros == 0 || ones == 0).then_some(zeros == 0);
+                        prop_assert_eq!(walk.forced(), forced);
+                        prop_assert!(walk.push_bit(&trie, byte >> (7 - known) & 1 == 1));
+                    }
+                    let prefix = &token[..=depth];
+                    let own = order.iter().find(|(token, _)| *token == prefix).map_or(0, |&(_, count)| u64::from(count));
+                    let longer = count(&order, prefix, 1);
+                    prop_assert_eq!((walk.may_end(), walk.must_end()), (own > 0 && longer > 0, longer == 0));
+                    if walk.may_end() {
+                        prop_assert_eq!(u64::from(walk.p_end(&totals)), ((own << P_BITS) / (own + longer)).max(1));
+                    }
+                }
+                prop_assert_eq!(walk.token(&trie), Some(trie.order()[place]));
+                let id = trie.order()[place];
+                let named = tokens.iter().position(|other| other == token).map_or(VIRTUAL, |id| id as u32);
+                prop_assert_eq!(id, named);
+            }
+        }
+    }
+}

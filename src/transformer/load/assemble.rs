@@ -1,0 +1,105 @@
+//! Which tensor goes where in a [`Checkpoint`], under the names of either file form.
+
+use super::weights::Weights;
+use crate::error::Error;
+use crate::transformer::checkpoint::{Checkpoint, Config, Layer};
+
+/// What the tensors are called.
+pub struct Names {
+    pub embedding: &'static str,
+    pub head: &'static str,
+    pub norm: &'static str,
+    /// What a layer's number is between.
+    pub layer: &'static str,
+    pub attention_norm: &'static str,
+    pub q: &'static str,
+    pub k: &'static str,
+    pub v: &'static str,
+    pub o: &'static str,
+    pub feed_forward_norm: &'static str,
+    pub gate: &'static str,
+    pub up: &'static str,
+    pub down: &'static str,
+}
+
+/// In Hugging Face files.
+pub const HUGGING_FACE: Names = Names {
+    embedding: "model.embed_tokens.weight",
+    head: "lm_head.weight",
+    norm: "model.norm.weight",
+    layer: "model.layers",
+    attention_norm: "input_layernorm",
+    q: "self_attn.q_proj",
+    k: "self_attn.k_proj",
+    v: "self_attn.v_proj",
+    o: "self_attn.o_proj",
+    feed_forward_norm: "post_attention_layernorm",
+    gate: "mlp.gate_proj",
+    up: "mlp.up_proj",
+    down: "mlp.down_proj",
+};
+
+/// In GGUF files.
+pub const GGUF: Names = Names {
+    embedding: "token_embd.weight",
+    head: "output.weight",
+    norm: "output_norm.weight",
+    layer: "blk",
+    attention_norm: "attn_norm",
+    q: "attn_q",
+    k: "attn_k",
+    v: "attn_v",
+    o: "attn_output",
+    feed_forward_norm: "ffn_norm",
+    gate: "ffn_gate",
+    up: "ffn_up",
+    down: "ffn_down",
+};
+
+impl Names {
+    /// The full name of a layer's tensor.
+    pub fn of_layer(&self, layer: usize, part: &str) -> String {
+        format!("{}.{layer}.{part}.weight", self.layer)
+    }
+}
+
+/// Puts the model together; `tied` where the head is the embedding, whatever else the file holds.
+pub fn assemble(
+    mut weights: Weights,
+    names: &Names,
+    config: Config,
+    tied: bool,
+    tokens: Vec<Vec<u8>>,
+    start: u32,
+) -> Result<Checkpoint, Error> {
+    let Config { vocabulary, hidden, feed_forward, .. } = config;
+    let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+    let embedding = weights.matrix(names.embedding, vocabulary, hidden)?;
+    let head = match tied {
+        true => {
+            weights.drop(names.head);
+            None
+        }
+        false => Some(weights.matrix(names.head, vocabulary, hidden)?),
+    };
+    let mut layers = Vec::new();
+    for layer in 0..config.layers {
+        let name = |part| names.of_layer(layer, part);
+        // Older Hugging Face files keep what follows from the configuration.
+        weights.drop(&format!("{}.{layer}.self_attn.rotary_emb.inv_freq", names.layer));
+        layers.push(Layer {
+            attention_norm: weights.vector(&name(names.attention_norm), hidden)?,
+            q: weights.matrix(&name(names.q), queries, hidden)?,
+            k: weights.matrix(&name(names.k), keys, hidden)?,
+            v: weights.matrix(&name(names.v), keys, hidden)?,
+            o: weights.matrix(&name(names.o), hidden, queries)?,
+            feed_forward_norm: weights.vector(&name(names.feed_forward_norm), hidden)?,
+            gate: weights.matrix(&name(names.gate), feed_forward, hidden)?,
+            up: weights.matrix(&name(names.up), feed_forward, hidden)?,
+            down: weights.matrix(&name(names.down), hidden, feed_forward)?,
+        });
+    }
+    let norm = weights.vector(names.norm, hidden)?;
+    weights.finish()?;
+    Ok(Checkpoint { config, embedding, head, layers, norm, tokens, start })
+}

@@ -1,0 +1,124 @@
+//! A GGUF file of the llama architecture.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use candle_core::Device;
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::gguf_file::{Content, TensorInfo};
+use half::{bf16, f16};
+
+use super::assemble::{GGUF, assemble};
+use super::metadata::Metadata;
+use super::weights::Weights;
+use super::{Loaded, wrong};
+use crate::error::Error;
+use crate::transformer::checkpoint::{BLOCK, Matrix};
+
+/// Loads a model from a GGUF file, open or in memory; `place` is its name for messages.
+///
+/// # Errors
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file can't be read.
+pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Loaded, Error> {
+    // candle panics on an alignment of 0, for one.
+    let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
+        .map_err(|_| wrong(place, "has a header that makes no sense"))?
+        .map_err(|error| wrong(place, format!("is damaged, cut short, or no GGUF file ({error})")))?;
+    let metadata = Metadata { entries: &content.metadata, place };
+    let config = metadata.config()?;
+    let (tokens, source) = metadata.vocabulary()?;
+    let start = metadata.start(&config)?;
+    let mut weights = read(&content, reader, place)?;
+    for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
+        weights.reorder(&part, config.head_dim, |matrix| halves(matrix, config.head_dim));
+    }
+    let tied = !weights.has(GGUF.head);
+    Ok((assemble(weights, &GGUF, config, tied, tokens, start)?, source))
+}
+
+/// Reads all tensors.
+fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Result<Weights, Error> {
+    let mut weights = Weights::new(place.to_owned());
+    let length = reader.seek(SeekFrom::End(0))?;
+    let mut claimed = 0;
+    for (name, info) in &content.tensor_infos {
+        let count = weights.check_shape(name, info.shape.dims())? as u64;
+        let kind = info.ggml_dtype;
+        if !matches!(kind, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 | GgmlDType::Q8_0) {
+            return Err(weights.wrong(name, format!("type {kind:?} is not supported; F32, F16, BF16 and Q8_0 are")));
+        }
+        // Tensors that share bytes would let a small file fill the memory.
+        claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
+        if claimed > length {
+            return Err(weights.wrong(name, "the tensors together are longer than the file"));
+        }
+    }
+    for (name, info) in &content.tensor_infos {
+        read_tensor(name, info, content.tensor_data_offset, reader, &mut weights)?;
+    }
+    Ok(weights)
+}
+
+fn read_tensor(
+    name: &str,
+    info: &TensorInfo,
+    origin: u64,
+    reader: &mut (impl Read + Seek),
+    weights: &mut Weights,
+) -> Result<(), Error> {
+    let tensor = info.read(reader, origin, &Device::Cpu).map_err(|error| weights.wrong(name, error))?;
+    let data = tensor.data().map_err(|error| weights.wrong(name, error))?;
+    let shape = info.shape.dims();
+    let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
+    match (info.ggml_dtype, shape) {
+        (GgmlDType::Q8_0, &[rows, columns]) => {
+            let matrix = blocks(rows, columns, &data).map_err(|what| weights.wrong(name, what))?;
+            weights.add_matrix(name, matrix);
+            Ok(())
+        }
+        (GgmlDType::Q8_0, _) => Err(weights.wrong(name, "type Q8_0 is for matrices only")),
+        (GgmlDType::F16, _) => {
+            weights.add(name, shape, halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect())
+        }
+        (GgmlDType::BF16, _) => {
+            weights.add(name, shape, halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect())
+        }
+        _ => weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
+    }
+}
+
+/// Takes Q8_0 blocks, each a binary16 scale and 32 quants, as they are.
+fn blocks(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static str> {
+    if columns % BLOCK != 0 {
+        return Err("its rows are not whole Q8_0 blocks");
+    }
+    let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
+    for block in data.as_chunks::<{ BLOCK + 2 }>().0 {
+        let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+        let quants = block[2..].iter().map(|&byte| byte as i8);
+        if !scale.is_finite() {
+            return Err("holds a scale that is not finite");
+        }
+        // No writer of Q8_0 makes it, and kernels may negate quants.
+        if quants.clone().any(|quant| quant == -128) {
+            return Err("holds the quant -128");
+        }
+        matrix.scales.push(scale);
+        matrix.quants.extend(quants);
+    }
+    Ok(matrix)
+}
+
+/// GGUF has the rows of q and k in pairs that rotate against each other; ours are halves of a head.
+fn halves(matrix: &Matrix, head_dim: usize) -> Matrix {
+    let Matrix { rows, columns, .. } = *matrix;
+    let mut turned = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
+    for head in (0..rows).step_by(head_dim) {
+        for row in (head..head + head_dim).step_by(2).chain((head + 1..head + head_dim).step_by(2)) {
+            turned.quants.extend(&matrix.quants[row * columns..][..columns]);
+            turned.scales.extend(&matrix.scales[row * columns / BLOCK..][..columns / BLOCK]);
+        }
+    }
+    turned
+}

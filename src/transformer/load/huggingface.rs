@@ -1,0 +1,35 @@
+//! A Hugging Face directory: config.json, tokenizer.json, safetensors.
+
+use std::path::Path;
+use std::{fs, io};
+
+use super::assemble::{HUGGING_FACE, assemble};
+use super::{Loaded, TokeniserSource, config, safetensors, vocabulary, wrong};
+use crate::error::Error;
+
+/// Loads a model from its directory.
+///
+/// # Errors
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) names the file, the tensor or field, and what is wrong with it;
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) where a file can't be read.
+pub fn from_directory(directory: &Path) -> Result<Loaded, Error> {
+    let named = |name: &str| {
+        let path = directory.join(name);
+        read_file(&path).map(|bytes| (bytes, path.display().to_string()))
+    };
+    let (text, place) = named("config.json")?;
+    let config = config::parse(&text, &place)?;
+    let (tokenizer, place) = named("tokenizer.json")?;
+    let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
+    let weights = safetensors::read(directory)?;
+    let checkpoint = assemble(weights, &HUGGING_FACE, config.config, config.tied, tokens, config.start)?;
+    Ok((checkpoint, TokeniserSource::Json(tokenizer)))
+}
+
+/// A file of a model, whole.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong(path.display(), "is missing"),
+        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())).into(),
+    })
+}

@@ -1,0 +1,59 @@
+//! Loaders: Hugging Face directories and GGUF files become a [`Checkpoint`].
+//!
+//! ```text
+//! config.json ──► config ────────────┐
+//! *.safetensors ► safetensors ┐      ├► assemble ► Checkpoint
+//!                             ├ weights ┘
+//! *.gguf ───────► gguf ───────┘      │
+//!            └──► metadata ──────────┘
+//! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
+//! ```
+//! candle only reads the files. What it could compute differs between machines; rounding to int8 is ours
+//! ([`Matrix::quantise`](super::checkpoint::Matrix::quantise)). Files are not trusted: lengths are compared with what is
+//! there before anything is allocated.
+
+mod assemble;
+mod config;
+mod gguf;
+mod huggingface;
+mod metadata;
+mod safetensors;
+mod vocabulary;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+pub use gguf::from_gguf;
+pub use huggingface::from_directory;
+
+use std::fmt::Display;
+
+use super::checkpoint::Checkpoint;
+use crate::error::{Error, ErrorKind};
+
+/// What the encoder cuts text with; the decoder needs none of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokeniserSource {
+    /// A Hugging Face tokenizer.json.
+    Json(Vec<u8>),
+    /// The rules of a GGUF file's byte-level BPE.
+    Bpe {
+        /// The tokens by id, as written in the file.
+        tokens: Vec<String>,
+        /// Pairs that become one token, the first ones first.
+        merges: Vec<(String, String)>,
+        /// The name of the rule that cuts text into words first.
+        pre: String,
+    },
+    /// None that is known: tokens are the longest that match.
+    Longest,
+}
+
+/// A model and what cuts text into its tokens.
+pub type Loaded = (Checkpoint, TokeniserSource);
+
+/// An error of a model: `place` is the file, and the tensor or field in it.
+fn wrong(place: impl Display, what: impl Display) -> Error {
+    Error::new(ErrorKind::Model, format!("{place}: {what}"))
+}

@@ -1,0 +1,118 @@
+//! The bytes of each token, out of the two ways in which vocabularies write them as text.
+
+use serde_json::Value;
+
+use super::wrong;
+use crate::error::Error;
+
+/// How a vocabulary writes bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// GPT-2's: a printable character for each byte.
+    ByteLevel,
+    /// SentencePiece's: text with ▁ for a space, and <0xNN> for a byte.
+    SentencePiece,
+}
+
+impl Writing {
+    /// The bytes that a token stands for.
+    pub fn bytes(self, token: &str) -> Vec<u8> {
+        match self {
+            // A token with other characters was added later, as plain text.
+            Writing::ByteLevel => {
+                token.chars().map(byte_of_char).collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().to_vec())
+            }
+            Writing::SentencePiece => match byte_token(token) {
+                Some(byte) => vec![byte],
+                None => token.replace('▁', " ").into_bytes(),
+            },
+        }
+    }
+}
+
+/// The NN of <0xNN>.
+fn byte_token(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
+}
+
+/// GPT-2 writes printable characters of Latin-1 as themselves and gives the other bytes, in order, those from U+0100 on.
+fn byte_of_char(char: char) -> Option<u8> {
+    let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    match u32::from(char) {
+        code @ 0..=0xff => Some(code as u8).filter(printable),
+        code => (0..=255).filter(|byte| !printable(byte)).nth((code - 0x100) as usize),
+    }
+}
+
+/// The tokens of a tokenizer.json by id, as many as the model has.
+pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
+    let writing = writing_of(&json).ok_or_else(|| {
+        wrong(place, "is neither a byte-level vocabulary nor a SentencePiece one with bytes to fall back to")
+    })?;
+    let mut tokens = vec![Vec::new(); size];
+    let mut put = |id: u64, bytes| match usize::try_from(id).ok().and_then(|id| tokens.get_mut(id)) {
+        Some(token) => {
+            *token = bytes;
+            Ok(())
+        }
+        None => Err(wrong(place, format!("token {id} is beyond the model's vocabulary of {size}"))),
+    };
+    match &json["model"]["vocab"] {
+        Value::Object(map) => {
+            for (token, id) in map {
+                let id = id.as_u64().ok_or_else(|| wrong(place, format!("token {token:?} has no id")))?;
+                put(id, writing.bytes(token))?;
+            }
+        }
+        Value::Array(pieces) => {
+            for (id, piece) in pieces.iter().enumerate() {
+                let token = piece[0].as_str().ok_or_else(|| wrong(place, format!("token {id} is not text")))?;
+                put(id as u64, writing.bytes(token))?;
+            }
+        }
+        _ => return Err(wrong(place, "has no vocabulary")),
+    }
+    for added in json["added_tokens"].as_array().into_iter().flatten() {
+        let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
+            return Err(wrong(place, format!("{added} is no added token")));
+        };
+        // Special ones mark something; they stand for no text.
+        put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
+    }
+    Ok(tokens)
+}
+
+fn writing_of(json: &Value) -> Option<Writing> {
+    let parts = [&json["pre_tokenizer"], &json["decoder"]];
+    if parts.iter().any(|part| mentions(part, "ByteLevel", 0)) {
+        return Some(Writing::ByteLevel);
+    }
+    let fallback = json["model"]["byte_fallback"] == true || mentions(&json["decoder"], "ByteFallback", 0);
+    fallback.then_some(Writing::SentencePiece)
+}
+
+/// Whether a part of the pipeline, or one within it, is of this type.
+fn mentions(part: &Value, kind: &str, depth: usize) -> bool {
+    let within = ["pretokenizers", "decoders"].iter().filter_map(|list| part[list].as_array()).flatten();
+    part["type"] == kind || (depth < 4 && within.into_iter().any(|inner| mentions(inner, kind, depth + 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_both_writings() {
+        assert_eq!(Writing::ByteLevel.bytes("ĠtheÄĊ"), b" the\xc4\n");
+        assert_eq!(Writing::ByteLevel.bytes("世"), "世".as_bytes());
+        assert_eq!(Writing::SentencePiece.bytes("▁the"), b" the");
+        assert_eq!(Writing::SentencePiece.bytes("<0xE4>"), b"\xe4");
+        assert_eq!(Writing::SentencePiece.bytes("<0xE4"), b"<0xE4");
+        let chars =
+            (0..=255).map(|byte| (0..0x144).filter_map(char::from_u32).find(|&c| byte_of_char(c) == Some(byte)));
+        assert_eq!(chars.flatten().count(), 256);
+        assert_eq!(byte_of_char('\u{144}'), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Tensors by name, rounded to what the engine computes with, whatever file they come from.
+
+use std::collections::BTreeMap;
+
+use super::wrong;
+use crate::error::Error;
+use crate::transformer::checkpoint::Matrix;
+
+/// Most elements along a dimension; no model comes near, and products of two can't overflow.
+const LONGEST: usize = 1 << 24;
+
+/// A tensor's values.
+pub enum Values {
+    Vector(Vec<f32>),
+    /// Its `columns` may be more than the tensor's.
+    Matrix(Matrix),
+}
+
+/// All tensors of a model that nobody took yet.
+pub struct Weights {
+    /// The file or directory, for messages.
+    pub place: String,
+    tensors: BTreeMap<String, (Vec<usize>, Values)>,
+}
+
+impl Weights {
+    /// No tensors, of the file or directory `place`.
+    pub fn new(place: String) -> Self {
+        Weights { place, tensors: BTreeMap::new() }
+    }
+
+    /// Adds a tensor of floats: a vector, or a matrix that is rounded.
+    pub fn add(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<(), Error> {
+        let values = match *shape {
+            [_] => {
+                if let Some(odd) = values.iter().find(|value| !value.is_finite()) {
+                    return Err(self.wrong(name, format!("holds the value {odd}")));
+                }
+                Values::Vector(values)
+            }
+            [rows, columns] => Values::Matrix(
+                Matrix::quantise(rows, columns, &values).map_err(|error| self.wrong(name, error.reason()))?,
+            ),
+            _ => unreachable!("shapes are checked before tensors are read"),
+        };
+        self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+        Ok(())
+    }
+
+    /// Adds a matrix that is in blocks already.
+    pub fn add_matrix(&mut self, name: &str, matrix: Matrix) {
+        self.tensors.insert(name.to_owned(), (vec![matrix.rows, matrix.columns], Values::Matrix(matrix)));
+    }
+
+    /// Puts another order of its rows in a matrix's place; one of another height is left for [`Weights::matrix`] to refuse.
+    pub fn reorder(&mut self, name: &str, head_dim: usize, order: impl Fn(&Matrix) -> Matrix) {
+        if let Some((_, Values::Matrix(matrix))) = self.tensors.get_mut(name)
+            && matrix.rows.is_multiple_of(head_dim)
+        {
+            *matrix = order(matrix);
+        }
+    }
+
+    /// The number of elements of a tensor that may be read.
+    pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<usize, Error> {
+        if !matches!(shape.len(), 1 | 2) || shape.iter().any(|length| !(1..=LONGEST).contains(length)) {
+            return Err(self.wrong(name, format!("has the shape {shape:?}, which no Llama has")));
+        }
+        Ok(shape.iter().product())
+    }
+
+    /// Whether there is such a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Takes the tensor away, if it is there, unread.
+    pub fn drop(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
+    /// Takes a vector of `length` elements.
+    pub fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, Error> {
+        match self.take(name, &[length])? {
+            Values::Vector(vector) => Ok(vector),
+            Values::Matrix(_) => Err(self.wrong(name, "is not a vector")),
+        }
+    }
+
+    /// Takes a matrix of `rows` by `columns`, the latter before they are filled up to whole blocks.
+    pub fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Matrix, Error> {
+        match self.take(name, &[rows, columns])? {
+            Values::Matrix(matrix) => Ok(matrix),
+            Values::Vector(_) => Err(self.wrong(name, "is not a matrix")),
+        }
+    }
+
+    fn take(&mut self, name: &str, expected: &[usize]) -> Result<Values, Error> {
+        let Some((shape, values)) = self.tensors.remove(name) else {
+            return Err(self.wrong(name, "is missing"));
+        };
+        if shape != expected {
+            return Err(
+                self.wrong(name, format!("has the shape {shape:?} where the configuration asks for {expected:?}"))
+            );
+        }
+        Ok(values)
+    }
+
+    /// That nothing is left: a tensor which nobody knows means that the model computes more than a Llama does.
+    pub fn finish(self) -> Result<(), Error> {
+        match self.tensors.keys().next() {
+            Some(name) => Err(self.wrong(name, "is a tensor that a plain Llama model has not")),
+            None => Ok(()),
+        }
+    }
+
+    /// An error of the tensor `name`.
+    pub fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
+        wrong(&self.place, format!("tensor {name}: {what}"))
+    }
+}

@@ -10,8 +10,6 @@ const LANES: usize = 16;
 const ROUND: f32 = 12_582_912.0;
 /// A block whose values are all below this is taken for zeros.
 const TINY: f32 = f32::from_bits(27 << 23);
-/// 2^30: what a distribution's likeliest token gets before the shares are fitted to [`TOTAL`].
-const UNIT: f32 = 1_073_741_824.0;
 /// Upper bound of a distribution's total.
 pub const TOTAL: u32 = (1 << 31) - 1;
 
@@ -31,6 +29,13 @@ fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     let e = p * (r * r) + r + 1.0;
     e * f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
+}
+
+/// `x`, from 0 to 1, in units of 2^-30, rounded down. What isn't a number gives 0.
+#[inline(always)]
+fn fixed(x: f32) -> u32 {
+    let bits = x.to_bits();
+    (bits << 7 & 0x3fff_ff80 | 0x4000_0000) >> 127u32.wrapping_sub(bits >> 23).min(31)
 }
 
 /// The partial sums added up: the upper half to the lower until one is left.
@@ -149,6 +154,14 @@ pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
     fold(sums, |a, b| a + b)
 }
 
+/// Each value plus the one `BY` places before it.
+#[inline(always)]
+fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
+    let mut before = [0; 2 * LANES];
+    before[LANES..].copy_from_slice(&values);
+    std::array::from_fn(|i| values[i] + before[LANES + i - BY])
+}
+
 /// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
 /// together at most [`TOTAL`]. `table` is one longer than `logits`.
 #[inline(always)]
@@ -157,31 +170,26 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     let (first, masses) = table.split_first_mut().expect("one longer than the logits");
     *first = 0;
     let mut sum = 0u64;
-    for (masses, logits) in masses.chunks_mut(LANES).zip(logits.chunks(LANES)) {
-        for (mass, &logit) in masses.iter_mut().zip(logits) {
-            *mass = (exp(logit - top) * UNIT) as i32 as u32;
-        }
-        sum += u64::from(masses.iter().sum::<u32>());
+    for (mass, &logit) in masses.iter_mut().zip(logits) {
+        *mass = fixed(exp(logit - top));
+        sum += u64::from(*mass);
     }
-    // The sum is 0 only where all logits are NaN.
-    let factor = (u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30);
+    // The sum is less than one token's only where all logits are NaN.
+    let factor = ((u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30)) as u32;
     for mass in &mut *masses {
-        *mass = 1 + (u64::from(*mass) * factor >> 31) as u32;
+        *mass = 1 + (u64::from(*mass) * u64::from(factor) >> 31) as u32;
     }
-    let mut running = 0u32;
-    let mut chunks = masses.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        let chunk: &mut [u32; LANES] = chunk.try_into().expect("of this length");
-        for shift in [1, 2, 4, 8] {
-            let before = *chunk;
-            for i in shift..LANES {
-                chunk[i] += before[i - shift];
-            }
-        }
+    let (chunks, rest) = masses.as_chunks_mut();
+    let mut running = 0;
+    for chunk in chunks {
+        *chunk = shifted_sum::<1>(*chunk);
+        *chunk = shifted_sum::<2>(*chunk);
+        *chunk = shifted_sum::<4>(*chunk);
+        *chunk = shifted_sum::<8>(*chunk);
         chunk.iter_mut().for_each(|mass| *mass += running);
         running = chunk[LANES - 1];
     }
-    for mass in chunks.into_remainder() {
+    for mass in rest {
         running += *mass;
         *mass = running;
     }

@@ -7,7 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::bench::{Denoiser, Filter, Inputs, MixKernels, Mixer, StateMap};
 use nzip::experts::contexts::{self, Content, Indirect};
-use nzip::experts::history::History;
+use nzip::experts::history::{Past, Text};
 use nzip::experts::match_model::MatchModel;
 use nzip::experts::ngram::Ngram;
 use nzip::experts::token::cursor::Cursor;
@@ -27,12 +27,12 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 }
 
 /// Does `step` for each byte of the text, with what came before it.
-fn each_byte(text: &[u8], mut step: impl FnMut(&History, &Indirect, u8)) {
-    let (mut history, mut indirect) = (History::default(), Indirect::default());
+fn each_byte(text: &[u8], mut step: impl FnMut(Past, &Indirect, u8)) {
+    let (mut known, mut indirect) = (Text::new(text.len(), 1), Indirect::default());
     for &byte in text {
-        step(&history, &indirect, byte);
-        indirect.push(history.last8 as u32, byte);
-        history.push(byte);
+        step(known.past(0), &indirect, byte);
+        indirect.push(known.past(0).last8 as u32, byte);
+        known.push(0, byte);
     }
 }
 
@@ -83,10 +83,10 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     for min in [5, 12] {
         group.bench_function(format!("history and match of {min}"), |bencher| {
             bencher.iter(|| {
-                let mut model = MatchModel::new(min, 15);
+                let mut model = MatchModel::new(min, 15, 1);
                 each_byte(text, |history, _, byte| {
                     model.prepare(history);
-                    model.select(history);
+                    model.select(0, history);
                     for bit in bits(byte) {
                         inputs.clear();
                         model.predict(&mut inputs);

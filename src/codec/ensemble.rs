@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::experts::contexts::{self, Content, Indirect};
-use crate::experts::history::History;
+use crate::experts::history::Text;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
@@ -48,14 +48,16 @@ pub struct Ensemble {
     model: Model,
     content: Content,
     denoise: bool,
-    history: History,
+    text: Text,
+    lane: usize,
     indirect: Indirect,
     contexts: Vec<u32>,
     ngram: Ngram,
     short_match: MatchModel,
     long_match: MatchModel,
     ppm: Option<Ppm>,
-    token: Option<Cursor<'static>>,
+    /// The prior's place in each lane.
+    tokens: Vec<Cursor<'static>>,
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
     token_map: StateMap,
     token_state: usize,
@@ -69,11 +71,14 @@ pub struct Ensemble {
     denoiser: Denoiser,
     /// The partial byte, with a leading 1.
     node: usize,
+    /// A byte's last bit, which the mixer learns when it is known where to go on.
+    last_bit: Option<u32>,
     p24: u32,
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing. Archives are made with `denoise`.
+    /// An ensemble that has seen nothing, for a block in `lanes` lanes. [`Self::turn_to`] comes next. Archives are made
+    /// with `denoise`.
     ///
     /// # Errors
     /// The system's, where it has no memory.
@@ -81,6 +86,7 @@ impl Ensemble {
         model: Model,
         content: Content,
         raw_len: usize,
+        lanes: usize,
         prior: Option<&'static Prior>,
         denoise: bool,
     ) -> io::Result<Self> {
@@ -94,18 +100,19 @@ impl Ensemble {
             + OTHERS
             + ppm::INPUTS * usize::from(full)
             + TOKEN_INPUTS * usize::from(prior.is_some());
-        let mut ensemble = Ensemble {
+        Ok(Ensemble {
             model,
             content,
             denoise: denoise && full,
-            history: History::default(),
+            text: Text::new(raw_len, lanes),
+            lane: 0,
             indirect: Indirect::default(),
             contexts: vec![0; count],
             ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
-            short_match: MatchModel::new(5, match_bits(raw_len) - 2),
-            long_match: MatchModel::new(12, match_bits(raw_len)),
-            ppm: full.then(|| Ppm::new(raw_len)).transpose()?,
-            token: prior.map(Cursor::new),
+            short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
+            long_match: MatchModel::new(12, match_bits(raw_len), lanes),
+            ppm: full.then(|| Ppm::new(raw_len, lanes)).transpose()?,
+            tokens: prior.map_or(Vec::new(), |prior| vec![Cursor::new(prior); lanes]),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
@@ -117,12 +124,9 @@ impl Ensemble {
             refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             node: 1,
+            last_bit: None,
             p24: 1 << 23,
-        };
-        ensemble.set_out();
-        ensemble.arrive();
-        ensemble.predict();
-        Ok(ensemble)
+        })
     }
 
     /// P(the next bit is 1), in units of 2^-24.
@@ -133,10 +137,11 @@ impl Ensemble {
 
     /// The bytes seen so far.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.history.bytes
+        self.text.into_bytes()
     }
 
-    /// Learns the next bit and predicts the one after it.
+    /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where
+    /// to go on.
     #[inline]
     pub fn update(&mut self, bit: u32) {
         let order1 = self.order1_context();
@@ -149,17 +154,40 @@ impl Ensemble {
         self.order0.update(self.node, bit);
         self.order1.update(order1, bit);
         self.node = self.node << 1 | bit as usize;
-        if self.node >= 256 {
-            let byte = self.node as u8;
-            self.indirect.push(self.history.last8 as u32, byte);
-            self.history.push(byte);
-            self.node = 1;
-            self.set_out();
-        }
-        if let Some(token) = &mut self.token {
+        if let Some(token) = self.tokens.get_mut(self.lane) {
             self.token_map.update(self.token_state, bit);
             token.push(bit);
         }
+        if self.node < 256 {
+            self.learn_mixing(bit);
+            self.arrive();
+            self.predict();
+            return;
+        }
+        let byte = self.node as u8;
+        self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
+        self.text.push(self.lane, byte);
+        if let Some(ppm) = &mut self.ppm {
+            ppm.learn_last(self.text.past(self.lane));
+        }
+        self.last_bit = Some(bit);
+    }
+
+    /// Predicts the first bit of a lane's next byte.
+    pub fn turn_to(&mut self, lane: usize) {
+        self.lane = lane;
+        self.node = 1;
+        self.set_out();
+        if let Some(bit) = self.last_bit.take() {
+            self.learn_mixing(bit);
+        }
+        self.arrive();
+        self.predict();
+    }
+
+    /// Learns how to make one prediction out of many.
+    #[inline]
+    fn learn_mixing(&mut self, bit: u32) {
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -167,28 +195,24 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
-        self.arrive();
-        self.predict();
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.history.last8 as u8) << 8 | self.node
+        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node
     }
 
-    /// Asks for the memory that the contexts of a new byte need; what PPM does meanwhile hides how long that takes.
+    /// Asks for the memory that the contexts of a new byte need; what is done meanwhile hides how long that takes.
     fn set_out(&mut self) {
-        if let Some(ppm) = &mut self.ppm {
-            ppm.prepare(&self.history);
-        }
-        contexts::fill(self.content, &self.history, &self.indirect, &mut self.contexts);
+        let past = self.text.past(self.lane);
+        contexts::fill(self.content, past, &self.indirect, &mut self.contexts);
         for (i, &context) in self.contexts.iter().enumerate() {
             self.ngram.select(i, context);
         }
-        self.short_match.prepare(&self.history);
-        self.long_match.prepare(&self.history);
+        self.short_match.prepare(past);
+        self.long_match.prepare(past);
         if let Some(ppm) = &mut self.ppm {
-            ppm.select();
-            self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), &self.history));
+            ppm.select(self.lane);
+            self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), past));
         }
     }
 
@@ -197,8 +221,9 @@ impl Ensemble {
     fn arrive(&mut self) {
         self.ngram.arrive();
         if self.node == 1 {
-            self.short_match.select(&self.history);
-            self.long_match.select(&self.history);
+            let past = self.text.past(self.lane);
+            self.short_match.select(self.lane, past);
+            self.long_match.select(self.lane, past);
         }
     }
 
@@ -213,7 +238,7 @@ impl Ensemble {
         if let Some(ppm) = &mut self.ppm {
             ppm.predict(&mut self.inputs);
         }
-        if let Some(token) = &mut self.token {
+        if let Some(token) = self.tokens.get_mut(self.lane) {
             let guess = token.guess();
             let p16 = guess.p1;
             self.token_state = (guess.order as usize) << 6 | (p16 >> 10) as usize;
@@ -244,9 +269,9 @@ impl Ensemble {
     /// Mixes the inputs with the weights that the situation chooses.
     #[inline]
     fn mix(&mut self) -> i32 {
-        let history = &self.history;
+        let past = self.text.past(self.lane);
         let bit = self.node.ilog2() as usize;
-        let c1 = usize::from(history.last8 as u8);
+        let c1 = usize::from(past.last8 as u8);
         let known = self.ngram.confidence();
         let last = [self.node, known];
         if self.model == Model::Fast {
@@ -257,11 +282,11 @@ impl Ensemble {
             let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
             return self.mixer.mix(&self.inputs, &select, last);
         }
-        let c2 = usize::from((history.last8 >> 8) as u8);
+        let c2 = usize::from((past.last8 >> 8) as u8);
         let (place, knowledge) = match self.content {
-            Content::Text => ((history.skeleton as usize & 511) << 2 | bit >> 1, self.ngram.knowledge([7, 8, 9, 10])),
+            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, self.ngram.knowledge([7, 8, 9, 10])),
             Content::Binary => {
-                let column = (history.bytes.len() % history.record.max(1)).min(255);
+                let column = (past.at % past.record.max(1)).min(255);
                 (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
             }
         };

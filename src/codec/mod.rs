@@ -74,6 +74,7 @@ fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress
         if i % PROGRESS_STEP == 0 && !progress(i, coder.len()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
+        predictor.turn_to(0);
         for bit in (0..8).rev().map(|k| u32::from(byte) >> k & 1) {
             coder.encode(bit, predictor.p24());
             predictor.update(bit);
@@ -108,6 +109,7 @@ pub fn decode(
         if done % PROGRESS_STEP == 0 && !progress(done, coder.position()) {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
+        predictor.turn_to(0);
         for _ in 0..8 {
             let bit = coder.decode(predictor.p24());
             predictor.update(bit);
@@ -126,6 +128,6 @@ pub fn decode(
 
 fn start(model: Model, content: Content, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = if model == Model::Primed { Some(Prior::embedded()?) } else { None };
-    Ensemble::new(model, content, raw_len, prior, denoise)
+    Ensemble::new(model, content, raw_len, 1, prior, denoise)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
 }

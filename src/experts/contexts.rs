@@ -1,6 +1,6 @@
 //! The contexts of the ensemble, as hashes.
 
-use super::history::History;
+use super::history::Past;
 
 /// What a block consists of, as the encoder judges it: text and binary data have contexts of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub const EXPECTED: usize = 13;
 const NGRAMS: [u32; 5] = [1, 2, 3, 4, 6];
 
 /// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
-pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32]) {
+pub fn fill(content: Content, h: Past, indirect: &Indirect, out: &mut [u32]) {
     let full = out.len() == FULL;
     let (ngrams, others) = out.split_at_mut(NGRAMS.len());
     for (slot, n) in ngrams.iter_mut().zip(NGRAMS) {
@@ -49,7 +49,7 @@ pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32])
 }
 
 /// The context of the byte that another expert expects, and the last byte.
-pub fn expected(byte: u8, h: &History) -> u32 {
+pub fn expected(byte: u8, h: Past) -> u32 {
     hash3(byte.into(), h.last8 as u32 & 0xFF, 6)
 }
 
@@ -96,7 +96,7 @@ fn order(last8: u64, n: u32) -> u32 {
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn text(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
+fn text(h: Past, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
@@ -120,12 +120,12 @@ fn text(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
 }
 
 /// The length of records, or what comes nearest, and the place in one.
-fn record(h: &History) -> (usize, u32) {
+fn record(h: Past) -> (usize, u32) {
     let length = if h.record > 0 { h.record } else { 4 };
-    (length, (h.bytes.len() % length) as u32)
+    (length, (h.at % length) as u32)
 }
 
-fn binary(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
+fn binary(h: Past, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
@@ -153,12 +153,12 @@ fn binary(h: &History, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     ]
 }
 
-fn fast_text(h: &History, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
+fn fast_text(h: Past, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
     let c4 = h.last8 as u32;
     [hash2(h.word, c4 & 0xFF), hash2(h.word, h.words[0]), ind.after_two(c4)]
 }
 
-fn fast_binary(h: &History, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
+fn fast_binary(h: Past, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));

@@ -1,13 +1,125 @@
 //! What was coded so far, and the running summaries of it that contexts are made of.
 
+use std::ops::Deref;
+
 /// The largest record length that is looked for, in bytes.
 const MAX_RECORD: usize = 1024;
 /// The window that is searched for it.
 const RECORD_WINDOW: usize = 1 << 14;
 
-/// The coded bytes of one lane, and what is known about them.
+/// A block's bytes as far as they are coded, and a history for each of its lanes: contiguous segments that are coded in
+/// turn, a few bytes at a time.
+pub struct Text {
+    /// Zeros where nothing is coded yet.
+    bytes: Vec<u8>,
+    lane_len: usize,
+    lanes: Vec<History>,
+}
+
+impl Text {
+    /// A block of `len` bytes in `lanes` lanes, of which nothing is known.
+    pub fn new(len: usize, lanes: usize) -> Self {
+        let lane_len = len.div_ceil(lanes).max(1);
+        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len))).collect();
+        Text { bytes: vec![0; len], lane_len, lanes }
+    }
+
+    /// All of the block, known or not.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The block.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The past of a lane.
+    #[inline]
+    pub fn past(&self, lane: usize) -> Past<'_> {
+        Past { text: self, history: &self.lanes[lane] }
+    }
+
+    /// Adds a byte to a lane.
+    pub fn push(&mut self, lane: usize, byte: u8) {
+        let history = &mut self.lanes[lane];
+        self.bytes[history.at] = byte;
+        history.push(byte, &self.bytes);
+    }
+
+    /// Bytes that a lane still lacks.
+    pub fn left(&self, lane: usize) -> usize {
+        ((lane + 1) * self.lane_len).min(self.bytes.len()).saturating_sub(self.lanes[lane].at)
+    }
+
+    /// The byte at a position, if it is coded.
+    #[inline]
+    pub fn known(&self, at: usize) -> Option<u8> {
+        let lane = if self.lanes.len() == 1 { 0 } else { at / self.lane_len };
+        self.lanes.get(lane).filter(|history| at < history.at).map(|_| self.bytes[at])
+    }
+}
+
+/// What comes before a lane's next byte.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    text: &'a Text,
+    history: &'a History,
+}
+
+impl Deref for Past<'_> {
+    type Target = History;
+
+    #[inline]
+    fn deref(&self) -> &History {
+        self.history
+    }
+}
+
+impl<'a> Past<'a> {
+    /// The block that the lane is a part of.
+    #[inline]
+    pub fn text(&self) -> &'a Text {
+        self.text
+    }
+
+    /// The lane's bytes so far.
+    #[inline]
+    pub fn bytes(&self) -> &'a [u8] {
+        &self.text.bytes[self.history.start..self.history.at]
+    }
+
+    /// Byte `back` places before the next one (1: the last); 0 before the start.
+    #[inline]
+    pub fn back(&self, back: usize) -> u8 {
+        let bytes = self.bytes();
+        if back <= bytes.len() && back > 0 { bytes[bytes.len() - back] } else { 0 }
+    }
+
+    /// The byte above the next one: same column, previous line.
+    #[inline]
+    pub fn above(&self) -> u8 {
+        let at = self.line.above_start + self.column();
+        if at < self.line.start { self.text.bytes[at] } else { 0 }
+    }
+
+    /// The byte at the same place of the same field in the line above.
+    #[inline]
+    pub fn above_field(&self) -> u8 {
+        let line = &self.line;
+        let offset = self.at - line.field_start;
+        match line.above_fields.get(line.field) {
+            Some(&start) if start + offset < line.start => self.text.bytes[start + offset],
+            _ => 0,
+        }
+    }
+}
+
+/// What is known about the coded bytes of one lane.
 pub struct History {
-    pub bytes: Vec<u8>,
+    /// Positions in the block: where the lane begins, and its next byte.
+    start: usize,
+    pub at: usize,
     /// The last eight bytes, the newest lowest.
     pub last8: u64,
     /// Hash of the letters of the word so far (0 between words), and of the words before it, the newest first.
@@ -69,65 +181,39 @@ fn class(c: u8) -> u64 {
     }
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    fn from(start: usize) -> Self {
         History {
-            bytes: Vec::new(),
+            start,
+            at: start,
             last8: 0,
             word: 0,
             words: [0; 4],
             gap: 0,
             token: 0,
-            line: Lines::default(),
+            line: Lines { start, above_start: start, field_start: start, ..Lines::default() },
             skeleton: 0,
             nesting: Nesting::default(),
             record: 0,
-            next_record_search: 512,
-        }
-    }
-}
-
-impl History {
-    /// Byte `back` places before the next one (1: the last); 0 before the start.
-    #[inline]
-    pub fn back(&self, back: usize) -> u8 {
-        let n = self.bytes.len();
-        if back <= n && back > 0 { self.bytes[n - back] } else { 0 }
-    }
-
-    /// The byte above the next one: same column, previous line.
-    #[inline]
-    pub fn above(&self) -> u8 {
-        let at = self.line.above_start + self.column();
-        if at < self.line.start { self.bytes[at] } else { 0 }
-    }
-
-    /// The byte at the same place of the same field in the line above.
-    #[inline]
-    pub fn above_field(&self) -> u8 {
-        let line = &self.line;
-        let offset = self.bytes.len() - line.field_start;
-        match line.above_fields.get(line.field) {
-            Some(&start) if start + offset < line.start => self.bytes[start + offset],
-            _ => 0,
+            next_record_search: start + 512,
         }
     }
 
     pub fn column(&self) -> usize {
-        self.bytes.len() - self.line.start
+        self.at - self.line.start
     }
 
-    pub fn push(&mut self, c: u8) {
-        self.bytes.push(c);
-        let n = self.bytes.len();
+    fn push(&mut self, c: u8, block: &[u8]) {
+        self.at += 1;
+        let n = self.at;
         self.last8 = self.last8 << 8 | u64::from(c);
         self.skeleton = self.skeleton << 3 | class(c);
         self.push_word(c);
         self.line.push(c, n);
         self.nesting.push(c);
         if n >= self.next_record_search {
-            self.find_record();
-            self.next_record_search += n.min(RECORD_WINDOW);
+            self.find_record(&block[self.start..n]);
+            self.next_record_search += (n - self.start).min(RECORD_WINDOW);
         }
     }
 
@@ -152,9 +238,8 @@ impl History {
     }
 
     /// Chooses the distance at which bytes most often repeat, where bytes that continue a run don't count.
-    fn find_record(&mut self) {
-        let n = self.bytes.len();
-        let window = &self.bytes[n.saturating_sub(RECORD_WINDOW)..];
+    fn find_record(&mut self, bytes: &[u8]) {
+        let window = &bytes[bytes.len().saturating_sub(RECORD_WINDOW)..];
         let fresh: Vec<u8> = window.windows(2).map(|w| u8::from(w[0] != w[1])).collect();
         let total: u32 = fresh.iter().map(|&f| u32::from(f)).sum();
         let mut best = (0u32, 0usize);

@@ -2,6 +2,7 @@
 
 use super::tree::{MAX_FREQ, Symbol, TEXT};
 use super::{Escape, MAX_ORDER, Ppm};
+use crate::experts::history::{Past, Text};
 
 /// What one occurrence adds to a frequency.
 const STEP: u32 = 4;
@@ -12,19 +13,19 @@ const SHORT_RUN: i32 = 13;
 const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2];
 
 impl Ppm {
-    /// Learns `byte`, the last of `text`, and goes to the longest context that ends with it.
-    pub(super) fn learn(&mut self, byte: u8, text: &[u8]) {
+    /// Learns `byte`, the lane's last, and goes to the longest context that ends with it.
+    pub(super) fn learn(&mut self, byte: u8, past: Past) {
         let (found, symbol) = self.walk_to(byte);
         let (symbol, single) = self.count(symbol, found);
         let level = self.cursor.levels[found];
         if level.order == self.max_order && symbol.next != 0 && symbol.next & TEXT == 0 {
-            self.cursor.context = symbol.next;
-            self.cursor.order = level.order;
+            self.cursor.place.context = symbol.next;
+            self.cursor.place.order = level.order;
         } else {
-            self.grow(symbol, found, text, single);
+            self.grow(symbol, found, past, single);
         }
-        self.cursor.situation.last_byte = byte;
-        self.tree.prefetch(self.cursor.context);
+        self.cursor.place.situation.last_byte = byte;
+        self.tree.prefetch(self.cursor.place.context);
     }
 
     /// Continues the walk until a context has `byte`, and gives its level and the symbol there.
@@ -45,7 +46,7 @@ impl Ppm {
     /// Counts the symbol in the context that has it, and the escapes of those above. Gives the symbol as it is then, and
     /// how probable the escape of a single symbol was, in units of 2^-16.
     fn count(&mut self, symbol: Symbol, found: usize) -> (Symbol, u32) {
-        let mut single = self.cursor.single_escape;
+        let mut single = self.cursor.place.single_escape;
         for level in 0..found {
             match self.cursor.levels[level].escape {
                 Escape::Own => {}
@@ -56,8 +57,8 @@ impl Ppm {
                 Escape::Masked(state, total) => self.escapes.learn_masked(state, true, total),
             }
         }
-        self.cursor.single_escape = single;
-        let situation = &mut self.cursor.situation;
+        self.cursor.place.single_escape = single;
+        let situation = &mut self.cursor.place.situation;
         let level = self.cursor.levels[found];
         let context = level.context;
         let mut at = symbol.at;
@@ -91,24 +92,29 @@ impl Ppm {
     }
 
     /// Adds the symbol to the contexts that did not have it, and goes to the next context.
-    fn grow(&mut self, found: Symbol, level: usize, text: &[u8], single: u32) {
+    fn grow(&mut self, found: Symbol, level: usize, past: Past, single: u32) {
         let (context, order) = (self.cursor.levels[level].context, self.cursor.levels[level].order);
         if found.freq < MAX_FREQ / 4 && self.tree.suffix(context) != 0 {
             self.count_below(self.tree.suffix(context), found.byte);
         }
         if self.tree.is_full() {
             self.tree.clear();
-            self.cursor.context = self.tree.root();
-            self.cursor.order = 0;
+            for place in self.places.iter_mut().chain([&mut self.cursor.place]) {
+                (place.context, place.order) = (self.tree.root(), 0);
+            }
             return;
         }
         if order == self.max_order {
-            let next = self.successors(context, found, true, text);
-            self.tree.set_next(found.at, next);
-            self.cursor.context = next;
+            let (next, complete) = self.successors(context, found, true, past.text());
+            if complete {
+                self.tree.set_next(found.at, next);
+            } else {
+                self.cursor.place.order = self.tree.order(next);
+            }
+            self.cursor.place.context = next;
             return;
         }
-        let here = TEXT | text.len() as u32;
+        let here = TEXT | past.at as u32;
         let mut next_order = order + 1;
         let next = match found.next {
             0 => {
@@ -116,20 +122,26 @@ impl Ppm {
                 next_order = 0;
                 self.tree.root()
             }
-            next if next & TEXT != 0 => self.successors(context, found, false, text),
+            next if next & TEXT != 0 => {
+                let (next, complete) = self.successors(context, found, false, past.text());
+                if !complete {
+                    next_order = self.tree.order(next);
+                }
+                next
+            }
             next => next,
         };
         let link = if next_order == self.max_order { next } else { here };
         let found_count = self.tree.count(context);
         let found_others =
             if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };
-        let mut longer = self.cursor.context;
+        let mut longer = self.cursor.place.context;
         while longer != context {
             self.add(longer, found, found_count, found_others, link, single);
             longer = self.tree.suffix(longer);
         }
-        self.cursor.context = next;
-        self.cursor.order = next_order;
+        self.cursor.place.context = next;
+        self.cursor.place.order = next_order;
     }
 
     /// Counts a byte in a context of one order less than the one that coded it.
@@ -173,8 +185,9 @@ impl Ppm {
     }
 
     /// Makes the contexts that follow a symbol whose successor is still a position in the text: in its own context and
-    /// in all shorter ones that saw it there. Gives the longest one.
-    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &[u8]) -> u32 {
+    /// in all shorter ones that have no successor either. Gives the longest one, and whether all could be made: what
+    /// follows at the end of another lane isn't known yet, or wasn't when the shorter contexts came to be.
+    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &Text) -> (u32, bool) {
         let tree = &mut self.tree;
         let place = found.next;
         let mut pending = [0; MAX_ORDER + 1];
@@ -187,9 +200,9 @@ impl Ppm {
         while tree.suffix(shorter) != 0 {
             shorter = tree.suffix(shorter);
             let symbol = tree.find(shorter, found.byte).expect("shorter contexts have the symbols of longer ones");
-            if symbol.next != place {
+            if symbol.next & TEXT == 0 {
                 if count == 0 {
-                    return symbol.next;
+                    return (symbol.next, true);
                 }
                 shorter = symbol.next;
                 break;
@@ -198,8 +211,8 @@ impl Ppm {
             count += 1;
         }
         let position = (place & !TEXT) as usize;
-        let byte = text[position];
-        let known = tree.find(shorter, byte).expect("what followed was added to shorter contexts");
+        let following = text.known(position).and_then(|byte| Some((byte, tree.find(shorter, byte)?)));
+        let Some((byte, known)) = following else { return (shorter, false) };
         let symbols = tree.count(shorter);
         let freq = if symbols == 1 {
             known.freq
@@ -212,6 +225,6 @@ impl Ppm {
             shorter = tree.context(byte, freq.min(128), TEXT | (position + 1) as u32, shorter);
             tree.set_next(at, shorter);
         }
-        shorter
+        (shorter, true)
     }
 }

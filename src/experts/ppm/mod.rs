@@ -11,7 +11,7 @@ mod escape;
 mod learn;
 mod tree;
 
-use crate::experts::history::History;
+use crate::experts::history::Past;
 use crate::mix::{Inputs, StateMap};
 use crate::num::stretch_fine;
 use candidates::{ALL, Candidates};
@@ -50,13 +50,19 @@ enum Escape {
     Masked(usize, u32),
 }
 
-/// A place in the text: the longest context that is known, and the walk down from it.
-struct Cursor {
+/// A place in the text: the longest context that is known.
+#[derive(Clone, Copy)]
+struct Place {
     context: u32,
     order: usize,
     situation: Situation,
     /// P(escape) of the last context of one symbol that escaped, in units of 2^-16.
     single_escape: u32,
+}
+
+/// The walk down from a place's context.
+struct Cursor {
+    place: Place,
     levels: [Level; MAX_ORDER + 1],
     depth: usize,
     /// Symbols of the context under consideration that weren't named yet.
@@ -72,8 +78,11 @@ struct Cursor {
     node: usize,
 }
 
-/// The model of all text so far, and a place in it.
+/// The model of all text so far, and each lane's place in it.
 pub struct Ppm {
+    /// That of the current lane is in the cursor.
+    places: Vec<Place>,
+    lane: usize,
     max_order: usize,
     tree: Tree,
     escapes: Escapes,
@@ -96,18 +105,17 @@ impl Ppm {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(raw_len: usize) -> io::Result<Self> {
+    pub fn new(raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
-        let root = tree.root();
+        let place = Place { context: tree.root(), order: 0, situation: Situation::default(), single_escape: 0 };
         Ok(Ppm {
+            places: vec![place; lanes],
+            lane: 0,
             max_order: if raw_len < LONG { SHORT_ORDER } else { MAX_ORDER },
             tree,
             escapes: Escapes::new(),
             cursor: Cursor {
-                context: root,
-                order: 0,
-                situation: Situation::default(),
-                single_escape: 0,
+                place,
                 levels: [Level::default(); MAX_ORDER + 1],
                 depth: 0,
                 open: [(0, 0); 256],
@@ -126,16 +134,21 @@ impl Ppm {
         })
     }
 
-    /// Learns the last byte of the text, and asks for what [`Self::select`] will need.
-    pub fn prepare(&mut self, history: &History) {
-        if let Some(&byte) = history.bytes.last() {
-            self.learn(byte, &history.bytes);
+    /// Learns the last byte of the lane that was selected.
+    pub fn learn_last(&mut self, past: Past) {
+        if let Some(&byte) = past.bytes().last() {
+            self.learn(byte, past);
         }
     }
 
-    /// Goes to the contexts of the next byte.
-    pub fn select(&mut self) {
+    /// Goes to the contexts of a lane's next byte.
+    pub fn select(&mut self, lane: usize) {
         let cursor = &mut self.cursor;
+        if lane != self.lane {
+            self.places[self.lane] = cursor.place;
+            cursor.place = self.places[lane];
+            self.lane = lane;
+        }
         cursor.candidates.clear();
         cursor.depth = 0;
         cursor.left = ALL;
@@ -155,7 +168,7 @@ impl Ppm {
         let candidates = &mut cursor.candidates;
         let named = candidates.count();
         let (mut context, mut order) = match cursor.depth {
-            0 => (cursor.context, cursor.order),
+            0 => (cursor.place.context, cursor.place.order),
             depth => {
                 let last = cursor.levels[depth - 1];
                 (tree.suffix(last.context), last.order.wrapping_sub(1))
@@ -176,7 +189,7 @@ impl Ppm {
         let escape;
         if count == 1 {
             let only = tree.symbol(tree.first(context));
-            let state = Escapes::single_state(cursor.situation, only.byte, only.freq, below);
+            let state = Escapes::single_state(cursor.place.situation, only.byte, only.freq, below);
             let lost = ((u64::from(left) * u64::from(escapes.single(state))) >> 16) as u32;
             candidates.push(only.byte, left - lost);
             cursor.left = lost;
@@ -194,7 +207,7 @@ impl Ppm {
                 opened += usize::from(is_open);
                 total += if is_open { freq } else { 0 };
             }
-            let state = Escapes::masked_state(cursor.situation, count, tree.sum(context), named, below);
+            let state = Escapes::masked_state(cursor.place.situation, count, tree.sum(context), named, below);
             total += if suffix == 0 { 1 } else { escapes.masked(state) };
             cursor.left = candidates.share(left, total, open[..opened].iter().copied().take(most));
             escape = Escape::Masked(state, total);
@@ -213,7 +226,7 @@ impl Ppm {
     /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let Cursor { candidates, node, order, sureness, .. } = &self.cursor;
+        let Cursor { candidates, node, place: Place { order, .. }, sureness, .. } = &self.cursor;
         inputs.push(stretch_fine(candidates.p16(*node)));
         let bits = node.ilog2();
         let top = usize::from(candidates.top);
@@ -244,14 +257,14 @@ impl Ppm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experts::history::Text;
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let mut ppm = Ppm::new(raw_len).unwrap();
-        let mut history = History::default();
+        let mut ppm = Ppm::new(raw_len, 1).unwrap();
+        let mut known = Text::new(text.len(), 1);
         let mut inputs = Inputs::default();
-        ppm.prepare(&history);
-        ppm.select();
+        ppm.select(0);
         let mut costs = Vec::new();
         for &byte in text {
             let mut cost = 0.0;
@@ -264,9 +277,9 @@ mod tests {
                 ppm.update(bit);
             }
             costs.push(cost);
-            history.push(byte);
-            ppm.prepare(&history);
-            ppm.select();
+            known.push(0, byte);
+            ppm.learn_last(known.past(0));
+            ppm.select(0);
         }
         costs
     }

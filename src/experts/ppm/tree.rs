@@ -143,6 +143,11 @@ impl Tree {
         self.get(context + 3)
     }
 
+    /// The length of a context in bytes.
+    pub fn order(&self, context: u32) -> usize {
+        std::iter::successors(Some(context), |&context| Some(self.suffix(context)).filter(|&suffix| suffix != 0)).count() - 1
+    }
+
     #[inline]
     pub fn symbol(&self, at: u32) -> Symbol {
         let at8 = at as usize * 4;

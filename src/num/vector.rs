@@ -20,7 +20,7 @@ fn exp(x: f32) -> f32 {
     let x = if x > 88.0 { 88.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = (x - n * 0.693_359_375) - n * -2.121_944_4e-4;
+    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_2e-3;
     p = p * r + 8.333_452e-3;
@@ -35,7 +35,7 @@ fn exp(x: f32) -> f32 {
 #[inline(always)]
 fn fixed(x: f32) -> u32 {
     let bits = x.to_bits();
-    (bits << 7 & 0x3fff_ff80 | 0x4000_0000) >> 127u32.wrapping_sub(bits >> 23).min(31)
+    ((bits << 7 & 0x3fff_ff80) | 0x4000_0000) >> 127u32.wrapping_sub(bits >> 23).min(31)
 }
 
 /// The partial sums added up: the upper half to the lower until one is left.
@@ -177,7 +177,7 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     // The sum is less than one token's only where all logits are NaN.
     let factor = ((u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30)) as u32;
     for mass in &mut *masses {
-        *mass = 1 + (u64::from(*mass) * u64::from(factor) >> 31) as u32;
+        *mass = 1 + ((u64::from(*mass) * u64::from(factor)) >> 31) as u32;
     }
     let (chunks, rest) = masses.as_chunks_mut();
     let mut running = 0;

@@ -111,11 +111,11 @@ pub fn check(config: &Config, place: &str) -> Result<(), Error> {
             return Err(wrong(place, format!("{what} is {value}, not in 1..={most}")));
         }
     }
-    if config.heads % config.kv_heads != 0 {
+    if !config.heads.is_multiple_of(config.kv_heads) {
         let Config { heads, kv_heads, .. } = config;
         return Err(wrong(place, format!("{heads} heads can't share {kv_heads} key heads evenly")));
     }
-    if config.head_dim % 2 != 0 {
+    if !config.head_dim.is_multiple_of(2) {
         return Err(wrong(place, format!("the heads' dimension {} is odd", config.head_dim)));
     }
     for (what, value) in [("the norm's epsilon", config.norm_eps), ("rope's theta", config.rope_theta)] {

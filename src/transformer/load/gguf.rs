@@ -90,7 +90,7 @@ fn read_tensor(
 
 /// Takes Q8_0 blocks, each a binary16 scale and 32 quants, as they are.
 fn blocks(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static str> {
-    if columns % BLOCK != 0 {
+    if !columns.is_multiple_of(BLOCK) {
         return Err("its rows are not whole Q8_0 blocks");
     }
     let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };

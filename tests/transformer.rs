@@ -1,10 +1,11 @@
 //! The transformer against float references of real models, where these are at hand.
+#![allow(clippy::disallowed_methods, reason = "measures what was computed; codes nothing")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nzip::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use nzip::transformer::load::from_directory;
 use nzip::transformer::{Model, Session, Step};
 use serde_json::Value;
 
@@ -20,93 +21,6 @@ fn folder(name: &str) -> Option<PathBuf> {
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-/// Tensors of a safetensors file.
-struct Tensors {
-    header: Value,
-    data: Vec<u8>,
-}
-
-impl Tensors {
-    fn open(path: &Path) -> Self {
-        let file = fs::read(path).unwrap();
-        let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-        Tensors { header: serde_json::from_slice(&file[8..8 + header]).unwrap(), data: file[8 + header..].to_vec() }
-    }
-
-    fn floats(&self, name: &str) -> Vec<f32> {
-        let tensor = &self.header[name];
-        let offset = |i: usize| tensor["data_offsets"][i].as_u64().unwrap() as usize;
-        let bytes = &self.data[offset(0)..offset(1)];
-        match tensor["dtype"].as_str().unwrap() {
-            "F32" => bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
-            "BF16" => bytes.chunks(2).map(|b| f32::from_bits(u32::from(b[0]) << 16 | u32::from(b[1]) << 24)).collect(),
-            other => panic!("{other}"),
-        }
-    }
-
-    fn matrix(&self, name: &str) -> Matrix {
-        let floats = self.floats(name);
-        let rows = self.header[name]["shape"][0].as_u64().unwrap() as usize;
-        let columns = floats.len() / rows;
-        let padded = columns.next_multiple_of(BLOCK);
-        let (mut quants, mut scales) = (Vec::new(), Vec::new());
-        for row in floats.chunks(columns) {
-            let mut row = row.to_vec();
-            row.resize(padded, 0.0);
-            for block in row.chunks(BLOCK) {
-                // Ten bits of the scale's mantissa: what binary16 holds.
-                let scale = block.iter().fold(0f32, |m, x| m.max(x.abs())) / 127.0;
-                let scale = f32::from_bits(scale.to_bits() + 0x1000 & !0x1fff);
-                scales.push(scale);
-                quants.extend(block.iter().map(|x| if scale > 0.0 { (x / scale).round() as i8 } else { 0 }));
-            }
-        }
-        Matrix { rows, columns: padded, quants, scales }
-    }
-}
-
-/// A model in Hugging Face's form; every token is given some bytes.
-fn load(folder: &Path) -> Checkpoint {
-    let config = json(&folder.join("config.json"));
-    let number = |name: &str| config[name].as_u64().unwrap() as usize;
-    let tensors = Tensors::open(&folder.join("model.safetensors"));
-    let layers = (0..number("num_hidden_layers")).map(|i| {
-        let matrix = |name: &str| tensors.matrix(&format!("model.layers.{i}.{name}.weight"));
-        let norm = |name: &str| tensors.floats(&format!("model.layers.{i}.{name}.weight"));
-        Layer {
-            attention_norm: norm("input_layernorm"),
-            q: matrix("self_attn.q_proj"),
-            k: matrix("self_attn.k_proj"),
-            v: matrix("self_attn.v_proj"),
-            o: matrix("self_attn.o_proj"),
-            feed_forward_norm: norm("post_attention_layernorm"),
-            gate: matrix("mlp.gate_proj"),
-            up: matrix("mlp.up_proj"),
-            down: matrix("mlp.down_proj"),
-        }
-    });
-    Checkpoint {
-        layers: layers.collect(),
-        embedding: tensors.matrix("model.embed_tokens.weight"),
-        head: None,
-        norm: tensors.floats("model.norm.weight"),
-        tokens: (0..number("vocab_size")).map(|i| vec![i as u8]).collect(),
-        start: number("bos_token_id") as u32,
-        config: Config {
-            vocabulary: number("vocab_size"),
-            hidden: number("hidden_size"),
-            layers: number("num_hidden_layers"),
-            heads: number("num_attention_heads"),
-            kv_heads: number("num_key_value_heads"),
-            head_dim: number("head_dim"),
-            feed_forward: number("intermediate_size"),
-            norm_eps: config["rms_norm_eps"].as_f64().unwrap() as f32,
-            rope_theta: config["rope_theta"].as_f64().unwrap() as f32,
-            context: number("max_position_embeddings"),
-        },
-    }
 }
 
 /// Bits that `ids` after the first cost, each after those before it, and the last distribution's log-probabilities.
@@ -128,8 +42,9 @@ fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
+/// A model whose distributions list all tokens by id, those without bytes too, as the references do.
 fn all_tokens(folder: &Path) -> Arc<Model> {
-    let checkpoint = load(folder);
+    let (checkpoint, _) = from_directory(folder).unwrap();
     let order: Vec<u32> = (0..checkpoint.config.vocabulary as u32).collect();
     Arc::new(Model::new(checkpoint, &order).unwrap())
 }
@@ -157,4 +72,39 @@ fn the_storyteller_agrees_with_its_float_reference() {
     assert!((bits / expected - 1.0).abs() < 0.03);
     let best = (0..last.len()).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap();
     assert_eq!(best as u64, reference["argmax_last"].as_u64().unwrap());
+}
+
+/// What windows cost and what int8 costs: `NZIP_DOCUMENTS=FILE cargo test --release --test transformer -- --ignored
+/// --nocapture`, FILE being `{"bytes": N, "documents": [[start, ids…], …]}` in early-6m's tokens.
+#[test]
+#[ignore = "a measurement"]
+fn bits_per_byte_by_window() {
+    let Some(folder) = folder("early-6m") else { return };
+    let text = json(Path::new(&std::env::var("NZIP_DOCUMENTS").expect("names a file")));
+    let documents: Vec<Vec<u32>> = text["documents"].as_array().unwrap().iter().map(ids).collect();
+    let bytes = text["bytes"].as_f64().unwrap();
+    let (checkpoint, _) = from_directory(&folder).unwrap();
+    // Ids that stand for text come in the order of the ids, after the start token, which doesn't: the first.
+    let order: Vec<u32> = (1..checkpoint.config.vocabulary as u32).collect();
+    let model = Arc::new(Model::new(checkpoint, &order).unwrap());
+    let shifted = |ids: &[u32], window: usize, keep: usize| {
+        let mut session = Session::new(model.clone(), 1, 1, window, keep).unwrap();
+        let mut bits = 0.0;
+        session.advance(&[Step { lane: 0, tokens: ids }], |_, token, table| {
+            if let Some(&next) = ids.get(token + 1) {
+                let mass = f64::from(table[next as usize] - table[next as usize - 1]);
+                bits -= (mass / f64::from(table[table.len() - 1])).log2();
+            }
+        });
+        bits
+    };
+    let chunks = documents.iter().flat_map(|ids| ids[1..].chunks(255).map(|chunk| [&ids[..1], chunk].concat()));
+    let bits: f64 = chunks.map(|chunk| shifted(&chunk, 256, 128)).sum();
+    println!("chunks of 255 tokens, each after the start token: {bits:.1} bits, {:.5} bpb", bits / bytes);
+    for (window, keep) in [(256, 64), (256, 128), (256, 192), (256, 224), (192, 128), (128, 64), (320, 192), (384, 192)]
+    {
+        let before = std::time::Instant::now();
+        let bits: f64 = documents.iter().map(|ids| shifted(ids, window, keep)).sum();
+        println!("window {window}, {keep} kept: {:.5} bpb, {:.1?}", bits / bytes, before.elapsed());
+    }
 }

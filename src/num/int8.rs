@@ -48,7 +48,7 @@ impl Tiles<'_> {
     }
 
     /// The same from tile `tile` on.
-    pub fn from_tile(&self, tile: usize) -> Self {
+    pub fn starting_at(&self, tile: usize) -> Self {
         let block = tile * self.stride;
         Tiles { quants: &self.quants[block * TILE_BLOCK..], scales: &self.scales[block * TILE..], stride: self.stride }
     }
@@ -106,8 +106,12 @@ impl Packed {
 
 /// Output `row` of every tile of a product over `rows` rows, in order.
 pub fn gather(product: &[f32], rows: usize, row: usize, out: &mut [f32]) {
-    for (tile, out) in product.chunks_exact(rows * TILE).zip(out.chunks_mut(TILE)) {
-        let from = &tile[row * TILE..(row + 1) * TILE];
-        out.copy_from_slice(&from[..out.len()]);
+    let (pieces, _) = product.as_chunks::<TILE>();
+    let (whole, rest) = out.as_chunks_mut::<TILE>();
+    for (out, piece) in whole.iter_mut().zip(pieces[row..].iter().step_by(rows)) {
+        *out = *piece;
+    }
+    if !rest.is_empty() {
+        rest.copy_from_slice(&pieces[whole.len() * rows + row][..rest.len()]);
     }
 }

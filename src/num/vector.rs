@@ -10,8 +10,6 @@ const LANES: usize = 16;
 const ROUND: f32 = 12_582_912.0;
 /// A block whose values are all below this is taken for zeros.
 const TINY: f32 = f32::from_bits(27 << 23);
-/// 2^30: what a distribution's likeliest token gets before the shares are fitted to [`TOTAL`].
-const UNIT: f32 = 1_073_741_824.0;
 /// Upper bound of a distribution's total.
 pub const TOTAL: u32 = (1 << 31) - 1;
 
@@ -22,7 +20,7 @@ fn exp(x: f32) -> f32 {
     let x = if x > 88.0 { 88.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = (x - n * 0.693_359_375) - n * -2.121_944_4e-4;
+    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
     p = p * r + 1.398_2e-3;
     p = p * r + 8.333_452e-3;
@@ -31,6 +29,13 @@ fn exp(x: f32) -> f32 {
     p = p * r + 0.5;
     let e = p * (r * r) + r + 1.0;
     e * f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
+}
+
+/// `x`, from 0 to 1, in units of 2^-30, rounded down. What isn't a number gives 0.
+#[inline(always)]
+fn fixed(x: f32) -> u32 {
+    let bits = x.to_bits();
+    ((bits << 7 & 0x3fff_ff80) | 0x4000_0000) >> 127u32.wrapping_sub(bits >> 23).min(31)
 }
 
 /// The partial sums added up: the upper half to the lower until one is left.
@@ -149,6 +154,14 @@ pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
     fold(sums, |a, b| a + b)
 }
 
+/// Each value plus the one `BY` places before it.
+#[inline(always)]
+fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
+    let mut before = [0; 2 * LANES];
+    before[LANES..].copy_from_slice(&values);
+    std::array::from_fn(|i| values[i] + before[LANES + i - BY])
+}
+
 /// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
 /// together at most [`TOTAL`]. `table` is one longer than `logits`.
 #[inline(always)]
@@ -158,14 +171,26 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     *first = 0;
     let mut sum = 0u64;
     for (mass, &logit) in masses.iter_mut().zip(logits) {
-        *mass = (exp(logit - top) * UNIT) as i32 as u32;
+        *mass = fixed(exp(logit - top));
         sum += u64::from(*mass);
     }
-    // The sum is 0 only where all logits are NaN.
-    let factor = (u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30);
-    let mut running = 0u32;
-    for mass in masses {
-        running += 1 + (u64::from(*mass) * factor >> 31) as u32;
+    // The sum is less than one token's only where all logits are NaN.
+    let factor = ((u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30)) as u32;
+    for mass in &mut *masses {
+        *mass = 1 + ((u64::from(*mass) * u64::from(factor)) >> 31) as u32;
+    }
+    let (chunks, rest) = masses.as_chunks_mut();
+    let mut running = 0;
+    for chunk in chunks {
+        *chunk = shifted_sum::<1>(*chunk);
+        *chunk = shifted_sum::<2>(*chunk);
+        *chunk = shifted_sum::<4>(*chunk);
+        *chunk = shifted_sum::<8>(*chunk);
+        chunk.iter_mut().for_each(|mass| *mass += running);
+        running = chunk[LANES - 1];
+    }
+    for mass in rest {
+        running += *mass;
         *mass = running;
     }
 }

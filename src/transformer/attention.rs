@@ -59,23 +59,27 @@ impl Attention {
         self.weights.resize_with(group, Quantised::default);
         self.sums.resize(group, 0.0);
         self.scores.resize(blocks * BLOCK, 0.0);
+        let most = padded.max(tiles * TILE) * group;
+        if self.product.len() < most {
+            self.product.resize(most, 0.0);
+        }
         let heads = self.queries.chunks_exact(group).zip(out.chunks_exact_mut(group * dim));
         for (head, (queries, out)) in heads.enumerate() {
             let queries: Vec<&Quantised> = queries.iter().collect();
-            self.product.resize(tiles * group * TILE, 0.0);
-            (model.kernel.multiply)(cache.keys(layer, head), &queries, padded / BLOCK, &mut self.product);
+            let product = &mut self.product[..tiles * group * TILE];
+            (model.kernel.multiply)(cache.keys(layer, head), &queries, padded / BLOCK, product);
             let (values, scales) = cache.values(layer, head, ones);
             for (row, (weights, sum)) in self.weights.iter_mut().zip(&mut self.sums).enumerate() {
-                gather(&self.product, group, row, &mut self.scores);
+                gather(product, group, row, &mut self.scores[..tiles * TILE]);
                 self.scores[len..].fill(f32::MIN);
                 *sum = (model.floats.attention_weights)(&mut self.scores, &scales[..blocks * BLOCK]);
                 (model.floats.quantise)(&self.scores, weights);
             }
             let weights: Vec<&Quantised> = self.weights.iter().collect();
-            self.product.resize(padded / TILE * group * TILE, 0.0);
-            (model.kernel.multiply)(values, &weights, blocks, &mut self.product);
+            let product = &mut self.product[..padded * group];
+            (model.kernel.multiply)(values, &weights, blocks, product);
             for (row, (out, sum)) in out.chunks_exact_mut(dim).zip(&self.sums).enumerate() {
-                gather(&self.product, group, row, out);
+                gather(product, group, row, out);
                 let factor = 1.0 / sum;
                 for out in out {
                     *out *= factor;

@@ -20,6 +20,7 @@ pub struct Row {
     x: Vec<f32>,
     normed: Vec<f32>,
     wide: Vec<f32>,
+    logits: Vec<f32>,
     input: Quantised,
     attention: Attention,
 }
@@ -101,10 +102,10 @@ impl Batch<'_> {
         self.multiply(&model.head, model.head_tiles(), &wanted);
         let (product, count) = (&*self.product, wanted.len());
         for_each_numbered(threads, &mut wanted, |i, row| {
-            row.wide.resize(model.outputs, 0.0);
-            gather(product, count, i, &mut row.wide);
+            row.logits.resize(model.outputs, 0.0);
+            gather(product, count, i, &mut row.logits);
             row.table.resize(model.outputs + 1, 0);
-            (model.floats.cumulate)(&row.wide, &mut row.table);
+            (model.floats.cumulate)(&row.logits, &mut row.table);
         });
     }
 
@@ -112,10 +113,12 @@ impl Batch<'_> {
     fn multiply(&mut self, weights: &Packed, tiles: usize, rows: &[impl AsRef<Quantised>]) {
         let inputs: Vec<&Quantised> = rows.iter().map(AsRef::as_ref).collect();
         let unit = inputs.len() * TILE;
-        self.product.resize(tiles * unit, 0.0);
+        if self.product.len() < tiles * unit {
+            self.product.resize(tiles * unit, 0.0);
+        }
         let kernel = self.model.kernel;
-        self.threads.pieces(self.product, unit, 4, |tile, out| {
-            (kernel.multiply)(weights.tiles().from_tile(tile), &inputs, weights.blocks(), out);
+        self.threads.pieces(&mut self.product[..tiles * unit], unit, 4, |tile, out| {
+            (kernel.multiply)(weights.tiles().starting_at(tile), &inputs, weights.blocks(), out);
         });
     }
 }

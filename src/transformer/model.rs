@@ -148,7 +148,11 @@ fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
     {
         return wrong("sizes");
     }
-    if c.heads % c.kv_heads != 0 || dim % 2 != 0 || hidden % BLOCK != 0 || checkpoint.layers.len() != c.layers {
+    if !c.heads.is_multiple_of(c.kv_heads)
+        || !dim.is_multiple_of(2)
+        || !hidden.is_multiple_of(BLOCK)
+        || checkpoint.layers.len() != c.layers
+    {
         return wrong("shape");
     }
     if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
@@ -157,7 +161,7 @@ fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
     let fits = |matrix: &Matrix, rows: usize, columns: usize| {
         let quants = matrix.rows.checked_mul(matrix.columns);
         (matrix.rows, matrix.columns) == (rows, columns)
-            && columns % BLOCK == 0
+            && columns.is_multiple_of(BLOCK)
             && quants == Some(matrix.quants.len())
             && quants == Some(matrix.scales.len() * BLOCK)
             && matrix.scales.iter().all(|scale| scale.is_finite())

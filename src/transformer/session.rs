@@ -11,7 +11,7 @@ use crate::num::int8::BLOCK;
 use crate::{Error, ErrorKind};
 
 /// Most rows evaluated at once: enough for the kernels' full speed, and memory stays bounded.
-const ROWS: usize = 64;
+const ROWS: usize = 32;
 
 /// One lane: the tokens of its window, and what they left in the cache.
 pub struct Lane {

@@ -145,7 +145,9 @@ impl Tree {
 
     /// The length of a context in bytes.
     pub fn order(&self, context: u32) -> usize {
-        std::iter::successors(Some(context), |&context| Some(self.suffix(context)).filter(|&suffix| suffix != 0)).count() - 1
+        std::iter::successors(Some(context), |&context| Some(self.suffix(context)).filter(|&suffix| suffix != 0))
+            .count()
+            - 1
     }
 
     #[inline]

@@ -25,7 +25,7 @@ unsafe fn tiles(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &
     let group = if inputs.len() == 1 { 4 } else { 2 };
     let mut tile = 0;
     while tile < count {
-        let at = weights.from_tile(tile);
+        let at = weights.starting_at(tile);
         let out = &mut out[tile * inputs.len() * TILE..];
         // SAFETY: as for this function, for the tiles from `tile` on; `group` of them are there in the first two cases.
         unsafe {

@@ -21,7 +21,7 @@ pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn tiles(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
     for (tile, out) in out.chunks_exact_mut(inputs.len() * TILE).enumerate() {
-        let at = weights.from_tile(tile);
+        let at = weights.starting_at(tile);
         for (two, out) in inputs.chunks(2).zip(out.chunks_mut(2 * TILE)) {
             // SAFETY: as for this function; one tile and that many rows are there.
             unsafe {

@@ -4,7 +4,7 @@ use super::super::super::int8::{BLOCK, Quantised, STEP, TILE, TILE_BLOCK, Tiles}
 
 pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
     for (tile, out) in out.chunks_exact_mut(inputs.len() * TILE).enumerate() {
-        let weights = weights.from_tile(tile);
+        let weights = weights.starting_at(tile);
         for (input, out) in inputs.iter().zip(out.chunks_exact_mut(TILE)) {
             let mut sums = [0f32; TILE];
             for block in 0..blocks {

@@ -146,7 +146,7 @@ mod tests {
                     rows,
                     33,
                     3,
-                    |weight| if random(&mut state) % 2 == 0 { extreme } else { -127 - i8::from(weight) },
+                    |weight| if random(&mut state) < 1 << 31 { extreme } else { -127 - i8::from(weight) },
                 );
             }
         }

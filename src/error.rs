@@ -21,7 +21,7 @@ pub enum ErrorKind {
     Unsupported,
     /// A self-check failed: a defect of nzip or of the machine.
     Internal,
-    /// The archive was made with a model that is not here.
+    /// A model is not here, is damaged, or is of a kind that can't be run.
     Model,
     /// The work would take more memory than is allowed.
     MemoryLimit,

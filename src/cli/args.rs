@@ -16,7 +16,7 @@ Exit codes:
   1    usage, or the system refused (file missing, output exists, disk full)
   2    the archive is damaged, cut short, or none
   3    internal error
-  4    the archive needs a model that is not here
+  4    a model is not here, damaged, or of a kind that nzip can't run
   5    a limit (-M, --max-output) would be exceeded
   130  interrupted";
 
@@ -50,6 +50,9 @@ pub enum Verb {
     /// Compress and decompress files in memory, compare, and measure
     #[command(after_help = EXIT_CODES)]
     Bench(BenchArgs),
+    /// Look at transformer models, or fetch one
+    #[command(after_help = EXIT_CODES)]
+    Model(ModelArgs),
 }
 
 /// What most verbs take.
@@ -183,6 +186,37 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// `nzip model`
+#[derive(Args)]
+pub struct ModelArgs {
+    #[command(subcommand)]
+    pub verb: ModelVerb,
+}
+
+/// What to do about models.
+#[derive(Subcommand)]
+pub enum ModelVerb {
+    /// Load a model and say what it is
+    Info {
+        /// A Hugging Face directory, a GGUF file, or a name in the Hugging Face cache, such as HuggingFaceTB/SmolLM2-135M
+        model: PathBuf,
+        /// Write JSON: a list with an object
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models in the Hugging Face cache
+    List {
+        /// Write JSON: a list with an object for each model
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model from Hugging Face into the cache
+    Pull {
+        /// ORG/NAME, or ORG/NAME/FILE.gguf
+        name: String,
+    },
+}
+
 /// When to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
@@ -208,8 +242,8 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Verb, ExitCode> {
 fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
     let first = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default().to_owned();
     let verb = match first.as_str() {
-        "c" | "compress" | "d" | "decompress" | "t" | "test" | "l" | "list" | "ls" | "bench" | "help" | "-h"
-        | "--help" | "-V" | "--version" => return args,
+        "c" | "compress" | "d" | "decompress" | "t" | "test" | "l" | "list" | "ls" | "bench" | "model" | "help"
+        | "-h" | "--help" | "-V" | "--version" => return args,
         "--compress" | "--decompress" | "--test" | "--list" => {
             args.remove(1);
             first[2..].to_owned()

@@ -11,6 +11,7 @@ mod job;
 mod level;
 mod list;
 mod memory;
+mod model;
 mod output;
 mod progress;
 
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Model(args) => model::run(&args.verb),
     }
     .into()
 }

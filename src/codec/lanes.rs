@@ -118,7 +118,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
                         continue;
                     }
                     while self.lanes[lane].waits {
-                        self.receive(feed)?;
+                        self.receive(network, feed)?;
                     }
                     self.turn(lane, network);
                 }
@@ -216,8 +216,9 @@ impl<'a, C: BitCoder> Turns<'a, C> {
         }
     }
 
-    fn receive(&mut self, feed: &mut Feed) -> Result<(), Error> {
-        for answer in feed.answers()? {
+    fn receive(&mut self, network: &Network, feed: &mut Feed) -> Result<(), Error> {
+        for mut answer in feed.answers()? {
+            network.trie().widen(&mut answer.totals);
             self.lanes[answer.lane].waits = false;
             if let Some(expert) = self.ensemble.network() {
                 expert.offer(answer.lane, answer.totals);

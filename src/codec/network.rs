@@ -38,7 +38,7 @@ impl Network {
     pub fn new((checkpoint, _): Loaded) -> Result<Network, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let Checkpoint { start, .. } = checkpoint;
-        let model = Model::new(checkpoint, trie.order())?;
+        let model = Model::new(checkpoint, &trie.known())?;
         Ok(Network { model: Arc::new(model), trie: Arc::new(trie), start })
     }
 

@@ -13,6 +13,7 @@ mod attention;
 mod cache;
 pub mod checkpoint;
 mod forward;
+mod identity;
 #[cfg(feature = "models")]
 pub mod load;
 mod model;

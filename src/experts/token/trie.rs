@@ -16,6 +16,8 @@ const NONE: u32 = u32::MAX;
 /// Tokens in the order of their bytes. Node 0 is the root; child `c` leads to node `c + 1`.
 pub struct Trie {
     order: Vec<u32>,
+    /// The places in the order that are [`VIRTUAL`].
+    lacking: Vec<usize>,
     /// Where each node's children begin, and after the last node's, their number.
     first: Vec<u32>,
     /// Whether the way to each node is a token.
@@ -31,8 +33,7 @@ impl Trie {
     /// same bytes the lowest id stays.
     ///
     /// A single byte that is no token gets a place with the id [`VIRTUAL`], so that every text can be cut. The model has
-    /// no logit for it: its count is 1. Once coded, the model isn't told of it: neither its context nor its prediction
-    /// changes.
+    /// no logit for it: [`Trie::widen`] gives it the count 1.
     pub fn new(tokens: &[Vec<u8>]) -> Trie {
         let singles: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
         let mut all: Vec<(&[u8], u32)> = tokens.iter().zip(0..).map(|(bytes, id)| (bytes.as_slice(), id)).collect();
@@ -43,6 +44,7 @@ impl Trie {
 
         let mut trie = Trie {
             order: all.iter().map(|&(_, id)| id).collect(),
+            lacking: (0..all.len()).filter(|&place| all[place].1 == VIRTUAL).collect(),
             first: vec![],
             ends: vec![],
             byte: vec![],
@@ -68,9 +70,30 @@ impl Trie {
         trie
     }
 
-    /// The tokens' ids sorted by their bytes, no two with the same.
+    /// The tokens' ids sorted by their bytes, no two with the same; [`VIRTUAL`] for each byte that is no token.
     pub fn order(&self) -> &[u32] {
         &self.order
+    }
+
+    /// The order without what the model lacks: that in which it is to give its counts.
+    pub fn known(&self) -> Vec<u32> {
+        self.order.iter().copied().filter(|&id| id != VIRTUAL).collect()
+    }
+
+    /// Makes running totals over [`Trie::known`] those over [`Trie::order`]. Where the model lacks nothing they are.
+    pub fn widen(&self, totals: &mut Vec<u32>) {
+        let known = totals.len();
+        totals.resize(known + self.lacking.len(), 0);
+        // From the back: between two lacking places, all totals move by as many places as are lacking before.
+        let mut to = known;
+        for (before, &place) in self.lacking.iter().enumerate().rev() {
+            let from = place - before;
+            for at in (from..to).rev() {
+                totals[at + before + 1] = totals[at] + before as u32 + 1;
+            }
+            // That before the lacking place is the last of the stretch before it, too.
+            to = from + 1;
+        }
     }
 
     /// `bytes` cut into tokens, each the longest that stands there. The decoder can repeat this cut.
@@ -263,6 +286,25 @@ mod tests {
         assert_eq!(named, [2, 0, 5, 4]);
         assert_eq!((trie.find(b"the"), trie.find(b"th"), trie.find(b"\0")), (Some(0), None, Some(VIRTUAL)));
         assert_eq!((trie.find(b""), trie.find(b"thex")), (None, None));
+        assert_eq!(trie.known(), named);
+    }
+
+    #[test]
+    fn totals_are_widened_by_one_for_each_byte_that_lacks() {
+        let (trie, _) = trie(&[b"\0", b"b", b"bc", b"\xfe"]);
+        let mut totals = vec![0, 10, 30, 60, 100];
+        trie.widen(&mut totals);
+        let mut expected = vec![0];
+        for (id, count) in trie.order().iter().map(|&id| (id, [10, 20, 30, 40].get(id as usize).copied().unwrap_or(1)))
+        {
+            assert_eq!(count == 1, id == VIRTUAL);
+            expected.push(expected[expected.len() - 1] + count);
+        }
+        assert_eq!(totals, expected);
+        let whole = Trie::new(&(0..=255).map(|byte| vec![byte]).collect::<Vec<_>>());
+        let mut totals: Vec<u32> = (0..257).collect();
+        whole.widen(&mut totals);
+        assert_eq!(totals, (0..257).collect::<Vec<_>>());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use super::assemble::{GGUF, assemble};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{Loaded, wrong};
+use super::{Loaded, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Matrix};
 
@@ -24,7 +24,7 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Loaded,
     // candle panics on an alignment of 0, for one.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
         .map_err(|_| wrong(place, "has a header that makes no sense"))?
-        .map_err(|error| wrong(place, format!("is damaged, cut short, or no GGUF file ({error})")))?;
+        .map_err(|error| wrong(place, format!("is damaged, cut short, or no GGUF file ({})", reason(&error))))?;
     let metadata = Metadata { entries: &content.metadata, place };
     let config = metadata.config()?;
     let (tokens, source) = metadata.vocabulary()?;
@@ -67,8 +67,8 @@ fn read_tensor(
     reader: &mut (impl Read + Seek),
     weights: &mut Weights,
 ) -> Result<(), Error> {
-    let tensor = info.read(reader, origin, &Device::Cpu).map_err(|error| weights.wrong(name, error))?;
-    let data = tensor.data().map_err(|error| weights.wrong(name, error))?;
+    let tensor = info.read(reader, origin, &Device::Cpu).map_err(|error| weights.wrong(name, reason(&error)))?;
+    let data = tensor.data().map_err(|error| weights.wrong(name, reason(&error)))?;
     let shape = info.shape.dims();
     let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
     match (info.ggml_dtype, shape) {

@@ -14,6 +14,7 @@
 
 mod assemble;
 mod config;
+mod find;
 mod gguf;
 mod huggingface;
 mod metadata;
@@ -25,6 +26,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
+pub use find::{Cached, Name, cached, load, locate};
 pub use gguf::from_gguf;
 pub use huggingface::from_directory;
 pub use vocabulary::of_tokenizer_json as tokens_of_tokenizer_json;
@@ -49,4 +51,9 @@ pub type Loaded = (Checkpoint, TokeniserSource);
 /// An error of a model: `place` is the file, and the tensor or field in it.
 fn wrong(place: impl Display, what: impl Display) -> Error {
     Error::new(ErrorKind::Model, format!("{place}: {what}"))
+}
+
+/// What candle says of an error, without the backtrace that it may add.
+fn reason(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::weights::Weights;
-use super::wrong;
+use super::{reason, wrong};
 use crate::error::Error;
 
 /// Reads all tensors of a directory, a file at a time.
@@ -61,19 +61,19 @@ fn add_all(bytes: &[u8], weights: &mut Weights) -> Result<(), Error> {
     let file = SliceSafetensors::new(bytes).map_err(|error| wrong(&weights.place, unreadable(&error)))?;
     for (name, view) in file.tensors() {
         weights.check_shape(&name, view.shape())?;
-        let tensor = file.load(&name, &Device::Cpu).map_err(|error| weights.wrong(&name, error))?;
+        let tensor = file.load(&name, &Device::Cpu).map_err(|error| weights.wrong(&name, reason(&error)))?;
         if !matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16) {
             return Err(weights
                 .wrong(&name, format!("type {} is not supported; F32, F16 and BF16 are", tensor.dtype().as_str())));
         }
-        let values = floats(&tensor).map_err(|error| weights.wrong(&name, error))?;
+        let values = floats(&tensor).map_err(|error| weights.wrong(&name, reason(&error)))?;
         weights.add(&name, view.shape(), values)?;
     }
     Ok(())
 }
 
 fn unreadable(error: &candle_core::Error) -> String {
-    format!("is damaged, cut short, or no safetensors file ({error})")
+    format!("is damaged, cut short, or no safetensors file ({})", reason(error))
 }
 
 /// The values as binary32, which holds those of the shorter types exactly.

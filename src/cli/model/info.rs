@@ -1,0 +1,96 @@
+//! `nzip model info`
+
+use std::path::Path;
+
+use anyhow::Result;
+use nzip::experts::token::trie::{Trie, VIRTUAL};
+use nzip::transformer::checkpoint::{Checkpoint, Config, Matrix};
+use nzip::transformer::load::{TokeniserSource, load};
+use serde::Serialize;
+
+use super::super::to_json;
+use super::cache;
+
+/// What there is to say about a model.
+#[derive(Serialize)]
+struct Info {
+    model: String,
+    id: String,
+    parameters: u64,
+    memory_bytes: u64,
+    layers: usize,
+    hidden: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    feed_forward: usize,
+    vocabulary: usize,
+    tokens_with_text: usize,
+    bytes_without_token: usize,
+    context: usize,
+    tied: bool,
+    start: u32,
+    tokeniser: &'static str,
+}
+
+/// Loads the model and describes it.
+pub fn text(model: &Path, json: bool) -> Result<String> {
+    let (checkpoint, source) = load(model, cache().as_deref())?;
+    let info = info(model, &checkpoint, &source);
+    Ok(if json { to_json(&[info]) } else { table(&info) })
+}
+
+fn info(model: &Path, checkpoint: &Checkpoint, source: &TokeniserSource) -> Info {
+    let Config { vocabulary, hidden, layers, heads, kv_heads, head_dim, feed_forward, context, .. } = checkpoint.config;
+    let order = Trie::new(&checkpoint.tokens);
+    let missing = order.order().iter().filter(|&&id| id == VIRTUAL).count();
+    let tied = checkpoint.head.is_none();
+    let layer = 2 * hidden + 2 * hidden * (heads + kv_heads) * head_dim + 3 * hidden * feed_forward;
+    Info {
+        model: model.display().to_string(),
+        id: checkpoint.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        parameters: ((2 - usize::from(tied)) * vocabulary * hidden + layers * layer + hidden) as u64,
+        memory_bytes: matrices(checkpoint).map(|matrix| (matrix.quants.len() + 4 * matrix.scales.len()) as u64).sum(),
+        layers,
+        hidden,
+        heads,
+        kv_heads,
+        head_dim,
+        feed_forward,
+        vocabulary,
+        tokens_with_text: order.order().len() - missing,
+        bytes_without_token: missing,
+        context,
+        tied,
+        start: checkpoint.start,
+        tokeniser: match source {
+            TokeniserSource::Json(_) => "rules",
+            TokeniserSource::Longest => "longest match",
+        },
+    }
+}
+
+fn matrices(checkpoint: &Checkpoint) -> impl Iterator<Item = &Matrix> {
+    let layers = checkpoint.layers.iter();
+    let inner = layers.flat_map(|layer| [&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down]);
+    inner.chain(Some(&checkpoint.embedding)).chain(&checkpoint.head)
+}
+
+fn table(info: &Info) -> String {
+    let head = if info.tied { "the embedding is the head" } else { "a head of its own" };
+    let shape = format!(
+        "{} layers of {}, {} heads of {} ({} for keys), feed-forward {}",
+        info.layers, info.hidden, info.heads, info.head_dim, info.kv_heads, info.feed_forward
+    );
+    let lines = [
+        ("model", info.model.clone()),
+        ("id", info.id.clone()),
+        ("parameters", format!("{}, {head}", info.parameters)),
+        ("memory", format!("{:.1} MB", info.memory_bytes as f64 / 1e6)),
+        ("shape", shape),
+        ("context", format!("{} tokens", info.context)),
+        ("vocabulary", format!("{} tokens, {} of text; start {}", info.vocabulary, info.tokens_with_text, info.start)),
+        ("tokeniser", info.tokeniser.to_owned()),
+    ];
+    lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+}

@@ -1,0 +1,33 @@
+//! `nzip model`
+
+mod info;
+mod list;
+mod pull;
+
+use std::env;
+use std::path::PathBuf;
+
+use super::args::ModelVerb;
+use super::exit::{Outcome, report};
+
+/// Does what is asked about models.
+pub fn run(verb: &ModelVerb) -> Outcome {
+    let text = match verb {
+        ModelVerb::Info { model, json } => info::text(model, *json),
+        ModelVerb::List { json } => Ok(list::text(*json)),
+        ModelVerb::Pull { name } => pull::text(name),
+    };
+    match text {
+        Ok(text) => super::print(&text),
+        Err(error) => report(None, &error, false),
+    }
+}
+
+/// The folder where Hugging Face's programs keep models.
+pub fn cache() -> Option<PathBuf> {
+    let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("HF_HUB_CACHE").or_else(|| folder("HF_HOME").map(|home| home.join("hub"))).or_else(|| {
+        let caches = folder("XDG_CACHE_HOME").or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
+        Some(caches.join("huggingface").join("hub"))
+    })
+}

@@ -1,0 +1,149 @@
+//! What archives call a model: a hash of all that its predictions depend on.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::ARITHMETIC_VERSION;
+use super::checkpoint::{Checkpoint, Matrix};
+
+impl Checkpoint {
+    /// The XXH3-128 hash, little-endian, of the arithmetic's version, the configuration, the int8 weights and the
+    /// tokens' bytes. Files that load to the same model have the same, whatever their form.
+    pub fn id(&self) -> [u8; 16] {
+        let mut hash = Hash(Xxh3::new());
+        let config = &self.config;
+        hash.numbers(&[ARITHMETIC_VERSION]);
+        for size in [
+            config.vocabulary,
+            config.hidden,
+            config.layers,
+            config.heads,
+            config.kv_heads,
+            config.head_dim,
+            config.feed_forward,
+            config.context,
+        ] {
+            hash.length(size);
+        }
+        hash.numbers(&[config.norm_eps.to_bits(), config.rope_theta.to_bits(), self.start, self.head.is_some().into()]);
+        hash.matrix(&self.embedding);
+        self.head.iter().for_each(|head| hash.matrix(head));
+        for layer in &self.layers {
+            hash.floats(&layer.attention_norm);
+            [&layer.q, &layer.k, &layer.v, &layer.o].into_iter().for_each(|matrix| hash.matrix(matrix));
+            hash.floats(&layer.feed_forward_norm);
+            [&layer.gate, &layer.up, &layer.down].into_iter().for_each(|matrix| hash.matrix(matrix));
+        }
+        hash.floats(&self.norm);
+        for token in &self.tokens {
+            hash.length(token.len());
+            hash.0.update(token);
+        }
+        hash.0.digest128().to_le_bytes()
+    }
+}
+
+/// Feeds the hash in pieces large enough for its speed.
+struct Hash(Xxh3);
+
+impl Hash {
+    fn numbers(&mut self, numbers: &[u32]) {
+        for part in numbers.chunks(256) {
+            let bytes: Vec<u8> = part.iter().flat_map(|number| number.to_le_bytes()).collect();
+            self.0.update(&bytes);
+        }
+    }
+
+    fn length(&mut self, length: usize) {
+        self.0.update(&(length as u64).to_le_bytes());
+    }
+
+    fn floats(&mut self, floats: &[f32]) {
+        for part in floats.chunks(256) {
+            let bytes: Vec<u8> = part.iter().flat_map(|float| float.to_bits().to_le_bytes()).collect();
+            self.0.update(&bytes);
+        }
+    }
+
+    fn matrix(&mut self, matrix: &Matrix) {
+        for part in matrix.quants.chunks(4096) {
+            let bytes: Vec<u8> = part.iter().map(|&quant| quant as u8).collect();
+            self.0.update(&bytes);
+        }
+        self.floats(&matrix.scales);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transformer::checkpoint::{Config, Layer};
+
+    fn tiny() -> Checkpoint {
+        let matrix = |rows, columns| {
+            let weights: Vec<f32> = (0..rows * columns).map(|i| i as f32 - 3.0).collect();
+            Matrix::quantise(rows, columns, &weights).unwrap()
+        };
+        let layer = Layer {
+            attention_norm: vec![1.0; 4],
+            q: matrix(4, 4),
+            k: matrix(2, 4),
+            v: matrix(2, 4),
+            o: matrix(4, 4),
+            feed_forward_norm: vec![1.0; 4],
+            gate: matrix(3, 4),
+            up: matrix(3, 4),
+            down: matrix(4, 3),
+        };
+        Checkpoint {
+            config: Config {
+                vocabulary: 3,
+                hidden: 4,
+                layers: 1,
+                heads: 2,
+                kv_heads: 1,
+                head_dim: 2,
+                feed_forward: 3,
+                norm_eps: 1e-5,
+                rope_theta: 1e4,
+                context: 16,
+            },
+            embedding: matrix(3, 4),
+            head: None,
+            layers: vec![layer],
+            norm: vec![1.0; 4],
+            tokens: vec![b"".to_vec(), b"a".to_vec(), b"ab".to_vec()],
+            start: 0,
+        }
+    }
+
+    /// Archives hold it: it may change with the arithmetic's version only.
+    #[test]
+    fn stays_what_it_is() {
+        let id: String = tiny().id().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(id, "6f49bff80d4c95f8559f1b432550e850");
+    }
+
+    #[test]
+    fn depends_on_everything() {
+        let changes: [fn(&mut Checkpoint); 9] = [
+            |model| model.config.context += 1,
+            |model| model.config.norm_eps = 1e-6,
+            |model| model.embedding.quants[5] ^= 1,
+            |model| model.layers[0].down.scales[1] = 0.0,
+            |model| model.layers[0].feed_forward_norm[3] = -0.0,
+            |model| model.head = Some(model.embedding.clone()),
+            |model| model.norm[0] = 2.0,
+            |model| model.tokens = vec![b"a".to_vec(), b"".to_vec(), b"ab".to_vec()],
+            |model| model.start = 1,
+        ];
+        let mut ids = vec![tiny().id()];
+        for change in changes {
+            let mut model = tiny();
+            change(&mut model);
+            ids.push(model.id());
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 10);
+    }
+}

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Train nzip's embedded language model: a small Llama, on CPU or CUDA, resumable.
 
-usage: train.py --data DIR --out DIR --tokens N [--init MODEL] [--d 256 --layers 6 ...]
+usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL] [--d 256 --layers 6 ...]
 
 Saves OUT/state.pt every few minutes and resumes from it; at N tokens in all it stops and prints the validation loss.
 Learning rate: short warm-up, constant, linear decay over the last 60 % of N. To train on after that, raise N and resume.
+--until stops at a time of day instead: N is then what the speed so far promises, so that the decay ends on time.
 --init starts from the weights of a model (whatever weights.load reads) instead of random ones, where there is no state yet.
 export.py turns the state into the GGUF file that nzip embeds.
 """
@@ -16,11 +17,20 @@ from weights import load
 LN2 = math.log(2)
 
 
+def time_of_day(text):
+    """The next such time, in seconds since the epoch."""
+    clock = time.strptime(text, "%H:%M")
+    now = time.localtime()
+    at = time.mktime((*now[:3], clock.tm_hour, clock.tm_min, 0, 0, 0, -1))
+    return at if at > time.time() else at + 86_400
+
+
 def arguments():
     p = argparse.ArgumentParser()
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--tokens", type=float, default=100e6)
+    p.add_argument("--until", type=time_of_day, help="stop at this time of day, HH:MM")
     p.add_argument("--init", help="start from this model's weights")
     p.add_argument("--d", type=int, default=256)
     p.add_argument("--layers", type=int, default=6)
@@ -107,11 +117,19 @@ class Trainer:
         self.adam.zero_grad(set_to_none=True)
         return total
 
+    def total(self, start, wall):
+        """Tokens in all, as far as can be told: `start` had been seen at the time `wall`."""
+        if not self.args.until:
+            return self.args.tokens
+        now = time.time()
+        speed = (self.seen - start) / (now - wall) if self.seen > start else 2000
+        return min(self.args.tokens, self.seen + speed * max(0, self.args.until - now))
+
     def train(self, text):
-        tokens, rng, smooth = self.args.tokens, np.random.default_rng(self.seen), None
+        rng, smooth = np.random.default_rng(self.seen), None
         start, wall, cpu, saved, steps = self.seen, time.time(), time.process_time(), time.time(), 0
-        while self.seen < tokens:
-            done = self.seen / tokens
+        while self.seen < (total := self.total(start, wall)):
+            done = self.seen / total
             decay = 1.0 if done < 0.4 else max(0.02, (1 - done) / 0.6)
             x, y = text.batch(self.args.batch, rng)
             loss = self.step(x, y, decay * min(1.0, (steps + 1) / 40))
@@ -122,7 +140,7 @@ class Trainer:
                 smooth = value if smooth is None else 0.8 * smooth + 0.2 * value
                 print(f"{self.seen / 1e6:.2f} M tokens, loss {smooth:.3f}, {smooth / LN2 / self.meta['bytes_per_token']:.3f} bpb, "
                       f"{new / (time.time() - wall):.0f} tokens/s, {(time.process_time() - cpu) / new * 1e6:.0f} CPU s per M, "
-                      f"{time.strftime('%H:%M:%S')}", flush=True)
+                      f"{time.strftime('%H:%M:%S')}, of {total / 1e6:.1f} M", flush=True)
             if time.time() - saved > self.args.save_every:
                 self.save()
                 saved = time.time()

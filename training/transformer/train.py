@@ -126,19 +126,18 @@ class Trainer:
         return min(self.args.tokens, self.seen + speed * max(0, self.args.until - now))
 
     def train(self, text):
-        rng, smooth = np.random.default_rng(self.seen), None
+        rng, recent = np.random.default_rng(self.seen), 0.0
         start, wall, cpu, saved, steps = self.seen, time.time(), time.process_time(), time.time(), 0
         while self.seen < (total := self.total(start, wall)):
             done = self.seen / total
             decay = 1.0 if done < 0.4 else max(0.02, (1 - done) / 0.6)
             x, y = text.batch(self.args.batch, rng)
-            loss = self.step(x, y, decay * min(1.0, (steps + 1) / 40))
+            recent += self.step(x, y, decay * min(1.0, (steps + 1) / 40)).item()
             self.seen += x.numel()
             steps += 1
             if steps % 20 == 0:
-                value, new = loss.item(), self.seen - start
-                smooth = value if smooth is None else 0.8 * smooth + 0.2 * value
-                print(f"{self.seen / 1e6:.2f} M tokens, loss {smooth:.3f}, {smooth / LN2 / self.meta['bytes_per_token']:.3f} bpb, "
+                loss, new, recent = recent / 20, self.seen - start, 0.0
+                print(f"{self.seen / 1e6:.2f} M tokens, loss {loss:.3f}, {loss / LN2 / self.meta['bytes_per_token']:.3f} bpb, "
                       f"{new / (time.time() - wall):.0f} tokens/s, {(time.process_time() - cpu) / new * 1e6:.0f} CPU s per M, "
                       f"{time.strftime('%H:%M:%S')}, of {total / 1e6:.1f} M", flush=True)
             if time.time() - saved > self.args.save_every:

@@ -36,6 +36,7 @@ mod num;
 mod options;
 pub mod transformer;
 
+pub use codec::Network;
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};
 pub use error::{Error, ErrorKind};
 pub use monitor::Monitor;

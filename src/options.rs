@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use crate::codec::Model;
+use crate::codec::{Model, Network};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 
@@ -41,6 +41,16 @@ impl Level {
             2 => Model::Full,
             3..=5 => Model::Primed,
             _ => Model::Neural,
+        }
+    }
+
+    /// The most lanes that a block is coded in where the transformer is asked: more are faster, fewer compress better.
+    pub fn most_lanes(self) -> usize {
+        match self.0 {
+            ..=6 => 8,
+            7 => 4,
+            8 => 2,
+            _ => 1,
         }
     }
 }
@@ -103,10 +113,11 @@ impl Default for BlockSize {
     }
 }
 
-/// How to compress. All but level, block size and content length leave the output as it is.
-#[derive(Clone, Debug, Default)]
+/// How to compress. All but level, network, block size and content length leave the output as it is.
+#[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
+    pub(crate) network: Option<Arc<Network>>,
     pub(crate) block_size: BlockSize,
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
@@ -123,6 +134,12 @@ impl CompressOptions {
     /// Sets the level.
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Sets the transformer that levels from 6 on ask, in the embedded one's place. Decoders will need it, too.
+    pub fn network(mut self, network: Arc<Network>) -> Self {
+        self.network = Some(network);
         self
     }
 
@@ -158,13 +175,15 @@ impl CompressOptions {
     }
 }
 
-/// How to decompress: what the caller is willing to spend. Nothing here is needed to understand an archive.
-#[derive(Clone, Debug, Default)]
+/// How to decompress: what the caller is willing to spend. Nothing here is needed to understand an archive, but a
+/// transformer that is not part of nzip.
+#[derive(Clone, Default)]
 pub struct DecompressOptions {
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) max_output: Option<u64>,
     pub(crate) keep_going: bool,
+    pub(crate) network: Option<Arc<Network>>,
     pub(crate) monitor: Arc<Monitor>,
 }
 
@@ -189,6 +208,12 @@ impl DecompressOptions {
     /// Refuses, with [`ErrorKind::OutputLimit`] and before decoding it, whatever would go beyond `bytes` of content.
     pub fn max_output(mut self, bytes: u64) -> Self {
         self.max_output = Some(bytes);
+        self
+    }
+
+    /// Gives the transformer that archives made with another than the embedded one need; others don't use it.
+    pub fn network(mut self, network: Arc<Network>) -> Self {
+        self.network = Some(network);
         self
     }
 
@@ -232,6 +257,7 @@ mod tests {
         assert!(Level::new(0).is_err() && Level::new(10).is_err());
         assert_eq!(Level::new(1).unwrap().model(), Model::Fast);
         assert_eq!(Level::new(2).unwrap().model(), Model::Full);
-        assert_eq!(Level::default().model(), Model::Primed);
+        assert_eq!(Level::new(3).unwrap().model(), Model::Primed);
+        assert_eq!(Level::default().model(), Model::Neural);
     }
 }

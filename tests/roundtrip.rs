@@ -173,13 +173,14 @@ fn progress_is_told() {
 #[test]
 fn the_ratio_shows_within_a_block() {
     let content = content(Kind::Text, 100_000, 1);
+    let predictor = codec::Predictor::new(codec::Model::Fast, None, 1).unwrap();
     let mut told = Vec::new();
     let mut note = |content, coded| {
         told.push((content, coded));
         true
     };
-    let coded = codec::encode(codec::Model::Fast, &content, &mut note).unwrap();
-    codec::decode(codec::Model::Fast, coded.profile, &coded.payload, content.len(), &mut note).unwrap();
+    let coded = codec::encode(&predictor, &content, &mut note).unwrap();
+    codec::decode(&predictor, coded.profile, &coded.payload, content.len(), &mut note).unwrap();
     let (encoder, decoder) = told.split_at(told.len() / 2);
     for (encoded, decoded) in encoder.iter().zip(decoder) {
         assert_eq!(encoded.0, decoded.0);

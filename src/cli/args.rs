@@ -63,6 +63,10 @@ pub struct Common {
     /// Blocks in work at a time; 0 is one per core. Never changes the output
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    /// The transformer to use in the embedded one's place: a Hugging Face folder, a GGUF file, or the name of a model in the
+    /// Hugging Face cache. What was made with one needs the same one to be decompressed
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
     /// Most memory to use, such as 500M or 2G; default: three quarters of the machine's
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,

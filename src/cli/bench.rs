@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor, codec};
+use nzip::codec::{self, Predictor};
+use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
 use super::args::BenchArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
-use super::memory;
+use super::{memory, model};
 
 /// A line of the table.
 #[derive(Serialize)]
@@ -75,19 +76,24 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let options = CompressOptions::new()
+    let network = model::network(&args.common)?;
+    let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
         .threads(args.common.threads)
         .memory(limit)
         .monitor(Arc::clone(&monitor));
+    let mut limits = DecompressOptions::new().threads(args.common.threads).memory(limit);
+    if let Some(network) = network {
+        options = options.network(network.clone());
+        limits = limits.network(network);
+    }
     let begun = Instant::now();
     let archive = nzip::compress_with(&content, options)?;
     let compress_kb_per_s = rate(begun);
 
     let begun = Instant::now();
-    let options = DecompressOptions::new().threads(args.common.threads).memory(limit);
-    let decoded = nzip::decompress_with(&archive, options)?;
+    let decoded = nzip::decompress_with(&archive, limits)?;
     let decompress_kb_per_s = rate(begun);
     if decoded != content {
         return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
@@ -113,9 +119,11 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
 /// Bytes that all blocks' bodies would take without the denoiser.
 fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
+    let level = args.level.0;
+    let predictor = Predictor::new(level.model(), model::network(&args.common)?, level.most_lanes())?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
-        let coded = codec::len_without_denoiser(args.level.0.model(), block)?;
+        let coded = codec::len_without_denoiser(&predictor, block)?;
         sum += coded.min(block.len()) as u64;
     }
     Ok(sum)

@@ -10,7 +10,7 @@ use super::args::CompressArgs;
 use super::exit::Outcome;
 use super::files::{Input, compressed_name};
 use super::job::Job;
-use super::memory;
+use super::{memory, model};
 use super::output::Target;
 use super::progress::Progress;
 
@@ -18,6 +18,10 @@ use super::progress::Progress;
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
+    let network = model::network(&args.common)?;
+    if network.is_some() && !args.level.0.model().is_neural() {
+        bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
+    }
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 
@@ -30,6 +34,9 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
         .monitor(Arc::clone(&monitor));
     if let Some(length) = source.len() {
         options = options.content_length(length);
+    }
+    if let Some(network) = network {
+        options = options.network(network);
     }
     let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
     let mut compressor = Compressor::new(output, options);

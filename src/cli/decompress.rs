@@ -11,7 +11,7 @@ use super::args::{Common, DecompressArgs, Limits, TestArgs};
 use super::exit::Outcome;
 use super::files::{Input, Source, decompressed_name};
 use super::job::Job;
-use super::memory;
+use super::{memory, model};
 use super::output::Target;
 use super::progress::Progress;
 
@@ -56,6 +56,9 @@ fn decode(
         .monitor(Arc::clone(&monitor));
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
+    }
+    if let Some(network) = model::network(job.common)? {
+        options = options.network(network);
     }
     let progress = Progress::start(job.common, job.input.to_string(), claimed_content(job.input), monitor);
     let mut decompressor = Decompressor::new(source, options);

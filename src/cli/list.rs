@@ -51,7 +51,7 @@ fn list(input: &Input) -> Result<Row> {
     let summaries = nzip::list(file)?;
     let sum = |figure: fn(&Summary) -> u64| summaries.iter().map(figure).sum::<u64>();
     let (content_bytes, archive_bytes) = (sum(|s| s.content), sum(|s| s.archive));
-    let mut models: Vec<_> = summaries.iter().map(|s| format!("{:?}", s.model).to_lowercase()).collect();
+    let mut models: Vec<_> = summaries.iter().map(model).collect();
     models.dedup();
     Ok(Row {
         name: input.to_string(),
@@ -63,6 +63,14 @@ fn list(input: &Input) -> Result<Row> {
         bits_per_byte: (content_bytes > 0).then(|| archive_bytes as f64 * 8.0 / content_bytes as f64),
         model: models.join("+"),
         block_size: summaries.iter().map(|s| s.block_size).max().unwrap_or_default(),
+    })
+}
+
+/// What an archive was made with; a transformer that is not part of nzip by its hash.
+fn model(summary: &Summary) -> String {
+    let name = format!("{:?}", summary.model).to_lowercase();
+    summary.network.map_or(name.clone(), |network| {
+        network.iter().fold(name + ":", |text, byte| text + &format!("{byte:02x}"))
     })
 }
 

@@ -44,7 +44,7 @@ fn match_bits(raw_len: usize) -> u32 {
 
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
-    let fixed = if matches!(model, Model::Primed | Model::Neural) { 64 << 20 } else { 16 << 20 };
+    let fixed = if model.is_primed() { 64 << 20 } else { 16 << 20 };
     let ppm = if model == Model::Fast { 0 } else { ppm::memory(raw_len) as u64 };
     (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + ppm + fixed
 }
@@ -104,7 +104,7 @@ impl Ensemble {
         let count = if full { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
-            Model::Neural => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
+            Model::Neural | Model::External => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
             Model::Fast => &[256, 128, 256],
         };
         let inputs = Ngram::inputs(count)

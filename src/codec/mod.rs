@@ -4,7 +4,11 @@ mod ensemble;
 mod feed;
 mod lanes;
 mod network;
+mod predictor;
 mod score;
+
+pub use network::Network;
+pub use predictor::{Identity, Model, Predictor};
 
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
@@ -14,51 +18,60 @@ use crate::filter::Filter;
 use ensemble::Ensemble;
 use feed::Feed;
 use lanes::{BitCoder, Turns};
-use network::Network;
-
-/// The predictor an archive is coded with: what the header records, in one byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Model {
-    /// Few contexts, high speed (level 1).
-    Fast = 1,
-    /// The full ensemble (level 2).
-    Full = 2,
-    /// The full ensemble with the embedded prior (level 3 and up); another prior will be another model.
-    Primed = 3,
-    /// The same with the embedded transformer (level 6 and up).
-    Neural = 4,
-}
-
-impl Model {
-    /// The model with this id in an archive's header, if this build knows it.
-    pub fn from_id(id: u8) -> Option<Model> {
-        [Model::Fast, Model::Full, Model::Primed, Model::Neural].into_iter().find(|m| *m as u8 == id)
-    }
-
-    /// Bytes of memory that coding a block of `raw_len` bytes takes, in either direction, input and output not counted.
-    pub fn memory(self, raw_len: usize) -> u64 {
-        ensemble::memory(self, raw_len)
-    }
-}
 
 /// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
 /// work with [`ErrorKind::Interrupted`].
 pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
-/// A block as coded. `profile` is one byte the decoder needs beside the payload: the content's kind in its low half, the
-/// filter in its high half.
+/// The most lanes of a block.
+pub const MAX_LANES: usize = 1 << 7;
+/// Content of less than this for each lane costs more than lanes gain.
+const LEAST_LANE: usize = 32 << 10;
+
+/// A block as coded.
 pub struct Coded {
+    /// What the decoder needs beside the payload: see [`Profile`].
     pub profile: u8,
     pub payload: Vec<u8>,
+}
+
+/// What the encoder chose for a block.
+#[derive(Clone, Copy)]
+struct Profile {
+    content: Content,
+    lanes: usize,
+    filter: Filter,
+}
+
+impl Profile {
+    fn choose(predictor: &Predictor, data: &[u8], filter: Filter) -> Profile {
+        let content = Content::of(data);
+        let asked = predictor.model.is_neural() && content == Content::Text;
+        let most = if asked { predictor.most_lanes.min(data.len() / LEAST_LANE).max(1) } else { 1 };
+        Profile { content, lanes: 1 << most.ilog2(), filter }
+    }
+
+    /// The kind of content in bit 0, the logarithm of the number of lanes in bits 1 to 3, the filter in the high half.
+    fn to_byte(self) -> u8 {
+        self.content as u8 | (self.lanes.ilog2() as u8) << 1 | (self.filter as u8) << 4
+    }
+
+    fn from_byte(byte: u8) -> Result<Profile, Error> {
+        let content = if byte & 1 == 0 { Content::Text } else { Content::Binary };
+        Ok(Profile { content, lanes: lanes(byte), filter: Filter::from_id(byte >> 4)? })
+    }
+}
+
+fn lanes(profile: u8) -> usize {
+    1 << (profile >> 1 & 7)
 }
 
 /// Codes one block.
 ///
 /// # Errors
 /// [`ErrorKind::Interrupted`] when `progress` says so, [`ErrorKind::Io`] where there is no memory.
-pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
-    encode_with(model, data, true, progress)
+pub fn encode(predictor: &Predictor, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
+    encode_with(predictor, data, true, progress)
 }
 
 /// Bytes of coded data that a block would have without the denoiser. No archive is made that way: it shows what the
@@ -66,64 +79,18 @@ pub fn encode(model: Model, data: &[u8], progress: &mut Progress) -> Result<Code
 ///
 /// # Errors
 /// As [`encode`].
-pub fn len_without_denoiser(model: Model, data: &[u8]) -> Result<usize, Error> {
-    Ok(encode_with(model, data, false, &mut |_, _| true)?.payload.len())
+pub fn len_without_denoiser(predictor: &Predictor, data: &[u8]) -> Result<usize, Error> {
+    Ok(encode_with(predictor, data, false, &mut |_, _| true)?.payload.len())
 }
 
-fn encode_with(model: Model, data: &[u8], denoise: bool, progress: &mut Progress) -> Result<Coded, Error> {
-    let content = Content::of(data);
+fn encode_with(predictor: &Predictor, data: &[u8], denoise: bool, progress: &mut Progress) -> Result<Coded, Error> {
     let (filter, filtered) = Filter::choose(data);
+    let profile = Profile::choose(predictor, data, filter);
     let data = filtered.as_deref().unwrap_or(data);
-    let lanes = lanes_of(model, content, data.len());
-    let turns = run(model, content, lanes, data.len(), denoise, Encoder::default(), Some(data), progress)?;
-    let profile = content as u8 | (lanes.ilog2() as u8) << 1 | (filter as u8) << 4;
-    Ok(Coded { profile, payload: turns.coder.finish() })
-}
-
-/// Base-2 logarithms of numbers of lanes are below this.
-const MAX_LANES: usize = 1 << 7;
-
-/// More lanes are faster, and each knows less of the others. Where the network is of no use, one is best.
-fn lanes_of(model: Model, content: Content, raw_len: usize) -> usize {
-    if let Ok(l) = std::env::var("L") { return l.parse().unwrap(); }
-    match (model, content) {
-        (Model::Neural, Content::Text) => 1 << (raw_len >> 16).max(1).ilog2().min(3),
-        _ => 1,
-    }
-}
-
-/// Codes a block in either direction.
-#[allow(clippy::too_many_arguments)]
-fn run<'a, C: BitCoder + Send>(
-    model: Model,
-    content: Content,
-    lanes: usize,
-    raw_len: usize,
-    denoise: bool,
-    coder: C,
-    data: Option<&'a [u8]>,
-    progress: &mut Progress,
-) -> Result<Turns<'a, C>, Error> {
-    let prior = if matches!(model, Model::Primed | Model::Neural) { Some(Prior::embedded()?) } else { None };
-    let network = match (model, content) {
-        (Model::Neural, Content::Text) => Some(Network::embedded()?),
-        _ => None,
-    };
-    let trie = network.map(|network| network.trie().clone());
-    let ensemble = Ensemble::new(model, content, raw_len, lanes, prior, trie, denoise)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))?;
-    let mut turns = Turns::new(ensemble, coder, data, lanes);
-    let Some(network) = network else {
-        turns.run(progress)?;
-        return Ok(turns);
-    };
-    let session = network.session(lanes)?;
-    if lanes == 1 {
-        turns.run_with(network, &mut Feed::here(session), progress)?;
-    } else {
-        std::thread::scope(|scope| turns.run_with(network, &mut Feed::beside(session, scope)?, progress))?;
-    }
-    Ok(turns)
+    let ensemble = start(predictor, profile, data.len(), denoise)?;
+    let mut turns = Turns::new(ensemble, Encoder::default(), Some(data), profile.lanes);
+    run(predictor, profile, &mut turns, progress)?;
+    Ok(Coded { profile: profile.to_byte(), payload: turns.coder.finish() })
 }
 
 /// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
@@ -133,21 +100,46 @@ fn run<'a, C: BitCoder + Send>(
 /// [`ErrorKind::Truncated`] when the payload ends early, [`ErrorKind::Corrupt`] when some of it is left over or the
 /// profile is unknown, [`ErrorKind::Interrupted`] when `progress` says so.
 pub fn decode(
-    model: Model,
+    predictor: &Predictor,
     profile: u8,
     payload: &[u8],
     raw_len: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    let content = if profile & 1 == 0 { Content::Text } else { Content::Binary };
-    let lanes = 1 << (profile >> 1 & 7);
-    let filter = Filter::from_id(profile >> 4)?;
-    let turns = run(model, content, lanes, raw_len, true, Decoder::new(payload), None, progress)?;
+    let profile = Profile::from_byte(profile)?;
+    let ensemble = start(predictor, profile, raw_len, true)?;
+    let mut turns = Turns::new(ensemble, Decoder::new(payload), None, profile.lanes);
+    run(predictor, profile, &mut turns, progress)?;
     if !turns.coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
     let mut bytes = turns.ensemble.into_bytes();
-    filter.undo(&mut bytes);
+    profile.filter.undo(&mut bytes);
     Ok(bytes)
 }
 
+/// The transformer, where it is asked: binary data are none of its business.
+fn network(predictor: &Predictor, profile: Profile) -> Option<&Network> {
+    predictor.network.as_deref().filter(|_| profile.content == Content::Text)
+}
+
+fn start(predictor: &Predictor, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
+    let prior = if predictor.model.is_primed() { Some(Prior::embedded()?) } else { None };
+    let trie = network(predictor, profile).map(|network| network.trie().clone());
+    Ensemble::new(predictor.model, profile.content, raw_len, profile.lanes, prior, trie, denoise)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
+}
+
+fn run<C: BitCoder>(
+    predictor: &Predictor,
+    profile: Profile,
+    turns: &mut Turns<C>,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let Some(network) = network(predictor, profile) else { return turns.run(progress) };
+    let session = network.session(profile.lanes)?;
+    if profile.lanes == 1 {
+        return turns.run_with(network, &mut Feed::here(session), progress);
+    }
+    std::thread::scope(|scope| turns.run_with(network, &mut Feed::beside(session, scope)?, progress))
+}

@@ -1,45 +1,80 @@
-//! A transformer as the codec needs it: the model, its vocabulary as a trie, and the rules that cut text into tokens.
+//! A transformer as the codec needs it: the model, and its vocabulary as a trie.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
-use crate::transformer::load::{Loaded, from_gguf};
-use crate::transformer::{Model, Session};
-use std::sync::{Arc, LazyLock};
+use crate::transformer::load::{from_gguf, load};
+use crate::transformer::{Model, Session, Step};
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 
 /// Tokens of context that a lane's window holds, and how many of the newest begin the next one.
 const WINDOW: usize = 256;
 const KEPT: usize = 64;
+/// What [`Network::probe`] is about.
+const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
-/// The network.
+/// A transformer that predicts text: the embedded one, or any Llama-family model.
 pub struct Network {
     model: Arc<Model>,
     trie: Arc<Trie>,
-    start: u32,
+    id: [u8; 16],
+    probe: OnceLock<u64>,
 }
 
 impl Network {
     /// The one that is part of the program.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if it is damaged.
-    pub fn embedded() -> Result<&'static Network, Error> {
-        static NETWORK: LazyLock<Result<Network, Error>> =
-            LazyLock::new(|| Network::new(from_gguf(&mut std::io::Cursor::new(EMBEDDED), "the embedded transformer")?));
-        NETWORK.as_ref().map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
+    /// [`ErrorKind::Model`] when the program file is damaged.
+    pub fn embedded() -> Result<Arc<Network>, Error> {
+        static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
+        if let Some(network) = NETWORK.get() {
+            return Ok(network.clone());
+        }
+        let (checkpoint, _) = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
+        let network = Arc::new(Network::new(checkpoint)?);
+        Ok(NETWORK.get_or_init(|| network).clone())
     }
 
-    /// A network of what was loaded.
+    /// A Hugging Face directory, a GGUF file, or a name of a model in the Hugging Face folder `cache`.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] for a model that can't be.
-    pub fn new((checkpoint, _): Loaded) -> Result<Network, Error> {
+    /// [`ErrorKind::Model`] names what is wrong with it; [`ErrorKind::Io`] where it can't be read.
+    pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<Network>, Error> {
+        Ok(Arc::new(Network::new(load(path, cache)?.0)?))
+    }
+
+    fn new(checkpoint: Checkpoint) -> Result<Network, Error> {
         let trie = Trie::new(&checkpoint.tokens);
-        let Checkpoint { start, .. } = checkpoint;
+        let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.known())?;
-        Ok(Network { model: Arc::new(model), trie: Arc::new(trie), start })
+        Ok(Network { model: Arc::new(model), trie: Arc::new(trie), id, probe: OnceLock::new() })
+    }
+
+    /// A hash of weights, vocabulary and arithmetic.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// A hash of what this machine computes for a fixed text: the same everywhere, or nothing can be decoded.
+    ///
+    /// # Errors
+    /// As [`Network::session`].
+    pub fn probe(&self) -> Result<u64, Error> {
+        if let Some(&probe) = self.probe.get() {
+            return Ok(probe);
+        }
+        let mut session = self.session(1)?;
+        let mut hash = Xxh3::new();
+        session.advance(&[Step { lane: 0, tokens: &self.context(PROBE) }], |_, _, totals| {
+            totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
+        });
+        Ok(*self.probe.get_or_init(|| hash.digest()))
     }
 
     /// The vocabulary.
@@ -52,17 +87,30 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn session(&self, lanes: usize) -> Result<Session, Error> {
-        Session::new(self.model.clone(), lanes, 1, WINDOW, KEPT)
+        Session::new(self.model.clone(), lanes, 1, self.window(), self.window() / (WINDOW / KEPT))
+    }
+
+    fn window(&self) -> usize {
+        self.model.config().context.clamp(16, WINDOW)
+    }
+
+    /// Bytes of memory that a session of `lanes` lanes takes with the weights; these are counted with each.
+    pub fn memory(&self, lanes: usize) -> u64 {
+        let config = self.model.config();
+        let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
+        let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
+        let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window();
+        (2 * weights + lanes * (cache + 16 * config.vocabulary)) as u64
     }
 
     /// What the model is told of a token: where it has none for a byte, that a text begins.
     pub fn told(&self, token: u32) -> u32 {
-        if token == VIRTUAL { self.start } else { token }
+        if token == VIRTUAL { self.model.start() } else { token }
     }
 
     /// A context that ends with the tokens of `bytes`.
     pub fn context(&self, bytes: &[u8]) -> Vec<u32> {
         let tokens = self.trie.cut(bytes).map(|token| self.told(self.trie.find(token).unwrap_or(VIRTUAL)));
-        std::iter::once(self.start).chain(tokens).collect()
+        std::iter::once(self.model.start()).chain(tokens).collect()
     }
 }

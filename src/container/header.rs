@@ -2,12 +2,12 @@
 
 use super::checksum::check;
 use super::fields::{Fields, put_u32, put_varint};
-use crate::codec::Model;
+use crate::codec::{Identity, Model};
 use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;
 
 /// The format this build writes and reads.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
 /// What an archive starts with, before the version: no text, and changed by whatever treats it as text (the top bit is
 /// set, line ends of both kinds, DOS's end of file).
@@ -15,8 +15,11 @@ pub(crate) const MAGIC: [u8; 7] = *b"\x8Enz\r\n\x1A\n";
 
 /// The most bytes of extension that a header may have.
 const MAX_EXTENSION: usize = 4096;
+/// Bytes of the check of all trained parts in it; the name of a transformer outside the program may follow.
+const IDENTITY: usize = 4;
+const NAME: usize = 16;
 
-/// Feature bit 0: an extension field follows. Reserved for the identity of models outside the program.
+/// Feature bit 0: an extension field says which trained parts the archive was made with.
 const EXTENSION: u64 = 1;
 /// Even feature bits must be understood to decode; odd ones may be ignored.
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
@@ -25,6 +28,8 @@ const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub model: Model,
+    /// Models with trained parts have one.
+    pub identity: Option<Identity>,
     pub block_size: BlockSize,
     /// Bytes of content in all. Archives of one block leave it to the block.
     pub content_length: Option<u64>,
@@ -34,10 +39,16 @@ impl Header {
     pub fn write(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.push(FORMAT_VERSION);
-        put_varint(&mut out, 0);
+        put_varint(&mut out, if self.identity.is_some() { EXTENSION } else { 0 });
         out.push(self.model as u8);
         out.push(self.block_size.code());
         put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
+        if let Some(Identity { check, network }) = self.identity {
+            let name = network.as_ref().map_or(&[][..], |name| name);
+            put_varint(&mut out, (IDENTITY + name.len()) as u64);
+            put_u32(&mut out, check);
+            out.extend(name);
+        }
         let check = check(&out);
         put_u32(&mut out, check);
         out
@@ -63,12 +74,13 @@ impl Header {
         let model = fields.byte()?;
         let block_size = fields.byte()?;
         let content_length = fields.varint()?;
+        let mut extension = &[][..];
         if features & EXTENSION != 0 {
             let len = fields.varint()?;
             if len > MAX_EXTENSION as u64 {
                 return Err(Error::new(ErrorKind::Corrupt, format!("header extension of {len} bytes is too long")));
             }
-            fields.take(len as usize)?;
+            extension = fields.take(len as usize)?;
         }
         let sum = check(fields.consumed());
         if fields.u32()? != sum {
@@ -80,8 +92,24 @@ impl Header {
         })?;
         let block_size = BlockSize::from_code(block_size)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
-        Ok((Header { model, block_size, content_length: content_length.checked_sub(1) }, fields.position()))
+        let identity = identity(model, extension)?;
+        Ok((Header { model, identity, block_size, content_length: content_length.checked_sub(1) }, fields.position()))
     }
+}
+
+/// Reads the extension of a header that names `model`.
+fn identity(model: Model, extension: &[u8]) -> Result<Option<Identity>, Error> {
+    let expected = match model {
+        Model::External => IDENTITY + NAME,
+        _ if model.is_primed() => IDENTITY,
+        _ => 0,
+    };
+    if extension.len() != expected {
+        let len = extension.len();
+        return Err(Error::new(ErrorKind::Unsupported, format!("a header extension of {len} bytes is not known")));
+    }
+    let Some((check, name)) = extension.split_first_chunk() else { return Ok(None) };
+    Ok(Some(Identity { check: u32::from_le_bytes(*check), network: name.try_into().ok() }))
 }
 
 /// Whether `bytes` begin as an archive does.
@@ -111,11 +139,8 @@ fn expect_magic(bytes: &[u8]) -> Result<(), Error> {
 
 fn expect_known(features: u64) -> Result<(), Error> {
     let unknown: Vec<String> = (0..64)
-        .filter(|&bit| features & MUST_UNDERSTAND & 1 << bit != 0)
-        .map(|bit| match 1 << bit {
-            EXTENSION => "0 (header extension)".into(),
-            _ => bit.to_string(),
-        })
+        .filter(|&bit| features & MUST_UNDERSTAND & !EXTENSION & 1 << bit != 0)
+        .map(|bit| bit.to_string())
         .collect();
     if unknown.is_empty() {
         return Ok(());
@@ -130,7 +155,8 @@ fn expect_known(features: u64) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    const HEADER: Header = Header { model: Model::Full, block_size: BlockSize::MIN, content_length: Some(70_000) };
+    const HEADER: Header =
+        Header { model: Model::Full, identity: None, block_size: BlockSize::MIN, content_length: Some(70_000) };
 
     /// A header with its check put right after `change`.
     fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -153,6 +179,12 @@ mod tests {
         let unknown = Header { content_length: None, ..HEADER };
         assert_eq!(unknown.write().len(), 16);
         assert_eq!(Header::parse(&unknown.write()).unwrap().0, unknown);
+        let identity = Some(Identity { check: 7, network: None });
+        let primed = Header { model: Model::Primed, identity, ..HEADER };
+        assert_eq!(Header::parse(&primed.write()).unwrap().0, primed);
+        let identity = Some(Identity { check: 7, network: Some([9; 16]) });
+        let external = Header { model: Model::External, identity, ..HEADER };
+        assert_eq!(Header::parse(&external.write()).unwrap().0, external);
     }
 
     #[test]
@@ -190,7 +222,7 @@ mod tests {
             b[8] = 1;
             b.extend([3, 7, 7, 7]);
         });
-        assert!(Header::parse(&extended).unwrap_err().to_string().ends_with("bit 0 (header extension)"));
+        assert_eq!(kind(&extended), ErrorKind::Unsupported, "an extension that the model doesn't have");
         assert_eq!(kind(&forged(|b| b[7] = 9)), ErrorKind::Unsupported);
         assert_eq!(kind(&forged(|b| b[9] = 200)), ErrorKind::Model);
         assert_eq!(kind(&forged(|b| b[10] = 225)), ErrorKind::Corrupt);

@@ -12,6 +12,8 @@ use crate::error::Error;
 pub struct Summary {
     /// The model it was made with.
     pub model: Model,
+    /// The transformer that decoding needs, where it is not part of nzip.
+    pub network: Option<[u8; 16]>,
     /// The most bytes of content in a block.
     pub block_size: usize,
     /// Blocks, and how many of them are stored as they are.
@@ -43,6 +45,7 @@ pub fn list<R: Read + Seek>(input: R) -> Result<Vec<Summary>, Error> {
         match (event, summaries.last_mut()) {
             (Event::Start(header), _) => summaries.push(Summary {
                 model: header.model,
+                network: header.identity.and_then(|identity| identity.network),
                 block_size: header.block_size.bytes(),
                 blocks: 0,
                 stored: 0,

@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Mode};
+use super::header::Header;
 use super::pool::Pool;
 use super::recover::Damage;
 use super::walk::{Event, Walk};
-use crate::codec::{self, Model};
+use crate::codec::{self, Identity, Model, Network, Predictor};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
@@ -32,6 +33,9 @@ use crate::options::{DecompressOptions, resolve_threads};
 pub struct Decompressor<R> {
     walk: Walk<R>,
     keep_going: bool,
+    network: Option<Arc<Network>>,
+    /// What the archive's blocks are decoded with, and whose that is.
+    predictor: Option<((Model, Option<Identity>), Arc<Predictor>)>,
     monitor: Arc<Monitor>,
     /// A block that was come by and waits for room among the coders.
     waiting: Option<(BlockHead, u64)>,
@@ -60,6 +64,8 @@ impl<R: Read> Decompressor<R> {
         Decompressor {
             walk: Walk::new(input, options.keep_going, options.max_output),
             keep_going: options.keep_going,
+            network: options.network,
+            predictor: None,
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
             waiting: None,
@@ -142,13 +148,29 @@ impl<R: Read> Decompressor<R> {
         Ok(true)
     }
 
+    /// What the archive that is being read was made with.
+    fn predictor(&mut self) -> Result<Option<Arc<Predictor>>, Error> {
+        let Some(&Header { model, identity, .. }) = self.walk.header() else { return Ok(None) };
+        if let Some((of, predictor)) = &self.predictor
+            && *of == (model, identity)
+        {
+            return Ok(Some(predictor.clone()));
+        }
+        let predictor = Arc::new(Predictor::of_archive(model, identity, self.network.clone())?);
+        self.predictor = Some(((model, identity), predictor.clone()));
+        Ok(Some(predictor))
+    }
+
     /// Gives a block to the coders.
     fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
-        let Some(model) = self.walk.header().map(|header| header.model) else { return Ok(false) };
         let raw_len = head.raw_len as usize;
-        let work = match head.mode {
-            Mode::Modelled { .. } => model.memory(raw_len),
-            Mode::Stored => 0,
+        let (predictor, work) = match head.mode {
+            Mode::Modelled { profile, .. } => {
+                let Some(predictor) = self.predictor()? else { return Ok(false) };
+                let work = predictor.memory_of(raw_len, profile);
+                (Some((predictor, profile)), work)
+            }
+            Mode::Stored => (None, 0),
         };
         let memory = work + raw_len as u64 + head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
@@ -158,7 +180,7 @@ impl<R: Read> Decompressor<R> {
         match self.walk.source.take(head.body_len() as u64) {
             Ok(body) => {
                 let monitor = Arc::clone(&self.monitor);
-                self.pool.submit(memory, move |cancelled| decode(model, &head, body, &monitor, cancelled))?;
+                self.pool.submit(memory, move |cancelled| decode(predictor, &head, body, &monitor, cancelled))?;
                 self.pending.push_back(Pending::Block(head, offset));
             }
             Err(error) => self.walk.body_failed(&head, offset, error)?,
@@ -239,7 +261,7 @@ impl<R: Read> Read for Decompressor<R> {
 
 /// Decodes a block and compares its check.
 fn decode(
-    model: Model,
+    predictor: Option<(Arc<Predictor>, u8)>,
     head: &BlockHead,
     body: Vec<u8>,
     monitor: &Monitor,
@@ -249,10 +271,10 @@ fn decode(
     let coded_len = body.len();
     let damaged = |why: &str| Error::new(ErrorKind::Corrupt, format!("block {} is damaged: {why}", head.number));
     let mut progress = monitor.progress(cancelled);
-    let content = match head.mode {
-        Mode::Stored => body,
-        Mode::Modelled { profile, .. } => {
-            codec::decode(model, profile, &body, raw_len, &mut progress).map_err(|error| match error.kind() {
+    let content = match predictor {
+        None => body,
+        Some((predictor, profile)) => {
+            codec::decode(&predictor, profile, &body, raw_len, &mut progress).map_err(|error| match error.kind() {
                 ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
                 _ => error,
             })?

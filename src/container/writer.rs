@@ -10,7 +10,7 @@ use super::frame::{BlockHead, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::Pool;
-use crate::codec::{self, Model};
+use crate::codec::{self, Predictor};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
@@ -31,6 +31,8 @@ use crate::options::{CompressOptions, resolve_threads};
 pub struct Compressor<W> {
     sink: W,
     options: CompressOptions,
+    /// What blocks are coded with, once there is one.
+    predictor: Option<Arc<Predictor>>,
     /// The block being gathered.
     buffer: Vec<u8>,
     pool: Pool<Block>,
@@ -56,6 +58,7 @@ impl<W: Write> Compressor<W> {
         }
         Compressor {
             sink,
+            predictor: None,
             buffer: Vec::new(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             blocks: 0,
@@ -112,8 +115,20 @@ impl<W: Write> Compressor<W> {
         if self.written > 0 {
             return Ok(());
         }
-        let header = Header { model: self.options.level.model(), block_size: self.options.block_size, content_length };
+        let predictor = self.predictor()?;
+        let (model, identity) = (predictor.model(), predictor.identity()?);
+        let header = Header { model, identity, block_size: self.options.block_size, content_length };
         self.put(&header.write())
+    }
+
+    fn predictor(&mut self) -> Result<Arc<Predictor>, Error> {
+        if let Some(predictor) = &self.predictor {
+            return Ok(predictor.clone());
+        }
+        let CompressOptions { level, network, .. } = &self.options;
+        let predictor = Arc::new(Predictor::new(level.model(), network.clone(), level.most_lanes())?);
+        self.predictor = Some(predictor.clone());
+        Ok(predictor)
     }
 
     /// Gives the gathered block, if any, to the coders. If it is the first, `content_length` goes into the header.
@@ -121,9 +136,9 @@ impl<W: Write> Compressor<W> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let model = self.options.level.model();
+        let predictor = self.predictor()?;
         // The content, perhaps filtered, at worst as much coded, and the next block that is gathered meanwhile.
-        let memory = model.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
+        let memory = predictor.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -134,7 +149,7 @@ impl<W: Write> Compressor<W> {
         let (number, content) = (self.blocks, mem::take(&mut self.buffer));
         let monitor = Arc::clone(&self.options.monitor);
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
-        self.pool.submit(memory, move |cancelled| encode(model, number, content, &monitor, cancelled))
+        self.pool.submit(memory, move |cancelled| encode(&predictor, number, content, &monitor, cancelled))
     }
 
     /// Waits for all blocks in work and writes them.
@@ -190,7 +205,7 @@ impl<W: Write> Write for Compressor<W> {
 
 /// Codes a block, or stores it where coding gains nothing.
 fn encode(
-    model: Model,
+    predictor: &Predictor,
     number: u32,
     content: Vec<u8>,
     monitor: &Monitor,
@@ -199,7 +214,7 @@ fn encode(
     let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
-    let coded = codec::encode(model, &content, &mut progress)?;
+    let coded = codec::encode(predictor, &content, &mut progress)?;
     let (mode, body) = if coded.payload.len() < raw_len {
         (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
     } else {

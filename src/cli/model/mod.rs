@@ -6,8 +6,11 @@ mod pull;
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-use super::args::ModelVerb;
+use nzip::{Error, Network};
+
+use super::args::{Common, ModelVerb};
 use super::exit::{Outcome, report};
 
 /// Does what is asked about models.
@@ -20,6 +23,22 @@ pub fn run(verb: &ModelVerb) -> Outcome {
     match text {
         Ok(text) => super::print(&text),
         Err(error) => report(None, &error, false),
+    }
+}
+
+/// The transformer that `--model` names, loaded once.
+///
+/// # Errors
+/// Those of loading it.
+pub fn network(common: &Common) -> Result<Option<Arc<Network>>, Error> {
+    static LOADED: OnceLock<Arc<Network>> = OnceLock::new();
+    match (&common.model, LOADED.get()) {
+        (None, _) => Ok(None),
+        (_, Some(network)) => Ok(Some(network.clone())),
+        (Some(path), None) => {
+            let network = Network::load(path, cache().as_deref())?;
+            Ok(Some(LOADED.get_or_init(|| network).clone()))
+        }
     }
 }
 

@@ -37,12 +37,13 @@ impl Inputs {
         self.len += 1;
     }
 
-    /// Makes room for `count` opinions at once.
+    /// Makes room for `count` opinions at once. The slice has `room` elements, as many or more: what is written to the
+    /// surplus has to be overwritten by opinions that follow.
     #[inline]
-    pub fn extend(&mut self, count: usize) -> &mut [i16] {
+    pub fn extend(&mut self, count: usize, room: usize) -> &mut [i16] {
         let start = self.len;
         self.len += count;
-        &mut self.values[start..start + count]
+        &mut self.values[start..start + room]
     }
 }
 
@@ -72,7 +73,7 @@ impl Mixer {
     /// layer's two blends are chosen among `final_contexts`.
     pub fn new(inputs: usize, contexts: &[usize], final_contexts: [usize; 2]) -> Self {
         assert!(inputs <= MAX_INPUTS && contexts.len() <= MAX_BLEND);
-        let stride = inputs.next_multiple_of(32);
+        let stride = inputs.next_multiple_of(16);
         let mut total = 0;
         let firsts = contexts
             .iter()

@@ -24,9 +24,10 @@ const fn squash_table() -> [u32; SPAN] {
 
 static SQUASH: [u32; SPAN] = squash_table();
 
-const fn stretch_table() -> [i16; 4096] {
+/// With one entry more, so that any can be read as part of a wider word.
+const fn stretch_table() -> [i16; 4097] {
     let squash = squash_table();
-    let mut table = [0i16; 4096];
+    let mut table = [0i16; 4097];
     let mut x = -2200;
     let mut i = 0;
     while i < 4096 {
@@ -41,7 +42,7 @@ const fn stretch_table() -> [i16; 4096] {
     table
 }
 
-static STRETCH: [i16; 4096] = stretch_table();
+pub static STRETCH: [i16; 4097] = stretch_table();
 
 /// The probability, in units of 2^-24, of a value in the logistic domain; values beyond ±[`STRETCH_MAX`] are clamped.
 #[inline]

@@ -6,7 +6,12 @@ use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod definition;
+mod maps;
+
+pub use maps::{GROUP, Map, MapKernels, StateTables};
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
 #[inline]
@@ -34,7 +39,7 @@ pub fn forced_scalar() -> bool {
 type Dot = fn(&[i32], &[usize], &[i16], &mut [i32]);
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32]);
 
-/// The mixer's two kernels, chosen once for the machine. Weight vectors are as long as the inputs, 32 or 64;
+/// The mixer's two kernels, chosen once for the machine. Weight vectors are as long as the inputs, 32, 48 or 64;
 /// `starts` says where each begins among the weights.
 #[derive(Clone, Copy)]
 pub struct MixKernels {
@@ -80,7 +85,7 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 32) as i32
         };
-        for len in [32, 64] {
+        for len in [32, 48, 64] {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
             let starts = [0, 2 * len, len];

@@ -8,14 +8,12 @@ use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
 use crate::experts::token::prior::Prior;
-use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
+use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, StateMap};
 use crate::num::{squash24, stretch_fine};
 use std::io;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// The first contexts, the n-grams proper.
-const ORDERS: usize = 6;
 /// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
 const OTHERS: usize = 6;
 /// The prior's inputs.
@@ -27,7 +25,7 @@ const MARGIN: u32 = 64;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
-    let per_byte = if model != Model::Fast { 2 } else { 0 };
+    let per_byte = if model != Model::Fast { 1 } else { 0 };
     (raw_len.max(1 << 10).ilog2() + per_byte).min(MAX_LINE_BITS)
 }
 
@@ -65,7 +63,7 @@ pub struct Ensemble {
     mixer: Mixer,
     apm0: Apm,
     apm1: Apm,
-    refined: Blend,
+    refined: Blend<4>,
     denoiser: Denoiser,
     /// The partial byte, with a leading 1.
     node: usize,
@@ -90,10 +88,8 @@ impl Ensemble {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
             Model::Fast => &[256, 128, 256],
         };
-        let inputs = Ngram::inputs(count)
-            + OTHERS
-            + ppm::INPUTS * usize::from(full)
-            + TOKEN_INPUTS * usize::from(prior.is_some());
+        let others = OTHERS + ppm::INPUTS * usize::from(full) + TOKEN_INPUTS * usize::from(prior.is_some());
+        let inputs = others.next_multiple_of(LINE) + Ngram::inputs(count);
         let mut ensemble = Ensemble {
             model,
             content,
@@ -101,7 +97,7 @@ impl Ensemble {
             history: History::default(),
             indirect: Indirect::default(),
             contexts: vec![0; count],
-            ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
+            ngram: Ngram::new(count, contexts::ORDERS, line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: MatchModel::new(12, match_bits(raw_len)),
             ppm: full.then(|| Ppm::new(raw_len)).transpose()?,
@@ -114,7 +110,7 @@ impl Ensemble {
             mixer: Mixer::new(inputs, sets, [256, 16]),
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
-            refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
+            refined: Blend::new(GROUPS, [30_000, 5_000, 30_000, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             node: 1,
             p24: 1 << 23,
@@ -206,8 +202,8 @@ impl Ensemble {
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
+        self.select_weights();
         self.inputs.clear();
-        self.ngram.predict(&mut self.inputs);
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
         if let Some(ppm) = &mut self.ppm {
@@ -222,50 +218,47 @@ impl Ensemble {
         }
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
+        self.ngram.predict(&mut self.inputs);
 
-        let mixed = self.mix();
+        let mixed = self.mixer.mix(&self.inputs);
         let matched = self.short_match.confidence();
-        let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
+        let group = matched.min(3) + 4 * self.ngram.confidence();
         let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
             stretch_fine(self.apm1.refine(mixed, order1)),
             correction,
-            0,
-            0,
-            0,
-            0,
         ];
-        let refined = self.refined.mix(&opinions, group);
+        let refined = self.refined.mix(opinions, group);
         self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
     }
 
-    /// Mixes the inputs with the weights that the situation chooses.
+    /// Has the situation choose the mixer's weights.
     #[inline]
-    fn mix(&mut self) -> i32 {
+    fn select_weights(&mut self) {
         let history = &self.history;
         let bit = self.node.ilog2() as usize;
         let c1 = usize::from(history.last8 as u8);
-        let known = self.ngram.confidence();
-        let last = [self.node, known];
+        let last = [self.node, self.ngram.confidence()];
         if self.model == Model::Fast {
             let matched = match self.long_match.confidence() {
                 0 => self.short_match.confidence(),
                 long => long + 8,
             };
             let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
-            return self.mixer.mix(&self.inputs, &select, last);
+            return self.mixer.select(&select, last);
         }
         let c2 = usize::from((history.last8 >> 8) as u8);
-        let (place, knowledge) = match self.content {
-            Content::Text => ((history.skeleton as usize & 511) << 2 | bit >> 1, self.ngram.knowledge([7, 8, 9, 10])),
+        let (place, which) = match self.content {
+            Content::Text => ((history.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
             Content::Binary => {
                 let column = (history.bytes.len() % history.record.max(1)).min(255);
-                (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
+                (column << 3 | bit, [[1, 3, 4, 5], [7, 15, 9, 10]])
             }
         };
-        let select = [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge];
-        self.mixer.mix(&self.inputs, &select, last)
+        let [known, more] = which.map(|which| self.ngram.knowledge(which));
+        let select = [self.node, c1, c2 << 3 | bit, place, known, more];
+        self.mixer.select(&select, last);
     }
 }

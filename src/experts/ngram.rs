@@ -6,9 +6,7 @@ use crate::mix::Inputs;
 use crate::num::arch::{GROUP, Map, MapKernels, StateTables};
 
 /// The most contexts there can be.
-const MOST: usize = 32;
-/// Contexts whose histories are transposed at once.
-const BLOCK: usize = 16;
+const MOST: usize = 16;
 
 /// Where a context is, this nibble.
 #[derive(Clone, Copy)]
@@ -85,7 +83,7 @@ impl Ngram {
 
     /// How many inputs of the mixer `contexts` contexts take.
     pub fn inputs(contexts: usize) -> usize {
-        2 * contexts
+        2 * contexts.next_multiple_of(GROUP)
     }
 
     /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there.
@@ -110,22 +108,12 @@ impl Ngram {
     fn change_buckets(&mut self) {
         // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
-        for (block, places) in self.places.chunks_mut(BLOCK).enumerate() {
-            let columns = BLOCK * block..BLOCK * (block + 1);
-            let mut rows = [[0; 16]; 16];
-            for (row, histories) in rows.iter_mut().zip(&self.histories) {
-                row.copy_from_slice(&histories[columns.clone()]);
-            }
-            let mut own: [Bucket; BLOCK] = (self.kernels.transpose)(&rows);
-            for (place, bucket) in places.iter_mut().zip(&mut own) {
-                self.buckets.put(place.offset, bucket);
-                place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
-            }
-            rows = (self.kernels.transpose)(&own);
-            for (row, histories) in rows.iter().zip(&mut self.histories) {
-                histories[columns.clone()].copy_from_slice(row);
-            }
+        let mut own: [Bucket; MOST] = (self.kernels.transpose)(&self.histories);
+        for (place, bucket) in self.places.iter_mut().zip(&mut own) {
+            self.buckets.put(place.offset, bucket);
+            place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
         }
+        self.histories = (self.kernels.transpose)(&own);
         self.node = 1;
         if self.c0 == 1 {
             self.confident = self.histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
@@ -149,10 +137,8 @@ impl Ngram {
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
         let states = &self.histories[self.node & 15][..self.full];
-        let count = self.places.len();
-        // The kernel needs room to write whole groups.
-        let out = inputs.extend(2 * count, self.full + count);
-        (self.kernels.predict)(&self.tables, states, &self.maps, &mut self.entries[..self.full], out, count);
+        let out = inputs.extend(2 * self.full);
+        (self.kernels.predict)(&self.tables, states, &self.maps, &mut self.entries[..self.full], out);
     }
 
     /// Learns the bit, in all contexts, and sets out for the next nibble's.

@@ -49,7 +49,6 @@ impl Bin {
 /// The corrections.
 pub struct Denoiser {
     bins: Vec<Bin>,
-    groups: usize,
     /// Bin and prediction of each step of the last decision.
     trail: [(usize, i32); STEPS],
 }
@@ -57,7 +56,7 @@ pub struct Denoiser {
 impl Denoiser {
     /// A denoiser for contexts below `groups` (models' confidence classes) and the 256 tree nodes.
     pub fn new(groups: usize) -> Self {
-        Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], groups, trail: [(0, 0); STEPS] }
+        Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], trail: [(0, 0); STEPS] }
     }
 
     /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
@@ -69,7 +68,7 @@ impl Denoiser {
         let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
         for step in 0..STEPS {
             let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
-            let at = ((step * self.groups + group) * 64 + place) * LOGIT_BINS + logit;
+            let at = ((group * 64 + place) * LOGIT_BINS + logit) * STEPS + step;
             self.trail[step] = (at, p);
             let bin = self.bins[at];
             // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.

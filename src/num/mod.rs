@@ -3,7 +3,7 @@
 pub mod arch;
 mod logistic;
 
-pub use logistic::{STRETCH, STRETCH_MAX, squash16, squash24, stretch, stretch_fine};
+pub use logistic::{COARSE_SQUASH, LOGS, STRETCH, STRETCH_MAX, squash16, squash24, stretch, stretch_fine};
 
 /// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
 pub static RECIPROCAL: [i32; 1024] = {

@@ -2,7 +2,7 @@
 
 use super::avx2;
 use super::maps::{GROUP, LIMIT, Map, StateTables};
-use crate::num::{RECIPROCAL, STRETCH};
+use crate::num::{LOGS, RECIPROCAL};
 use std::arch::x86_64::*;
 
 /// Whether this machine has what the functions here are compiled for.
@@ -24,7 +24,7 @@ const MOST: usize = 64;
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn look_up(table: &[u8; 256], states: &[u8]) -> [u8; MOST] {
     assert!(states.len() <= MOST);
-    let some = u64::MAX >> (MOST - states.len());
+    let some = u64::MAX.unbounded_shr((MOST - states.len()) as u32);
     let mut out = [0; MOST];
     // SAFETY: of the states, only those that are there are loaded; the other loads and the store are of whole arrays, and
     // none needs alignment.
@@ -39,53 +39,64 @@ fn look_up(table: &[u8; 256], states: &[u8]) -> [u8; MOST] {
     out
 }
 
-/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX-512; so are the others below.
-pub fn predict(
-    tables: &StateTables,
-    states: &[u8],
-    maps: &[Map],
-    entries: &mut [u32],
-    out: &mut [i16],
-    count: usize,
-) {
-    // SAFETY: AVX-512 was detected.
-    unsafe { predict_all(tables, states, maps, entries, out, count) };
+/// `stretch` of the probabilities in the top 16 bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512cd")]
+fn stretch(entries: __m512i) -> __m512i {
+    // SAFETY: the loads are of the arrays' parts; none needs alignment.
+    let (low, high, zeros) = unsafe {
+        let mantissa = LOGS.mantissa.as_ptr();
+        let zeros = LOGS.zeros.as_ptr().add(16);
+        (
+            _mm512_loadu_si512(mantissa.cast()),
+            _mm512_loadu_si512(mantissa.add(32).cast()),
+            _mm512_loadu_si512(zeros.cast()),
+        )
+    };
+    let log = |x: __m512i| {
+        let n = _mm512_lzcnt_epi32(x);
+        let place = _mm512_srli_epi32::<25>(_mm512_sllv_epi32(x, n));
+        // Of each pair of words the upper one's place is 0, and is not wanted.
+        let part = _mm512_maskz_permutex2var_epi16(0x5555_5555, low, place, high);
+        // There are 18 leading zeros or more: the table's upper half is enough.
+        _mm512_add_epi32(_mm512_permutexvar_epi32(n, zeros), part)
+    };
+    let p = _mm512_or_si512(_mm512_slli_epi32::<1>(_mm512_srli_epi32::<20>(entries)), _mm512_set1_epi32(1));
+    let rest = _mm512_sub_epi32(_mm512_set1_epi32(8192), p);
+    _mm512_srai_epi32::<4>(_mm512_sub_epi32(log(p), log(rest)))
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-fn predict_all(
-    tables: &StateTables,
-    states: &[u8],
-    maps: &[Map],
-    entries: &mut [u32],
-    out: &mut [i16],
-    count: usize,
-) {
-    let wide = states.len() / WIDE * WIDE;
-    // The last first: what of it is too much is overwritten.
-    if wide < states.len() {
-        avx2::predict(tables, &states[wide..], &maps[wide..], &mut entries[wide..], &mut out[wide..], count);
+/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX-512; so are the others below.
+pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    // SAFETY: AVX-512 was detected.
+    unsafe {
+        match states.len() % WIDE {
+            0 => predict_all(tables, states, maps, entries, out),
+            _ => avx2::predict(tables, states, maps, entries, out),
+        }
     }
-    let certain = look_up(&tables.certain, &states[..wide]);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn predict_all(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    let certain = look_up(&tables.certain, states);
+    let (plain, damped) = out.split_at_mut(states.len());
     let places = _mm512_slli_epi32::<8>(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
     let groups = states.as_chunks::<WIDE>().0.iter().zip(certain.as_chunks::<WIDE>().0);
     let groups = groups.zip(maps.as_chunks::<WIDE>().0).zip(entries.as_chunks_mut::<WIDE>().0);
-    for (i, (((states, certain), maps), entries)) in groups.enumerate().rev() {
-        // SAFETY: the maps' 4096 entries are one array, the places are below that. Of the stretch table's words, 2 bytes
-        // apart, the last begins 4 bytes before its end. The other loads and stores are of whole arrays; none needs
-        // alignment.
+    let outputs = plain.as_chunks_mut::<WIDE>().0.iter_mut().zip(damped.as_chunks_mut::<WIDE>().0);
+    for ((((states, certain), maps), entries), (plain, damped)) in groups.zip(outputs) {
+        // SAFETY: the maps' 4096 entries are one array, the places are below that. The other loads and
+        // stores are of whole arrays; none needs alignment.
         unsafe {
             let states = _mm512_cvtepu8_epi32(_mm_loadu_si128(states.as_ptr().cast()));
             let entry = _mm512_i32gather_epi32::<4>(_mm512_add_epi32(states, places), maps.as_ptr().cast());
             _mm512_storeu_si512(entries.as_mut_ptr().cast(), entry);
-            let x = _mm512_i32gather_epi32::<2>(_mm512_srli_epi32::<20>(entry), STRETCH.as_ptr().cast());
-            let x = _mm512_cvtepi32_epi16(x);
+            let x = _mm512_cvtepi32_epi16(stretch(entry));
             let certain = _mm256_cvtepi8_epi16(_mm_loadu_si128(certain.as_ptr().cast()));
             let some = _mm256_test_epi16_mask(certain, certain);
             let moved = _mm256_add_epi16(x, _mm256_slli_epi16::<8>(certain));
-            let (plain, damped) = out[WIDE * i..].split_at_mut(count);
-            _mm256_storeu_si256(plain[..WIDE].as_mut_ptr().cast(), x);
-            _mm256_storeu_si256(damped[..WIDE].as_mut_ptr().cast(), _mm256_maskz_srai_epi16::<1>(some, moved));
+            _mm256_storeu_si256(plain.as_mut_ptr().cast(), x);
+            _mm256_storeu_si256(damped.as_mut_ptr().cast(), _mm256_maskz_srai_epi16::<1>(some, moved));
         }
     }
 }

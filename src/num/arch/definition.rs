@@ -1,17 +1,40 @@
 //! What the kernels compute, in plain Rust.
 
+use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use super::maps::{LIMIT, Map, StateTables};
-use crate::num::{RECIPROCAL, stretch};
+use crate::num::{RECIPROCAL, STRETCH_MAX, squash16, stretch};
 
-pub fn dot(weights: &[i32], starts: &[usize], inputs: &[i16], outputs: &mut [i32]) {
+pub fn mix(
+    weights: &[i32],
+    starts: &[usize],
+    inputs: &[i16],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
+    *outputs = [0; MAX_SETS];
     for (output, &start) in outputs.iter_mut().zip(starts) {
         let vector = &weights[start..start + inputs.len()];
-        *output = vector.iter().zip(inputs).fold(0i32, |sum, (&w, &x)| sum.wrapping_add((w >> 16) * i32::from(x)));
+        let sum = vector.iter().zip(inputs).fold(0i32, |sum, (&w, &x)| sum.wrapping_add((w >> 16) * i32::from(x)));
+        *output = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
     }
+    *predictions = outputs.map(squash16);
+    last.map(|last| outputs.iter().zip(last).map(|(&x, &w)| x.wrapping_mul(w >> 4)).fold(0, i32::wrapping_add))
 }
 
-pub fn train(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i32]) {
-    for (&start, &error) in starts.iter().zip(errors) {
+pub fn train(
+    weights: &mut [i32],
+    starts: &[usize],
+    inputs: &[i16],
+    predictions: &[i32; MAX_SETS],
+    target: i32,
+    rate: i32,
+) {
+    let errors = predictions.map(|prediction| ((target - prediction) * rate) >> 4);
+    if errors[..starts.len()].iter().all(|error| error.abs() <= NEGLIGIBLE) {
+        return;
+    }
+    for (&start, &error) in starts.iter().zip(&errors) {
         let vector = &mut weights[start..start + inputs.len()];
         for (w, &x) in vector.iter_mut().zip(inputs) {
             *w = w.wrapping_add(i32::from(x).wrapping_mul(error).wrapping_add(8) >> 4);
@@ -19,22 +42,21 @@ pub fn train(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i3
     }
 }
 
-pub fn predict(
-    tables: &StateTables,
-    states: &[u8],
-    maps: &[Map],
-    entries: &mut [u32],
-    out: &mut [i16],
-    count: usize,
-) {
-    for (i, ((&state, map), entry)) in states.iter().zip(maps).zip(entries).enumerate() {
+pub fn learn(weights: &mut [i32; MAX_SETS], opinions: &[i32; MAX_SETS], error: i32) {
+    for (w, &x) in weights.iter_mut().zip(opinions) {
+        let delta = x.wrapping_mul(error).wrapping_add(1 << 15) >> 16;
+        *w = (*w + delta).clamp(-MAX_WEIGHT, MAX_WEIGHT);
+    }
+}
+
+pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    let (plain, damped) = out.split_at_mut(states.len());
+    let outputs = plain.iter_mut().zip(damped);
+    for (((&state, map), entry), (plain, damped)) in states.iter().zip(maps).zip(entries).zip(outputs) {
         *entry = map[usize::from(state)];
-        if i < count {
-            let x = stretch(*entry >> 16) as i16;
-            let certain = i16::from(tables.certain[usize::from(state)] as i8);
-            out[i] = x;
-            out[count + i] = if certain == 0 { 0 } else { (x + 256 * certain) >> 1 };
-        }
+        *plain = stretch(*entry >> 16) as i16;
+        let certain = i16::from(tables.certain[usize::from(state)] as i8);
+        *damped = if certain == 0 { 0 } else { (*plain + 256 * certain) >> 1 };
     }
 }
 

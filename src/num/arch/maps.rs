@@ -20,17 +20,15 @@ pub struct StateTables {
     pub certain: [u8; 256],
 }
 
-type Predict = fn(&StateTables, &[u8], &[Map], &mut [u32], &mut [i16], usize);
+type Predict = fn(&StateTables, &[u8], &[Map], &mut [u32], &mut [i16]);
 type Update = fn(&StateTables, &mut [u8], &[u32], u32, &mut [Map]);
 type Transpose = fn(&[[u8; 16]; 16]) -> [[u8; 16]; 16];
 
-/// The kernels, chosen once for the machine. States, maps and entries are as many as the contexts, rounded up to full
-/// groups.
+/// The kernels, chosen once for the machine. Contexts are full groups.
 #[derive(Clone, Copy)]
 pub struct MapKernels {
-    /// `(tables, states, maps, entries, out, count)`: reads each state's entry in its map; the first `count` of `out` get
-    /// the entries' probabilities in the logistic domain, the next `count` the same again, moved by ±1 nat and halved,
-    /// where only one outcome was seen, else 0. What is in `out` after these is lost.
+    /// `(tables, states, maps, entries, out)`: reads each state's entry in its map; `out` gets the entries' probabilities in
+    /// the logistic domain, then the same again, moved by ±1 nat and halved, where only one outcome was seen, else 0.
     pub predict: Predict,
     /// `(tables, states, entries, bit, maps)`: moves the entries, as they were read, towards the bit, back in their maps,
     /// and the states on. Entries of state 0, nothing seen, stay.
@@ -85,18 +83,16 @@ mod tests {
             next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
             certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
         };
-        for count in [8, 20, 24, 30] {
-            let full = usize::next_multiple_of(count, GROUP);
+        for count in [8, 16, 24, 64] {
             let maps: Vec<Map> =
-                (0..full).map(|_| std::array::from_fn(|_| next() & !1023 | next() % (LIMIT + 1))).collect();
+                (0..count).map(|_| std::array::from_fn(|_| next() & !1023 | next() % (LIMIT + 1))).collect();
             for round in 0..50 {
-                let states: Vec<u8> = (0..full).map(|_| (next() as u8).saturating_sub(round)).collect();
+                let states: Vec<u8> = (0..count).map(|_| (next() as u8).saturating_sub(round)).collect();
                 let run = |kernels: &MapKernels| {
-                    let (mut entries, mut out) = (vec![0; full], vec![0; 2 * full]);
-                    (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out, count);
+                    let (mut entries, mut out) = (vec![0; count], vec![0; 2 * count]);
+                    (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out);
                     let (mut states, mut maps) = (states.clone(), maps.clone());
                     (kernels.update)(&tables, &mut states, &entries, u32::from(round & 1), &mut maps);
-                    out.truncate(2 * count);
                     (entries, out, states, maps)
                 };
                 let exact = run(&MapKernels::definition());

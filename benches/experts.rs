@@ -28,7 +28,7 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 
 /// Does `step` for each byte of the text, with what came before it.
 fn each_byte(text: &[u8], mut step: impl FnMut(&History, &Indirect, u8)) {
-    let (mut history, mut indirect) = (History::default(), Indirect::default());
+    let (mut history, mut indirect) = (History::new(true), Indirect::default());
     for &byte in text {
         step(&history, &indirect, byte);
         indirect.push(history.last8 as u32, byte);

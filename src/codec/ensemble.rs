@@ -14,8 +14,10 @@ use std::io;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
-const OTHERS: usize = 6;
+/// Inputs beside the hashed contexts': two for a match model, orders 0 and 1.
+const OTHERS: usize = 4;
+/// Those of the full ensemble: two for another match model, and PPM's.
+const FULL_OTHERS: usize = OTHERS + 2 + ppm::INPUTS;
 /// The prior's inputs.
 const TOKEN_INPUTS: usize = 2;
 /// Classes of confidence: of the short match, and how many orders were seen before.
@@ -51,7 +53,7 @@ pub struct Ensemble {
     contexts: Vec<u32>,
     ngram: Ngram,
     short_match: MatchModel,
-    long_match: MatchModel,
+    long_match: Option<MatchModel>,
     ppm: Option<Ppm>,
     token: Option<Cursor<'static>>,
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
@@ -86,20 +88,20 @@ impl Ensemble {
         let count = if full { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
             Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
-            Model::Fast => &[256, 128, 256],
+            Model::Fast => &[256, 64, 256],
         };
-        let others = OTHERS + ppm::INPUTS * usize::from(full) + TOKEN_INPUTS * usize::from(prior.is_some());
+        let others = if full { FULL_OTHERS } else { OTHERS } + TOKEN_INPUTS * usize::from(prior.is_some());
         let inputs = others.next_multiple_of(LINE) + Ngram::inputs(count);
         let mut ensemble = Ensemble {
             model,
             content,
             denoise: denoise && full,
-            history: History::default(),
+            history: History::new(content == Content::Binary),
             indirect: Indirect::default(),
             contexts: vec![0; count],
             ngram: Ngram::new(count, contexts::ORDERS, line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
-            long_match: MatchModel::new(12, match_bits(raw_len)),
+            long_match: full.then(|| MatchModel::new(12, match_bits(raw_len))),
             ppm: full.then(|| Ppm::new(raw_len)).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
@@ -135,15 +137,11 @@ impl Ensemble {
     /// Learns the next bit and predicts the one after it.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let order1 = self.order1_context();
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
         if let Some(ppm) = &mut self.ppm {
             ppm.update(bit);
         }
         self.order0.update(self.node, bit);
-        self.order1.update(order1, bit);
+        self.order1.update(self.order1_context(), bit);
         self.node = self.node << 1 | bit as usize;
         if self.node >= 256 {
             let byte = self.node as u8;
@@ -151,6 +149,12 @@ impl Ensemble {
             self.history.push(byte);
             self.node = 1;
             self.set_out();
+        }
+        // All else that learns hides how long the memory for the new byte takes.
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.update(bit);
         }
         if let Some(token) = &mut self.token {
             self.token_map.update(self.token_state, bit);
@@ -181,7 +185,9 @@ impl Ensemble {
             self.ngram.select(i, context);
         }
         self.short_match.prepare(&self.history);
-        self.long_match.prepare(&self.history);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.prepare(&self.history);
+        }
         if let Some(ppm) = &mut self.ppm {
             ppm.select();
             self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), &self.history));
@@ -194,7 +200,9 @@ impl Ensemble {
         self.ngram.arrive();
         if self.node == 1 {
             self.short_match.select(&self.history);
-            self.long_match.select(&self.history);
+            if let Some(long_match) = &mut self.long_match {
+            long_match.select(&self.history);
+        }
         }
     }
 
@@ -205,7 +213,9 @@ impl Ensemble {
         self.select_weights();
         self.inputs.clear();
         self.short_match.predict(&mut self.inputs);
-        self.long_match.predict(&mut self.inputs);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.predict(&mut self.inputs);
+        }
         if let Some(ppm) = &mut self.ppm {
             ppm.predict(&mut self.inputs);
         }
@@ -242,11 +252,8 @@ impl Ensemble {
         let c1 = usize::from(history.last8 as u8);
         let last = [self.node, self.ngram.confidence()];
         if self.model == Model::Fast {
-            let matched = match self.long_match.confidence() {
-                0 => self.short_match.confidence(),
-                long => long + 8,
-            };
-            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
+            let matched = self.short_match.confidence();
+            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([0, 1, 2, 4])];
             return self.mixer.select(&select, last);
         }
         let c2 = usize::from((history.last8 >> 8) as u8);
@@ -254,7 +261,7 @@ impl Ensemble {
             Content::Text => ((history.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
             Content::Binary => {
                 let column = (history.bytes.len() % history.record.max(1)).min(255);
-                (column << 3 | bit, [[1, 3, 4, 5], [7, 15, 9, 10]])
+                (column << 3 | bit, [[0, 2, 4, 5], [7, 15, 9, 10]])
             }
         };
         let [known, more] = which.map(|which| self.ngram.knowledge(which));

@@ -25,7 +25,7 @@ impl Content {
 
 /// Contexts of the full ensemble and of the fast one.
 pub const FULL: usize = 16;
-pub const FAST: usize = 8;
+pub const FAST: usize = 6;
 
 /// The full ensemble's context that [`fill`] leaves to [`expected`].
 pub const EXPECTED: usize = 15;
@@ -38,8 +38,8 @@ pub fn fill(content: Content, h: &History, indirect: &Indirect, out: &mut [u32])
     match (content, out.len() == FULL) {
         (Content::Text, true) => out.copy_from_slice(&text(h, indirect)),
         (Content::Binary, true) => out.copy_from_slice(&binary(h, indirect)),
-        (Content::Text, false) => out.copy_from_slice(&fast_text(h, indirect)),
-        (Content::Binary, false) => out.copy_from_slice(&fast_binary(h, indirect)),
+        (Content::Text, false) => out.copy_from_slice(&fast_text(h)),
+        (Content::Binary, false) => out.copy_from_slice(&fast_binary(h)),
     }
 }
 
@@ -125,10 +125,10 @@ fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
     let nn = u32::from(h.back(2 * r));
     let w = c4 & 0xFF;
     [
-        order(h.last8, 1),
         order(h.last8, 2),
         order(h.last8, 3),
         order(h.last8, 4),
+        order(h.last8, 6),
         c4 & 0x00FF_FF00,
         c4 & 0xFFFF_0000,
         c4 & 0xF0F0_F0F0,
@@ -144,32 +144,27 @@ fn binary(h: &History, ind: &Indirect) -> [u32; FULL] {
     ]
 }
 
-fn fast_text(h: &History, ind: &Indirect) -> [u32; FAST] {
-    let c4 = h.last8 as u32;
+fn fast_text(h: &History) -> [u32; FAST] {
     [
-        order(h.last8, 1),
         order(h.last8, 2),
         order(h.last8, 3),
         order(h.last8, 4),
         order(h.last8, 6),
-        hash2(h.word, c4 & 0xFF),
+        hash2(h.word, h.last8 as u32 & 0xFF),
         hash2(h.word, h.words[0]),
-        ind.after_two(c4),
     ]
 }
 
-fn fast_binary(h: &History, ind: &Indirect) -> [u32; FAST] {
+fn fast_binary(h: &History) -> [u32; FAST] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
     [
-        order(h.last8, 1),
         order(h.last8, 2),
         order(h.last8, 3),
         order(h.last8, 4),
         order(h.last8, 6),
         hash3(n, c4 & 0xFF, 1),
         hash3(c4 & 0xFF, rc, 3),
-        ind.after_two(c4),
     ]
 }

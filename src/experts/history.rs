@@ -69,8 +69,9 @@ fn class(c: u8) -> u64 {
     }
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    /// An empty history. Only with `records` is the length of records looked for.
+    pub fn new(records: bool) -> Self {
         History {
             bytes: Vec::new(),
             last8: 0,
@@ -82,12 +83,10 @@ impl Default for History {
             skeleton: 0,
             nesting: Nesting::default(),
             record: 0,
-            next_record_search: 512,
+            next_record_search: if records { 512 } else { usize::MAX },
         }
     }
-}
 
-impl History {
     /// Byte `back` places before the next one (1: the last); 0 before the start.
     #[inline]
     pub fn back(&self, back: usize) -> u8 {

@@ -86,15 +86,14 @@ impl Ngram {
         2 * contexts.next_multiple_of(GROUP)
     }
 
-    /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there.
+    /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there. The last byte's last bit may still be to be
+    /// learned.
     #[inline]
     pub fn select(&mut self, i: usize, context: u32) {
         let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
         let hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
         self.places[i].hash = hash;
         self.buckets.prefetch(hash);
-        self.c0 = 1;
-        self.node = NOWHERE;
     }
 
     /// Finds the buckets that were asked for, once a nibble. What is done between asking and this hides the memory's latency.
@@ -148,7 +147,9 @@ impl Ngram {
         (self.kernels.update)(&self.tables, states, &self.entries[..self.full], bit, &mut self.maps);
         self.node = self.node << 1 | bit as usize;
         self.c0 = self.c0 << 1 | bit as usize;
-        if self.c0 < 32 {
+        if self.c0 >= 256 {
+            (self.node, self.c0) = (NOWHERE, 1);
+        } else if self.c0 < 32 {
             match self.node {
                 // One bit early: both nibbles that are left have their buckets in the same line.
                 8..16 => {

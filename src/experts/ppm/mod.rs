@@ -27,7 +27,7 @@ const LONG: usize = 1 << 20;
 /// Opinions on each bit.
 pub const INPUTS: usize = 2;
 /// The walk to shorter contexts ends when less than this probability is left.
-const ENOUGH: u32 = ALL >> 6;
+const ENOUGH: u32 = ALL >> 5;
 /// Candidates of the root; the others are left to the tail.
 const ROOT_CANDIDATES: usize = 32;
 
@@ -171,7 +171,7 @@ impl Ppm {
         let suffix = tree.suffix(context);
         tree.prefetch(suffix);
         let (count, below) = (tree.count(context), tree.count(suffix));
-        let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
+        let most = if suffix == 0 { ROOT_CANDIDATES } else { 32 };
         let left = cursor.left;
         let escape;
         if count == 1 {
@@ -248,7 +248,7 @@ mod tests {
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
         let mut ppm = Ppm::new(raw_len).unwrap();
-        let mut history = History::default();
+        let mut history = History::new(true);
         let mut inputs = Inputs::default();
         ppm.prepare(&history);
         ppm.select();

@@ -27,8 +27,8 @@ const MARGIN: u32 = 64;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
-    let per_byte = if model != Model::Fast { 1 } else { 0 };
-    (raw_len.max(1 << 10).ilog2() + per_byte).min(MAX_LINE_BITS)
+    let bytes = raw_len.max(1 << 11);
+    (if model == Model::Fast { bytes / 2 } else { bytes * 2 }).ilog2().min(MAX_LINE_BITS)
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -164,8 +164,10 @@ impl Ensemble {
         if self.denoise {
             self.denoiser.update(bit);
         }
-        self.refined.update(bit);
-        self.apm0.update(bit);
+        if self.model != Model::Fast {
+            self.refined.update(bit);
+            self.apm0.update(bit);
+        }
         self.apm1.update(bit);
         self.arrive();
         self.predict();
@@ -231,6 +233,17 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
+        let refined = if self.model == Model::Fast {
+            (mixed + stretch_fine(self.apm1.refine(mixed, order1))) >> 1
+        } else {
+            self.refine(mixed, order1)
+        };
+        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+    }
+
+    /// The mixed prediction, refined in small contexts.
+    #[inline]
+    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
         let matched = self.short_match.confidence();
         let group = matched.min(3) + 4 * self.ngram.confidence();
         let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
@@ -240,8 +253,7 @@ impl Ensemble {
             stretch_fine(self.apm1.refine(mixed, order1)),
             correction,
         ];
-        let refined = self.refined.mix(opinions, group);
-        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.refined.mix(opinions, group)
     }
 
     /// Has the situation choose the mixer's weights.

@@ -69,10 +69,40 @@ fn stretch(entries: __m512i) -> __m512i {
 pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
     // SAFETY: AVX-512 was detected.
     unsafe {
-        match states.len() % WIDE {
-            0 => predict_all(tables, states, maps, entries, out),
-            _ => avx2::predict(tables, states, maps, entries, out),
+        if states.len() % WIDE == 0 {
+            predict_all(tables, states, maps, entries, out);
+        } else if let (Ok(states), Ok(maps), Ok(entries), Ok(out)) =
+            (states.try_into(), maps.try_into(), entries.try_into(), out.try_into())
+        {
+            predict_group(tables, states, maps, entries, out);
+        } else {
+            avx2::predict(tables, states, maps, entries, out);
         }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn predict_group(
+    tables: &StateTables,
+    states: &[u8; GROUP],
+    maps: &[Map; GROUP],
+    entries: &mut [u32; GROUP],
+    out: &mut [i16; WIDE],
+) {
+    let certain = look_up(&tables.certain, states);
+    let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
+    // SAFETY: the maps' 2048 entries are one array, the places are below that. The other loads and stores are of whole
+    // arrays or, of `certain`, of its beginning; none needs alignment.
+    unsafe {
+        let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
+        let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
+        _mm256_storeu_si256(entries.as_mut_ptr().cast(), entry);
+        let x = _mm256_castsi256_si128(_mm512_cvtepi32_epi16(stretch(_mm512_castsi256_si512(entry))));
+        let certain = _mm_cvtepi8_epi16(_mm_loadl_epi64(certain.as_ptr().cast()));
+        let some = _mm_test_epi16_mask(certain, certain);
+        let moved = _mm_add_epi16(x, _mm_slli_epi16::<8>(certain));
+        let both = _mm256_set_m128i(_mm_maskz_srai_epi16::<1>(some, moved), x);
+        _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
     }
 }
 

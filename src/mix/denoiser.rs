@@ -75,7 +75,8 @@ impl Denoiser {
             let signal = (i64::from(bin.error()) * i64::from(bin.error())) >> 10;
             let noise = ((i64::from(p) * i64::from(65536 - p)) >> 8) + 1;
             let evidence = signal * i64::from(bin.count());
-            let snr = (evidence / noise).min(1024) as i32;
+            // The noise is rounded down to a power of two: divisions would be on the way of every bit.
+            let snr = (evidence >> noise.ilog2()).min(1024) as i32;
             let step_by = ((bin.error() >> 5) * snr) >> 10;
             p = (p + step_by).clamp(1, 65535);
             x = stretch_fine(p as u32);

@@ -66,7 +66,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let mut inputs = Inputs::default();
     group.bench_function("ngram", |bencher| {
         bencher.iter(|| {
-            let Ok(mut ngram) = Ngram::new(contexts::FULL, 6, 17) else { return };
+            let Ok(mut ngram) = Ngram::new(contexts::FULL, contexts::ORDERS, 17) else { return };
             for (&byte, place) in text.iter().zip(&places) {
                 for (i, &context) in place.iter().enumerate() {
                     ngram.select(i, context);
@@ -170,15 +170,19 @@ fn kernels(criterion: &mut Criterion) {
     let mut weights: Vec<i32> = (0..SETS * STRIDE).map(|i| i as i32 * 77_777_777).collect();
     let inputs: Vec<i16> = (0..STRIDE).map(|i| i as i16 * 80 - 2000).collect();
     let starts: Vec<usize> = (0..SETS).map(|set| set * STRIDE).collect();
-    let mut outputs = [0; SETS];
+    let last = [[10_000; 8]; 2];
+    let (mut outputs, mut predictions) = ([0; 8], [0; 8]);
     let mut group = criterion.benchmark_group("kernels");
     group.throughput(Throughput::Bytes((weights.len() * size_of::<i32>()) as u64));
     for (name, kernels) in [("definition", MixKernels::definition()), ("fastest", MixKernels::detect())] {
-        group.bench_function(format!("dot {name}"), |bencher| {
-            bencher.iter(|| (kernels.dot)(black_box(&weights), &starts, &inputs, &mut outputs));
+        group.bench_function(format!("mix {name}"), |bencher| {
+            bencher.iter(|| {
+                let last = last.each_ref();
+                (kernels.mix)(black_box(&weights), &starts, &inputs, last, &mut outputs, &mut predictions)
+            });
         });
         group.bench_function(format!("train {name}"), |bencher| {
-            bencher.iter(|| (kernels.train)(black_box(&mut weights), &starts, &inputs, &outputs));
+            bencher.iter(|| (kernels.train)(black_box(&mut weights), &starts, &inputs, &predictions, 65535, 14));
         });
     }
 }

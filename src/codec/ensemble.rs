@@ -102,7 +102,7 @@ impl Ensemble {
             ngram: Ngram::new(count, contexts::ORDERS, line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2),
             long_match: full.then(|| MatchModel::new(12, match_bits(raw_len))),
-            ppm: full.then(|| Ppm::new(raw_len)).transpose()?,
+            ppm: full.then(|| Ppm::new(content, raw_len)).transpose()?,
             token: prior.map(Cursor::new),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
@@ -203,8 +203,8 @@ impl Ensemble {
         if self.node == 1 {
             self.short_match.select(&self.history);
             if let Some(long_match) = &mut self.long_match {
-            long_match.select(&self.history);
-        }
+                long_match.select(&self.history);
+            }
         }
     }
 

@@ -99,11 +99,7 @@ impl Mixer {
             chosen: [0; MAX_SETS],
             outputs: [0; MAX_SETS],
             predictions: [1 << 15; MAX_SETS],
-            last: final_contexts.map(|contexts| Last {
-                weights: vec![even; contexts],
-                chosen: 0,
-                prediction: 1 << 15,
-            }),
+            last: final_contexts.map(|contexts| Last { weights: vec![even; contexts], chosen: 0, prediction: 1 << 15 }),
             rate: FIRST_RATE,
         }
     }
@@ -129,8 +125,7 @@ impl Mixer {
         let chosen = &self.chosen[..self.firsts.len()];
         let last = self.last.each_ref().map(|last| &last.weights[last.chosen]);
         let x = &inputs.values[..self.stride];
-        let mixed =
-            (self.kernels.mix)(&self.weights, chosen, x, last, &mut self.outputs, &mut self.predictions);
+        let mixed = (self.kernels.mix)(&self.weights, chosen, x, last, &mut self.outputs, &mut self.predictions);
         let [a, b] = mixed.map(|sum| (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX));
         self.last[0].prediction = squash16(a);
         self.last[1].prediction = squash16(b);

@@ -11,6 +11,7 @@ mod escape;
 mod learn;
 mod tree;
 
+use crate::experts::contexts::Content;
 use crate::experts::history::History;
 use crate::mix::{Inputs, StateMap};
 use crate::num::stretch_fine;
@@ -21,7 +22,8 @@ use tree::{TEXT, Tree};
 
 /// The longest context there can be, in bytes.
 const MAX_ORDER: usize = 11;
-/// The longest context of blocks shorter than [`LONG`], where longer ones seldom come again.
+/// The longest contexts of blocks shorter than [`LONG`], where longer ones seldom come again: in text, and in binary data.
+const SHORT_TEXT_ORDER: usize = 6;
 const SHORT_ORDER: usize = 8;
 const LONG: usize = 1 << 20;
 /// Opinions on each bit.
@@ -96,11 +98,15 @@ impl Ppm {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(raw_len: usize) -> io::Result<Self> {
+    pub fn new(content: Content, raw_len: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
         let root = tree.root();
         Ok(Ppm {
-            max_order: if raw_len < LONG { SHORT_ORDER } else { MAX_ORDER },
+            max_order: match content {
+                _ if raw_len >= LONG => MAX_ORDER,
+                Content::Text => SHORT_TEXT_ORDER,
+                Content::Binary => SHORT_ORDER,
+            },
             tree,
             escapes: Escapes::new(),
             cursor: Cursor {
@@ -247,7 +253,7 @@ mod tests {
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let mut ppm = Ppm::new(raw_len).unwrap();
+        let mut ppm = Ppm::new(Content::Binary, raw_len).unwrap();
         let mut history = History::new(true);
         let mut inputs = Inputs::default();
         ppm.prepare(&history);

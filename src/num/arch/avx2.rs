@@ -1,7 +1,7 @@
 //! AVX2: 16 weights or 8 contexts a step.
 
-use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use super::maps::{GROUP, LIMIT, Map, StateTables};
+use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use crate::num::{COARSE_SQUASH, RECIPROCAL, STRETCH, STRETCH_MAX};
 use std::arch::x86_64::*;
 

@@ -69,7 +69,7 @@ fn stretch(entries: __m512i) -> __m512i {
 pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
     // SAFETY: AVX-512 was detected.
     unsafe {
-        if states.len() % WIDE == 0 {
+        if states.len().is_multiple_of(WIDE) {
             predict_all(tables, states, maps, entries, out);
         } else if let (Ok(states), Ok(maps), Ok(entries), Ok(out)) =
             (states.try_into(), maps.try_into(), entries.try_into(), out.try_into())

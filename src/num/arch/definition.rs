@@ -1,7 +1,7 @@
 //! What the kernels compute, in plain Rust.
 
-use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use super::maps::{LIMIT, Map, StateTables};
+use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use crate::num::{RECIPROCAL, STRETCH_MAX, squash16, stretch};
 
 pub fn mix(

@@ -85,7 +85,7 @@ mod tests {
         };
         for count in [8, 16, 24, 64] {
             let maps: Vec<Map> =
-                (0..count).map(|_| std::array::from_fn(|_| next() & !1023 | next() % (LIMIT + 1))).collect();
+                (0..count).map(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1)))).collect();
             for round in 0..50 {
                 let states: Vec<u8> = (0..count).map(|_| (next() as u8).saturating_sub(round)).collect();
                 let run = |kernels: &MapKernels| {

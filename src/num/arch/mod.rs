@@ -43,14 +43,7 @@ const MAX_WEIGHT: i32 = 1 << 19;
 /// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
 const NEGLIGIBLE: i32 = 1024;
 
-type Mix = fn(
-    &[i32],
-    &[usize],
-    &[i16],
-    [&[i32; MAX_SETS]; 2],
-    &mut [i32; MAX_SETS],
-    &mut [i32; MAX_SETS],
-) -> [i32; 2];
+type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SETS], &mut [i32; MAX_SETS]) -> [i32; 2];
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);
 type Learn = fn(&mut [i32; MAX_SETS], &[i32; MAX_SETS], i32);
 
@@ -114,8 +107,7 @@ mod tests {
             let errors = [next() >> 12, -1, next() >> 16];
             let run = |kernels: &MixKernels| {
                 let (mut outputs, mut predictions) = ([0; MAX_SETS], [0; MAX_SETS]);
-                let mixed =
-                    (kernels.mix)(&weights, &starts, &inputs, last.each_ref(), &mut outputs, &mut predictions);
+                let mixed = (kernels.mix)(&weights, &starts, &inputs, last.each_ref(), &mut outputs, &mut predictions);
                 let mut trained = weights.clone();
                 for target in [0, 65535] {
                     (kernels.train)(&mut trained, &starts, &inputs, &predictions, target, 40);

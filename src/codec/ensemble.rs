@@ -27,8 +27,13 @@ const MARGIN: u32 = 64;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
-    let bytes = raw_len.max(1 << 11);
-    (if model == Model::Fast { bytes / 2 } else { bytes * 2 }).ilog2().min(MAX_LINE_BITS)
+    let bits = raw_len.max(1 << 11).ilog2();
+    match model {
+        Model::Fast => bits - 1,
+        _ if bits < 20 => bits + 1,
+        _ => bits + 2,
+    }
+    .min(MAX_LINE_BITS)
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -262,7 +267,8 @@ impl Ensemble {
         let history = &self.history;
         let bit = self.node.ilog2() as usize;
         let c1 = usize::from(history.last8 as u8);
-        let last = [self.node, self.ngram.confidence()];
+        let known = self.ppm.as_ref().map_or(self.ngram.confidence(), Ppm::order);
+        let last = [self.node, known];
         if self.model == Model::Fast {
             let matched = self.short_match.confidence();
             let select = [self.node, matched << 3 | bit, self.ngram.knowledge([0, 1, 2, 4])];

@@ -216,6 +216,12 @@ impl Ppm {
         self.cursor.candidates.top
     }
 
+    /// Length of the longest context that is known.
+    #[inline]
+    pub fn order(&self) -> usize {
+        self.cursor.order
+    }
+
     /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {

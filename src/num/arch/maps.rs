@@ -9,7 +9,7 @@ pub const GROUP: usize = 8;
 pub type Map = [u32; 256];
 
 /// Experience after which a map's probabilities become moving averages.
-pub const LIMIT: u32 = 255;
+pub const LIMIT: u32 = 1023;
 
 /// What the states of histories mean.
 #[derive(Clone)]

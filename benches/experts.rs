@@ -28,7 +28,7 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 
 /// Does `step` for each byte of the text, with what came before it.
 fn each_byte(text: &[u8], mut step: impl FnMut(Past, &Indirect, u8)) {
-    let (mut known, mut indirect) = (Text::new(text.len(), 1), Indirect::default());
+    let (mut known, mut indirect) = (Text::new(text.len(), 1, true), Indirect::default());
     for &byte in text {
         step(known.past(0), &indirect, byte);
         indirect.push(known.past(0).last8 as u32, byte);
@@ -66,7 +66,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let mut inputs = Inputs::default();
     group.bench_function("ngram", |bencher| {
         bencher.iter(|| {
-            let Ok(mut ngram) = Ngram::new(contexts::FULL, 6, 17) else { return };
+            let Ok(mut ngram) = Ngram::new(contexts::FULL, contexts::ORDERS, 17) else { return };
             for (&byte, place) in text.iter().zip(&places) {
                 for (i, &context) in place.iter().enumerate() {
                     ngram.select(i, context);
@@ -111,7 +111,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 
 /// As many inputs and weight sets as the full ensemble has.
 fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
-    const INPUTS: usize = 56;
+    const INPUTS: usize = 48;
     const SETS: usize = 6;
     group.bench_function("mixer", |bencher| {
         bencher.iter(|| {
@@ -123,7 +123,8 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                     for (i, input) in inputs.extend(INPUTS).iter_mut().enumerate() {
                         *input = (i16::from(byte) - 128) * (i as i16 & 7);
                     }
-                    black_box(mixer.mix(&inputs, &[usize::from(byte); SETS], [node, 0]));
+                    mixer.select(&[usize::from(byte); SETS], [node, 0]);
+                    black_box(mixer.mix(&inputs));
                     mixer.update(&inputs, bit);
                 }
             }
@@ -164,20 +165,24 @@ fn parts(criterion: &mut Criterion) {
 }
 
 fn kernels(criterion: &mut Criterion) {
-    const STRIDE: usize = 64;
+    const STRIDE: usize = 48;
     const SETS: usize = 6;
     let mut weights: Vec<i32> = (0..SETS * STRIDE).map(|i| i as i32 * 77_777_777).collect();
     let inputs: Vec<i16> = (0..STRIDE).map(|i| i as i16 * 80 - 2000).collect();
     let starts: Vec<usize> = (0..SETS).map(|set| set * STRIDE).collect();
-    let mut outputs = [0; SETS];
+    let last = [[10_000; 8]; 2];
+    let (mut outputs, mut predictions) = ([0; 8], [0; 8]);
     let mut group = criterion.benchmark_group("kernels");
     group.throughput(Throughput::Bytes((weights.len() * size_of::<i32>()) as u64));
     for (name, kernels) in [("definition", MixKernels::definition()), ("fastest", MixKernels::detect())] {
-        group.bench_function(format!("dot {name}"), |bencher| {
-            bencher.iter(|| (kernels.dot)(black_box(&weights), &starts, &inputs, &mut outputs));
+        group.bench_function(format!("mix {name}"), |bencher| {
+            bencher.iter(|| {
+                let last = last.each_ref();
+                (kernels.mix)(black_box(&weights), &starts, &inputs, last, &mut outputs, &mut predictions)
+            });
         });
         group.bench_function(format!("train {name}"), |bencher| {
-            bencher.iter(|| (kernels.train)(black_box(&mut weights), &starts, &inputs, &outputs));
+            bencher.iter(|| (kernels.train)(black_box(&mut weights), &starts, &inputs, &predictions, 65535, 14));
         });
     }
 }

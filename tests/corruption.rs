@@ -169,10 +169,9 @@ fn damage_in_one_archive_leaves_the_others() {
 fn unknown_profiles_are_named() {
     let predictor = Predictor::new(Model::Fast, None, 1).unwrap();
     let decode = |profile| nzip::codec::decode(&predictor, profile, &[0; 9], 10, &mut |_, _| true).unwrap_err();
-    for (profile, reason) in [
-        (0x20, "unknown filter 2 in a block's profile"),
-        (0xF1, "unknown filter 15 in a block's profile"),
-    ] {
+    for (profile, reason) in
+        [(0x20, "unknown filter 2 in a block's profile"), (0xF1, "unknown filter 15 in a block's profile")]
+    {
         assert_eq!((decode(profile).kind(), decode(profile).reason()), (ErrorKind::Corrupt, reason));
     }
 }

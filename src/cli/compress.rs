@@ -10,9 +10,9 @@ use super::args::CompressArgs;
 use super::exit::Outcome;
 use super::files::{Input, compressed_name};
 use super::job::Job;
-use super::{memory, model};
 use super::output::Target;
 use super::progress::Progress;
+use super::{memory, model};
 
 /// Compresses one input.
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {

@@ -11,9 +11,9 @@ use super::args::{Common, DecompressArgs, Limits, TestArgs};
 use super::exit::Outcome;
 use super::files::{Input, Source, decompressed_name};
 use super::job::Job;
-use super::{memory, model};
 use super::output::Target;
 use super::progress::Progress;
+use super::{memory, model};
 
 /// Decompresses one input.
 pub fn run(input: &Input, args: &DecompressArgs) -> Result<Outcome> {

@@ -69,9 +69,9 @@ fn list(input: &Input) -> Result<Row> {
 /// What an archive was made with; a transformer that is not part of nzip by its hash.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
-    summary.network.map_or(name.clone(), |network| {
-        network.iter().fold(name + ":", |text, byte| text + &format!("{byte:02x}"))
-    })
+    summary
+        .network
+        .map_or(name.clone(), |network| network.iter().fold(name + ":", |text, byte| text + &format!("{byte:02x}")))
 }
 
 fn table(rows: &[Row]) -> String {

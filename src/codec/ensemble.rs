@@ -9,18 +9,18 @@ use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::cursor::Cursor;
 use crate::experts::token::expert::{self, TokenExpert};
 use crate::experts::token::prior::Prior;
-use crate::mix::{Apm, Blend, Denoiser, Inputs, Mixer, StateMap};
 use crate::experts::token::trie::Trie;
+use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, StateMap};
 use crate::num::{cost, squash24, stretch_fine};
 use std::io;
 use std::sync::Arc;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// The first contexts, the n-grams proper.
-const ORDERS: usize = 6;
-/// Inputs beside the hashed contexts': two for each match model, orders 0 and 1.
-const OTHERS: usize = 6;
+/// Inputs beside the hashed contexts': two for a match model, orders 0 and 1.
+const OTHERS: usize = 4;
+/// Those of the full ensemble: two for another match model, and PPM's.
+const FULL_OTHERS: usize = OTHERS + 2 + ppm::INPUTS;
 /// The prior's inputs.
 const TOKEN_INPUTS: usize = 2;
 /// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network.
@@ -33,8 +33,13 @@ const MARGIN: u32 = 64;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
-    let per_byte = if model != Model::Fast { 2 } else { 0 };
-    (raw_len.max(1 << 10).ilog2() + per_byte).min(MAX_LINE_BITS)
+    let bits = raw_len.max(1 << 11).ilog2();
+    match model {
+        Model::Fast => bits - 1,
+        _ if bits < 20 => bits + 1,
+        _ => bits + 2,
+    }
+    .min(MAX_LINE_BITS)
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -60,7 +65,7 @@ pub struct Ensemble {
     contexts: Vec<u32>,
     ngram: Ngram,
     short_match: MatchModel,
-    long_match: MatchModel,
+    long_match: Option<MatchModel>,
     ppm: Option<Ppm>,
     /// The prior's place in each lane.
     tokens: Vec<Cursor<'static>>,
@@ -76,18 +81,18 @@ pub struct Ensemble {
     mixer: Mixer,
     apm0: Apm,
     apm1: Apm,
-    refined: Blend,
+    refined: Blend<4>,
     denoiser: Denoiser,
     /// The partial byte, with a leading 1.
     node: usize,
-    /// A byte's last bit, which the mixer learns when it is known where to go on.
+    /// A byte's last bit, which is learned from when it is known where to go on.
     last_bit: Option<u32>,
     p24: u32,
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing, for a block in `lanes` lanes. [`Self::turn_to`] comes next. Archives are made
-    /// with `denoise`.
+    /// An ensemble that has seen nothing, for a block in `lanes` lanes. [`Self::turn_to`] comes next. `network` is the
+    /// vocabulary of one that will be asked. Archives are made with `denoise`.
     ///
     /// # Errors
     /// The system's, where it has no memory.
@@ -103,31 +108,30 @@ impl Ensemble {
         let full = model != Model::Fast;
         let count = if full { contexts::FULL } else { contexts::FAST };
         let sets: &[usize] = match model {
-            Model::Full | Model::Primed => &[256, 256, 2048, 2048, 256, 256],
-            Model::Neural | Model::External => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
-            Model::Fast => &[256, 128, 256],
+            Model::Fast => &[256, 64, 256],
+            _ if network.is_some() => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
+            _ => &[256, 256, 2048, 2048, 256, 256],
         };
-        let inputs = Ngram::inputs(count)
-            + OTHERS
-            + ppm::INPUTS * usize::from(full)
+        let others = if full { FULL_OTHERS } else { OTHERS }
             + TOKEN_INPUTS * usize::from(prior.is_some())
             + expert::INPUTS * usize::from(network.is_some());
+        let inputs = others.next_multiple_of(LINE) + Ngram::inputs(count);
         let mut mixer = Mixer::new(inputs, sets, [256, 16]);
         if network.is_some() {
-            mixer.deafen(DEAF, inputs - expert::INPUTS..inputs);
+            mixer.deafen(DEAF, 0..expert::INPUTS);
         }
         Ok(Ensemble {
             model,
             content,
             denoise: denoise && full,
-            text: Text::new(raw_len, lanes),
+            text: Text::new(raw_len, lanes, content == Content::Binary),
             lane: 0,
             indirect: Indirect::default(),
             contexts: vec![0; count],
-            ngram: Ngram::new(count, ORDERS.min(count), line_bits(model, raw_len))?,
+            ngram: Ngram::new(count, contexts::ORDERS, line_bits(model, raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
-            long_match: MatchModel::new(12, match_bits(raw_len), lanes),
-            ppm: full.then(|| Ppm::new(raw_len, lanes)).transpose()?,
+            long_match: full.then(|| MatchModel::new(12, match_bits(raw_len), lanes)),
+            ppm: full.then(|| Ppm::new(content, raw_len, lanes)).transpose()?,
             tokens: prior.map_or(Vec::new(), |prior| vec![Cursor::new(prior); lanes]),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
@@ -139,7 +143,7 @@ impl Ensemble {
             mixer,
             apm0: Apm::new(256, 7),
             apm1: Apm::new(1 << 16, 7),
-            refined: Blend::new(GROUPS, &[30_000, 5_000, 30_000, 0], 2),
+            refined: Blend::new(GROUPS, [30_000, 5_000, 30_000, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             node: 1,
             last_bit: None,
@@ -177,27 +181,23 @@ impl Ensemble {
     /// to go on.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let order1 = self.order1_context();
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
         if let Some(ppm) = &mut self.ppm {
             ppm.update(bit);
         }
         self.order0.update(self.node, bit);
-        self.order1.update(order1, bit);
+        self.order1.update(self.order1_context(), bit);
         self.node = self.node << 1 | bit as usize;
+        if let Some(token) = self.tokens.get_mut(self.lane) {
+            self.token_map.update(self.token_state, bit);
+            token.push(bit);
+        }
         if let Some(network) = &mut self.network {
             let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
             self.saved += i64::from(deaf) - i64::from(hearing);
             network.update(bit);
         }
-        if let Some(token) = self.tokens.get_mut(self.lane) {
-            self.token_map.update(self.token_state, bit);
-            token.push(bit);
-        }
         if self.node < 256 {
-            self.learn_mixing(bit);
+            self.learn(bit);
             self.arrive();
             self.predict();
             return;
@@ -205,16 +205,17 @@ impl Ensemble {
         let byte = self.node as u8;
         self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
         self.text.push(self.lane, byte);
-        if let Some(network) = &mut self.network {
-            network.end_byte(byte);
-        }
         if let Some(ppm) = &mut self.ppm {
             ppm.learn_last(self.text.past(self.lane));
+        }
+        if let Some(network) = &mut self.network {
+            network.end_byte(byte);
         }
         self.last_bit = Some(bit);
     }
 
     /// Predicts the first bit of a lane's next byte.
+    #[inline]
     pub fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
         self.node = 1;
@@ -222,22 +223,30 @@ impl Ensemble {
             network.select(lane);
         }
         self.set_out();
+        // All else that learns hides how long the memory for the new byte takes.
         if let Some(bit) = self.last_bit.take() {
-            self.learn_mixing(bit);
+            self.learn(bit);
         }
         self.arrive();
         self.predict();
     }
 
-    /// Learns how to make one prediction out of many.
+    /// Learns what doesn't depend on the lane.
     #[inline]
-    fn learn_mixing(&mut self, bit: u32) {
+    fn learn(&mut self, bit: u32) {
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.update(bit);
+        }
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
         }
-        self.refined.update(bit);
-        self.apm0.update(bit);
+        if self.model != Model::Fast {
+            self.refined.update(bit);
+            self.apm0.update(bit);
+        }
         self.apm1.update(bit);
     }
 
@@ -245,7 +254,7 @@ impl Ensemble {
         usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node
     }
 
-    /// Asks for the memory that the contexts of a new byte need; what is done meanwhile hides how long that takes.
+    /// Asks for the memory that the contexts of a new byte need.
     fn set_out(&mut self) {
         let past = self.text.past(self.lane);
         contexts::fill(self.content, past, &self.indirect, &mut self.contexts);
@@ -253,7 +262,9 @@ impl Ensemble {
             self.ngram.select(i, context);
         }
         self.short_match.prepare(past);
-        self.long_match.prepare(past);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.prepare(past);
+        }
         if let Some(ppm) = &mut self.ppm {
             ppm.select(self.lane);
             self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), past));
@@ -267,7 +278,9 @@ impl Ensemble {
         if self.node == 1 {
             let past = self.text.past(self.lane);
             self.short_match.select(self.lane, past);
-            self.long_match.select(self.lane, past);
+            if let Some(long_match) = &mut self.long_match {
+                long_match.select(self.lane, past);
+            }
         }
     }
 
@@ -276,73 +289,80 @@ impl Ensemble {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
         self.inputs.clear();
-        self.ngram.predict(&mut self.inputs);
-        self.short_match.predict(&mut self.inputs);
-        self.long_match.predict(&mut self.inputs);
-        if let Some(ppm) = &mut self.ppm {
-            ppm.predict(&mut self.inputs);
-        }
         let mut other = 1 << 15;
         if let Some(token) = self.tokens.get_mut(self.lane) {
             let guess = token.guess();
-            let p16 = guess.p1;
-            other = p16;
-            self.token_state = (guess.order as usize) << 6 | (p16 >> 10) as usize;
-            self.inputs.push(stretch_fine(p16));
+            other = guess.p1;
+            self.token_state = (guess.order as usize) << 6 | (other >> 10) as usize;
+        }
+        if let Some(network) = &mut self.network {
+            network.predict(other, &mut self.inputs);
+        }
+        self.select_weights();
+        self.short_match.predict(&mut self.inputs);
+        if let Some(long_match) = &mut self.long_match {
+            long_match.predict(&mut self.inputs);
+        }
+        if let Some(ppm) = &mut self.ppm {
+            ppm.predict(&mut self.inputs);
+        }
+        if !self.tokens.is_empty() {
+            self.inputs.push(stretch_fine(other));
             self.inputs.push(self.token_map.stretched(self.token_state));
         }
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
-        if let Some(network) = &mut self.network {
-            network.predict(other, &mut self.inputs);
-        }
+        self.ngram.predict(&mut self.inputs);
 
-        let mixed = self.mix();
+        let mixed = self.mixer.mix(&self.inputs);
+        let refined = if self.model == Model::Fast {
+            (mixed + stretch_fine(self.apm1.refine(mixed, order1))) >> 1
+        } else {
+            self.refine(mixed, order1)
+        };
+        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+    }
+
+    /// The mixed prediction, refined in small contexts.
+    #[inline]
+    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
         let matched = self.short_match.confidence();
-        let group = matched.min(3) + 4 * (self.ngram.confidence() >> 1).min(4);
+        let group = matched.min(3) + 4 * self.ngram.confidence();
         let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),
             stretch_fine(self.apm1.refine(mixed, order1)),
             correction,
-            0,
-            0,
-            0,
-            0,
         ];
-        let refined = self.refined.mix(&opinions, group);
-        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.refined.mix(opinions, group)
     }
 
-    /// Mixes the inputs with the weights that the situation chooses.
+    /// Has the situation choose the mixer's weights.
     #[inline]
-    fn mix(&mut self) -> i32 {
+    fn select_weights(&mut self) {
         let past = self.text.past(self.lane);
         let bit = self.node.ilog2() as usize;
         let c1 = usize::from(past.last8 as u8);
-        let known = self.ngram.confidence();
+        let known = self.ppm.as_ref().map_or(self.ngram.confidence(), Ppm::order);
         let last = [self.node, known];
         if self.model == Model::Fast {
-            let matched = match self.long_match.confidence() {
-                0 => self.short_match.confidence(),
-                long => long + 8,
-            };
-            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([1, 2, 3, 5])];
-            return self.mixer.mix(&self.inputs, &select, last);
+            let matched = self.short_match.confidence();
+            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([0, 1, 2, 4])];
+            return self.mixer.select(&select, last);
         }
         let c2 = usize::from((past.last8 >> 8) as u8);
-        let (place, knowledge) = match self.content {
-            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, self.ngram.knowledge([7, 8, 9, 10])),
+        let (place, which) = match self.content {
+            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
             Content::Binary => {
                 let column = (past.at % past.record.max(1)).min(255);
-                (column << 3 | bit, self.ngram.knowledge([12, 13, 14, 15]))
+                (column << 3 | bit, [[0, 2, 4, 5], [7, 15, 9, 10]])
             }
         };
+        let [known, more] = which.map(|which| self.ngram.knowledge(which));
         let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
-        let select =
-            [self.node, c1, c2 << 3 | bit, place, self.ngram.knowledge([1, 3, 4, 6]), knowledge, situation, self.node];
-        let sets = if self.network.is_some() { 8 } else { 6 };
-        self.mixer.mix(&self.inputs, &select[..sets], last)
+        let select = [self.node, c1, c2 << 3 | bit, place, known, more, situation, self.node];
+        let sets = if self.network.is_some() { select.len() } else { DEAF - 1 };
+        self.mixer.select(&select[..sets], last);
     }
 }

@@ -82,10 +82,7 @@ fn serve(session: &mut Session, orders: &[Order]) -> Vec<Answer> {
             session.retract(order.lane);
         }
     }
-    let mut answers: Vec<Answer> = orders
-        .iter()
-        .map(|order| Answer { lane: order.lane, totals: Vec::new() })
-        .collect();
+    let mut answers: Vec<Answer> = orders.iter().map(|order| Answer { lane: order.lane, totals: Vec::new() }).collect();
     let steps: Vec<Step> = orders.iter().map(|order| Step { lane: order.lane, tokens: &order.tokens }).collect();
     session.advance(&steps, |step, token, totals| {
         if token + 1 == orders[step].tokens.len() {

@@ -1,13 +1,14 @@
-//! A hash table of bit histories: 16-byte buckets, four to a cache line, one bucket for each context and nibble.
+//! A hash table of bit histories: cache lines of four buckets, one bucket for each context and nibble.
 
 use crate::num::arch::prefetch;
 use memmap2::{Advice, MmapMut};
 
+/// Four check bytes, then four times the 15 bit histories of a nibble's binary tree.
 const LINE: usize = 64;
-const SIZE: usize = 16;
+const SIZE: usize = 15;
 
-/// One check byte and the 15 bit histories of a nibble's binary tree (nodes 1 to 15).
-pub type Bucket = [u8; SIZE];
+/// The bit histories of a nibble's binary tree (nodes 1 to 15); the first byte means nothing.
+pub type Bucket = [u8; 16];
 
 /// Buckets, found by hash.
 pub struct Buckets {
@@ -17,6 +18,9 @@ pub struct Buckets {
 }
 
 impl Buckets {
+    /// The offset of a bucket.
+    pub const FIRST: u32 = 3;
+
     /// 2^`line_bits` cache lines, all empty; the pages are only taken from the system when touched.
     pub fn new(line_bits: u32) -> std::io::Result<Self> {
         let bytes = MmapMut::map_anon(LINE << line_bits)?;
@@ -39,31 +43,33 @@ impl Buckets {
         (hash.wrapping_mul(0x9E37_79B1) >> self.shift) as usize * LINE
     }
 
-    /// Reads `hash`'s bucket and gives its offset; a new one takes the place of the least experienced of its line's.
+    /// Reads the bucket `check` in `hash`'s line and gives its offset; a new one takes the place of
+    /// the least experienced of its line's.
     #[inline]
-    pub fn find(&self, hash: u32, bucket: &mut Bucket) -> u32 {
+    pub fn find(&mut self, hash: u32, check: u8, bucket: &mut Bucket) -> u32 {
         let start = self.line(hash);
-        let line: &[u8; LINE] = self.bytes[start..start + LINE].try_into().expect("a line");
-        let check = hash as u8;
+        let line: &mut [u8; LINE] = (&mut self.bytes[start..start + LINE]).try_into().expect("a line");
         // The four check bytes, compared at once: a mispredicted branch costs more than all of this.
-        let checks = u32::from_le_bytes([0, 1, 2, 3].map(|way| line[way * SIZE]));
+        let checks = u32::from_le_bytes([line[0], line[1], line[2], line[3]]);
         let unequal = checks ^ (u32::from(check) * 0x0101_0101);
         let equal = unequal.wrapping_sub(0x0101_0101) & !unequal & 0x8080_8080;
         if equal != 0 {
-            let way = equal.trailing_zeros() as usize / 8 * SIZE;
-            bucket.copy_from_slice(&line[way..way + SIZE]);
-            return (start + way) as u32;
+            let at = 3 + equal.trailing_zeros() as usize / 8 * SIZE;
+            bucket.copy_from_slice(&line[at..at + 16]);
+            return (start + at) as u32;
         }
         // States are numbered roughly by experience.
-        let victim =
-            (0..4).map(|way| (usize::from(line[way * SIZE + 1])) << 2 | way).min().expect("there are four") & 3;
-        *bucket = u128::from(check).to_le_bytes();
-        (start + victim * SIZE) as u32
+        let victim = (0..4).map(|way| (usize::from(line[4 + way * SIZE])) << 2 | way).min().expect("four") & 3;
+        line[victim] = check;
+        *bucket = [0; 16];
+        (start + 3 + victim * SIZE) as u32
     }
 
     /// Writes a bucket back to where it was found.
     #[inline]
     pub fn put(&mut self, offset: u32, bucket: &Bucket) {
-        self.bytes[offset as usize..offset as usize + SIZE].copy_from_slice(bucket);
+        let place = &mut self.bytes[offset as usize + 1..offset as usize + 1 + SIZE];
+        place[..8].copy_from_slice(&bucket[1..9]);
+        place[7..].copy_from_slice(&bucket[8..]);
     }
 }

@@ -24,27 +24,22 @@ impl Content {
 }
 
 /// Contexts of the full ensemble and of the fast one.
-pub const FULL: usize = 20;
-pub const FAST: usize = 8;
+pub const FULL: usize = 16;
+pub const FAST: usize = 6;
 
 /// The full ensemble's context that [`fill`] leaves to [`expected`].
-pub const EXPECTED: usize = 13;
+pub const EXPECTED: usize = 15;
 
-/// Lengths of the n-grams proper, which come first in all ensembles.
-const NGRAMS: [u32; 5] = [1, 2, 3, 4, 6];
+/// The n-grams proper come first in all ensembles, by length.
+pub const ORDERS: usize = 4;
 
 /// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
 pub fn fill(content: Content, h: Past, indirect: &Indirect, out: &mut [u32]) {
-    let full = out.len() == FULL;
-    let (ngrams, others) = out.split_at_mut(NGRAMS.len());
-    for (slot, n) in ngrams.iter_mut().zip(NGRAMS) {
-        *slot = order(h.last8, n);
-    }
-    match (content, full) {
-        (Content::Text, true) => others.copy_from_slice(&text(h, indirect)),
-        (Content::Binary, true) => others.copy_from_slice(&binary(h, indirect)),
-        (Content::Text, false) => others.copy_from_slice(&fast_text(h, indirect)),
-        (Content::Binary, false) => others.copy_from_slice(&fast_binary(h, indirect)),
+    match (content, out.len() == FULL) {
+        (Content::Text, true) => out.copy_from_slice(&text(h, indirect)),
+        (Content::Binary, true) => out.copy_from_slice(&binary(h, indirect)),
+        (Content::Text, false) => out.copy_from_slice(&fast_text(h)),
+        (Content::Binary, false) => out.copy_from_slice(&fast_binary(h)),
     }
 }
 
@@ -64,30 +59,25 @@ fn hash3(a: u32, b: u32, c: u32) -> u32 {
     hash2(hash2(a, b), c)
 }
 
-/// Which bytes followed a short context lately.
-pub struct Indirect {
-    one: Vec<u32>,
-    two: Vec<u16>,
-}
+/// Which bytes followed two others lately.
+pub struct Indirect(Vec<u16>);
 
 impl Default for Indirect {
     fn default() -> Self {
-        Indirect { one: vec![0; 256], two: vec![0; 65536] }
+        Indirect(vec![0; 65536])
     }
 }
 
 impl Indirect {
     /// Notes that `byte` followed the bytes `c4`, the newest lowest.
     pub fn push(&mut self, c4: u32, byte: u8) {
-        let one = &mut self.one[c4 as usize & 0xFF];
-        *one = *one << 8 | u32::from(byte);
-        let two = &mut self.two[c4 as usize & 0xFFFF];
-        *two = *two << 8 | u16::from(byte);
+        let followers = &mut self.0[c4 as usize & 0xFFFF];
+        *followers = *followers << 8 | u16::from(byte);
     }
 
     /// The context of what followed the last two bytes, and these.
     fn after_two(&self, c4: u32) -> u32 {
-        hash2(self.two[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
+        hash2(self.0[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
     }
 }
 
@@ -96,26 +86,27 @@ fn order(last8: u64, n: u32) -> u32 {
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn text(h: Past, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
+fn text(h: Past, ind: &Indirect) -> [u32; FULL] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
     [
-        hash2(order(h.last8, 8), h.back(9).into()),
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
         hash2(h.word, c4 & 0xFF),
         hash2(h.word, h.words[0]),
         hash3(h.word, h.words[1], 1),
-        hash3(h.word, h.words[0], h.words[1]),
         hash2(h.word, h.gap),
         hash3(above, h.column().min(255) as u32, 2),
         hash2((h.skeleton & 0x3FFF_FFFF) as u32, c4 & 0xFF),
-        0,
         ind.after_two(c4),
-        hash3(h.line.head, h.word, 3),
         hash3(field, c4 & 0xFFFF, h.line.field as u32),
         hash3(h.nesting.enclosing, h.word, c4 & 0xFF),
         hash3(h.nesting.key, h.token, h.nesting.depth as u32),
         hash3((h.skeleton & 0xFFFF_FFFF) as u32, h.words[0], 79),
+        0,
     ]
 }
 
@@ -125,7 +116,7 @@ fn record(h: Past) -> (usize, u32) {
     (length, (h.at % length) as u32)
 }
 
-fn binary(h: Past, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
+fn binary(h: Past, ind: &Indirect) -> [u32; FULL] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
@@ -133,34 +124,47 @@ fn binary(h: Past, ind: &Indirect) -> [u32; FULL - NGRAMS.len()] {
     let ne = u32::from(h.back(r - 1));
     let nn = u32::from(h.back(2 * r));
     let w = c4 & 0xFF;
-    let i1 = ind.one[c4 as usize & 0xFF];
     [
-        c4 & 0x0000_FF00,
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
         c4 & 0x00FF_FF00,
         c4 & 0xFFFF_0000,
-        c4 & 0x00FF_00FF,
         c4 & 0xF0F0_F0F0,
-        hash2(i1 & 0xFFFF, w),
-        ind.after_two(c4),
         hash2(n, rc),
-        0,
+        ind.after_two(c4),
         hash3(n, nn, 2),
         hash3(w, rc, 3),
         hash3(c4 & 0xFFFF, rc, 4),
         hash3(n, w, n1),
         hash3(n, ne, hash2(w, 5)),
         hash3(h.word, w, 7),
+        0,
     ]
 }
 
-fn fast_text(h: Past, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
-    let c4 = h.last8 as u32;
-    [hash2(h.word, c4 & 0xFF), hash2(h.word, h.words[0]), ind.after_two(c4)]
+fn fast_text(h: Past) -> [u32; FAST] {
+    [
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        hash2(h.word, h.last8 as u32 & 0xFF),
+        hash2(h.word, h.words[0]),
+    ]
 }
 
-fn fast_binary(h: Past, ind: &Indirect) -> [u32; FAST - NGRAMS.len()] {
+fn fast_binary(h: Past) -> [u32; FAST] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
-    [hash3(n, c4 & 0xFF, 1), hash3(c4 & 0xFF, rc, 3), ind.after_two(c4)]
+    [
+        order(h.last8, 2),
+        order(h.last8, 3),
+        order(h.last8, 4),
+        order(h.last8, 6),
+        hash3(n, c4 & 0xFF, 1),
+        hash3(c4 & 0xFF, rc, 3),
+    ]
 }

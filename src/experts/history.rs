@@ -17,10 +17,11 @@ pub struct Text {
 }
 
 impl Text {
-    /// A block of `len` bytes in `lanes` lanes, of which nothing is known.
-    pub fn new(len: usize, lanes: usize) -> Self {
+    /// A block of `len` bytes in `lanes` lanes, of which nothing is known. Only with `records` is the length of records
+    /// looked for.
+    pub fn new(len: usize, lanes: usize, records: bool) -> Self {
         let lane_len = len.div_ceil(lanes).max(1);
-        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len))).collect();
+        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len), records)).collect();
         Text { bytes: vec![0; len], lane_len, lanes }
     }
 
@@ -182,7 +183,7 @@ fn class(c: u8) -> u64 {
 }
 
 impl History {
-    fn from(start: usize) -> Self {
+    fn from(start: usize, records: bool) -> Self {
         History {
             start,
             at: start,
@@ -195,7 +196,7 @@ impl History {
             skeleton: 0,
             nesting: Nesting::default(),
             record: 0,
-            next_record_search: start + 512,
+            next_record_search: if records { start + 512 } else { usize::MAX },
         }
     }
 

@@ -1,6 +1,6 @@
 //! The match model: the latest earlier occurrence of the last bytes predicts what followed it.
 
-use super::history::{Past, Text};
+use super::history::Past;
 use crate::mix::{Inputs, StateMap};
 use crate::num::arch::prefetch;
 use crate::num::stretch;
@@ -101,14 +101,6 @@ impl MatchModel {
     /// How far the match is to be trusted: 0 (there is none) to 7.
     pub fn confidence(&self) -> usize {
         if self.predicted().is_some() { 1 + (self.length_class() >> 2).min(6) } else { 0 }
-    }
-
-    /// The byte that comes next in a lane if its match goes on, and how far that is to be trusted (1 to 7). To be asked
-    /// between bytes.
-    pub fn expected(&self, text: &Text) -> Option<(u8, usize)> {
-        let found = self.matches[self.lane];
-        let byte = if found.len > 0 { text.known(found.at)? } else { return None };
-        Some((byte, 1 + (self.length_class() >> 2).min(6)))
     }
 
     fn length_class(&self) -> usize {

@@ -2,33 +2,28 @@
 
 use crate::num::{STRETCH_MAX, squash16};
 
-/// The most opinions a [`Blend`] takes.
-pub const MAX_BLEND: usize = 8;
-
-/// Weighs a few logistic-domain opinions; weights are in units of 2^-16.
-pub struct Blend {
-    weights: Vec<[i32; MAX_BLEND]>,
+/// Weighs `N` logistic-domain opinions; weights are in units of 2^-16.
+pub struct Blend<const N: usize> {
+    weights: Vec<[i32; N]>,
     chosen: usize,
-    opinions: [i32; MAX_BLEND],
+    opinions: [i32; N],
     prediction: i32,
     rate: i32,
 }
 
-impl Blend {
+impl<const N: usize> Blend<N> {
     /// A blend that starts with `initial` weights in each of `contexts` contexts.
-    pub fn new(contexts: usize, initial: &[i32], rate: i32) -> Self {
-        let mut row = [0; MAX_BLEND];
-        row[..initial.len()].copy_from_slice(initial);
-        Blend { weights: vec![row; contexts], chosen: 0, opinions: [0; MAX_BLEND], prediction: 1 << 15, rate }
+    pub fn new(contexts: usize, initial: [i32; N], rate: i32) -> Self {
+        Blend { weights: vec![initial; contexts], chosen: 0, opinions: [0; N], prediction: 1 << 15, rate }
     }
 
-    /// The weighted sum of the opinions (unused ones are 0), in the logistic domain.
+    /// The weighted sum of the opinions, in the logistic domain.
     #[inline]
-    pub fn mix(&mut self, opinions: &[i32; MAX_BLEND], context: usize) -> i32 {
-        self.opinions = *opinions;
+    pub fn mix(&mut self, opinions: [i32; N], context: usize) -> i32 {
+        self.opinions = opinions;
         self.chosen = context;
         let weights = &self.weights[context];
-        let sum: i32 = opinions.iter().zip(weights).map(|(&x, &w)| x.wrapping_mul(w >> 4)).fold(0, i32::wrapping_add);
+        let sum = opinions.iter().zip(weights).map(|(&x, &w)| x * (w >> 4)).sum::<i32>();
         let mixed = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
         self.prediction = squash16(mixed);
         mixed

@@ -49,7 +49,6 @@ impl Bin {
 /// The corrections.
 pub struct Denoiser {
     bins: Vec<Bin>,
-    groups: usize,
     /// Bin and prediction of each step of the last decision.
     trail: [(usize, i32); STEPS],
 }
@@ -57,7 +56,7 @@ pub struct Denoiser {
 impl Denoiser {
     /// A denoiser for contexts below `groups` (models' confidence classes) and the 256 tree nodes.
     pub fn new(groups: usize) -> Self {
-        Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], groups, trail: [(0, 0); STEPS] }
+        Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], trail: [(0, 0); STEPS] }
     }
 
     /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
@@ -69,14 +68,15 @@ impl Denoiser {
         let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
         for step in 0..STEPS {
             let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
-            let at = ((step * self.groups + group) * 64 + place) * LOGIT_BINS + logit;
+            let at = ((group * 64 + place) * LOGIT_BINS + logit) * STEPS + step;
             self.trail[step] = (at, p);
             let bin = self.bins[at];
             // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.
             let signal = (i64::from(bin.error()) * i64::from(bin.error())) >> 10;
             let noise = ((i64::from(p) * i64::from(65536 - p)) >> 8) + 1;
             let evidence = signal * i64::from(bin.count());
-            let snr = (evidence / noise).min(1024) as i32;
+            // The noise is rounded down to a power of two: divisions would be on the way of every bit.
+            let snr = (evidence >> noise.ilog2()).min(1024) as i32;
             let step_by = ((bin.error() >> 5) * snr) >> 10;
             p = (p + step_by).clamp(1, 65535);
             x = stretch_fine(p as u32);

@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
-use super::blend::{Blend, MAX_BLEND};
-use crate::num::arch::MixKernels;
+use crate::num::arch::{MAX_SETS, MixKernels, prefetch};
 use crate::num::{STRETCH_MAX, squash16};
 
 /// The most inputs one mixer takes.
 pub const MAX_INPUTS: usize = 64;
+
+/// Weights in a cache line, opinions in a vector.
+pub const LINE: usize = 16;
 
 /// Weight 1 of the first layer.
 const ONE: i32 = 1 << 28;
@@ -39,11 +41,12 @@ impl Inputs {
         self.len += 1;
     }
 
-    /// Makes room for `count` opinions at once.
+    /// Makes room for `count` opinions at once, from the next multiple of [`LINE`] on, the place where vectors are written
+    /// whole and read whole.
     #[inline]
     pub fn extend(&mut self, count: usize) -> &mut [i16] {
-        let start = self.len;
-        self.len += count;
+        let start = self.len.next_multiple_of(LINE);
+        self.len = start + count;
         &mut self.values[start..start + count]
     }
 }
@@ -51,50 +54,56 @@ impl Inputs {
 /// The two-layer mixer: weight sets whose vectors are chosen by small contexts, then two blends of the sets' outputs.
 pub struct Mixer {
     kernels: MixKernels,
-    inputs: usize,
     stride: usize,
     weights: Vec<i32>,
     /// Where each set's vectors begin, and where the chosen ones do.
     firsts: Vec<usize>,
-    chosen: [usize; MAX_BLEND],
-    predictions: [i32; MAX_BLEND],
-    last: [Blend; 2],
+    chosen: [usize; MAX_SETS],
+    /// What the chosen vectors make of the inputs, in the logistic domain and as probabilities in units of 2^-16.
+    outputs: [i32; MAX_SETS],
+    predictions: [i32; MAX_SETS],
+    last: [Last; 2],
     /// Sets that don't hear some inputs: the set, and which.
     deaf: Vec<(usize, Range<usize>)>,
     /// Learning rate, in units of 2^-16 of its unit; falls to `FINAL_RATE`.
     rate: i32,
 }
 
+/// A blend of the sets' outputs; weights are in units of 2^-16.
+struct Last {
+    weights: Vec<[i32; MAX_SETS]>,
+    chosen: usize,
+    prediction: i32,
+}
+
 const FIRST_RATE: i32 = 40 << 16;
 const FINAL_RATE: i32 = 14 << 16;
-const BLEND_RATE: i32 = 5;
-/// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
-const NEGLIGIBLE: i32 = 1024;
+const LAST_RATE: i32 = 5;
 
 impl Mixer {
     /// A mixer of `inputs` inputs with one weight set for each element of `contexts`, its number of contexts; the last
     /// layer's two blends are chosen among `final_contexts`.
     pub fn new(inputs: usize, contexts: &[usize], final_contexts: [usize; 2]) -> Self {
-        assert!(inputs <= MAX_INPUTS && contexts.len() <= MAX_BLEND);
-        let stride = inputs.next_multiple_of(32);
-        let mut total = 0;
-        let firsts = contexts
-            .iter()
-            .map(|&contexts| {
-                total += contexts * stride;
-                total - contexts * stride
-            })
-            .collect();
-        let even = vec![(1 << 16) / contexts.len() as i32; contexts.len()];
+        assert!(inputs <= MAX_INPUTS && contexts.len() <= MAX_SETS);
+        let stride = inputs.next_multiple_of(LINE);
+        let weights = vec![ONE / 12; contexts.iter().sum::<usize>() * stride + LINE];
+        // So that vectors begin where cache lines do.
+        let mut next = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
+        let firsts = contexts.iter().map(|&contexts| {
+            next += contexts * stride;
+            next - contexts * stride
+        });
+        let mut even = [0; MAX_SETS];
+        even[..contexts.len()].fill((1 << 16) / contexts.len() as i32);
         Mixer {
             kernels: MixKernels::detect(),
-            inputs,
             stride,
-            weights: vec![ONE / 12; total],
-            firsts,
-            chosen: [0; MAX_BLEND],
-            predictions: [1 << 15; MAX_BLEND],
-            last: final_contexts.map(|contexts| Blend::new(contexts, &even, BLEND_RATE)),
+            firsts: firsts.collect(),
+            weights,
+            chosen: [0; MAX_SETS],
+            outputs: [0; MAX_SETS],
+            predictions: [1 << 15; MAX_SETS],
+            last: final_contexts.map(|contexts| Last { weights: vec![even; contexts], chosen: 0, prediction: 1 << 15 }),
             deaf: Vec::new(),
             rate: FIRST_RATE,
         }
@@ -114,39 +123,47 @@ impl Mixer {
         self.predictions[set] as u32
     }
 
-    /// Mixes: `select` gives each set's context. The result is in the logistic domain.
+    /// Chooses each set's vector, and the last layer's, and asks for them ahead of their use.
     #[inline]
-    pub fn mix(&mut self, inputs: &Inputs, select: &[usize], final_select: [usize; 2]) -> i32 {
-        debug_assert_eq!((inputs.len, select.len()), (self.inputs, self.firsts.len()));
-        let sets = self.firsts.len();
-        for ((chosen, &first), &context) in self.chosen.iter_mut().zip(&self.firsts).zip(select) {
+    pub fn select(&mut self, contexts: &[usize], final_contexts: [usize; 2]) {
+        debug_assert_eq!(contexts.len(), self.firsts.len());
+        for ((chosen, &first), &context) in self.chosen.iter_mut().zip(&self.firsts).zip(contexts) {
             *chosen = first + context * self.stride;
+            for line in 0..self.stride / LINE {
+                prefetch(&self.weights, *chosen + LINE * line);
+            }
         }
-        let mut outputs = [0; MAX_BLEND];
-        (self.kernels.dot)(&self.weights, &self.chosen[..sets], &inputs.values[..self.stride], &mut outputs[..sets]);
-        for (output, prediction) in outputs.iter_mut().zip(&mut self.predictions) {
-            *output = (*output >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
-            *prediction = squash16(*output);
+        for (last, context) in self.last.iter_mut().zip(final_contexts) {
+            last.chosen = context;
         }
-        let [a, b] = &mut self.last;
-        (a.mix(&outputs, final_select[0]) + b.mix(&outputs, final_select[1])) >> 1
+    }
+
+    /// Mixes with the chosen vectors. The result is in the logistic domain.
+    #[inline]
+    pub fn mix(&mut self, inputs: &Inputs) -> i32 {
+        let chosen = &self.chosen[..self.firsts.len()];
+        let last = self.last.each_ref().map(|last| &last.weights[last.chosen]);
+        let x = &inputs.values[..self.stride];
+        let mixed = (self.kernels.mix)(&self.weights, chosen, x, last, &mut self.outputs, &mut self.predictions);
+        let [a, b] = mixed.map(|sum| (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX));
+        self.last[0].prediction = squash16(a);
+        self.last[1].prediction = squash16(b);
+        (a + b) >> 1
     }
 
     /// Learns from the outcome.
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
-        let sets = self.firsts.len();
+        let chosen = &self.chosen[..self.firsts.len()];
+        let x = &inputs.values[..self.stride];
         let target = if bit == 1 { 65535 } else { 0 };
-        let errors = self.predictions.map(|prediction| ((target - prediction) * (self.rate >> 16)) >> 4);
-        if errors[..sets].iter().any(|error| error.abs() > NEGLIGIBLE) {
-            let x = &inputs.values[..self.stride];
-            (self.kernels.train)(&mut self.weights, &self.chosen[..sets], x, &errors[..sets]);
-            for (set, inputs) in &self.deaf {
-                self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
-            }
+        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, self.rate >> 16);
+        for (set, inputs) in &self.deaf {
+            self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
         }
         for last in &mut self.last {
-            last.update(bit);
+            let error = ((((bit as i32) << 16) - last.prediction) * LAST_RATE) >> 4;
+            (self.kernels.learn)(&mut last.weights[last.chosen], &self.outputs, error);
         }
         self.rate -= (self.rate - FINAL_RATE) >> 10;
     }

@@ -24,24 +24,69 @@ const fn squash_table() -> [u32; SPAN] {
 
 static SQUASH: [u32; SPAN] = squash_table();
 
-const fn stretch_table() -> [i16; 4096] {
-    let squash = squash_table();
-    let mut table = [0i16; 4096];
-    let mut x = -2200;
+/// [`stretch`] is a difference of logarithms, in units of 1/4096 nat, each looked up by the leading zeros and by the six
+/// bits that follow the first 1, so that it can also be computed where vectors are small tables.
+pub static LOGS: Logs = Logs::new();
+
+pub struct Logs {
+    /// The logarithm of 2^(31 - n), n leading zeros.
+    pub zeros: [i32; 32],
+    /// ln(1 + (m + 1/2) / 64).
+    pub mantissa: [i16; 64],
+}
+
+impl Logs {
+    const fn new() -> Self {
+        let mut logs = Logs { zeros: [0; 32], mantissa: [0; 64] };
+        let mut n = 0;
+        while n < 32 {
+            logs.zeros[n] = (31 - n as i32) * ln(2.0);
+            n += 1;
+        }
+        let mut m = 0;
+        while m < 64 {
+            logs.mantissa[m] = ln(1.0 + (m as f64 + 0.5) / 64.0) as i16;
+            m += 1;
+        }
+        logs
+    }
+
+    const fn of(&self, x: u32) -> i32 {
+        let zeros = x.leading_zeros();
+        self.zeros[zeros as usize] + self.mantissa[(x << zeros >> 25 & 63) as usize] as i32
+    }
+}
+
+/// 4096 ln x, rounded, for 1 to 2.
+const fn ln(x: f64) -> i32 {
+    // ln x = 2 artanh((x - 1) / (x + 1)), whose series is summed in a fixed order.
+    let t = (x - 1.0) / (x + 1.0);
+    let (mut power, mut sum, mut k) = (t, 0.0, 1.0);
+    while k < 40.0 {
+        sum += power / k;
+        power *= t * t;
+        k += 2.0;
+    }
+    (8192.0 * sum + 0.5) as i32
+}
+
+/// With one entry more, so that any can be read as part of a wider word.
+const fn stretch_table() -> [i16; 4097] {
+    let mut table = [0i16; 4097];
     let mut i = 0;
     while i < 4096 {
         // The middle of the cell [i, i + 1) / 4096.
-        let p = (i as u32) << 12 | 1 << 11;
-        while x < 2200 && squash[(x + STRETCH_MAX) as usize] < p {
-            x += 1;
-        }
-        table[i] = x as i16;
+        let p = 2 * i as u32 + 1;
+        table[i] = ((CELLS.of(p) - CELLS.of(8192 - p)) >> 4) as i16;
         i += 1;
     }
     table
 }
 
-static STRETCH: [i16; 4096] = stretch_table();
+/// As [`LOGS`], which no constant may read.
+const CELLS: Logs = Logs::new();
+
+pub static STRETCH: [i16; 4097] = stretch_table();
 
 /// The probability, in units of 2^-24, of a value in the logistic domain; values beyond ±[`STRETCH_MAX`] are clamped.
 #[inline]
@@ -49,13 +94,32 @@ pub fn squash24(x: i32) -> u32 {
     SQUASH[(x.clamp(-STRETCH_MAX, STRETCH_MAX) + STRETCH_MAX) as usize]
 }
 
-/// As [`squash24`], in units of 2^-16, within 1..=65535.
-#[inline]
-pub fn squash16(x: i32) -> i32 {
-    (squash24(x) >> 8).max(1) as i32
+/// With one entry more, so that any can be read as part of a wider word.
+const fn coarse_table() -> [u16; COARSE + 1] {
+    let squash = squash_table();
+    let mut table = [0; COARSE + 1];
+    let mut i = 0;
+    while i < COARSE {
+        let middle = 4 * i + 1;
+        let p = squash[if middle < SPAN { middle } else { SPAN - 1 }] >> 8;
+        table[i] = if p == 0 { 1 } else { p as u16 };
+        i += 1;
+    }
+    table
 }
 
-/// The logistic-domain value of a probability in units of 2^-16 (below 2^16), read at 12 bits' precision: within ±2130.
+/// A quarter of the places of [`SQUASH`], which would take much of a core's nearest cache.
+const COARSE: usize = SPAN / 4;
+
+pub static COARSE_SQUASH: [u16; COARSE + 1] = coarse_table();
+
+/// About [`squash24`], in units of 2^-16, within 1..=65535.
+#[inline]
+pub fn squash16(x: i32) -> i32 {
+    i32::from(COARSE_SQUASH[(x.clamp(-STRETCH_MAX, STRETCH_MAX) + STRETCH_MAX) as usize / 4])
+}
+
+/// The logistic-domain value of a probability in units of 2^-16 (below 2^16), read at 12 bits' precision: within ±2310.
 #[inline]
 pub fn stretch(p16: u32) -> i32 {
     i32::from(STRETCH[(p16 >> 4) as usize & 4095])
@@ -121,4 +185,3 @@ pub fn cost(p16: u32, bit: u32) -> u32 {
     let p = if bit == 1 { p16 } else { 65536 - p16 };
     COST[(p >> 4).min(4095) as usize].into()
 }
-

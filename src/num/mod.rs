@@ -6,10 +6,10 @@ pub mod int8;
 mod logistic;
 pub mod vector;
 
-pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
+pub use logistic::{COARSE_SQUASH, LOGS, STRETCH, STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
 /// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
-pub const RECIPROCAL: [i32; 1024] = {
+pub static RECIPROCAL: [i32; 1024] = {
     let mut table = [0; 1024];
     let mut n = 0;
     while n < table.len() {

@@ -27,7 +27,17 @@ impl Candidates {
 
     /// Starts a new byte.
     pub fn clear(&mut self) {
-        *self = Self::new();
+        for (sixty_four, masses) in self.named.iter().zip(self.masses.as_chunks_mut::<64>().0) {
+            let mut named = *sixty_four;
+            while named != 0 {
+                masses[named.trailing_zeros() as usize & 63] = 0;
+                named &= named - 1;
+            }
+        }
+        self.named = [0; 4];
+        self.count = 0;
+        self.top_mass = 0;
+        self.top = 0;
     }
 
     /// How many bytes were named.

@@ -11,6 +11,7 @@ mod escape;
 mod learn;
 mod tree;
 
+use crate::experts::contexts::Content;
 use crate::experts::history::Past;
 use crate::mix::{Inputs, StateMap};
 use crate::num::stretch_fine;
@@ -21,13 +22,14 @@ use tree::{TEXT, Tree};
 
 /// The longest context there can be, in bytes.
 const MAX_ORDER: usize = 11;
-/// The longest context of blocks shorter than [`LONG`], where longer ones seldom come again.
+/// The longest contexts of blocks shorter than [`LONG`], where longer ones seldom come again: in text, and in binary data.
+const SHORT_TEXT_ORDER: usize = 6;
 const SHORT_ORDER: usize = 8;
 const LONG: usize = 1 << 20;
 /// Opinions on each bit.
 pub const INPUTS: usize = 2;
 /// The walk to shorter contexts ends when less than this probability is left.
-const ENOUGH: u32 = ALL >> 6;
+const ENOUGH: u32 = ALL >> 5;
 /// Candidates of the root; the others are left to the tail.
 const ROOT_CANDIDATES: usize = 32;
 
@@ -105,13 +107,17 @@ impl Ppm {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(raw_len: usize, lanes: usize) -> io::Result<Self> {
+    pub fn new(content: Content, raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
         let place = Place { context: tree.root(), order: 0, situation: Situation::default(), single_escape: 0 };
         Ok(Ppm {
             places: vec![place; lanes],
             lane: 0,
-            max_order: if raw_len < LONG { SHORT_ORDER } else { MAX_ORDER },
+            max_order: match content {
+                _ if raw_len >= LONG => MAX_ORDER,
+                Content::Text => SHORT_TEXT_ORDER,
+                Content::Binary => SHORT_ORDER,
+            },
             tree,
             escapes: Escapes::new(),
             cursor: Cursor {
@@ -184,7 +190,7 @@ impl Ppm {
         let suffix = tree.suffix(context);
         tree.prefetch(suffix);
         let (count, below) = (tree.count(context), tree.count(suffix));
-        let most = if suffix == 0 { ROOT_CANDIDATES } else { 256 };
+        let most = if suffix == 0 { ROOT_CANDIDATES } else { 32 };
         let left = cursor.left;
         let escape;
         if count == 1 {
@@ -221,6 +227,12 @@ impl Ppm {
     #[inline]
     pub fn top(&self) -> u8 {
         self.cursor.candidates.top
+    }
+
+    /// Length of the longest context that is known.
+    #[inline]
+    pub fn order(&self) -> usize {
+        self.cursor.place.order
     }
 
     /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
@@ -261,8 +273,8 @@ mod tests {
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let mut ppm = Ppm::new(raw_len, 1).unwrap();
-        let mut known = Text::new(text.len(), 1);
+        let mut ppm = Ppm::new(Content::Binary, raw_len, 1).unwrap();
+        let mut known = Text::new(text.len(), 1, true);
         let mut inputs = Inputs::default();
         ppm.select(0);
         let mut costs = Vec::new();

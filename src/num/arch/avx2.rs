@@ -1,5 +1,8 @@
-//! AVX2: 16 weights a step.
+//! AVX2: 16 weights or 8 contexts a step.
 
+use super::maps::{GROUP, LIMIT, Map, StateTables};
+use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
+use crate::num::{COARSE_SQUASH, RECIPROCAL, STRETCH, STRETCH_MAX};
 use std::arch::x86_64::*;
 
 /// Whether this machine has what the functions here are compiled for.
@@ -7,45 +10,91 @@ pub fn detected() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// [`super::definition::dot`]. Only handed out by `MixKernels::detect`, which has seen AVX2.
-pub fn dot(weights: &[i32], starts: &[usize], inputs: &[i16], outputs: &mut [i32]) {
+/// [`super::definition::mix`]. Only handed out by `MixKernels::detect`, which has seen AVX2.
+pub fn mix(
+    weights: &[i32],
+    starts: &[usize],
+    inputs: &[i16],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
     // SAFETY: AVX2 was detected.
     unsafe {
         match inputs.len() {
-            64 => dot_blocks::<4>(weights, starts, inputs, outputs),
-            _ => dot_blocks::<2>(weights, starts, inputs, outputs),
+            64 => mix_blocks::<4>(weights, starts, inputs, last, outputs, predictions),
+            48 => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
+            _ => mix_blocks::<2>(weights, starts, inputs, last, outputs, predictions),
         }
     }
 }
 
 /// [`super::definition::train`], handed out likewise.
-pub fn train(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i32]) {
+pub fn train(
+    weights: &mut [i32],
+    starts: &[usize],
+    inputs: &[i16],
+    predictions: &[i32; MAX_SETS],
+    target: i32,
+    rate: i32,
+) {
     // SAFETY: AVX2 was detected.
     unsafe {
-        match inputs.len() {
-            64 => train_blocks::<4>(weights, starts, inputs, errors),
-            _ => train_blocks::<2>(weights, starts, inputs, errors),
+        let mut errors = [0; MAX_SETS];
+        if !find_errors(predictions, target, rate, starts.len(), &mut errors) {
+            return;
         }
+        match inputs.len() {
+            64 => train_blocks::<4>(weights, starts, inputs, &errors),
+            48 => train_blocks::<3>(weights, starts, inputs, &errors),
+            _ => train_blocks::<2>(weights, starts, inputs, &errors),
+        }
+    }
+}
+
+/// Gives the errors, and says whether any of the first `sets` isn't negligible.
+#[target_feature(enable = "avx2")]
+fn find_errors(
+    predictions: &[i32; MAX_SETS],
+    target: i32,
+    rate: i32,
+    sets: usize,
+    errors: &mut [i32; MAX_SETS],
+) -> bool {
+    // SAFETY: the arrays are as large as a vector; no alignment is needed.
+    unsafe {
+        let p = _mm256_loadu_si256(predictions.as_ptr().cast());
+        let difference = _mm256_sub_epi32(_mm256_set1_epi32(target), p);
+        let error = _mm256_srai_epi32::<4>(_mm256_mullo_epi32(difference, _mm256_set1_epi32(rate)));
+        _mm256_storeu_si256(errors.as_mut_ptr().cast(), error);
+        let large = _mm256_cmpgt_epi32(_mm256_abs_epi32(error), _mm256_set1_epi32(NEGLIGIBLE));
+        let large = _mm256_movemask_ps(_mm256_castsi256_ps(large)) as u32;
+        large & ((1 << sets) - 1) != 0
     }
 }
 
 /// For `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx2")]
-fn dot_blocks<const BLOCKS: usize>(weights: &[i32], starts: &[usize], inputs: &[i16], outputs: &mut [i32]) {
+fn mix_blocks<const BLOCKS: usize>(
+    weights: &[i32],
+    starts: &[usize],
+    inputs: &[i16],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [_mm256_setzero_si256(); BLOCKS];
     for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // SAFETY: the block holds 16 values: two half vectors; the loads need no alignment.
-        let (first, second) = unsafe {
-            let at = block.as_ptr().cast::<__m128i>();
-            (_mm_loadu_si128(at), _mm_loadu_si128(at.add(1)))
-        };
+        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        let all = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
         // Interleaved as the weights' top halves will be: the second eight in the even places, the first in the odd.
+        let (first, second) = (_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
         *x = _mm256_set_m128i(_mm_unpackhi_epi16(second, first), _mm_unpacklo_epi16(second, first));
     }
-    for (output, &start) in outputs.iter_mut().zip(starts) {
+    let mut sums = [_mm256_setzero_si256(); MAX_SETS];
+    for (sum, &start) in sums.iter_mut().zip(starts) {
         let vector = &weights[start..start + 16 * BLOCKS];
-        let mut sum = _mm256_setzero_si256();
         for (block, x) in vector.chunks_exact(16).zip(x) {
             // SAFETY: the block holds 16 values: two full vectors; the loads need no alignment.
             let (first, second) = unsafe {
@@ -53,11 +102,32 @@ fn dot_blocks<const BLOCKS: usize>(weights: &[i32], starts: &[usize], inputs: &[
                 (_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1)))
             };
             let tops = _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(second), first);
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(tops, x));
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(tops, x));
         }
-        let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-        *output = _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two)));
+    }
+    // Each vector's sum, in its place.
+    let fours = |i: usize| {
+        let (a, b) = (_mm256_hadd_epi32(sums[i], sums[i + 1]), _mm256_hadd_epi32(sums[i + 2], sums[i + 3]));
+        _mm256_hadd_epi32(a, b)
+    };
+    let (a, b) = (fours(0), fours(4));
+    let halves = (_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b));
+    let bound = _mm256_set1_epi32(STRETCH_MAX);
+    let output = _mm256_srai_epi32::<12>(_mm256_add_epi32(halves.0, halves.1));
+    let output = _mm256_min_epi32(output, bound);
+    let output = _mm256_max_epi32(output, _mm256_set1_epi32(-STRETCH_MAX));
+    let place = _mm256_srli_epi32::<2>(_mm256_add_epi32(output, bound));
+    // SAFETY: of the table's words, 2 bytes apart, the last place's begins 4 bytes before its end. The loads and stores are
+    // of arrays as large as a vector; none needs alignment.
+    unsafe {
+        let squashed = _mm256_i32gather_epi32::<2>(COARSE_SQUASH.as_ptr().cast(), place);
+        let squashed = _mm256_and_si256(squashed, _mm256_set1_epi32(0xFFFF));
+        _mm256_storeu_si256(outputs.as_mut_ptr().cast(), output);
+        _mm256_storeu_si256(predictions.as_mut_ptr().cast(), squashed);
+        last.map(|last| {
+            let w = _mm256_srai_epi32::<4>(_mm256_loadu_si256(last.as_ptr().cast()));
+            sum(_mm256_mullo_epi32(w, output))
+        })
     }
 }
 
@@ -83,4 +153,134 @@ fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inpu
             }
         }
     }
+}
+
+#[target_feature(enable = "avx2")]
+fn sum(eight: __m256i) -> i32 {
+    let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two)))
+}
+
+/// [`super::definition::learn`], handed out likewise.
+pub fn learn(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i32) {
+    // SAFETY: AVX2 was detected.
+    unsafe { learn_all(weights, outputs, error) };
+}
+
+#[target_feature(enable = "avx2")]
+fn learn_all(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i32) {
+    let at = weights.as_mut_ptr().cast::<__m256i>();
+    // SAFETY: the arrays are as large as a vector; the loads need no alignment.
+    let (w, x) = unsafe { (_mm256_loadu_si256(at), _mm256_loadu_si256(outputs.as_ptr().cast())) };
+    let product = _mm256_add_epi32(_mm256_mullo_epi32(x, _mm256_set1_epi32(error)), _mm256_set1_epi32(1 << 15));
+    let w = _mm256_add_epi32(w, _mm256_srai_epi32::<16>(product));
+    let w = _mm256_max_epi32(w, _mm256_set1_epi32(-MAX_WEIGHT));
+    // SAFETY: as above.
+    unsafe { _mm256_storeu_si256(at, _mm256_min_epi32(w, _mm256_set1_epi32(MAX_WEIGHT))) };
+}
+
+/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX2; so are the others below.
+pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    let (plain, damped) = out.split_at_mut(states.len());
+    let groups = states.as_chunks::<GROUP>().0.iter().zip(maps.as_chunks().0).zip(entries.as_chunks_mut().0);
+    let outputs = plain.as_chunks_mut::<GROUP>().0.iter_mut().zip(damped.as_chunks_mut().0);
+    for (((states, maps), entries), (plain, damped)) in groups.zip(outputs) {
+        // SAFETY: AVX2 was detected.
+        [*plain, *damped] = unsafe { predict_group(tables, states, maps, entries) };
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn predict_group(
+    tables: &StateTables,
+    states: &[u8; GROUP],
+    maps: &[Map; GROUP],
+    entries: &mut [u32; GROUP],
+) -> [[i16; GROUP]; 2] {
+    let certain = states.map(|state| tables.certain[usize::from(state)]);
+    let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
+    // SAFETY: the maps' 2048 entries are one array, the places are below that. Of the stretch table's words, 2 bytes
+    // apart, the last begins 4 bytes before its end. The other loads and stores are of whole arrays; none needs alignment.
+    unsafe {
+        let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
+        let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
+        _mm256_storeu_si256(entries.as_mut_ptr().cast(), entry);
+        let x = _mm256_i32gather_epi32::<2>(STRETCH.as_ptr().cast(), _mm256_srli_epi32::<20>(entry));
+        let x = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(x));
+        let certain = _mm256_cvtepi8_epi32(_mm_loadl_epi64(certain.as_ptr().cast()));
+        let moved = _mm256_srai_epi32::<1>(_mm256_add_epi32(x, _mm256_slli_epi32::<8>(certain)));
+        let damped = _mm256_andnot_si256(_mm256_cmpeq_epi32(certain, _mm256_setzero_si256()), moved);
+        let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(x, damped));
+        let mut out = [[0; GROUP]; 2];
+        _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
+        out
+    }
+}
+
+/// [`super::definition::update`].
+pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
+    let next = &tables.next[bit as usize & 1];
+    let groups = states.as_chunks_mut::<GROUP>().0.iter_mut().zip(entries.as_chunks().0);
+    let groups = groups.zip(maps.as_chunks_mut::<GROUP>().0);
+    for ((states, entries), maps) in groups {
+        // SAFETY: AVX2 was detected.
+        let learned = unsafe { learn_group(states, entries, bit) };
+        for i in 0..GROUP {
+            let state = usize::from(states[i]);
+            maps[i][state] = learned[i];
+            states[i] = next[state];
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
+    let target = _mm256_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
+    // SAFETY: the reciprocals are 1024, the counts below that. The other loads and the store are of whole arrays; none
+    // needs alignment.
+    unsafe {
+        let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
+        let entry = _mm256_loadu_si256(entries.as_ptr().cast());
+        let p = _mm256_srli_epi32::<10>(entry);
+        let count = _mm256_and_si256(entry, _mm256_set1_epi32(1023));
+        let rates = _mm256_i32gather_epi32::<4>(RECIPROCAL.as_ptr(), count);
+        let difference = _mm256_srai_epi32::<7>(_mm256_sub_epi32(target, p));
+        let p = _mm256_add_epi32(p, _mm256_srai_epi32::<9>(_mm256_mullo_epi32(difference, rates)));
+        let count = _mm256_sub_epi32(count, _mm256_cmpgt_epi32(_mm256_set1_epi32(LIMIT as i32), count));
+        let learned = _mm256_or_si256(_mm256_slli_epi32::<10>(p), count);
+        let unseen = _mm256_cmpeq_epi32(states, _mm256_setzero_si256());
+        let mut out = [0; GROUP];
+        _mm256_storeu_si256(out.as_mut_ptr().cast(), _mm256_blendv_epi8(learned, entry, unseen));
+        out
+    }
+}
+
+/// [`super::definition::transpose`].
+pub fn transpose(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
+    // SAFETY: AVX2 was detected.
+    unsafe { transpose_all(rows) }
+}
+
+#[target_feature(enable = "avx2")]
+fn transpose_all(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
+    let mut r = [_mm_setzero_si128(); 16];
+    for (r, row) in r.iter_mut().zip(rows) {
+        // SAFETY: a load of 16 bytes of as many; it needs no alignment.
+        *r = unsafe { _mm_loadu_si128(row.as_ptr().cast()) };
+    }
+    // Four times, the rows of the lower half are interleaved with those of the upper.
+    for _ in 0..4 {
+        let before = r;
+        for i in 0..8 {
+            r[2 * i] = _mm_unpacklo_epi8(before[i], before[i + 8]);
+            r[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + 8]);
+        }
+    }
+    let mut columns = [[0; 16]; 16];
+    for (column, r) in columns.iter_mut().zip(r) {
+        // SAFETY: a store of 16 bytes to as many; it needs no alignment.
+        unsafe { _mm_storeu_si128(column.as_mut_ptr().cast(), r) };
+    }
+    columns
 }

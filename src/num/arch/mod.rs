@@ -6,9 +6,14 @@ use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod definition;
 pub mod float;
 pub mod int8;
+mod maps;
+
+pub use maps::{GROUP, Map, MapKernels, StateTables};
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
 #[inline]
@@ -33,17 +38,31 @@ pub fn forced_scalar() -> bool {
     *FORCED
 }
 
-type Dot = fn(&[i32], &[usize], &[i16], &mut [i32]);
-type Train = fn(&mut [i32], &[usize], &[i16], &[i32]);
+/// The most weight sets that are blended in the last layer.
+pub const MAX_SETS: usize = 8;
+/// The largest weight there.
+const MAX_WEIGHT: i32 = 1 << 19;
+/// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
+const NEGLIGIBLE: i32 = 1024;
 
-/// The mixer's two kernels, chosen once for the machine. Weight vectors are as long as the inputs, 32 or 64;
+type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SETS], &mut [i32; MAX_SETS]) -> [i32; 2];
+type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);
+type Learn = fn(&mut [i32; MAX_SETS], &[i32; MAX_SETS], i32);
+
+/// The mixer's kernels, chosen once for the machine. Weight vectors are as long as the inputs, 32, 48 or 64;
 /// `starts` says where each begins among the weights.
 #[derive(Clone, Copy)]
 pub struct MixKernels {
-    /// `(weights, starts, inputs, outputs)`: each output is the sum of `(weight >> 16) * input`, wrapping at 32 bits.
-    pub dot: Dot,
-    /// `(weights, starts, inputs, errors)`: each weight grows by `(input * error + 8) >> 4`, wrapping at 32 bits.
+    /// `(weights, starts, inputs, last, outputs, predictions)`: each output is the sum of `(weight >> 16) * input`, wrapping at
+    /// 32 bits, divided by 2^12 and bounded by `STRETCH_MAX`, each prediction what it stands for, in units of 2^-16. The
+    /// result is, for each of the `last` weights, the sum of `(weight >> 4) * output`, wrapping at 32 bits.
+    pub mix: Mix,
+    /// `(weights, starts, inputs, predictions, target, rate)`: errors are `((target - prediction) * rate) >> 4`; each weight
+    /// grows by `(input * error + 8) >> 4`, wrapping at 32 bits, unless all errors are negligible.
     pub train: Train,
+    /// `(weights, outputs, error)`: each weight, within ±2^19, grows by `(output * error + 2^15) >> 16`, wrapping at 32 bits,
+    /// up to that bound.
+    pub learn: Learn,
 }
 
 impl MixKernels {
@@ -60,14 +79,14 @@ impl MixKernels {
         let mut all = vec![Self::definition()];
         #[cfg(target_arch = "x86_64")]
         if avx2::detected() {
-            all.push(MixKernels { dot: avx2::dot, train: avx2::train });
+            all.push(MixKernels { mix: avx2::mix, train: avx2::train, learn: avx2::learn });
         }
         all
     }
 
     /// The scalar definition.
     pub fn definition() -> Self {
-        MixKernels { dot: definition::dot, train: definition::train }
+        MixKernels { mix: definition::mix, train: definition::train, learn: definition::learn }
     }
 }
 
@@ -82,16 +101,26 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 32) as i32
         };
-        for len in [32, 64] {
+        for len in [32, 48, 64] {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
             let starts = [0, 2 * len, len];
+            let last: [[i32; MAX_SETS]; 2] = [(); 2].map(|()| [(); MAX_SETS].map(|()| next() >> 12));
             let errors = [next() >> 12, -1, next() >> 16];
             let run = |kernels: &MixKernels| {
-                let (mut outputs, mut trained) = ([0; 3], weights.clone());
-                (kernels.dot)(&weights, &starts, &inputs, &mut outputs);
-                (kernels.train)(&mut trained, &starts, &inputs, &errors);
-                (outputs, trained)
+                let (mut outputs, mut predictions) = ([0; MAX_SETS], [0; MAX_SETS]);
+                let mixed = (kernels.mix)(&weights, &starts, &inputs, last.each_ref(), &mut outputs, &mut predictions);
+                let mut trained = weights.clone();
+                for target in [0, 65535] {
+                    (kernels.train)(&mut trained, &starts, &inputs, &predictions, target, 40);
+                    let close = predictions.map(|p| if target == 0 { p >> 11 } else { 65535 - (p >> 11) });
+                    (kernels.train)(&mut trained, &starts, &inputs, &close, target, 14);
+                }
+                let mut learned = last[0];
+                for error in errors {
+                    (kernels.learn)(&mut learned, &outputs, error);
+                }
+                (mixed, outputs, predictions, trained, learned)
             };
             let exact = run(&MixKernels::definition());
             for (i, kernels) in MixKernels::all().iter().enumerate() {

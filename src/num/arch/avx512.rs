@@ -1,0 +1,172 @@
+//! AVX-512: 16 contexts a step.
+
+use super::avx2;
+use super::maps::{GROUP, LIMIT, Map, StateTables};
+use crate::num::{LOGS, RECIPROCAL};
+use std::arch::x86_64::*;
+
+/// Whether this machine has what the functions here are compiled for.
+pub fn detected() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512cd")
+        && is_x86_feature_detected!("avx512vbmi")
+        && avx2::detected()
+}
+
+/// Contexts a step.
+const WIDE: usize = 16;
+/// The most contexts whose states fit a vector.
+const MOST: usize = 64;
+
+/// `table[state]` of all states.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn look_up(table: &[u8; 256], states: &[u8]) -> [u8; MOST] {
+    assert!(states.len() <= MOST);
+    let some = u64::MAX.unbounded_shr((MOST - states.len()) as u32);
+    let mut out = [0; MOST];
+    // SAFETY: of the states, only those that are there are loaded; the other loads and the store are of whole arrays, and
+    // none needs alignment.
+    unsafe {
+        let at = _mm512_maskz_loadu_epi8(some, states.as_ptr().cast());
+        let quarter = |i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
+        let low = _mm512_permutex2var_epi8(quarter(0), at, quarter(1));
+        let high = _mm512_permutex2var_epi8(quarter(2), at, quarter(3));
+        let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high);
+        _mm512_storeu_si512(out.as_mut_ptr().cast(), found);
+    }
+    out
+}
+
+/// `stretch` of the probabilities in the top 16 bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512cd")]
+fn stretch(entries: __m512i) -> __m512i {
+    // SAFETY: the loads are of the arrays' parts; none needs alignment.
+    let (low, high, zeros) = unsafe {
+        let mantissa = LOGS.mantissa.as_ptr();
+        let zeros = LOGS.zeros.as_ptr().add(16);
+        (
+            _mm512_loadu_si512(mantissa.cast()),
+            _mm512_loadu_si512(mantissa.add(32).cast()),
+            _mm512_loadu_si512(zeros.cast()),
+        )
+    };
+    let log = |x: __m512i| {
+        let n = _mm512_lzcnt_epi32(x);
+        let place = _mm512_srli_epi32::<25>(_mm512_sllv_epi32(x, n));
+        // Of each pair of words the upper one's place is 0, and is not wanted.
+        let part = _mm512_maskz_permutex2var_epi16(0x5555_5555, low, place, high);
+        // There are 18 leading zeros or more: the table's upper half is enough.
+        _mm512_add_epi32(_mm512_permutexvar_epi32(n, zeros), part)
+    };
+    let p = _mm512_or_si512(_mm512_slli_epi32::<1>(_mm512_srli_epi32::<20>(entries)), _mm512_set1_epi32(1));
+    let rest = _mm512_sub_epi32(_mm512_set1_epi32(8192), p);
+    _mm512_srai_epi32::<4>(_mm512_sub_epi32(log(p), log(rest)))
+}
+
+/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX-512; so are the others below.
+pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    // SAFETY: AVX-512 was detected.
+    unsafe {
+        if states.len().is_multiple_of(WIDE) {
+            predict_all(tables, states, maps, entries, out);
+        } else if let (Ok(states), Ok(maps), Ok(entries), Ok(out)) =
+            (states.try_into(), maps.try_into(), entries.try_into(), out.try_into())
+        {
+            predict_group(tables, states, maps, entries, out);
+        } else {
+            avx2::predict(tables, states, maps, entries, out);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn predict_group(
+    tables: &StateTables,
+    states: &[u8; GROUP],
+    maps: &[Map; GROUP],
+    entries: &mut [u32; GROUP],
+    out: &mut [i16; WIDE],
+) {
+    let certain = look_up(&tables.certain, states);
+    let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
+    // SAFETY: the maps' 2048 entries are one array, the places are below that. The other loads and stores are of whole
+    // arrays or, of `certain`, of its beginning; none needs alignment.
+    unsafe {
+        let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
+        let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
+        _mm256_storeu_si256(entries.as_mut_ptr().cast(), entry);
+        let x = _mm256_castsi256_si128(_mm512_cvtepi32_epi16(stretch(_mm512_castsi256_si512(entry))));
+        let certain = _mm_cvtepi8_epi16(_mm_loadl_epi64(certain.as_ptr().cast()));
+        let some = _mm_test_epi16_mask(certain, certain);
+        let moved = _mm_add_epi16(x, _mm_slli_epi16::<8>(certain));
+        let both = _mm256_set_m128i(_mm_maskz_srai_epi16::<1>(some, moved), x);
+        _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn predict_all(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
+    let certain = look_up(&tables.certain, states);
+    let (plain, damped) = out.split_at_mut(states.len());
+    let places = _mm512_slli_epi32::<8>(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    let groups = states.as_chunks::<WIDE>().0.iter().zip(certain.as_chunks::<WIDE>().0);
+    let groups = groups.zip(maps.as_chunks::<WIDE>().0).zip(entries.as_chunks_mut::<WIDE>().0);
+    let outputs = plain.as_chunks_mut::<WIDE>().0.iter_mut().zip(damped.as_chunks_mut::<WIDE>().0);
+    for ((((states, certain), maps), entries), (plain, damped)) in groups.zip(outputs) {
+        // SAFETY: the maps' 4096 entries are one array, the places are below that. The other loads and
+        // stores are of whole arrays; none needs alignment.
+        unsafe {
+            let states = _mm512_cvtepu8_epi32(_mm_loadu_si128(states.as_ptr().cast()));
+            let entry = _mm512_i32gather_epi32::<4>(_mm512_add_epi32(states, places), maps.as_ptr().cast());
+            _mm512_storeu_si512(entries.as_mut_ptr().cast(), entry);
+            let x = _mm512_cvtepi32_epi16(stretch(entry));
+            let certain = _mm256_cvtepi8_epi16(_mm_loadu_si128(certain.as_ptr().cast()));
+            let some = _mm256_test_epi16_mask(certain, certain);
+            let moved = _mm256_add_epi16(x, _mm256_slli_epi16::<8>(certain));
+            _mm256_storeu_si256(plain.as_mut_ptr().cast(), x);
+            _mm256_storeu_si256(damped.as_mut_ptr().cast(), _mm256_maskz_srai_epi16::<1>(some, moved));
+        }
+    }
+}
+
+/// [`super::definition::update`].
+pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
+    // SAFETY: AVX-512 was detected.
+    unsafe { update_all(tables, states, entries, bit, maps) };
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn update_all(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
+    let next = look_up(&tables.next[bit as usize & 1], states);
+    let target = _mm512_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
+    let mut learned = [0; MOST];
+    let groups = states.as_chunks::<WIDE>().0.iter().zip(entries.as_chunks::<WIDE>().0);
+    for ((states, entries), learned) in groups.zip(learned.as_chunks_mut::<WIDE>().0) {
+        // SAFETY: the reciprocals are 1024, the counts below that. The other loads and the store are of whole arrays; none
+        // needs alignment.
+        unsafe {
+            let entry = _mm512_loadu_si512(entries.as_ptr().cast());
+            let states = _mm_loadu_si128(states.as_ptr().cast());
+            let seen = _mm_test_epi8_mask(states, states);
+            let p = _mm512_srli_epi32::<10>(entry);
+            let count = _mm512_and_si512(entry, _mm512_set1_epi32(1023));
+            let rates = _mm512_i32gather_epi32::<4>(count, RECIPROCAL.as_ptr().cast());
+            let difference = _mm512_srai_epi32::<7>(_mm512_sub_epi32(target, p));
+            let p = _mm512_add_epi32(p, _mm512_srai_epi32::<9>(_mm512_mullo_epi32(difference, rates)));
+            let few = _mm512_cmplt_epi32_mask(count, _mm512_set1_epi32(LIMIT as i32));
+            let count = _mm512_mask_add_epi32(count, few, count, _mm512_set1_epi32(1));
+            let moved = _mm512_or_si512(_mm512_slli_epi32::<10>(p), count);
+            _mm512_storeu_si512(learned.as_mut_ptr().cast(), _mm512_mask_blend_epi32(seen, entry, moved));
+        }
+    }
+    let wide = states.len() / WIDE * WIDE;
+    if let (Some(states), Some(entries)) = (states[wide..].first_chunk::<GROUP>(), entries[wide..].first_chunk()) {
+        learned[wide..wide + GROUP].copy_from_slice(&avx2::learn_group(states, entries, bit));
+    }
+    for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
+        map[usize::from(state)] = learned;
+    }
+    states.copy_from_slice(&next[..states.len()]);
+}

@@ -1,0 +1,110 @@
+//! The kernels of the hashed contexts: from bit histories, by way of adaptive maps, to opinions, and back with the bit.
+
+use super::definition;
+
+/// Contexts are worked on in groups of this many.
+pub const GROUP: usize = 8;
+
+/// An adaptive map: for each state of a history 22 bits of probability, 10 bits of count.
+pub type Map = [u32; 256];
+
+/// Experience after which a map's probabilities become moving averages.
+pub const LIMIT: u32 = 1023;
+
+/// What the states of histories mean.
+#[derive(Clone)]
+pub struct StateTables {
+    /// The state that follows each, `next[bit][state]`.
+    pub next: [[u8; 256]; 2],
+    /// 1 or -1 (255) where only one outcome was seen, else 0.
+    pub certain: [u8; 256],
+}
+
+type Predict = fn(&StateTables, &[u8], &[Map], &mut [u32], &mut [i16]);
+type Update = fn(&StateTables, &mut [u8], &[u32], u32, &mut [Map]);
+type Transpose = fn(&[[u8; 16]; 16]) -> [[u8; 16]; 16];
+
+/// The kernels, chosen once for the machine. Contexts are full groups.
+#[derive(Clone, Copy)]
+pub struct MapKernels {
+    /// `(tables, states, maps, entries, out)`: reads each state's entry in its map; `out` gets the entries' probabilities in
+    /// the logistic domain, then the same again, moved by ±1 nat and halved, where only one outcome was seen, else 0.
+    pub predict: Predict,
+    /// `(tables, states, entries, bit, maps)`: moves the entries, as they were read, towards the bit, back in their maps,
+    /// and the states on. Entries of state 0, nothing seen, stay.
+    pub update: Update,
+    /// Rows to columns.
+    pub transpose: Transpose,
+}
+
+impl MapKernels {
+    /// The fastest kernels this machine has, if it isn't forbidden to use them.
+    pub fn detect() -> Self {
+        if super::forced_scalar() {
+            return Self::definition();
+        }
+        Self::all().pop().expect("the definition is one of them")
+    }
+
+    /// All that this machine can run, the slowest first.
+    fn all() -> Vec<Self> {
+        let mut all = vec![Self::definition()];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::{avx2, avx512};
+            if avx2::detected() {
+                all.push(MapKernels { predict: avx2::predict, update: avx2::update, transpose: avx2::transpose });
+            }
+            if avx512::detected() {
+                all.push(MapKernels { predict: avx512::predict, update: avx512::update, transpose: avx2::transpose });
+            }
+        }
+        all
+    }
+
+    /// The scalar definition.
+    pub fn definition() -> Self {
+        MapKernels { predict: definition::predict, update: definition::update, transpose: definition::transpose }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_kernels_agree_with_their_definition() {
+        let mut state = 7u64;
+        let mut next = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 32) as u32
+        };
+        let tables = StateTables {
+            next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
+            certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
+        };
+        for count in [8, 16, 24, 64] {
+            let maps: Vec<Map> =
+                (0..count).map(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1)))).collect();
+            for round in 0..50 {
+                let states: Vec<u8> = (0..count).map(|_| (next() as u8).saturating_sub(round)).collect();
+                let run = |kernels: &MapKernels| {
+                    let (mut entries, mut out) = (vec![0; count], vec![0; 2 * count]);
+                    (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out);
+                    let (mut states, mut maps) = (states.clone(), maps.clone());
+                    (kernels.update)(&tables, &mut states, &entries, u32::from(round & 1), &mut maps);
+                    (entries, out, states, maps)
+                };
+                let exact = run(&MapKernels::definition());
+                for (i, kernels) in MapKernels::all().iter().enumerate() {
+                    assert!(run(kernels) == exact, "kernels {i}, {count} contexts");
+                }
+            }
+        }
+        let square = [(); 16].map(|()| [(); 16].map(|()| next() as u8));
+        for kernels in MapKernels::all() {
+            let columns = (kernels.transpose)(&square);
+            assert!((0..256).all(|i| columns[i % 16][i / 16] == square[i / 16][i % 16]));
+        }
+    }
+}

@@ -4,11 +4,12 @@
 usage: evaluate.py MODEL [--valid valid.tar.xz] [--bytes 12000] [--int8]
 
 MODEL: whatever weights.load reads; a GGUF file is evaluated with the int8 weights that it holds. --int8 also rounds what
-goes into each matrix to int8, per 32 values, as nzip's engine does. Each token is predicted from half a context or more.
+goes into each matrix to int8, per 32 values, as nzip's engine does. Text is cut as nzip cuts it (cut.py), and each token
+predicted from half a context or more.
 """
-import argparse, json, math, os, tarfile
+import argparse, math, os, tarfile
 import torch, torch.nn.functional as F
-from tokenizers import Tokenizer
+from cut import Cutter
 from weights import load
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -87,13 +88,14 @@ def main():
     args = p.parse_args()
     torch.set_num_threads(1)
     model = load(args.model)
-    tokenizer, llama = Tokenizer.from_str(json.dumps(model.tokenizer)), Llama(model, args.int8)
+    cutter, llama = Cutter(model.tokenizer), Llama(model, args.int8)
     every = []
     with tarfile.open(args.valid) as archive:
         for member in filter(tarfile.TarInfo.isfile, archive.getmembers()):
-            pieces = list(sample(archive.extractfile(member).read().decode(errors="ignore"), args.bytes))
-            ids = [id for piece in pieces for id in [0, *tokenizer.encode(piece, add_special_tokens=False).ids]]
-            size = sum(len(piece.encode()) for piece in pieces)
+            text = archive.extractfile(member).read().decode(errors="ignore")
+            pieces = [piece.encode() for piece in sample(text, args.bytes)]
+            ids = [id for piece in pieces for id in [0, *cutter.cut(piece).tolist()]]
+            size = sum(map(len, pieces))
             every.append(llama.bits(ids) / size)
             name = os.path.basename(member.name).removesuffix(".txt")
             print(f"{name:14} {every[-1]:.3f} bpb of {size} bytes", flush=True)

@@ -15,7 +15,7 @@ flock -n 9 || { echo "already training in $dir"; exit 0; }
 
 command -v bzip3 > /dev/null || { apt-get update -q && apt-get install -y -q bzip3; }
 [ -x "$python" ] || python3 -m venv "$dir/venv"
-"$python" -c 'import torch, tokenizers, safetensors' 2> /dev/null || "$python" -m pip install -q -r "$here/requirements.txt"
+"$python" -c 'import torch, numba, safetensors' 2> /dev/null || "$python" -m pip install -q -r "$here/requirements.txt"
 [ -f "$dir/data/meta.json" ] ||
     "$python" "$here/prepare.py" "$shared/train" "$dir/data" --tokenizer "$shared/training/tokenizer-8k.json"
 

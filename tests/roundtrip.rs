@@ -179,8 +179,8 @@ fn the_ratio_shows_within_a_block() {
         told.push((content, coded));
         true
     };
-    let coded = codec::encode(&predictor, &content, &mut note).unwrap();
-    codec::decode(&predictor, coded.profile, &coded.payload, content.len(), &mut note).unwrap();
+    let coded = codec::encode(&predictor, &content, 1, &mut note).unwrap();
+    codec::decode(&predictor, coded.profile, &coded.payload, content.len(), 1, &mut note).unwrap();
     let (encoder, decoder) = told.split_at(told.len() / 2);
     for (encoded, decoded) in encoder.iter().zip(decoder) {
         assert_eq!(encoded.0, decoded.0);

@@ -9,7 +9,7 @@ fuzz_target!(|input: (bool, u8, u16, &[u8])| {
     let model = if fast { Model::Fast } else { Model::Full };
     let Ok(predictor) = Predictor::new(model, None, 1) else { return };
     let raw_len = usize::from(raw_len % 4096);
-    if let Ok(content) = decode(&predictor, profile, payload, raw_len, &mut |_, _| true) {
+    if let Ok(content) = decode(&predictor, profile, payload, raw_len, 1, &mut |_, _| true) {
         assert_eq!(content.len(), raw_len);
     }
 });

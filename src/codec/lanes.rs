@@ -1,13 +1,13 @@
-//! Lanes in turn: each goes on until the network has to be asked, so that it can answer for several at once.
+//! Lanes in turn: each goes on until the network has to be asked, so that it can answer for all of them at once.
 
 use super::Progress;
 use super::ensemble::Ensemble;
-use super::feed::{Feed, Order};
 use super::network::Network;
 use super::score::Score;
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
 use crate::experts::token::expert::TokenExpert;
+use crate::transformer::{Session, Step};
 
 /// Bytes of a lane's turn where the network isn't asked.
 const TURN: usize = 4;
@@ -74,8 +74,6 @@ struct Lane {
     restart: bool,
     retract: bool,
     tokens: Vec<u32>,
-    /// Whether its answer is awaited.
-    waits: bool,
     score: Score,
 }
 
@@ -100,33 +98,22 @@ impl<'a, C: BitCoder> Turns<'a, C> {
     /// The same with a network.
     ///
     /// # Errors
-    /// Those, and [`ErrorKind::Internal`].
-    pub fn run_with(&mut self, network: &Network, feed: &mut Feed, progress: &mut Progress) -> Result<(), Error> {
-        let count = self.lanes.len();
-        let groups: Vec<Vec<usize>> =
-            (0..count.min(2)).map(|group| (group..count).step_by(count.min(2)).collect()).collect();
-        for lane in 0..count {
+    /// The same.
+    pub fn run_with(&mut self, network: &Network, session: &mut Session, progress: &mut Progress) -> Result<(), Error> {
+        for lane in 0..self.lanes.len() {
             self.begin(lane, network);
         }
-        for group in &groups {
-            self.ask(group, feed);
-        }
-        while (0..count).any(|lane| self.ensemble.text().left(lane) > 0) {
-            for group in &groups {
-                for &lane in group {
-                    if self.ensemble.text().left(lane) == 0 {
-                        continue;
-                    }
-                    while self.lanes[lane].waits {
-                        self.receive(network, feed)?;
-                    }
-                    self.turn(lane, network);
-                }
-                self.ask(group, feed);
-                self.tell(progress)?;
+        loop {
+            self.ask(network, session);
+            let before = self.done;
+            for lane in 0..self.lanes.len() {
+                self.turn(lane, network);
             }
+            if self.done == before {
+                return self.check();
+            }
+            self.tell(progress)?;
         }
-        self.check()
     }
 
     fn tell(&mut self, progress: &mut Progress) -> Result<(), Error> {
@@ -200,30 +187,31 @@ impl<'a, C: BitCoder> Turns<'a, C> {
         state.tokens = network.context(&bytes[bytes.len().saturating_sub(CONTEXT)..]);
     }
 
-    /// Asks for what a group's lanes need.
-    fn ask(&mut self, group: &[usize], feed: &mut Feed) {
-        let mut orders = Vec::new();
-        for &lane in group {
-            let state = &mut self.lanes[lane];
-            if !state.tokens.is_empty() && self.ensemble.text().left(lane) > 0 {
-                let (restart, retract) = (std::mem::take(&mut state.restart), std::mem::take(&mut state.retract));
-                orders.push(Order { lane, restart, retract, tokens: std::mem::take(&mut state.tokens) });
-                state.waits = true;
+    /// Asks for what the lanes need.
+    fn ask(&mut self, network: &Network, session: &mut Session) {
+        let mut steps = Vec::new();
+        for (lane, state) in self.lanes.iter_mut().enumerate() {
+            if state.tokens.is_empty() || self.ensemble.text().left(lane) == 0 {
+                continue;
             }
-        }
-        if !orders.is_empty() {
-            feed.order(orders);
-        }
-    }
-
-    fn receive(&mut self, network: &Network, feed: &mut Feed) -> Result<(), Error> {
-        for mut answer in feed.answers()? {
-            network.trie().widen(&mut answer.totals);
-            self.lanes[answer.lane].waits = false;
-            if let Some(expert) = self.ensemble.network() {
-                expert.offer(answer.lane, answer.totals);
+            if std::mem::take(&mut state.restart) {
+                session.reset(lane);
+            } else if state.retract {
+                session.retract(lane);
             }
+            state.retract = false;
+            steps.push(Step { lane, tokens: &state.tokens });
         }
-        Ok(())
+        let Some(expert) = self.ensemble.network() else { return };
+        session.advance(&steps, |step, token, totals| {
+            let Step { lane, tokens } = steps[step];
+            if token + 1 == tokens.len() {
+                expert.offer(lane, |answer| {
+                    answer.extend_from_slice(totals);
+                    network.trie().widen(answer);
+                });
+            }
+        });
+        self.lanes.iter_mut().for_each(|state| state.tokens.clear());
     }
 }

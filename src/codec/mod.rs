@@ -1,7 +1,6 @@
 //! The block codec: bytes to payload and back, encoder and decoder side by side.
 
 mod ensemble;
-mod feed;
 mod lanes;
 mod network;
 mod predictor;
@@ -16,7 +15,6 @@ use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
 use crate::filter::Filter;
 use ensemble::Ensemble;
-use feed::Feed;
 use lanes::{BitCoder, Turns};
 
 /// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
@@ -66,12 +64,12 @@ fn lanes(profile: u8) -> usize {
     1 << (profile >> 1 & 7)
 }
 
-/// Codes one block.
+/// Codes one block. The transformer may use `threads` threads, which changes nothing but time.
 ///
 /// # Errors
 /// [`ErrorKind::Interrupted`] when `progress` says so, [`ErrorKind::Io`] where there is no memory.
-pub fn encode(predictor: &Predictor, data: &[u8], progress: &mut Progress) -> Result<Coded, Error> {
-    encode_with(predictor, data, true, progress)
+pub fn encode(predictor: &Predictor, data: &[u8], threads: usize, progress: &mut Progress) -> Result<Coded, Error> {
+    encode_with(predictor, data, true, threads, progress)
 }
 
 /// Bytes of coded data that a block would have without the denoiser. No archive is made that way: it shows what the
@@ -80,20 +78,26 @@ pub fn encode(predictor: &Predictor, data: &[u8], progress: &mut Progress) -> Re
 /// # Errors
 /// As [`encode`].
 pub fn len_without_denoiser(predictor: &Predictor, data: &[u8]) -> Result<usize, Error> {
-    Ok(encode_with(predictor, data, false, &mut |_, _| true)?.payload.len())
+    Ok(encode_with(predictor, data, false, 1, &mut |_, _| true)?.payload.len())
 }
 
-fn encode_with(predictor: &Predictor, data: &[u8], denoise: bool, progress: &mut Progress) -> Result<Coded, Error> {
+fn encode_with(
+    predictor: &Predictor,
+    data: &[u8],
+    denoise: bool,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<Coded, Error> {
     let (filter, filtered) = Filter::choose(data);
     let profile = Profile::choose(predictor, data, filter);
     let data = filtered.as_deref().unwrap_or(data);
     let ensemble = start(predictor, profile, data.len(), denoise)?;
     let mut turns = Turns::new(ensemble, Encoder::default(), Some(data), profile.lanes);
-    run(predictor, profile, &mut turns, progress)?;
+    run(predictor, profile, &mut turns, threads, progress)?;
     Ok(Coded { profile: profile.to_byte(), payload: turns.coder.finish() })
 }
 
-/// Decodes one block of `raw_len` bytes. Wrong bytes are possible where the payload was damaged: the caller compares
+/// Decodes one block of `raw_len` bytes, with as many threads as in [`encode`]. Wrong bytes are possible where the payload was damaged: the caller compares
 /// the checksum.
 ///
 /// # Errors
@@ -104,12 +108,13 @@ pub fn decode(
     profile: u8,
     payload: &[u8],
     raw_len: usize,
+    threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
     let profile = Profile::from_byte(profile)?;
     let ensemble = start(predictor, profile, raw_len, true)?;
     let mut turns = Turns::new(ensemble, Decoder::new(payload), None, profile.lanes);
-    run(predictor, profile, &mut turns, progress)?;
+    run(predictor, profile, &mut turns, threads, progress)?;
     if !turns.coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
@@ -134,12 +139,9 @@ fn run<C: BitCoder>(
     predictor: &Predictor,
     profile: Profile,
     turns: &mut Turns<C>,
+    threads: usize,
     progress: &mut Progress,
 ) -> Result<(), Error> {
     let Some(network) = network(predictor, profile) else { return turns.run(progress) };
-    let session = network.session(profile.lanes)?;
-    if profile.lanes == 1 {
-        return turns.run_with(network, &mut Feed::here(session), progress);
-    }
-    std::thread::scope(|scope| turns.run_with(network, &mut Feed::beside(session, scope)?, progress))
+    turns.run_with(network, &mut network.session(profile.lanes, threads)?, progress)
 }

@@ -69,7 +69,7 @@ impl Network {
         if let Some(&probe) = self.probe.get() {
             return Ok(probe);
         }
-        let mut session = self.session(1)?;
+        let mut session = self.session(1, 1)?;
         let mut hash = Xxh3::new();
         session.advance(&[Step { lane: 0, tokens: &self.context(PROBE) }], |_, _, totals| {
             totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
@@ -82,12 +82,12 @@ impl Network {
         &self.trie
     }
 
-    /// A session of `lanes` lanes.
+    /// A session of `lanes` lanes that works on `threads` threads.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
-    pub fn session(&self, lanes: usize) -> Result<Session, Error> {
-        Session::new(self.model.clone(), lanes, 1, self.window(), self.window() / (WINDOW / KEPT))
+    pub fn session(&self, lanes: usize, threads: usize) -> Result<Session, Error> {
+        Session::new(self.model.clone(), lanes, threads, self.window(), self.window() / (WINDOW / KEPT))
     }
 
     fn window(&self) -> usize {

@@ -89,6 +89,11 @@ impl<T: Send + 'static> Pool<T> {
         Ok(())
     }
 
+    /// Threads that a job may use which begins now and is the last one.
+    pub fn free_threads(&self) -> usize {
+        if self.jobs.is_empty() { self.threads } else { 1 }
+    }
+
     /// Whether the oldest job's result is there, as far as was looked.
     pub fn is_ready(&self) -> bool {
         self.jobs.front().is_some_and(|job| job.result.is_some())

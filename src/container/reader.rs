@@ -180,7 +180,11 @@ impl<R: Read> Decompressor<R> {
         match self.walk.source.take(head.body_len() as u64) {
             Ok(body) => {
                 let monitor = Arc::clone(&self.monitor);
-                self.pool.submit(memory, move |cancelled| decode(predictor, &head, body, &monitor, cancelled))?;
+                // A block that is not full is the last one.
+                let full = self.walk.header().is_none_or(|header| raw_len == header.block_size.bytes());
+                let threads = if full { 1 } else { self.pool.free_threads() };
+                self.pool
+                    .submit(memory, move |cancelled| decode(predictor, &head, body, threads, &monitor, cancelled))?;
                 self.pending.push_back(Pending::Block(head, offset));
             }
             Err(error) => self.walk.body_failed(&head, offset, error)?,
@@ -264,6 +268,7 @@ fn decode(
     predictor: Option<(Arc<Predictor>, u8)>,
     head: &BlockHead,
     body: Vec<u8>,
+    threads: usize,
     monitor: &Monitor,
     cancelled: &AtomicBool,
 ) -> Result<Vec<u8>, Error> {
@@ -273,12 +278,11 @@ fn decode(
     let mut progress = monitor.progress(cancelled);
     let content = match predictor {
         None => body,
-        Some((predictor, profile)) => {
-            codec::decode(&predictor, profile, &body, raw_len, &mut progress).map_err(|error| match error.kind() {
+        Some((predictor, profile)) => codec::decode(&predictor, profile, &body, raw_len, threads, &mut progress)
+            .map_err(|error| match error.kind() {
                 ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
                 _ => error,
-            })?
-        }
+            })?,
     };
     if content.len() != raw_len || check(&content) != head.raw_check {
         return Err(damaged("its check differs"));

@@ -149,7 +149,9 @@ impl<W: Write> Compressor<W> {
         let (number, content) = (self.blocks, mem::take(&mut self.buffer));
         let monitor = Arc::clone(&self.options.monitor);
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
-        self.pool.submit(memory, move |cancelled| encode(&predictor, number, content, &monitor, cancelled))
+        // A block that is not full is the last one.
+        let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
+        self.pool.submit(memory, move |cancelled| encode(&predictor, number, content, threads, &monitor, cancelled))
     }
 
     /// Waits for all blocks in work and writes them.
@@ -208,13 +210,14 @@ fn encode(
     predictor: &Predictor,
     number: u32,
     content: Vec<u8>,
+    threads: usize,
     monitor: &Monitor,
     cancelled: &AtomicBool,
 ) -> Result<Block, Error> {
     let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
-    let coded = codec::encode(predictor, &content, &mut progress)?;
+    let coded = codec::encode(predictor, &content, threads, &mut progress)?;
     let (mode, body) = if coded.payload.len() < raw_len {
         (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
     } else {

@@ -20,7 +20,7 @@ const STRONG: usize = 32;
 /// Classes of how probable it is that the token goes on.
 const CLASSES: usize = 6;
 /// A token that ended with less than this probability, in units of 2^-16, is not asked about.
-const UNLIKELY: u64 = 1 << 11;
+const UNLIKELY: u64 = 1 << 13;
 
 /// What the model is to be asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ struct Place {
     pending: Vec<u8>,
     /// Whether the model was told of the token that may have ended.
     told: bool,
+    /// Memory of an old answer, for a new one.
+    spare: Vec<u32>,
     question: Option<Question>,
 }
 
@@ -112,7 +114,7 @@ impl Place {
         let tokens: Vec<u32> = reading.walk.token(trie).into_iter().filter(|_| likely).collect();
         // A shorter token hasn't ended, then.
         let retract = std::mem::replace(&mut self.told, likely);
-        self.next = None;
+        self.spare = self.next.take().map_or(std::mem::take(&mut self.spare), |old| old.totals);
         if retract || likely {
             self.question = Some(Question { retract, tokens });
         }
@@ -148,12 +150,15 @@ impl TokenExpert {
         }
     }
 
-    /// Gives the answer to the last question, or to what follows the first context, as running totals.
-    pub fn offer(&mut self, lane: usize, totals: Vec<u32>) {
+    /// Gives the answer to the last question, or to what follows the first context, as running totals: `fill` adds them.
+    pub fn offer(&mut self, lane: usize, fill: impl FnOnce(&mut Vec<u32>)) {
         let place = &mut self.places[lane];
+        let mut totals = std::mem::take(&mut place.spare);
+        totals.clear();
+        fill(&mut totals);
         let mut reading = Reading::new(totals, &self.trie);
         if place.told {
-            place.next = Some(reading);
+            place.spare = place.next.replace(reading).map_or(Vec::new(), |old| old.totals);
             return;
         }
         for &byte in &place.pending {
@@ -162,7 +167,7 @@ impl TokenExpert {
             reading.ended = 0;
             reading.end_byte();
         }
-        place.reading = Some(reading);
+        place.spare = place.reading.replace(reading).map_or(Vec::new(), |old| old.totals);
     }
 
     /// Takes a lane out of the model's hands.
@@ -239,7 +244,9 @@ impl TokenExpert {
             tokens.remove(0);
         }
         place.told = false;
-        place.reading = place.next.take();
+        if let Some(old) = std::mem::replace(&mut place.reading, place.next.take()) {
+            place.spare = old.totals;
+        }
         if tokens.is_empty() {
             place.end_byte(&self.trie);
         } else {

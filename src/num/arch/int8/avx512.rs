@@ -25,7 +25,7 @@ pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &
 unsafe fn tiles(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
     let count = out.len() / (inputs.len() * TILE);
     // Few rows: more tiles at once, for enough independent sums.
-    let group = if inputs.len() == 1 { 4 } else { 2 };
+    let group = if inputs.len() <= 2 { 4 } else { 2 };
     let mut tile = 0;
     while tile < count {
         let at = weights.starting_at(tile);
@@ -85,7 +85,7 @@ unsafe fn panel<const T: usize, const R: usize>(
         let starts: [__m512i; R] =
             std::array::from_fn(|r| _mm512_set1_epi32(unsafe { *inputs[r].offsets.get_unchecked(block) }));
         let mut dots = [starts; T];
-        for t in 0..T {
+        for t in 0..if R == 1 { 0 } else { T } {
             // The same block of the tiles that come next, of a matrix kept right behind this one at the end.
             let ahead = ((T + t) * weights.stride + block) * TILE_BLOCK;
             for line in 0..TILE_BLOCK / LINE {

@@ -1,5 +1,10 @@
 //! Matrices of int8 in the order in which the kernels read them.
 
+use std::io;
+use std::sync::Arc;
+
+use memmap2::MmapMut;
+
 use super::arch::int8::Kernel;
 
 /// Values along a row that share a scale.
@@ -54,12 +59,31 @@ impl Tiles<'_> {
     }
 }
 
+/// Bytes, all 0, on large pages if the system has them, which saves looking up where each page lies.
+///
+/// # Errors
+/// What the system says where there is no memory.
+pub fn pages(len: usize) -> io::Result<MmapMut> {
+    const LARGE: usize = 1 << 21;
+    let bytes = MmapMut::map_anon(if len < LARGE { len.max(1) } else { len.next_multiple_of(LARGE) })?;
+    #[cfg(target_os = "linux")]
+    let _ = bytes.advise(memmap2::Advice::HugePage);
+    Ok(bytes)
+}
+
+/// Where a matrix's quants are.
+enum Quants {
+    Alone(Vec<u8>),
+    /// From some byte on of what it shares with others.
+    Joined(Arc<MmapMut>, usize),
+}
+
 /// A matrix repacked into tiles; the last is filled up with zeros.
 pub struct Packed {
     rows: usize,
     blocks: usize,
     offset: u8,
-    quants: Vec<u8>,
+    quants: Quants,
     scales: Vec<f32>,
 }
 
@@ -80,7 +104,35 @@ impl Packed {
                 scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;
             }
         }
-        Packed { rows: count, blocks, offset, quants, scales }
+        Packed { rows: count, blocks, offset, quants: Quants::Alone(quants), scales }
+    }
+
+    /// Lays matrices one behind the other, in the order in which they are used: kernels ask for what comes next.
+    ///
+    /// # Errors
+    /// What the system says where there is no memory.
+    pub fn join(matrices: &mut [&mut Packed]) -> io::Result<()> {
+        let mut all = pages(matrices.iter().map(|matrix| matrix.quants().len()).sum())?;
+        let mut places = Vec::new();
+        let mut end = 0;
+        for matrix in &*matrices {
+            let quants = matrix.quants();
+            all[end..end + quants.len()].copy_from_slice(quants);
+            places.push(end);
+            end += quants.len();
+        }
+        let all = Arc::new(all);
+        for (matrix, place) in matrices.iter_mut().zip(places) {
+            matrix.quants = Quants::Joined(all.clone(), place);
+        }
+        Ok(())
+    }
+
+    fn quants(&self) -> &[u8] {
+        match &self.quants {
+            Quants::Alone(quants) => quants,
+            Quants::Joined(all, place) => &all[*place..][..self.scales.len() / TILE * TILE_BLOCK],
+        }
     }
 
     pub fn rows(&self) -> usize {
@@ -92,14 +144,20 @@ impl Packed {
     }
 
     pub fn tiles(&self) -> Tiles<'_> {
-        Tiles { quants: &self.quants, scales: &self.scales, stride: self.blocks }
+        Tiles { quants: self.quants(), scales: &self.scales, stride: self.blocks }
     }
 
     /// One row as numbers.
     pub fn row(&self, row: usize, out: &mut [f32]) {
-        for (column, out) in out.iter_mut().enumerate() {
-            let quant = (self.quants[Tiles::place(self.blocks, row, column)] ^ self.offset) as i8;
-            *out = f32::from(quant) * self.scales[(row / TILE * self.blocks + column / BLOCK) * TILE + row % TILE];
+        let quants = self.quants();
+        for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+            let scale = self.scales[(row / TILE * self.blocks + block) * TILE + row % TILE];
+            for (step, out) in out.chunks_mut(STEP).enumerate() {
+                let place = Tiles::place(self.blocks, row, block * BLOCK + step * STEP);
+                for (out, &quant) in out.iter_mut().zip(&quants[place..place + STEP]) {
+                    *out = f32::from((quant ^ self.offset) as i8) * scale;
+                }
+            }
         }
     }
 }

@@ -7,9 +7,9 @@ use super::int8::{BLOCK, Quantised};
 /// Partial sums of a reduction: element `i` goes to sum `i % LANES`.
 const LANES: usize = 16;
 /// 1.5 * 2^23: adding it to a small number rounds that to an integer, ties to even, in the sum's low bits.
-const ROUND: f32 = 12_582_912.0;
+pub const ROUND: f32 = 12_582_912.0;
 /// A block whose values are all below this is taken for zeros.
-const TINY: f32 = f32::from_bits(27 << 23);
+pub const TINY: f32 = f32::from_bits(27 << 23);
 /// Upper bound of a distribution's total.
 pub const TOTAL: u32 = (1 << 31) - 1;
 
@@ -162,6 +162,13 @@ fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
     std::array::from_fn(|i| values[i] + before[LANES + i - BY])
 }
 
+/// What brings masses that sum up to `sum` to [`TOTAL`] less one for each of `count` tokens, in units of 2^-31.
+#[inline]
+pub fn factor(sum: u64, count: usize) -> u32 {
+    // The sum is less than one token's only where all logits are NaN.
+    ((u64::from(TOTAL - count as u32) << 31) / sum.max(1 << 30)) as u32
+}
+
 /// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
 /// together at most [`TOTAL`]. `table` is one longer than `logits`.
 #[inline(always)]
@@ -174,8 +181,7 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
         *mass = fixed(exp(logit - top));
         sum += u64::from(*mass);
     }
-    // The sum is less than one token's only where all logits are NaN.
-    let factor = ((u64::from(TOTAL - logits.len() as u32) << 31) / sum.max(1 << 30)) as u32;
+    let factor = factor(sum, logits.len());
     for mass in &mut *masses {
         *mass = 1 + ((u64::from(*mass) * u64::from(factor)) >> 31) as u32;
     }

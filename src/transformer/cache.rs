@@ -73,8 +73,10 @@ impl Cache {
             scales[(position / TILE * stride + block) * TILE + position % TILE] = scale;
         }
         let values = &mut self.values[head * shape.quants()..][..shape.quants()];
-        for (i, &quant) in value.quants.iter().enumerate() {
-            values[Tiles::place(shape.positions / BLOCK, i, position)] = quant as u8 ^ shape.offset;
+        for (tile, quants) in value.quants.chunks(TILE).enumerate() {
+            let place = Tiles::place(shape.positions / BLOCK, tile * TILE, position);
+            let column = values[place..].iter_mut().step_by(STEP);
+            column.zip(quants).for_each(|(to, &quant)| *to = quant as u8 ^ shape.offset);
         }
         self.value_scales[head * shape.positions + position] = value.scales[0];
     }

@@ -40,7 +40,7 @@ impl Model {
     /// them; tokens not in it get no mass.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] if shapes or numbers are not what a Llama has, [`ErrorKind::Usage`] if `order` isn't made of
+    /// [`ErrorKind::Io`] where there is no memory, [`ErrorKind::Model`] if shapes or numbers are not what a Llama has, [`ErrorKind::Usage`] if `order` isn't made of
     /// distinct tokens of the model.
     pub fn new(checkpoint: Checkpoint, order: &[u32]) -> Result<Model, Error> {
         Self::with_kernels(checkpoint, order, Kernel::detect(), FloatKernels::detect())
@@ -66,7 +66,7 @@ impl Model {
             return Err(Error::new(ErrorKind::Usage, "a model without tokens"));
         }
         let mut sorted = order.to_vec();
-        let (embedding, rows, head) = match &checkpoint.head {
+        let (embedding, rows, mut head) = match &checkpoint.head {
             Some(head) => {
                 let identity: Vec<u32> = (0..config.vocabulary as u32).collect();
                 (Some(pack(&[&checkpoint.embedding], &kernel)), identity, pick(head, &sorted, &kernel))
@@ -77,7 +77,11 @@ impl Model {
                 (None, place, pick(&checkpoint.embedding, &sorted, &kernel))
             }
         };
-        let layers = checkpoint.layers.into_iter().map(|layer| Block::new(layer, &kernel)).collect();
+        let mut layers: Vec<Block> = checkpoint.layers.into_iter().map(|layer| Block::new(layer, &kernel)).collect();
+        let mut matrices: Vec<&mut Packed> = layers.iter_mut().flat_map(Block::matrices).collect();
+        matrices.push(&mut head);
+        Packed::join(&mut matrices)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for a model: {error}")))?;
         let (norm, start) = (checkpoint.norm, checkpoint.start);
         Ok(Model { config, kernel, floats, embedding, rows, head, outputs: order.len(), layers, norm, start })
     }
@@ -121,6 +125,11 @@ impl Block {
             attention_norm: layer.attention_norm,
             feed_forward_norm: layer.feed_forward_norm,
         }
+    }
+
+    /// In the order of their use.
+    fn matrices(&mut self) -> [&mut Packed; 4] {
+        [&mut self.qkv, &mut self.o, &mut self.gate_up, &mut self.down]
     }
 }
 

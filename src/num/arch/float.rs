@@ -4,6 +4,9 @@ use super::forced_scalar;
 use crate::num::int8::Quantised;
 use crate::num::vector;
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 macro_rules! compile {
     ($module:ident, $features:literal, $($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         #[cfg(target_arch = "x86_64")]
@@ -46,9 +49,12 @@ macro_rules! kernels {
                     if is_x86_feature_detected!("avx2") {
                         all.push(FloatKernels { $($name: avx2::$name,)* });
                     }
-                    let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-                    if wide && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-                        all.push(FloatKernels { $($name: avx512::$name,)* });
+                    if wide::detected() {
+                        let (quantise, swiglu) = (wide::quantise, wide::swiglu);
+                        let (attention_weights, cumulate) = (wide::attention_weights, wide::cumulate);
+                        let compiled = FloatKernels { $($name: avx512::$name,)* };
+                        all.push(compiled);
+                        all.push(FloatKernels { quantise, swiglu, attention_weights, cumulate, ..compiled });
                     }
                 }
                 all

@@ -115,7 +115,7 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     const SETS: usize = 6;
     group.bench_function("mixer", |bencher| {
         bencher.iter(|| {
-            let mut mixer = Mixer::new(INPUTS, &[256; SETS], [256, 16]);
+            let mut mixer = Mixer::new(&[80; INPUTS], &[256; SETS], [256, 16]);
             let mut inputs = Inputs::default();
             for &byte in text {
                 for (node, bit) in bits(byte).enumerate() {

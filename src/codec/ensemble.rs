@@ -17,12 +17,6 @@ use std::sync::Arc;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// Inputs beside the hashed contexts': two for a match model, orders 0 and 1.
-const OTHERS: usize = 4;
-/// Those of the full ensemble: two for another match model, and PPM's.
-const FULL_OTHERS: usize = OTHERS + 2 + ppm::INPUTS;
-/// The prior's inputs.
-const TOKEN_INPUTS: usize = 2;
 /// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network.
 const HEARING: usize = 0;
 const DEAF: usize = 7;
@@ -30,6 +24,28 @@ const DEAF: usize = 7;
 const GROUPS: usize = 20;
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
 const MARGIN: u32 = 64;
+
+/// What the mixer's inputs weigh at first, in their order and in units of 1/1000, as learned on text of all kinds.
+fn initial_weights(contexts: usize, full: bool, prior: bool, network: bool) -> Vec<i32> {
+    let mut weights = Vec::new();
+    if network {
+        weights.extend([180; expert::INPUTS]);
+    }
+    weights.extend([45; 2]);
+    if full {
+        weights.extend([80; 2]);
+        weights.extend(if prior { [10, 38] } else { [130, 80] });
+    }
+    if prior {
+        weights.extend([300, 200]);
+    }
+    weights.extend(if prior { [15, 5] } else { [80, 80] });
+    weights.resize(weights.len().next_multiple_of(LINE), 0);
+    let each = Ngram::inputs(contexts) / 2;
+    weights.extend(std::iter::repeat_n(if prior { 28 } else { 50 }, each));
+    weights.extend(std::iter::repeat_n(if prior { 52 } else { 60 }, each));
+    weights
+}
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(model: Model, raw_len: usize) -> u32 {
@@ -112,11 +128,8 @@ impl Ensemble {
             _ if network.is_some() => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
             _ => &[256, 256, 2048, 2048, 256, 256],
         };
-        let others = if full { FULL_OTHERS } else { OTHERS }
-            + TOKEN_INPUTS * usize::from(prior.is_some())
-            + expert::INPUTS * usize::from(network.is_some());
-        let inputs = others.next_multiple_of(LINE) + Ngram::inputs(count);
-        let mut mixer = Mixer::new(inputs, sets, [256, 16]);
+        let initial = initial_weights(count, full, prior.is_some(), network.is_some());
+        let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
         }

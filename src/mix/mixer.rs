@@ -81,14 +81,17 @@ const FINAL_RATE: i32 = 14 << 16;
 const LAST_RATE: i32 = 5;
 
 impl Mixer {
-    /// A mixer of `inputs` inputs with one weight set for each element of `contexts`, its number of contexts; the last
-    /// layer's two blends are chosen among `final_contexts`.
-    pub fn new(inputs: usize, contexts: &[usize], final_contexts: [usize; 2]) -> Self {
-        assert!(inputs <= MAX_INPUTS && contexts.len() <= MAX_SETS);
-        let stride = inputs.next_multiple_of(LINE);
-        let weights = vec![ONE / 12; contexts.iter().sum::<usize>() * stride + LINE];
+    /// A mixer of as many inputs as there are initial weights, in units of 1/1000, with one weight set for each element of
+    /// `contexts`, its number of contexts; the last layer's two blends are chosen among `final_contexts`.
+    pub fn new(initial: &[i32], contexts: &[usize], final_contexts: [usize; 2]) -> Self {
+        assert!(initial.len() <= MAX_INPUTS && contexts.len() <= MAX_SETS);
+        let stride = initial.len().next_multiple_of(LINE);
+        let mut weights = vec![0; contexts.iter().sum::<usize>() * stride + LINE];
         // So that vectors begin where cache lines do.
         let mut next = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
+        for vector in weights[next..].chunks_exact_mut(stride) {
+            vector.iter_mut().zip(initial).for_each(|(weight, &thousandths)| *weight = ONE / 1000 * thousandths);
+        }
         let firsts = contexts.iter().map(|&contexts| {
             next += contexts * stride;
             next - contexts * stride

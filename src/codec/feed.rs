@@ -82,15 +82,10 @@ fn serve(session: &mut Session, orders: &[Order]) -> Vec<Answer> {
             session.retract(order.lane);
         }
     }
-    let mut answers: Vec<Answer> = orders
-        .iter()
-        .map(|order| Answer { lane: order.lane, totals: Vec::new() })
-        .collect();
-    let steps: Vec<Step> = orders.iter().map(|order| Step { lane: order.lane, tokens: &order.tokens }).collect();
-    session.advance(&steps, |step, token, totals| {
-        if token + 1 == orders[step].tokens.len() {
-            answers[step].totals.extend_from_slice(totals);
-        }
-    });
+    let mut answers: Vec<Answer> = orders.iter().map(|order| Answer { lane: order.lane, totals: Vec::new() }).collect();
+    let last = |order: &Order| order.tokens.len().saturating_sub(1);
+    let steps: Vec<Step> =
+        orders.iter().map(|order| Step { lane: order.lane, tokens: &order.tokens, from: last(order) }).collect();
+    session.advance(&steps, |step, _, totals| answers[step].totals.extend_from_slice(totals));
     answers
 }

@@ -9,9 +9,8 @@ use std::sync::{Arc, LazyLock};
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 
-/// Tokens of context that a lane's window holds, and how many of the newest begin the next one.
+/// What a lane's window holds, in tokens.
 const WINDOW: usize = 256;
-const KEPT: usize = 64;
 
 /// The network.
 pub struct Network {
@@ -52,7 +51,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn session(&self, lanes: usize) -> Result<Session, Error> {
-        Session::new(self.model.clone(), lanes, 1, WINDOW, KEPT)
+        Session::new(self.model.clone(), lanes, 1, WINDOW)
     }
 
     /// What the model is told of a token: where it has none for a byte, that a text begins.

@@ -38,19 +38,21 @@ impl Batch<'_> {
     /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table.
     pub fn forward(&mut self, rows: &mut [Row], lanes: &mut [Lane]) {
         let (model, threads) = (self.model, self.threads);
-        let (config, floats) = (&model.config, &model.floats);
+        let (config, floats, rope) = (&model.config, &model.floats, self.rope);
         threads.each(rows, |row| {
             row.x.resize(config.hidden, 0.0);
             model.embed(row.token, &mut row.x);
+            row.attention.turn(rope, row.position);
         });
         for (layer, block) in model.layers.iter().enumerate() {
             threads.each(rows, |row| row.normalise(model, &block.attention_norm));
             self.multiply(&block.qkv, block.qkv.rows().div_ceil(TILE), rows);
-            let (product, count, rope) = (&*self.product, rows.len(), self.rope);
+            let (product, count, lanes_now) = (&*self.product, rows.len(), &*lanes);
             for_each_numbered(threads, rows, |i, row| {
                 row.wide.resize(block.qkv.rows(), 0.0);
                 gather(product, count, i, &mut row.wide);
-                row.attention.prepare(model, rope, row.position, &mut row.wide);
+                let far = lanes_now[row.lane].cache.passed(row.position);
+                row.attention.prepare(model, rope, far, &mut row.wide);
             });
             for row in &*rows {
                 let cache = &mut lanes[row.lane].cache;
@@ -63,7 +65,7 @@ impl Batch<'_> {
                 row.wide.clear();
                 row.wide.resize(block.o.blocks() * BLOCK, 0.0);
                 let out = &mut row.wide[..config.heads * config.head_dim];
-                row.attention.attend(model, &lanes[row.lane].cache, layer, row.position + 1, ones, out);
+                row.attention.attend(model, &lanes[row.lane].cache, layer, row.position, ones, out);
                 (floats.quantise)(&row.wide, &mut row.input);
             });
             self.multiply(&block.o, config.hidden / TILE, rows);

@@ -37,7 +37,6 @@ impl Attention {
         self.queries.resize_with(config.heads, Quantised::default);
         self.keys.resize_with(config.kv_heads, Quantised::default);
         self.values.resize_with(config.kv_heads, Quantised::default);
-        self.padded.clear();
         self.padded.resize(dim.next_multiple_of(BLOCK), 0.0);
         let (queries, rest) = qkv.split_at_mut(config.heads * dim);
         let (keys, values) = rest.split_at_mut(config.kv_heads * dim);

@@ -2,6 +2,7 @@
 //! positions (so a product with a query gives scores), the values' inputs are positions (so a product with the weights
 //! gives the attended value).
 
+use crate::num::arch::prefetch;
 use crate::num::int8::{BLOCK, Quantised, STEP, TILE, Tiles};
 
 /// What all lanes' caches have in common.
@@ -100,6 +101,21 @@ impl Cache {
             column.zip(quants).for_each(|(to, &quant)| *to = quant as u8 ^ shape.offset);
         }
         self.value_scales[head * shape.positions() + position] = value.scales[0];
+    }
+
+    /// Asks for what [`Cache::store`] will write in a layer.
+    pub fn prefetch(&self, layer: usize, position: usize) {
+        let (shape, position) = (self.shape, self.place(position));
+        let stride = shape.head_dim / BLOCK;
+        for head in self.head(layer, 0)..self.head(layer, shape.kv_heads) {
+            for step in 0..shape.head_dim / STEP {
+                prefetch(&self.keys, head * shape.quants() + Tiles::place(stride, position, step * STEP));
+            }
+            for tile in 0..shape.head_dim / TILE {
+                let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
+                prefetch(&self.values, head * shape.quants() + place);
+            }
+        }
     }
 
     /// A head's keys: a row for each position.

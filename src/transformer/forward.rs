@@ -45,9 +45,13 @@ impl Batch<'_> {
             row.attention.turn(rope, row.position);
         });
         for (layer, block) in model.layers.iter().enumerate() {
-            threads.each(rows, |row| row.normalise(model, &block.attention_norm));
+            let lanes_now = &*lanes;
+            threads.each(rows, |row| {
+                lanes_now[row.lane].cache.prefetch(layer, row.position);
+                row.normalise(model, &block.attention_norm);
+            });
             self.multiply(&block.qkv, block.qkv.rows().div_ceil(TILE), rows);
-            let (product, count, lanes_now) = (&*self.product, rows.len(), &*lanes);
+            let (product, count) = (&*self.product, rows.len());
             for_each_numbered(threads, rows, |i, row| {
                 row.wide.resize(block.qkv.rows(), 0.0);
                 gather(product, count, i, &mut row.wide);
@@ -62,9 +66,10 @@ impl Batch<'_> {
             }
             let (lanes, ones) = (&*lanes, self.ones);
             threads.each(rows, |row| {
-                row.wide.clear();
+                let used = config.heads * config.head_dim;
                 row.wide.resize(block.o.blocks() * BLOCK, 0.0);
-                let out = &mut row.wide[..config.heads * config.head_dim];
+                row.wide[used..].fill(0.0);
+                let out = &mut row.wide[..used];
                 row.attention.attend(model, &lanes[row.lane].cache, layer, row.position, ones, out);
                 (floats.quantise)(&row.wide, &mut row.input);
             });
@@ -147,9 +152,9 @@ impl Row {
 
     /// Adds this row of a product to the residual.
     fn add(&mut self, product: &[f32], rows: usize, row: usize) {
-        gather(product, rows, row, &mut self.normed);
-        for (x, &y) in self.x.iter_mut().zip(&self.normed) {
-            *x += y;
+        let pieces = product.as_chunks::<TILE>().0[row..].iter().step_by(rows);
+        for (x, piece) in self.x.chunks_mut(TILE).zip(pieces) {
+            x.iter_mut().zip(piece).for_each(|(x, y)| *x += y);
         }
     }
 }

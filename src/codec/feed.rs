@@ -22,14 +22,14 @@ pub struct Answer {
 
 /// Takes orders and gives their answers in the same order.
 pub enum Feed {
-    Here { session: Session, answers: std::collections::VecDeque<Vec<Answer>> },
+    Here { session: Box<Session>, answers: std::collections::VecDeque<Vec<Answer>> },
     Beside { orders: Sender<Vec<Order>>, answers: Receiver<Vec<Answer>> },
 }
 
 impl Feed {
     /// Works when asked.
     pub fn here(session: Session) -> Feed {
-        Feed::Here { session, answers: Default::default() }
+        Feed::Here { session: Box::new(session), answers: Default::default() }
     }
 
     /// Works on a thread of its own.

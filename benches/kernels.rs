@@ -102,21 +102,21 @@ fn forward(criterion: &mut Criterion) {
         group.sample_size(10);
         for &lanes in lanes {
             group.throughput(Throughput::Elements(lanes as u64));
-            let mut session = Session::new(model.clone(), lanes, 1, 256, 128).unwrap();
+            let mut session = Session::new(model.clone(), lanes, 1, 256).unwrap();
             group.bench_function(BenchmarkId::new("lanes", lanes), |bencher| {
                 bencher.iter(|| {
                     let token = [1 + random.next() % 8000];
-                    let steps: Vec<Step<'_>> = (0..lanes).map(|lane| Step { lane, tokens: &token }).collect();
+                    let steps: Vec<Step<'_>> = (0..lanes).map(|lane| Step { lane, tokens: &token, from: 0 }).collect();
                     session.advance(&steps, |_, _, _| ());
                 });
             });
         }
         group.throughput(Throughput::Elements(64));
-        let mut session = Session::new(model, 1, 1, 256, 128).unwrap();
+        let mut session = Session::new(model, 1, 1, 256).unwrap();
         group.bench_function("64 tokens of one lane", |bencher| {
             bencher.iter(|| {
                 session.reset(0);
-                session.advance(&[Step { lane: 0, tokens: &[7; 64] }], |_, _, _| ());
+                session.advance(&[Step { lane: 0, tokens: &[7; 64], from: 0 }], |_, _, _| ());
             });
         });
     }

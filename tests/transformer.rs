@@ -24,10 +24,10 @@ fn json(path: &Path) -> Value {
 }
 
 /// Bits that `ids` after the first cost, each after those before it, and the last distribution's log-probabilities.
-fn cost(model: &Arc<Model>, ids: &[u32], window: usize, keep: usize) -> (f64, Vec<f64>) {
-    let mut session = Session::new(model.clone(), 1, 1, window, keep).unwrap();
+fn cost(model: &Arc<Model>, ids: &[u32], window: usize) -> (f64, Vec<f64>) {
+    let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
     let (mut bits, mut last) = (0.0, Vec::new());
-    session.advance(&[Step { lane: 0, tokens: ids }], |_, token, table| {
+    session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], |_, token, table| {
         let total = f64::from(table[table.len() - 1]);
         let log = |i: usize| (f64::from(table[i + 1] - table[i]) / total).ln();
         match ids.get(token + 1) {
@@ -53,7 +53,7 @@ fn all_tokens(folder: &Path) -> Arc<Model> {
 fn an_early_network_agrees_with_its_float_reference() {
     let Some(folder) = folder("early-6m") else { return };
     let reference = json(&folder.join("reference.json"));
-    let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 256, 128);
+    let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 256);
     let expected = reference["bits"].as_f64().unwrap();
     eprintln!("{bits} bits, {expected} in float");
     assert!((bits / expected - 1.0).abs() < 0.005);
@@ -66,7 +66,7 @@ fn an_early_network_agrees_with_its_float_reference() {
 fn the_storyteller_agrees_with_its_float_reference() {
     let Some(folder) = folder("stories260K-hf") else { return };
     let reference = json(&folder.join("reference.json"));
-    let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 512, 256);
+    let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 512);
     let expected = reference["total_bits"].as_f64().unwrap();
     eprintln!("{bits} bits, {expected} in float");
     assert!((bits / expected - 1.0).abs() < 0.03);
@@ -87,10 +87,10 @@ fn bits_per_byte_by_window() {
     // Ids that stand for text come in the order of the ids, after the start token, which doesn't: the first.
     let order: Vec<u32> = (1..checkpoint.config.vocabulary as u32).collect();
     let model = Arc::new(Model::new(checkpoint, &order).unwrap());
-    let shifted = |ids: &[u32], window: usize, keep: usize| {
-        let mut session = Session::new(model.clone(), 1, 1, window, keep).unwrap();
+    let shifted = |ids: &[u32], window: usize| {
+        let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
         let mut bits = 0.0;
-        session.advance(&[Step { lane: 0, tokens: ids }], |_, token, table| {
+        session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], |_, token, table| {
             if let Some(&next) = ids.get(token + 1) {
                 let mass = f64::from(table[next as usize] - table[next as usize - 1]);
                 bits -= (mass / f64::from(table[table.len() - 1])).log2();
@@ -99,12 +99,11 @@ fn bits_per_byte_by_window() {
         bits
     };
     let chunks = documents.iter().flat_map(|ids| ids[1..].chunks(255).map(|chunk| [&ids[..1], chunk].concat()));
-    let bits: f64 = chunks.map(|chunk| shifted(&chunk, 256, 128)).sum();
+    let bits: f64 = chunks.map(|chunk| shifted(&chunk, 256)).sum();
     println!("chunks of 255 tokens, each after the start token: {bits:.1} bits, {:.5} bpb", bits / bytes);
-    for (window, keep) in [(256, 64), (256, 128), (256, 192), (256, 224), (192, 128), (128, 64), (320, 192), (384, 192)]
-    {
+    for window in [128, 192, 224, 256, 320] {
         let before = std::time::Instant::now();
-        let bits: f64 = documents.iter().map(|ids| shifted(ids, window, keep)).sum();
-        println!("window {window}, {keep} kept: {:.5} bpb, {:.1?}", bits / bytes, before.elapsed());
+        let bits: f64 = documents.iter().map(|ids| shifted(ids, window)).sum();
+        println!("window {window}: {:.5} bpb, {:.1?}", bits / bytes, before.elapsed());
     }
 }

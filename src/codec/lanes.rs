@@ -200,17 +200,14 @@ impl<'a, C: BitCoder> Turns<'a, C> {
                 session.retract(lane);
             }
             state.retract = false;
-            steps.push(Step { lane, tokens: &state.tokens });
+            steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
         }
         let Some(expert) = self.ensemble.network() else { return };
-        session.advance(&steps, |step, token, totals| {
-            let Step { lane, tokens } = steps[step];
-            if token + 1 == tokens.len() {
-                expert.offer(lane, |answer| {
-                    answer.extend_from_slice(totals);
-                    network.trie().widen(answer);
-                });
-            }
+        session.advance(&steps, |step, _, totals| {
+            expert.offer(steps[step].lane, |answer| {
+                answer.extend_from_slice(totals);
+                network.trie().widen(answer);
+            });
         });
         self.lanes.iter_mut().for_each(|state| state.tokens.clear());
     }

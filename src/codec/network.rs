@@ -12,9 +12,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 
-/// Tokens of context that a lane's window holds, and how many of the newest begin the next one.
+/// What a lane's window holds, in tokens.
 const WINDOW: usize = 256;
-const KEPT: usize = 64;
 /// What [`Network::probe`] is about.
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
@@ -71,7 +70,7 @@ impl Network {
         }
         let mut session = self.session(1, 1)?;
         let mut hash = Xxh3::new();
-        session.advance(&[Step { lane: 0, tokens: &self.context(PROBE) }], |_, _, totals| {
+        session.advance(&[Step { lane: 0, tokens: &self.context(PROBE), from: 0 }], |_, _, totals| {
             totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
         });
         Ok(*self.probe.get_or_init(|| hash.digest()))
@@ -87,7 +86,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn session(&self, lanes: usize, threads: usize) -> Result<Session, Error> {
-        Session::new(self.model.clone(), lanes, threads, self.window(), self.window() / (WINDOW / KEPT))
+        Session::new(self.model.clone(), lanes, threads, self.window())
     }
 
     fn window(&self) -> usize {

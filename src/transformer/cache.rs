@@ -2,6 +2,7 @@
 //! positions (so a product with a query gives scores), the values' inputs are positions (so a product with the weights
 //! gives the attended value).
 
+use crate::num::arch::prefetch;
 use crate::num::int8::{BLOCK, Quantised, STEP, TILE, Tiles};
 
 /// What all lanes' caches have in common.
@@ -11,16 +12,21 @@ pub struct CacheShape {
     pub kv_heads: usize,
     /// Elements of a head, filled up to a multiple of [`BLOCK`].
     pub head_dim: usize,
-    /// Positions, a multiple of [`BLOCK`].
-    pub positions: usize,
+    /// Places for positions: the first position has the first, the others follow in a ring.
+    pub window: usize,
     /// The kernel's: added to each quant.
     pub offset: u8,
 }
 
 impl CacheShape {
+    /// Places with those that fill up a block.
+    fn positions(&self) -> usize {
+        self.window.next_multiple_of(BLOCK)
+    }
+
     /// Quants of one head's keys, and of its values.
     fn quants(&self) -> usize {
-        self.head_dim * self.positions
+        self.head_dim * self.positions()
     }
 
     /// Scales of one head's keys; and ones that the values' product needs for scales.
@@ -49,8 +55,23 @@ impl Cache {
             keys: vec![0; shape.heads() * shape.quants()],
             key_scales: vec![0.0; shape.heads() * shape.scales()],
             values: vec![0; shape.heads() * shape.quants()],
-            value_scales: vec![0.0; shape.heads() * shape.positions],
+            value_scales: vec![0.0; shape.heads() * shape.positions()],
         }
+    }
+
+    /// Whether the window that ends at `position` has moved away from the first one.
+    pub fn passed(&self, position: usize) -> bool {
+        position >= self.shape.window
+    }
+
+    fn place(&self, position: usize) -> usize {
+        if self.passed(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
+    }
+
+    /// How many places may be seen from `position`, and which of them may not: it is the next position's.
+    pub fn visible(&self, position: usize) -> (usize, Option<usize>) {
+        let full = self.passed(position + 1);
+        (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
     }
 
     fn head(&self, layer: usize, head: usize) -> usize {
@@ -59,6 +80,7 @@ impl Cache {
 
     /// Writes what a position gives to those after it. The key has a scale for each block, the value one.
     pub fn store(&mut self, layer: usize, head: usize, position: usize, key: &Quantised, value: &Quantised) {
+        let position = self.place(position);
         let (shape, head) = (self.shape, self.head(layer, head));
         let keys = &mut self.keys[head * shape.quants()..][..shape.quants()];
         let stride = shape.head_dim / BLOCK;
@@ -74,11 +96,26 @@ impl Cache {
         }
         let values = &mut self.values[head * shape.quants()..][..shape.quants()];
         for (tile, quants) in value.quants.chunks(TILE).enumerate() {
-            let place = Tiles::place(shape.positions / BLOCK, tile * TILE, position);
+            let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
             let column = values[place..].iter_mut().step_by(STEP);
             column.zip(quants).for_each(|(to, &quant)| *to = quant as u8 ^ shape.offset);
         }
-        self.value_scales[head * shape.positions + position] = value.scales[0];
+        self.value_scales[head * shape.positions() + position] = value.scales[0];
+    }
+
+    /// Asks for what [`Cache::store`] will write in a layer.
+    pub fn prefetch(&self, layer: usize, position: usize) {
+        let (shape, position) = (self.shape, self.place(position));
+        let stride = shape.head_dim / BLOCK;
+        for head in self.head(layer, 0)..self.head(layer, shape.kv_heads) {
+            for step in 0..shape.head_dim / STEP {
+                prefetch(&self.keys, head * shape.quants() + Tiles::place(stride, position, step * STEP));
+            }
+            for tile in 0..shape.head_dim / TILE {
+                let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
+                prefetch(&self.values, head * shape.quants() + place);
+            }
+        }
     }
 
     /// A head's keys: a row for each position.
@@ -97,8 +134,8 @@ impl Cache {
         let tiles = Tiles {
             quants: &self.values[head * shape.quants()..][..shape.quants()],
             scales: ones,
-            stride: shape.positions / BLOCK,
+            stride: shape.positions() / BLOCK,
         };
-        (tiles, &self.value_scales[head * shape.positions..][..shape.positions])
+        (tiles, &self.value_scales[head * shape.positions()..][..shape.positions()])
     }
 }

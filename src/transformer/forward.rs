@@ -38,19 +38,25 @@ impl Batch<'_> {
     /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table.
     pub fn forward(&mut self, rows: &mut [Row], lanes: &mut [Lane]) {
         let (model, threads) = (self.model, self.threads);
-        let (config, floats) = (&model.config, &model.floats);
+        let (config, floats, rope) = (&model.config, &model.floats, self.rope);
         threads.each(rows, |row| {
             row.x.resize(config.hidden, 0.0);
             model.embed(row.token, &mut row.x);
+            row.attention.turn(rope, row.position);
         });
         for (layer, block) in model.layers.iter().enumerate() {
-            threads.each(rows, |row| row.normalise(model, &block.attention_norm));
+            let lanes_now = &*lanes;
+            threads.each(rows, |row| {
+                lanes_now[row.lane].cache.prefetch(layer, row.position);
+                row.normalise(model, &block.attention_norm);
+            });
             self.multiply(&block.qkv, block.qkv.rows().div_ceil(TILE), rows);
-            let (product, count, rope) = (&*self.product, rows.len(), self.rope);
+            let (product, count) = (&*self.product, rows.len());
             for_each_numbered(threads, rows, |i, row| {
                 row.wide.resize(block.qkv.rows(), 0.0);
                 gather(product, count, i, &mut row.wide);
-                row.attention.prepare(model, rope, row.position, &mut row.wide);
+                let far = lanes_now[row.lane].cache.passed(row.position);
+                row.attention.prepare(model, rope, far, &mut row.wide);
             });
             for row in &*rows {
                 let cache = &mut lanes[row.lane].cache;
@@ -60,10 +66,11 @@ impl Batch<'_> {
             }
             let (lanes, ones) = (&*lanes, self.ones);
             threads.each(rows, |row| {
-                row.wide.clear();
+                let used = config.heads * config.head_dim;
                 row.wide.resize(block.o.blocks() * BLOCK, 0.0);
-                let out = &mut row.wide[..config.heads * config.head_dim];
-                row.attention.attend(model, &lanes[row.lane].cache, layer, row.position + 1, ones, out);
+                row.wide[used..].fill(0.0);
+                let out = &mut row.wide[..used];
+                row.attention.attend(model, &lanes[row.lane].cache, layer, row.position, ones, out);
                 (floats.quantise)(&row.wide, &mut row.input);
             });
             self.multiply(&block.o, config.hidden / TILE, rows);
@@ -145,9 +152,9 @@ impl Row {
 
     /// Adds this row of a product to the residual.
     fn add(&mut self, product: &[f32], rows: usize, row: usize) {
-        gather(product, rows, row, &mut self.normed);
-        for (x, &y) in self.x.iter_mut().zip(&self.normed) {
-            *x += y;
+        let pieces = product.as_chunks::<TILE>().0[row..].iter().step_by(rows);
+        for (x, piece) in self.x.chunks_mut(TILE).zip(pieces) {
+            x.iter_mut().zip(piece).for_each(|(x, y)| *x += y);
         }
     }
 }

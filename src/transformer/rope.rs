@@ -2,33 +2,59 @@
 
 use crate::num::elementary::{exp, ln, sin_cos};
 
-/// Cosines and sines, `[position][head_dim / 2]`.
+/// Positions that have a table of their own; those after them are turned by multiples of it as well.
+const TABLE: usize = 256;
+
+/// Turns by angles of position p, p * theta^(-2i / head_dim) for pair i.
 pub struct Rope {
-    half: usize,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
+    speeds: Vec<f64>,
+    /// Sines and cosines of positions below [`TABLE`], and of multiples of it as far as they were needed.
+    fine: Vec<(f64, f64)>,
+    coarse: Vec<(f64, f64)>,
+    /// The turn to which a window's first token stays.
+    pub far: Turn,
+}
+
+/// One position's cosines and sines.
+#[derive(Default)]
+pub struct Turn {
+    pub cos: Vec<f32>,
+    pub sin: Vec<f32>,
 }
 
 impl Rope {
-    /// Position p turns pair i by p * theta^(-2i / head_dim).
-    pub fn new(positions: usize, head_dim: usize, theta: f32) -> Self {
-        let half = head_dim / 2;
+    /// For windows of `window` positions.
+    pub fn new(window: usize, head_dim: usize, theta: f32) -> Self {
         let log = ln(f64::from(theta));
-        let mut rope = Rope { half, cos: Vec::new(), sin: Vec::new() };
-        let speeds: Vec<f64> = (0..half).map(|i| exp(-((2 * i) as f64) / head_dim as f64 * log)).collect();
-        for position in 0..positions {
-            for speed in &speeds {
-                let (sin, cos) = sin_cos(position as f64 * speed);
-                rope.cos.push(cos as f32);
-                rope.sin.push(sin as f32);
-            }
-        }
+        let speeds: Vec<f64> = (0..head_dim / 2).map(|i| exp(-((2 * i) as f64) / head_dim as f64 * log)).collect();
+        let fine = (0..TABLE).flat_map(|position| speeds.iter().map(move |speed| sin_cos(position as f64 * speed)));
+        let mut rope = Rope { fine: fine.collect(), coarse: Vec::new(), far: Turn::default(), speeds };
+        rope.reach(window);
+        let mut far = Turn::default();
+        rope.turn(window - 1, &mut far);
+        rope.far = far;
         rope
     }
 
-    /// Cosines and sines of a position.
-    pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
-        let range = position * self.half..(position + 1) * self.half;
-        (&self.cos[range.clone()], &self.sin[range])
+    /// Makes ready for `position`.
+    pub fn reach(&mut self, position: usize) {
+        let half = self.speeds.len();
+        for multiple in self.coarse.len() / half..=position / TABLE {
+            self.coarse.extend(self.speeds.iter().map(|speed| sin_cos((multiple * TABLE) as f64 * speed)));
+        }
+    }
+
+    /// The turn of a position.
+    pub fn turn(&self, position: usize, turn: &mut Turn) {
+        let half = self.speeds.len();
+        let fine = &self.fine[position % TABLE * half..][..half];
+        let coarse = &self.coarse[position / TABLE * half..][..half];
+        turn.cos.resize(half, 0.0);
+        turn.sin.resize(half, 0.0);
+        let to = turn.cos.iter_mut().zip(&mut turn.sin);
+        for (((cos, sin), (s, c)), (coarse_s, coarse_c)) in to.zip(fine).zip(coarse) {
+            *cos = (coarse_c * c - coarse_s * s) as f32;
+            *sin = (coarse_s * c + coarse_c * s) as f32;
+        }
     }
 }

@@ -13,9 +13,10 @@ use crate::{Error, ErrorKind};
 /// Most rows evaluated at once: enough for the kernels' full speed, and memory stays bounded.
 const ROWS: usize = 32;
 
-/// One lane: the tokens of its window, and what they left in the cache.
+/// One lane: how many tokens it has, the most it had at once, and what they left in the cache.
 pub struct Lane {
-    tokens: Vec<u32>,
+    len: usize,
+    most: usize,
     pub(super) cache: Cache,
 }
 
@@ -25,10 +26,11 @@ pub struct Session {
     model: Arc<Model>,
     lanes: Vec<Lane>,
     window: usize,
-    keep: usize,
     rope: Rope,
     threads: Threads,
     rows: Vec<Row>,
+    /// Each step's next token.
+    next: Vec<usize>,
     ones: Vec<f32>,
     product: Vec<f32>,
 }
@@ -38,41 +40,36 @@ pub struct Session {
 pub struct Step<'a> {
     pub lane: usize,
     pub tokens: &'a [u32],
-}
-
-/// A step's progress: its next token, and those that are evaluated anew before it.
-#[derive(Default)]
-struct Progress {
-    next: usize,
-    replay: std::vec::IntoIter<u32>,
+    /// What follows the tokens before this one isn't asked.
+    pub from: usize,
 }
 
 impl Session {
-    /// A session of `lanes` empty lanes. Each sees a window of up to `window` tokens; when that is full, the model's start
-    /// token and the newest `keep` tokens become the beginning of a new window.
+    /// A session of `lanes` empty lanes. What follows a token depends on those before it in a window: the text's first
+    /// token and the newest `window - 2`.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] unless `keep + 2 <= window <= 2^20` and there are lanes; [`ErrorKind::Io`] if the system gives
-    /// no threads.
-    pub fn new(model: Arc<Model>, lanes: usize, threads: usize, window: usize, keep: usize) -> Result<Session, Error> {
-        if lanes == 0 || window > 1 << 20 || keep.checked_add(2).is_none_or(|least| least > window) {
-            return Err(Error::new(ErrorKind::Usage, format!("{lanes} lanes with {keep} of {window} tokens kept")));
+    /// [`ErrorKind::Usage`] unless `3 <= window <= 2^20` and there are lanes; [`ErrorKind::Io`] if the system gives no
+    /// threads.
+    pub fn new(model: Arc<Model>, lanes: usize, threads: usize, window: usize) -> Result<Session, Error> {
+        if lanes == 0 || !(3..=1 << 20).contains(&window) {
+            return Err(Error::new(ErrorKind::Usage, format!("{lanes} lanes with windows of {window} tokens")));
         }
         let config = model.config();
         let shape = CacheShape {
             layers: config.layers,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim.next_multiple_of(BLOCK),
-            positions: window.next_multiple_of(BLOCK),
+            window,
             offset: model.kernel.offset,
         };
         Ok(Session {
-            lanes: (0..lanes).map(|_| Lane { tokens: Vec::new(), cache: Cache::new(shape) }).collect(),
+            lanes: (0..lanes).map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape) }).collect(),
             window,
-            keep,
             rope: Rope::new(window, config.head_dim, config.rope_theta),
             threads: Threads::new(threads)?,
             rows: Vec::new(),
+            next: Vec::new(),
             ones: vec![1.0; shape.scales()],
             product: Vec::new(),
             model,
@@ -86,15 +83,21 @@ impl Session {
 
     /// Empties a lane. Its text then begins with the token that is appended first, the model's start token as a rule.
     pub fn reset(&mut self, lane: usize) {
-        self.lanes[lane].tokens.clear();
+        let lane = &mut self.lanes[lane];
+        (lane.len, lane.most) = (0, 0);
     }
 
     /// Takes a lane's last token away, if there is one.
+    ///
+    /// # Panics
+    /// If a third is taken from a window that has moved before one was appended.
     pub fn retract(&mut self, lane: usize) {
-        self.lanes[lane].tokens.pop();
+        let lane = &mut self.lanes[lane];
+        lane.len = lane.len.saturating_sub(1);
+        assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
     }
 
-    /// Appends each step's tokens to its lane (a lane has one step at most), and calls `out` for every token with the
+    /// Appends each step's tokens to its lane (a lane has one step at most), and calls `out` for every token from `from` on with the
     /// step's number, the token's number in it, and the distribution of what follows that token: entry `i` of
     /// `outputs + 1` entries is the mass of the tokens before the `i`-th in the model's order, each having at least 1,
     /// together less than 2^31. Tokens of one step come in order.
@@ -102,9 +105,10 @@ impl Session {
     /// # Panics
     /// If a lane or a token isn't there.
     pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &[u32])) {
-        let mut progress: Vec<Progress> = steps.iter().map(|_| Progress::default()).collect();
+        self.next.clear();
+        self.next.resize(steps.len(), 0);
         loop {
-            let count = self.fill(steps, &mut progress);
+            let count = self.fill(steps);
             if count == 0 {
                 return;
             }
@@ -120,34 +124,24 @@ impl Session {
         }
     }
 
-    /// Chooses the rows of the next batch; gives their number. A lane's window isn't begun anew amid a batch.
-    fn fill(&mut self, steps: &[Step<'_>], progress: &mut [Progress]) -> usize {
+    /// Chooses the rows of the next batch; gives their number. Two rows of a lane whose window moves can be in a batch: a
+    /// third would take the place of what the first sees.
+    fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
-        for (number, (step, progress)) in steps.iter().zip(progress).enumerate() {
+        for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
             let begun = count;
-            while count < ROWS {
-                let (token, output) = match progress.replay.next() {
-                    Some(token) => (token, None),
-                    None if progress.next == step.tokens.len() => break,
-                    None if lane.tokens.len() < self.window => {
-                        progress.next += 1;
-                        (step.tokens[progress.next - 1], Some((number, progress.next - 1)))
-                    }
-                    None if count > begun => break,
-                    None => {
-                        let newest = lane.tokens.drain(..).skip(self.window - self.keep);
-                        let replay: Vec<u32> = std::iter::once(self.model.start()).chain(newest).collect();
-                        progress.replay = replay.into_iter();
-                        continue;
-                    }
-                };
+            while count < ROWS && *next < step.tokens.len() && (lane.len < self.window || count < begun + 2) {
                 if self.rows.len() == count {
                     self.rows.push(Row::default());
                 }
                 let row = &mut self.rows[count];
-                (row.lane, row.position, row.token, row.output) = (step.lane, lane.tokens.len(), token, output);
-                lane.tokens.push(token);
+                (row.lane, row.position, row.token) = (step.lane, lane.len, step.tokens[*next]);
+                row.output = (*next >= step.from).then_some((number, *next));
+                self.rope.reach(lane.len);
+                lane.len += 1;
+                lane.most = lane.most.max(lane.len);
+                *next += 1;
                 count += 1;
             }
         }

@@ -83,7 +83,7 @@ fn what_is_loaded_predicts_as_its_makers_say() {
         let ids: Vec<u32> = std::iter::once(checkpoint.start).chain(tokens).collect();
         let model = Arc::new(Model::new(checkpoint, &trie.known()).unwrap());
         let mut bits = 0.0;
-        Session::new(model, 1, 1, 256, 128).unwrap().advance(&[Step { lane: 0, tokens: &ids }], |_, at, totals| {
+        Session::new(model, 1, 1, 256).unwrap().advance(&[Step { lane: 0, tokens: &ids, from: 0 }], |_, at, totals| {
             let Some(next) = ids.get(at + 1) else { return };
             let mut totals = totals.to_vec();
             trie.widen(&mut totals);

@@ -47,9 +47,8 @@ impl Level {
     /// The most lanes that a block is coded in where the transformer is asked: more are faster, fewer compress better.
     pub fn most_lanes(self) -> usize {
         match self.0 {
-            ..=6 => 8,
-            7 => 4,
-            8 => 2,
+            ..=6 => 4,
+            7 => 2,
             _ => 1,
         }
     }

@@ -1,18 +1,18 @@
-//! Whether asking the network pays: where it saves next to nothing, a lane does without it, longer each time.
+//! Whether asking an expert that costs much time pays: where it saves next to nothing, a lane does without it, longer each
+//! time.
 
-/// Tokens after which the balance is drawn.
-const WINDOW: usize = 64;
+/// Bytes after which the balance is drawn.
+const WINDOW: usize = 1024;
 /// What a byte must save at least, in units of 1/256 bit.
-const LEAST: i64 = -30000;
+const LEAST: i64 = 1;
 /// Bytes to do without.
-const SHORTEST: usize = 1 << 10;
-const LONGEST: usize = 1 << 15;
+const SHORTEST: usize = 1 << 11;
+const LONGEST: usize = 1 << 16;
 
 /// The balance of one lane.
 pub struct Score {
     saved: i64,
     bytes: usize,
-    tokens: usize,
     /// For how long to do without next time, and until where this time.
     pause: usize,
     until: Option<usize>,
@@ -20,27 +20,26 @@ pub struct Score {
 
 impl Default for Score {
     fn default() -> Self {
-        Score { saved: 0, bytes: 0, tokens: 0, pause: SHORTEST, until: None }
+        Score { saved: 0, bytes: 0, pause: SHORTEST, until: None }
     }
 }
 
 impl Score {
-    /// Whether the network is asked.
+    /// Whether the expert is asked.
     pub fn asked(&self) -> bool {
         self.until.is_none()
     }
 
-    /// Adds a token of `bytes` bytes that ended at `at`, which saved so many units of 1/256 bit. False where the network
-    /// is not to be asked any more.
+    /// Adds `bytes` bytes up to `at`, at which so many units of 1/256 bit were saved. False where the expert is not to be
+    /// asked any more.
     pub fn learn(&mut self, saved: i64, bytes: usize, at: usize) -> bool {
         self.saved += saved;
         self.bytes += bytes;
-        self.tokens += 1;
-        if self.tokens < WINDOW {
+        if self.bytes < WINDOW {
             return true;
         }
         let pays = self.saved >= LEAST * self.bytes as i64;
-        (self.saved, self.bytes, self.tokens) = (0, 0, 0);
+        (self.saved, self.bytes) = (0, 0);
         if pays {
             self.pause = SHORTEST;
         } else {

@@ -44,7 +44,7 @@ fn ids(value: &Value) -> Vec<u32> {
 
 /// A model whose distributions list all tokens by id, those without bytes too, as the references do.
 fn all_tokens(folder: &Path) -> Arc<Model> {
-    let (checkpoint, _) = from_directory(folder).unwrap();
+    let checkpoint = from_directory(folder).unwrap();
     let order: Vec<u32> = (0..checkpoint.config.vocabulary as u32).collect();
     Arc::new(Model::new(checkpoint, &order).unwrap())
 }
@@ -83,7 +83,7 @@ fn bits_per_byte_by_window() {
     let text = json(Path::new(&std::env::var("NZIP_DOCUMENTS").expect("names a file")));
     let documents: Vec<Vec<u32>> = text["documents"].as_array().unwrap().iter().map(ids).collect();
     let bytes = text["bytes"].as_f64().unwrap();
-    let (checkpoint, _) = from_directory(&folder).unwrap();
+    let checkpoint = from_directory(&folder).unwrap();
     // Ids that stand for text come in the order of the ids, after the start token, which doesn't: the first.
     let order: Vec<u32> = (1..checkpoint.config.vocabulary as u32).collect();
     let model = Arc::new(Model::new(checkpoint, &order).unwrap());

@@ -1,7 +1,10 @@
 //! What tests share: content of all kinds, and archives put together by hand after docs/FORMAT.md.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::path::PathBuf;
+#[cfg(feature = "cli")]
+pub mod shell;
+
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -101,6 +104,16 @@ pub fn corpora() -> Option<PathBuf> {
         eprintln!("skipped: no corpora; say where they are with NZIP_CORPORA=DIR");
     }
     found
+}
+
+/// A model of `../shared/models`. Tests that want it and find none say so and pass.
+pub fn model(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some(folder)
 }
 
 /// Archives made by hand.

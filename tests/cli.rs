@@ -72,11 +72,17 @@ fn streams_and_spellings() {
 fn levels_say_what_they_are() {
     let shell = Shell::new();
     let made = |line: &str| shell.run(line).stdout;
-    let (fast, full, primed) = (made("c -c -1 text"), made("c -c -2 text"), made("c -c -6 text"));
-    assert!(fast != full && primed != full);
-    assert_eq!(made("c -c --fast text"), fast);
-    for line in ["c -c text", "c -c -9 text", "c -c --best text", "c -c -1 -5 text", "c -1c -3 text"] {
-        assert_eq!(made(line), primed, "nzip {line}");
+    let [fast, full, primed, neural] = ["-1", "-2", "-3", "-6"].map(|level| made(&format!("c -c {level} text")));
+    assert!(fast != full && primed != full && neural != primed);
+    for (line, same) in [
+        ("c -c --fast text", &fast),
+        ("c -c text", &neural),
+        ("c -c -1 -5 text", &primed),
+        ("c -1c -3 text", &primed),
+        ("c -c -9 text", &neural),
+        ("c -c --best text", &neural),
+    ] {
+        assert_eq!(made(line), *same, "nzip {line}");
     }
 }
 

@@ -8,26 +8,26 @@ use std::fs;
 
 use common::shell::Shell;
 
-/// A model of one layer in the folder `name`, for the program to look at; the last weight is `last`.
-fn write_model(shell: &Shell, name: &str, last: f32) {
+/// A model of one layer in the folder `name`; the last weight is `last`. Only multiples of 32 can be run.
+fn write_model(shell: &Shell, name: &str, hidden: usize, last: f32) {
     let layer = |part: &str, shape: &[usize]| (format!("model.layers.0.{part}.weight"), shape.to_vec());
     let tensors = [
-        ("model.embed_tokens.weight".to_owned(), vec![4, 2]),
-        ("model.norm.weight".to_owned(), vec![2]),
-        layer("input_layernorm", &[2]),
-        layer("self_attn.q_proj", &[2, 2]),
-        layer("self_attn.k_proj", &[2, 2]),
-        layer("self_attn.v_proj", &[2, 2]),
-        layer("self_attn.o_proj", &[2, 2]),
-        layer("post_attention_layernorm", &[2]),
-        layer("mlp.gate_proj", &[3, 2]),
-        layer("mlp.up_proj", &[3, 2]),
-        layer("mlp.down_proj", &[2, 3]),
+        ("model.embed_tokens.weight".to_owned(), vec![4, hidden]),
+        ("model.norm.weight".to_owned(), vec![hidden]),
+        layer("input_layernorm", &[hidden]),
+        layer("self_attn.q_proj", &[hidden, hidden]),
+        layer("self_attn.k_proj", &[hidden, hidden]),
+        layer("self_attn.v_proj", &[hidden, hidden]),
+        layer("self_attn.o_proj", &[hidden, hidden]),
+        layer("post_attention_layernorm", &[hidden]),
+        layer("mlp.gate_proj", &[3, hidden]),
+        layer("mlp.up_proj", &[3, hidden]),
+        layer("mlp.down_proj", &[hidden, 3]),
     ];
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, shape) in tensors {
         let begin = data.len();
-        (0..shape.iter().product()).for_each(|i: usize| data.extend((i as f32).to_le_bytes()));
+        (0..shape.iter().product()).for_each(|i: usize| data.extend((i as f32 % 8.0).to_le_bytes()));
         let tensor = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
         header.insert(name, tensor);
     }
@@ -35,8 +35,9 @@ fn write_model(shell: &Shell, name: &str, last: f32) {
     data[end..].copy_from_slice(&last.to_le_bytes());
     let header = serde_json::Value::Object(header).to_string();
     let weights = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
-    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": 2, "intermediate_size": 3,
-        "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": true, "bos_token_id": 0}"#;
+    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": HIDDEN, "intermediate_size": 3,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": true, "bos_token_id": 0}"#
+        .replace("HIDDEN", &hidden.to_string());
     let tokenizer = r#"{"model": {"type": "BPE", "vocab": {"<s>": 0, "a": 1, "Ġ": 2, "Ġa": 3}, "merges": ["Ġ a"]},
         "decoder": {"type": "ByteLevel"}, "added_tokens": [{"id": 0, "content": "<s>", "special": true}]}"#;
     fs::create_dir_all(shell.path(name)).unwrap();
@@ -48,9 +49,9 @@ fn write_model(shell: &Shell, name: &str, last: f32) {
 #[test]
 fn models_are_described_and_listed() {
     let shell = Shell::new();
-    write_model(&shell, "tiny", 5.0);
-    write_model(&shell, "hub/models--org--tiny/snapshots/1", 5.0);
-    write_model(&shell, "damaged", 5.0);
+    write_model(&shell, "tiny", 2, 5.0);
+    write_model(&shell, "hub/models--org--tiny/snapshots/1", 2, 5.0);
+    write_model(&shell, "damaged", 2, 5.0);
     let weights = shell.read("damaged/model.safetensors");
     shell.write("damaged/model.safetensors", &weights[..weights.len() - 1]);
     shell.write("other.gguf", b"GGUF but not one");
@@ -92,8 +93,8 @@ fn id(shell: &Shell, model: &str) -> String {
 #[test]
 fn what_another_model_made_needs_it_again() {
     let shell = Shell::new();
-    write_model(&shell, "tiny", 5.0);
-    write_model(&shell, "other", 3.0);
+    write_model(&shell, "tiny", 32, 5.0);
+    write_model(&shell, "other", 32, 3.0);
     let (text, tiny, other) = (shell.read("text"), id(&shell, "tiny"), id(&shell, "other"));
     assert_ne!(tiny, other);
     let archive = shell.run("c -c -6 --model tiny text").stdout;

@@ -15,11 +15,11 @@ fn on(_: usize, _: usize) -> bool {
 }
 
 /// A block as it would be coded in so many lanes.
-fn in_lanes(predictor: &Predictor, data: &[u8], lanes: usize) -> Coded {
+fn in_lanes(predictor: &Predictor, data: &[u8], lanes: usize, threads: usize) -> Coded {
     let profile = Profile { lanes, ..Profile::choose(predictor, data, Filter::None) };
     let ensemble = start(predictor, profile, data.len(), true).unwrap();
     let mut turns = Turns::new(ensemble, Encoder::default(), Some(data), lanes);
-    run(predictor, profile, &mut turns, 1, &mut on).unwrap();
+    run(predictor, profile, &mut turns, threads, &mut on).unwrap();
     Coded { profile: profile.to_byte(), payload: turns.coder.finish() }
 }
 
@@ -39,10 +39,11 @@ fn profiles_are_bytes() {
 #[test]
 fn any_lanes_come_back() {
     let predictor = neural();
-    for (len, lanes) in [(3000, 1), (3000, 2), (3001, 4), (2999, 8), (2000, MAX_LANES), (5, 8)] {
+    for (len, lanes) in [(3000, 1), (3000, 2), (3001, 4), (2999, 8), (700, MAX_LANES), (5, 8)] {
         let data = prose(len);
-        let coded = in_lanes(&predictor, &data, lanes);
+        let coded = in_lanes(&predictor, &data, lanes, 1);
         assert_eq!(super::lanes(coded.profile), lanes);
+        assert!(coded.payload == in_lanes(&predictor, &data, lanes, 2).payload);
         for threads in [1, 2] {
             let back = decode(&predictor, coded.profile, &coded.payload, len, threads, &mut on).unwrap();
             assert!(back == data, "{len} bytes in {lanes} lanes");
@@ -68,7 +69,7 @@ fn damage_is_no_panic() {
     let predictor = neural();
     let data = prose(400);
     for lanes in [1, 4] {
-        let coded = in_lanes(&predictor, &data, lanes);
+        let coded = in_lanes(&predictor, &data, lanes, 1);
         let mut state = 1u32;
         for _ in 0..20 {
             state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
@@ -89,7 +90,7 @@ fn damage_is_no_panic() {
 fn lanes_are_for_the_transformer() {
     let data = prose(400);
     for (predictor, profile) in [(Predictor::new(Model::Full, None, 1).unwrap(), 2), (neural(), 3)] {
-        let coded = in_lanes(&predictor, &data, 1);
+        let coded = in_lanes(&predictor, &data, 1, 1);
         let error = decode(&predictor, profile, &coded.payload, data.len(), 1, &mut on).unwrap_err();
         assert_eq!(
             (error.kind(), error.reason()),

@@ -9,64 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use assert_cmd::cargo::cargo_bin;
+use common::shell::Shell;
 use common::{Kind, content, forge};
-use tempfile::TempDir;
-
-/// A folder of its own, and the program run in it.
-struct Shell(TempDir);
-
-/// Standard output, and everything said with the exit code before it.
-struct Run {
-    stdout: Vec<u8>,
-    said: String,
-    code: i32,
-}
-
-impl Shell {
-    fn new() -> Self {
-        let shell = Shell(tempfile::tempdir().unwrap());
-        shell.write("text", &content(Kind::Text, 3000, 1));
-        shell
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &[u8]) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    /// The files in the folder, in order.
-    fn files(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(self.0.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(cargo_bin!("nzip"));
-        command.args(line.split_whitespace()).current_dir(self.0.path());
-        command
-    }
-
-    fn run(&self, line: &str) -> Run {
-        self.feed(line, b"")
-    }
-
-    fn feed(&self, line: &str, stdin: &[u8]) -> Run {
-        let output = assert_cmd::Command::from_std(self.command(line)).write_stdin(stdin).output().unwrap();
-        let code = output.status.code().unwrap();
-        let said = format!("exit code {code}\n{}", String::from_utf8(output.stderr).unwrap());
-        Run { stdout: output.stdout, said, code }
-    }
-}
 
 #[test]
 fn there_and_back_keeps_content_mode_and_time() {
@@ -128,11 +72,17 @@ fn streams_and_spellings() {
 fn levels_say_what_they_are() {
     let shell = Shell::new();
     let made = |line: &str| shell.run(line).stdout;
-    let (fast, full, primed) = (made("c -c -1 text"), made("c -c -2 text"), made("c -c -6 text"));
-    assert!(fast != full && primed != full);
-    assert_eq!(made("c -c --fast text"), fast);
-    for line in ["c -c text", "c -c -9 text", "c -c --best text", "c -c -1 -5 text", "c -1c -3 text"] {
-        assert_eq!(made(line), primed, "nzip {line}");
+    let [fast, full, primed, neural] = ["-1", "-2", "-3", "-6"].map(|level| made(&format!("c -c {level} text")));
+    assert!(fast != full && primed != full && neural != primed);
+    for (line, same) in [
+        ("c -c --fast text", &fast),
+        ("c -c text", &neural),
+        ("c -c -1 -5 text", &primed),
+        ("c -1c -3 text", &primed),
+        ("c -c -9 text", &neural),
+        ("c -c --best text", &neural),
+    ] {
+        assert_eq!(made(line), *same, "nzip {line}");
     }
 }
 
@@ -308,78 +258,6 @@ fn bench_measures() {
     assert_ne!(json[0]["without_denoiser_bytes"], json[0]["archive_bytes"]);
     assert_eq!(json[1]["without_denoiser_bytes"], json[1]["archive_bytes"], "it is stored either way");
     assert_eq!(shell.run("bench missing").code, 1);
-}
-
-/// A model of one layer in the folder `name`, for the program to look at.
-fn write_model(shell: &Shell, name: &str) {
-    let layer = |part: &str, shape: &[usize]| (format!("model.layers.0.{part}.weight"), shape.to_vec());
-    let tensors = [
-        ("model.embed_tokens.weight".to_owned(), vec![4, 2]),
-        ("model.norm.weight".to_owned(), vec![2]),
-        layer("input_layernorm", &[2]),
-        layer("self_attn.q_proj", &[2, 2]),
-        layer("self_attn.k_proj", &[2, 2]),
-        layer("self_attn.v_proj", &[2, 2]),
-        layer("self_attn.o_proj", &[2, 2]),
-        layer("post_attention_layernorm", &[2]),
-        layer("mlp.gate_proj", &[3, 2]),
-        layer("mlp.up_proj", &[3, 2]),
-        layer("mlp.down_proj", &[2, 3]),
-    ];
-    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
-    for (name, shape) in tensors {
-        let begin = data.len();
-        (0..shape.iter().product()).for_each(|i: usize| data.extend((i as f32).to_le_bytes()));
-        let tensor = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
-        header.insert(name, tensor);
-    }
-    let header = serde_json::Value::Object(header).to_string();
-    let weights = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
-    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": 2, "intermediate_size": 3,
-        "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": true, "bos_token_id": 0}"#;
-    let tokenizer = r#"{"model": {"type": "BPE", "vocab": {"<s>": 0, "a": 1, "Ġ": 2, "Ġa": 3}, "merges": ["Ġ a"]},
-        "decoder": {"type": "ByteLevel"}, "added_tokens": [{"id": 0, "content": "<s>", "special": true}]}"#;
-    fs::create_dir_all(shell.path(name)).unwrap();
-    shell.write(&format!("{name}/model.safetensors"), &weights);
-    shell.write(&format!("{name}/config.json"), config.as_bytes());
-    shell.write(&format!("{name}/tokenizer.json"), tokenizer.as_bytes());
-}
-
-#[test]
-fn models_are_described_and_listed() {
-    let shell = Shell::new();
-    write_model(&shell, "tiny");
-    write_model(&shell, "hub/models--org--tiny/snapshots/1");
-    write_model(&shell, "damaged");
-    let weights = shell.read("damaged/model.safetensors");
-    shell.write("damaged/model.safetensors", &weights[..weights.len() - 1]);
-    shell.write("other.gguf", b"GGUF but not one");
-    let mut said = String::new();
-    for line in [
-        "model info tiny",
-        "model info --json tiny",
-        "model info org/tiny",
-        "model list",
-        "model list --json",
-        "model info damaged",
-        "model info other.gguf",
-        "model info org/none",
-        "model info nothing",
-        "model pull nothing",
-    ] {
-        let mut command = assert_cmd::Command::from_std(shell.command(line));
-        let output = command.env("HF_HUB_CACHE", "hub").output().unwrap();
-        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        said += &format!("$ nzip {line}\nexit code {}\n{stdout}{stderr}\n", output.status.code().unwrap());
-    }
-    insta::assert_snapshot!(said);
-}
-
-#[cfg(not(feature = "pull"))]
-#[test]
-fn models_to_fetch_by_hand() {
-    let run = Shell::new().run("model pull HuggingFaceTB/SmolLM2-135M");
-    assert!(run.code == 1 && run.said.contains("from https://huggingface.co/HuggingFaceTB/SmolLM2-135M/resolve/main/"));
 }
 
 #[test]

@@ -1,23 +1,15 @@
 //! The transformer against float references of real models, where these are at hand.
 #![allow(clippy::disallowed_methods, reason = "measures what was computed; codes nothing")]
 
+mod common;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use nzip::transformer::load::from_directory;
 use nzip::transformer::{Model, Session, Step};
 use serde_json::Value;
-
-/// A folder of test models, or None with a message.
-fn folder(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -44,14 +36,14 @@ fn ids(value: &Value) -> Vec<u32> {
 
 /// A model whose distributions list all tokens by id, those without bytes too, as the references do.
 fn all_tokens(folder: &Path) -> Arc<Model> {
-    let (checkpoint, _) = from_directory(folder).unwrap();
+    let checkpoint = from_directory(folder).unwrap();
     let order: Vec<u32> = (0..checkpoint.config.vocabulary as u32).collect();
     Arc::new(Model::new(checkpoint, &order).unwrap())
 }
 
 #[test]
 fn an_early_network_agrees_with_its_float_reference() {
-    let Some(folder) = folder("early-6m") else { return };
+    let Some(folder) = common::model("early-6m") else { return };
     let reference = json(&folder.join("reference.json"));
     let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 256);
     let expected = reference["bits"].as_f64().unwrap();
@@ -64,7 +56,7 @@ fn an_early_network_agrees_with_its_float_reference() {
 
 #[test]
 fn the_storyteller_agrees_with_its_float_reference() {
-    let Some(folder) = folder("stories260K-hf") else { return };
+    let Some(folder) = common::model("stories260K-hf") else { return };
     let reference = json(&folder.join("reference.json"));
     let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 512);
     let expected = reference["total_bits"].as_f64().unwrap();
@@ -79,11 +71,11 @@ fn the_storyteller_agrees_with_its_float_reference() {
 #[test]
 #[ignore = "a measurement"]
 fn bits_per_byte_by_window() {
-    let Some(folder) = folder("early-6m") else { return };
+    let Some(folder) = common::model("early-6m") else { return };
     let text = json(Path::new(&std::env::var("NZIP_DOCUMENTS").expect("names a file")));
     let documents: Vec<Vec<u32>> = text["documents"].as_array().unwrap().iter().map(ids).collect();
     let bytes = text["bytes"].as_f64().unwrap();
-    let (checkpoint, _) = from_directory(&folder).unwrap();
+    let checkpoint = from_directory(&folder).unwrap();
     // Ids that stand for text come in the order of the ids, after the start token, which doesn't: the first.
     let order: Vec<u32> = (1..checkpoint.config.vocabulary as u32).collect();
     let model = Arc::new(Model::new(checkpoint, &order).unwrap());

@@ -45,7 +45,7 @@ impl Profile {
     fn choose(predictor: &Predictor, data: &[u8], filter: Filter) -> Profile {
         let content = Content::of(data);
         let asked = predictor.model.is_neural() && content == Content::Text;
-        let most = if asked { predictor.most_lanes.min(data.len() / LEAST_LANE).max(1) } else { 1 };
+        let most = if asked { predictor.most_lanes.min(MAX_LANES).min(data.len() / LEAST_LANE).max(1) } else { 1 };
         Profile { content, lanes: 1 << most.ilog2(), filter }
     }
 
@@ -97,12 +97,12 @@ fn encode_with(
     Ok(Coded { profile: profile.to_byte(), payload: turns.coder.finish() })
 }
 
-/// Decodes one block of `raw_len` bytes, with as many threads as in [`encode`]. Wrong bytes are possible where the payload was damaged: the caller compares
-/// the checksum.
+/// Decodes one block of `raw_len` bytes; threads are as in [`encode`]. Wrong bytes are possible where the payload was
+/// damaged: the caller compares the checksum.
 ///
 /// # Errors
 /// [`ErrorKind::Truncated`] when the payload ends early, [`ErrorKind::Corrupt`] when some of it is left over or the
-/// profile is unknown, [`ErrorKind::Interrupted`] when `progress` says so.
+/// profile makes no sense, [`ErrorKind::Interrupted`] when `progress` says so.
 pub fn decode(
     predictor: &Predictor,
     profile: u8,
@@ -112,6 +112,9 @@ pub fn decode(
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
     let profile = Profile::from_byte(profile)?;
+    if profile.lanes > 1 && network(predictor, profile).is_none() {
+        return Err(Error::new(ErrorKind::Corrupt, "a block of several lanes without a transformer"));
+    }
     let ensemble = start(predictor, profile, raw_len, true)?;
     let mut turns = Turns::new(ensemble, Decoder::new(payload), None, profile.lanes);
     run(predictor, profile, &mut turns, threads, progress)?;
@@ -145,3 +148,6 @@ fn run<C: BitCoder>(
     let Some(network) = network(predictor, profile) else { return turns.run(progress) };
     turns.run_with(network, &mut network.session(profile.lanes, threads)?, progress)
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ impl Network {
         if let Some(network) = NETWORK.get() {
             return Ok(network.clone());
         }
-        let (checkpoint, _) = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
+        let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
         let network = Arc::new(Network::new(checkpoint)?);
         Ok(NETWORK.get_or_init(|| network).clone())
     }
@@ -45,7 +45,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Model`] names what is wrong with it; [`ErrorKind::Io`] where it can't be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<Network>, Error> {
-        Ok(Arc::new(Network::new(load(path, cache)?.0)?))
+        Ok(Arc::new(Network::new(load(path, cache)?)?))
     }
 
     fn new(checkpoint: Checkpoint) -> Result<Network, Error> {

@@ -12,7 +12,7 @@ use super::header::Header;
 use super::pool::Pool;
 use super::recover::Damage;
 use super::walk::{Event, Walk};
-use crate::codec::{self, Identity, Model, Network, Predictor};
+use crate::codec::{self, Network, Predictor};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
@@ -34,8 +34,8 @@ pub struct Decompressor<R> {
     walk: Walk<R>,
     keep_going: bool,
     network: Option<Arc<Network>>,
-    /// What the archive's blocks are decoded with, and whose that is.
-    predictor: Option<((Model, Option<Identity>), Arc<Predictor>)>,
+    /// What the last block was decoded with.
+    predictor: Option<Arc<Predictor>>,
     monitor: Arc<Monitor>,
     /// A block that was come by and waits for room among the coders.
     waiting: Option<(BlockHead, u64)>,
@@ -151,13 +151,13 @@ impl<R: Read> Decompressor<R> {
     /// What the archive that is being read was made with.
     fn predictor(&mut self) -> Result<Option<Arc<Predictor>>, Error> {
         let Some(&Header { model, identity, .. }) = self.walk.header() else { return Ok(None) };
-        if let Some((of, predictor)) = &self.predictor
-            && *of == (model, identity)
+        if let Some(predictor) = &self.predictor
+            && (predictor.model(), predictor.identity()?) == (model, identity)
         {
             return Ok(Some(predictor.clone()));
         }
         let predictor = Arc::new(Predictor::of_archive(model, identity, self.network.clone())?);
-        self.predictor = Some(((model, identity), predictor.clone()));
+        self.predictor = Some(predictor.clone());
         Ok(Some(predictor))
     }
 

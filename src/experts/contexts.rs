@@ -16,11 +16,6 @@ impl Content {
         let odd = data.iter().filter(|&&b| b < 9 || (14..32).contains(&b)).count();
         if odd * 50 < data.len() { Content::Text } else { Content::Binary }
     }
-
-    /// The content with this number in a block's profile byte.
-    pub fn from_id(id: u8) -> Option<Content> {
-        [Content::Text, Content::Binary].into_iter().find(|c| *c as u8 == id)
-    }
 }
 
 /// Contexts of the full ensemble and of the fast one.

@@ -349,3 +349,53 @@ impl Nesting {
         self.open.push(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_divide_the_block() {
+        for (len, lanes) in [(10, 4), (16, 8), (3, 8), (1, 2), (0, 4), (7, 1)] {
+            let mut text = Text::new(len, lanes, false);
+            assert_eq!((0..lanes).map(|lane| text.left(lane)).sum::<usize>(), len);
+            let mut expected = vec![None; len + 1];
+            // A byte of each lane in turn.
+            while let Some(most) = (0..lanes).map(|lane| text.left(lane)).max().filter(|&most| most > 0) {
+                for lane in (0..lanes).filter(|&lane| text.left(lane) == most).collect::<Vec<_>>() {
+                    let at = text.past(lane).at;
+                    assert_eq!(expected[at].replace(at as u8 + 1), None);
+                    text.push(lane, at as u8 + 1);
+                    assert_eq!(text.left(lane), most - 1);
+                    assert_eq!((0..=len).map(|at| text.known(at)).collect::<Vec<_>>(), expected);
+                }
+            }
+            assert_eq!(text.into_bytes(), (1..=len as u8).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_lane_begins_as_a_block_does() {
+        let content = b"<a href=\"x\">one two\nthree, four\n{\"key\": [1,\n12";
+        let mut alone = Text::new(content.len(), 1, true);
+        let mut text = Text::new(3 * content.len(), 3, true);
+        text.push(0, b'"');
+        for &byte in content {
+            let (past, other) = (text.past(1), alone.past(0));
+            assert_eq!(past.bytes(), other.bytes());
+            assert_eq!(
+                (past.last8, past.word, past.words, past.gap),
+                (other.last8, other.word, other.words, other.gap)
+            );
+            assert_eq!((past.token, past.skeleton, past.column()), (other.token, other.skeleton, other.column()));
+            assert_eq!((past.above(), past.above_field()), (other.above(), other.above_field()));
+            assert_eq!((past.line.head, past.line.field), (other.line.head, other.line.field));
+            let nesting = |past: &Past| (past.nesting.enclosing, past.nesting.depth, past.nesting.key);
+            assert_eq!(nesting(&past), nesting(&other));
+            assert_eq!([1, 2, 99].map(|back| past.back(back)), [1, 2, 99].map(|back| other.back(back)));
+            text.push(1, byte);
+            alone.push(0, byte);
+        }
+        assert_eq!((text.past(0).bytes(), text.past(2).bytes()), (&b"\""[..], &b""[..]));
+    }
+}

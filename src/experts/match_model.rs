@@ -142,3 +142,57 @@ impl MatchModel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experts::history::Text;
+    use proptest::prelude::*;
+
+    /// What is predicted of each byte's first bit, by lane, where lanes take turns of `turn` bytes.
+    fn predictions(content: &[u8], lanes: usize, min: usize, turn: usize) -> Vec<(i32, usize)> {
+        let mut text = Text::new(content.len(), lanes, false);
+        let mut model = MatchModel::new(min, 10, lanes);
+        let mut said = Vec::new();
+        while (0..lanes).any(|lane| text.left(lane) > 0) {
+            for lane in 0..lanes {
+                for _ in 0..turn.min(text.left(lane)) {
+                    model.prepare(text.past(lane));
+                    model.select(lane, text.past(lane));
+                    let byte = content[text.past(lane).at];
+                    for bit in (0..8).rev() {
+                        model.predict(&mut Inputs::default());
+                        said.push((model.state.map_or(-1, |state| state as i32), model.confidence()));
+                        model.update(u32::from(byte) >> bit & 1);
+                    }
+                    text.push(lane, byte);
+                }
+            }
+        }
+        said
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn anything_goes_in_any_lanes(
+            content in prop_oneof![proptest::collection::vec(0..2u8, 0..900), proptest::collection::vec(0..4u8, 0..900)],
+            lanes in 1..9usize,
+            turn in 1..9usize,
+            long: bool,
+        ) {
+            let min = if long { 12 } else { 5 };
+            let said = predictions(&content, lanes, min, turn);
+            prop_assert_eq!(said.len(), content.len() * 8);
+            prop_assert_eq!(said, predictions(&content, lanes, min, turn));
+        }
+    }
+
+    #[test]
+    fn a_lane_finds_what_another_has_seen() {
+        let content = [&b"nothing like it has ever been "[..], b"nothing like it has ever been "].concat();
+        let said = predictions(&content, 2, 5, 30);
+        assert!(said[..240].iter().all(|&(_, confidence)| confidence == 0));
+        assert!(said[240 + 8 * 5..].iter().all(|&(_, confidence)| confidence > 0));
+    }
+}

@@ -133,7 +133,6 @@ mod tests {
         assert!(Matrix::quantise(1, 1, &[65504.0 * 127.0]).is_ok());
     }
 
-    #[cfg(feature = "models")]
     #[test]
     fn rounds_as_binary16_does() {
         for step in 0..2_000_000u32 {

@@ -14,7 +14,6 @@ mod cache;
 pub mod checkpoint;
 mod forward;
 mod identity;
-#[cfg(feature = "models")]
 pub mod load;
 mod model;
 mod rope;

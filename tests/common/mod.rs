@@ -1,7 +1,10 @@
 //! What tests share: content of all kinds, and archives put together by hand after docs/FORMAT.md.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::path::PathBuf;
+#[cfg(feature = "cli")]
+pub mod shell;
+
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -103,6 +106,16 @@ pub fn corpora() -> Option<PathBuf> {
     found
 }
 
+/// A model of `../shared/models`. Tests that want it and find none say so and pass.
+pub fn model(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
 /// Archives made by hand.
 pub mod forge {
     use super::xxh3_64;
@@ -133,7 +146,7 @@ pub mod forge {
     }
 
     pub fn header(block_size: u8, content_length: Option<u64>) -> Vec<u8> {
-        let mut bytes = b"\x8Enz\r\n\x1A\n\x01\x00".to_vec();
+        let mut bytes = b"\x8Enz\r\n\x1A\n\x02\x00".to_vec();
         bytes.extend([MODEL_FAST, block_size]);
         bytes.extend(varint(content_length.map_or(0, |length| length + 1)));
         checked(bytes)

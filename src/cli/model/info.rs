@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use nzip::experts::token::trie::{Trie, VIRTUAL};
 use nzip::transformer::checkpoint::{Checkpoint, Config, Matrix};
-use nzip::transformer::load::{TokeniserSource, load};
+use nzip::transformer::load::load;
 use serde::Serialize;
 
 use super::super::to_json;
@@ -30,17 +30,16 @@ struct Info {
     context: usize,
     tied: bool,
     start: u32,
-    tokeniser: &'static str,
 }
 
 /// Loads the model and describes it.
 pub fn text(model: &Path, json: bool) -> Result<String> {
-    let (checkpoint, source) = load(model, cache().as_deref())?;
-    let info = info(model, &checkpoint, &source);
+    let checkpoint = load(model, cache().as_deref())?;
+    let info = info(model, &checkpoint);
     Ok(if json { to_json(&[info]) } else { table(&info) })
 }
 
-fn info(model: &Path, checkpoint: &Checkpoint, source: &TokeniserSource) -> Info {
+fn info(model: &Path, checkpoint: &Checkpoint) -> Info {
     let Config { vocabulary, hidden, layers, heads, kv_heads, head_dim, feed_forward, context, .. } = checkpoint.config;
     let order = Trie::new(&checkpoint.tokens);
     let missing = order.order().iter().filter(|&&id| id == VIRTUAL).count();
@@ -63,10 +62,6 @@ fn info(model: &Path, checkpoint: &Checkpoint, source: &TokeniserSource) -> Info
         context,
         tied,
         start: checkpoint.start,
-        tokeniser: match source {
-            TokeniserSource::Json(_) => "rules",
-            TokeniserSource::Longest => "longest match",
-        },
     }
 }
 
@@ -90,7 +85,6 @@ fn table(info: &Info) -> String {
         ("shape", shape),
         ("context", format!("{} tokens", info.context)),
         ("vocabulary", format!("{} tokens, {} of text; start {}", info.vocabulary, info.tokens_with_text, info.start)),
-        ("tokeniser", info.tokeniser.to_owned()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
 }

@@ -337,4 +337,62 @@ mod tests {
             }
         }
     }
+
+    /// What the first opinion on each bit is, where lanes take turns of `turn` bytes.
+    fn opinions(content: &[u8], raw_len: usize, lanes: usize, turn: usize) -> Vec<u32> {
+        let mut ppm = Ppm::new(Content::Text, raw_len, lanes).unwrap();
+        let mut known = Text::new(content.len(), lanes, false);
+        let mut opinions = Vec::new();
+        while (0..lanes).any(|lane| known.left(lane) > 0) {
+            for lane in 0..lanes {
+                for _ in 0..turn.min(known.left(lane)) {
+                    ppm.select(lane);
+                    let byte = content[known.past(lane).at];
+                    for shift in (0..8).rev() {
+                        opinions.push(ppm.cursor.candidates.p16(ppm.cursor.node));
+                        ppm.predict(&mut Inputs::default());
+                        ppm.update(u32::from(byte) >> shift & 1);
+                    }
+                    known.push(lane, byte);
+                    ppm.learn_last(known.past(lane));
+                }
+            }
+        }
+        opinions
+    }
+
+    #[test]
+    fn any_bytes_can_be_learned_in_lanes() {
+        let mut state = 3u32;
+        for alphabet in [1, 2, 3, 17, 256] {
+            for (lanes, turn, run) in [(2, 1, 1), (3, 4, 300), (8, 5, 3), (128, 2, 1)] {
+                let content: Vec<u8> = (0..40_001)
+                    .map(|i| {
+                        if i % run == 0 {
+                            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+                        }
+                        ((state >> 16) % alphabet) as u8
+                    })
+                    .collect();
+                for raw_len in [0, LONG] {
+                    let first = opinions(&content, raw_len, lanes, turn);
+                    assert!(first == opinions(&content, raw_len, lanes, turn));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_learn_from_each_other() {
+        let half = b"The quick brown fox jumps over the lazy dog. ".repeat(4);
+        let text = half.repeat(2);
+        let cost = |opinions: &[u32], content: &[u8]| -> f64 {
+            let bits = content.iter().flat_map(|&byte| (0..8).rev().map(move |shift| byte >> shift & 1));
+            let p = opinions.iter().zip(bits).map(|(&p16, bit)| (f64::from(p16.clamp(1, 65535)) / 65536.0, bit));
+            p.map(|(p1, bit)| if bit == 1 { -p1.log2() } else { -(1.0 - p1).log2() }).sum()
+        };
+        let opinions = opinions(&text, 0, 2, half.len());
+        let [first, second] = [0, half.len()].map(|at| cost(&opinions[8 * at..][..8 * half.len()], &text[at..]));
+        assert!(second < first / 4.0, "{first} bits, then {second}");
+    }
 }

@@ -259,3 +259,6 @@ impl TokenExpert {
         self.places[self.lane].question.take()
     }
 }
+
+#[cfg(test)]
+mod tests;

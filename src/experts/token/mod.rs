@@ -7,16 +7,13 @@
 //! Tokens end where the trie can't follow the next byte. So both sides see the same tokens without any being coded, and
 //! the next byte is a mixture of two things only: the pending token goes on, or it ended and a new one begins.
 //!
-//! A transformer's tokens are another matter: its vocabulary may be any ([`trie`]), and the encoder chooses where tokens end
-//! (`tokenise`), which is coded.
+//! A transformer's vocabulary may be any ([`trie`]); its tokens end in the same way ([`expert`]).
 
 pub mod cursor;
 pub mod expert;
 pub mod fold;
 pub mod huffman;
 pub mod prior;
-#[cfg(feature = "models")]
-pub mod tokenise;
 pub mod trie;
 pub mod vocabulary;
 

@@ -1,14 +1,11 @@
 //! A trie over any model's vocabulary, and the walk through it that turns shares of tokens into those of bits.
 //!
 //! Sorted by their bytes, all tokens that begin with given bytes, and some bits of the next one, are one range. So with
-//! running totals of the tokens' counts in that order, P(next bit) is two subtractions and a division. A token may be the
-//! beginning of others: after a byte where that is so there is one more decision, whether the token ends there.
+//! running totals of the tokens' counts in that order, those that go on with either bit are two subtractions. A token may
+//! be the beginning of others: then the bytes so far are a token that may have ended, or one that goes on.
 
-/// The id of a token that the vocabulary lacks; see [`Trie::new`].
+/// The id of a byte that is no token of the model's; see [`Trie::new`].
 pub const VIRTUAL: u32 = u32::MAX;
-
-/// P = 1 of [`Walk::p1`] and [`Walk::p_end`], in bits.
-pub const P_BITS: u32 = 22;
 
 /// No token.
 const NONE: u32 = u32::MAX;
@@ -33,7 +30,8 @@ impl Trie {
     /// same bytes the lowest id stays.
     ///
     /// A single byte that is no token gets a place with the id [`VIRTUAL`], so that every text can be cut. The model has
-    /// no logit for it: [`Trie::widen`] gives it the count 1.
+    /// no logit for it: [`Trie::widen`] gives it the count 1. Nor has it an embedding: the model is told the start token in
+    /// its place.
     pub fn new(tokens: &[Vec<u8>]) -> Trie {
         let singles: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
         let mut all: Vec<(&[u8], u32)> = tokens.iter().zip(0..).map(|(bytes, id)| (bytes.as_slice(), id)).collect();
@@ -187,26 +185,6 @@ impl Walk {
         self.middle = if self.child_middle < self.child_to { trie.begin[self.child_middle as usize] } else { self.to };
     }
 
-    /// The next bit where only one goes on to a token: it needs no coding. `None` also where the token must end.
-    pub fn forced(&self) -> Option<bool> {
-        match (self.from < self.middle, self.middle < self.to) {
-            (true, false) => Some(false),
-            (false, true) => Some(true),
-            _ => None,
-        }
-    }
-
-    /// P(next bit = 1), given that the token goes on, in units of 2^-[`P_BITS`]: rounded down, but at least 1 unless the
-    /// bit is forced. Not to be asked where the token must end.
-    pub fn p1(&self, totals: &[u32]) -> u32 {
-        share(totals, self.middle..self.to, self.from..self.to)
-    }
-
-    /// P(the token ends here), in the units of [`Walk::p1`]. To be asked only where it may.
-    pub fn p_end(&self, totals: &[u32]) -> u32 {
-        share(totals, self.token..self.from, self.token..self.to)
-    }
-
     /// Goes on by a bit; false, and no step, where no token does.
     pub fn push_bit(&mut self, trie: &Trie, bit: bool) -> bool {
         let (from, to) = if bit { (self.middle, self.to) } else { (self.from, self.middle) };
@@ -229,11 +207,6 @@ impl Walk {
         (0..8).rev().all(|place| self.push_bit(trie, byte >> place & 1 == 1))
     }
 
-    /// Whether the bytes so far are a token, and others begin with them: the end is to be coded.
-    pub fn may_end(&self) -> bool {
-        self.token != NONE && self.from < self.to
-    }
-
     /// Whether the bytes so far are a token, and no other begins with them.
     pub fn must_end(&self) -> bool {
         self.token != NONE && self.from == self.to
@@ -254,18 +227,6 @@ impl Walk {
     pub fn token(&self, trie: &Trie) -> Option<u32> {
         trie.order.get(self.token as usize).copied()
     }
-
-    /// The bits of the byte so far after a leading 1, which makes 1 between bytes.
-    pub fn bits(&self) -> u32 {
-        self.bits
-    }
-}
-
-/// The share of a part in a whole of the tokens.
-fn share(totals: &[u32], part: std::ops::Range<u32>, whole: std::ops::Range<u32>) -> u32 {
-    let count = |range: &std::ops::Range<u32>| totals[range.end as usize] - totals[range.start as usize];
-    let units = (u64::from(count(&part)) << P_BITS) / u64::from(count(&whole));
-    (units as u32).max(u32::from(!part.is_empty()))
 }
 
 #[cfg(test)]
@@ -308,32 +269,37 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_decided_where_tokens_may_go_on() {
+    fn tokens_end_where_none_goes_on() {
         let (trie, _) = trie(&[b"t", b"the", b"there"]);
         let mut walk = Walk::start(&trie);
         let mut after = |byte| {
             assert!(walk.push_byte(&trie, byte));
-            (walk.may_end(), walk.must_end(), walk.token(&trie))
+            (walk.must_end(), walk.token(&trie))
         };
-        assert_eq!(after(b't'), (true, false, Some(0)));
-        assert_eq!(after(b'h'), (false, false, None));
-        assert_eq!(after(b'e'), (true, false, Some(1)));
-        assert_eq!(after(b'r'), (false, false, None));
-        assert_eq!(after(b'e'), (false, true, Some(2)));
+        assert_eq!(after(b't'), (false, Some(0)));
+        assert_eq!(after(b'h'), (false, None));
+        assert_eq!(after(b'e'), (false, Some(1)));
+        assert_eq!(after(b'r'), (false, None));
+        assert_eq!(after(b'e'), (true, Some(2)));
         let end = walk;
         assert!(!walk.push_bit(&trie, false) && !walk.push_bit(&trie, true) && walk == end);
         assert_eq!(trie.cut(b"thexththere").collect::<Vec<_>>(), [&b"the"[..], b"x", b"t", b"h", b"there"]);
+        assert_eq!([&b""[..], b"t", b"th", b"the"].map(|bytes| trie.ended(bytes)), [None; 4]);
+        assert_eq!(
+            [&b"x"[..], b"tx", b"thx", b"therx", b"there"].map(|bytes| trie.ended(bytes)),
+            [1, 1, 1, 3, 5].map(Some)
+        );
     }
 
     /// The count of tokens that go on from `bytes` with `bits` (after a leading 1), by looking at all.
-    fn count(order: &[(&[u8], u32)], bytes: &[u8], bits: u32) -> u64 {
+    fn count(order: &[(&[u8], u32)], bytes: &[u8], bits: u32) -> u32 {
         let known = bits.ilog2();
         let fits = |token: &[u8]| {
             token
                 .strip_prefix(bytes)
                 .is_some_and(|rest| rest.first().is_some_and(|&next| (u32::from(next) | 256) >> (8 - known) == bits))
         };
-        order.iter().filter(|(token, _)| fits(token)).map(|&(_, count)| u64::from(count)).sum()
+        order.iter().filter(|(token, _)| fits(token)).map(|&(_, count)| count).sum()
     }
 
     fn token() -> impl Strategy<Value = Vec<u8>> {
@@ -363,20 +329,13 @@ mod tests {
                     for known in 0..8 {
                         let bits = (u32::from(byte) | 256) >> (8 - known);
                         let (zeros, ones) = (count(&order, &token[..depth], bits << 1), count(&order, &token[..depth], bits << 1 | 1));
-                        let expected = ((ones << P_BITS) / (zeros + ones)).max(u64::from(ones > 0));
-                        prop_assert_eq!(u64::from(walk.p1(&totals)), expected);
-                        prop_assert_eq!(walk.bits(), bits);
-                        let forced = (zeros == 0 || ones == 0).then_some(zeros == 0);
-                        prop_assert_eq!(walk.forced(), forced);
+                        prop_assert_eq!(walk.masses(&totals), (zeros, ones));
                         prop_assert!(walk.push_bit(&trie, byte >> (7 - known) & 1 == 1));
                     }
                     let prefix = &token[..=depth];
-                    let own = order.iter().find(|(token, _)| *token == prefix).map_or(0, |&(_, count)| u64::from(count));
-                    let longer = count(&order, prefix, 1);
-                    prop_assert_eq!((walk.may_end(), walk.must_end()), (own > 0 && longer > 0, longer == 0));
-                    if walk.may_end() {
-                        prop_assert_eq!(u64::from(walk.p_end(&totals)), ((own << P_BITS) / (own + longer)).max(1));
-                    }
+                    let own = order.iter().find(|(token, _)| *token == prefix).map(|&(_, count)| count);
+                    prop_assert_eq!(walk.count(&totals), own);
+                    prop_assert_eq!(walk.must_end(), count(&order, prefix, 1) == 0);
                 }
                 prop_assert_eq!(walk.token(&trie), Some(trie.order()[place]));
                 let id = trie.order()[place];

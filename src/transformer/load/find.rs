@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::{Loaded, from_directory, from_gguf, wrong};
+use super::{from_directory, from_gguf, wrong};
 use crate::error::Error;
+use crate::transformer::checkpoint::Checkpoint;
 
 /// A model's name on Hugging Face: ORG/NAME, or ORG/NAME/FILE.gguf for a file in a collection of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Cached {
 /// # Errors
 /// As [`from_directory`] and [`from_gguf`], and [`ErrorKind::Model`](crate::ErrorKind::Model) where there is none; the
 /// message says where it was looked for.
-pub fn load(model: &Path, cache: Option<&Path>) -> Result<Loaded, Error> {
+pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
     let path = locate(model, cache)?;
     if path.is_dir() {
         return from_directory(&path);

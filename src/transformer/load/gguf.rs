@@ -11,30 +11,30 @@ use half::{bf16, f16};
 use super::assemble::{GGUF, assemble};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{Loaded, reason, wrong};
+use super::{reason, wrong};
 use crate::error::Error;
-use crate::transformer::checkpoint::{BLOCK, Matrix};
+use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
 /// Loads a model from a GGUF file, open or in memory; `place` is its name for messages.
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file can't be read.
-pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Loaded, Error> {
+pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
     // candle panics on an alignment of 0, for one.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
         .map_err(|_| wrong(place, "has a header that makes no sense"))?
         .map_err(|error| wrong(place, format!("is damaged, cut short, or no GGUF file ({})", reason(&error))))?;
     let metadata = Metadata { entries: &content.metadata, place };
     let config = metadata.config()?;
-    let (tokens, source) = metadata.vocabulary()?;
+    let tokens = metadata.vocabulary()?;
     let start = metadata.start(&config)?;
     let mut weights = read(&content, reader, place)?;
     for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
         weights.reorder(&part, config.head_dim, |matrix| halves(matrix, config.head_dim));
     }
     let tied = !weights.has(GGUF.head);
-    Ok((assemble(weights, &GGUF, config, tied, tokens, start)?, source))
+    assemble(weights, &GGUF, config, tied, tokens, start)
 }
 
 /// Reads all tensors.

@@ -4,15 +4,16 @@ use std::path::Path;
 use std::{fs, io};
 
 use super::assemble::{HUGGING_FACE, assemble};
-use super::{Loaded, TokeniserSource, config, safetensors, vocabulary, wrong};
+use super::{config, safetensors, vocabulary, wrong};
 use crate::error::Error;
+use crate::transformer::checkpoint::Checkpoint;
 
 /// Loads a model from its directory.
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the file, the tensor or field, and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where a file can't be read.
-pub fn from_directory(directory: &Path) -> Result<Loaded, Error> {
+pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
     let named = |name: &str| {
         let path = directory.join(name);
         read_file(&path).map(|bytes| (bytes, path.display().to_string()))
@@ -22,8 +23,7 @@ pub fn from_directory(directory: &Path) -> Result<Loaded, Error> {
     let (tokenizer, place) = named("tokenizer.json")?;
     let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
     let weights = safetensors::read(directory)?;
-    let checkpoint = assemble(weights, &HUGGING_FACE, config.config, config.tied, tokens, config.start)?;
-    Ok((checkpoint, TokeniserSource::Json(tokenizer)))
+    assemble(weights, &HUGGING_FACE, config.config, config.tied, tokens, config.start)
 }
 
 /// A file of a model, whole.

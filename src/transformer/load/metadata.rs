@@ -6,7 +6,7 @@ use candle_core::quantized::gguf_file::Value;
 
 use super::config::{check, check_start};
 use super::vocabulary::{Writing, prefer_pieces};
-use super::{TokeniserSource, rules, wrong};
+use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Config;
 
@@ -80,8 +80,8 @@ impl Metadata<'_> {
         check_start(start.unwrap_or_default() as u64, config, self.place)
     }
 
-    /// The bytes of each token, and what cuts text into them.
-    pub fn vocabulary(&self) -> Result<(Vec<Vec<u8>>, TokeniserSource), Error> {
+    /// The bytes of each token.
+    pub fn vocabulary(&self) -> Result<Vec<Vec<u8>>, Error> {
         let tokens = self.tokens()?;
         let writing = match self.text("tokenizer.ggml.model") {
             Some("gpt2") => Writing::ByteLevel,
@@ -104,35 +104,13 @@ impl Metadata<'_> {
         if writing == Writing::SentencePiece {
             prefer_pieces(tokens.iter().copied().zip(0..), &mut bytes);
         }
-        let source = match (writing, self.merges()?, self.scores()) {
-            (Writing::ByteLevel, Some(merges), _) => {
-                rules::byte_level(&tokens, &kinds, &merges, self.text("tokenizer.ggml.pre").unwrap_or_default())
-            }
-            (Writing::SentencePiece, _, Some(scores)) => rules::sentence_piece(&tokens, &kinds, &scores),
-            _ => TokeniserSource::Longest,
-        };
-        Ok((bytes, source))
-    }
-
-    /// A score for each token.
-    fn scores(&self) -> Option<Vec<f32>> {
-        let Some(Value::Array(list)) = self.entries.get("tokenizer.ggml.scores") else { return None };
-        let scores: Vec<f32> = list.iter().filter_map(|score| score.to_f32().ok()).collect();
-        (scores.len() == self.tokens().ok()?.len()).then_some(scores)
+        Ok(bytes)
     }
 
     fn tokens(&self) -> Result<Vec<&str>, Error> {
         const KEY: &str = "tokenizer.ggml.tokens";
         let list = self.list(KEY)?.ok_or_else(|| self.wrong(format!("{KEY} is missing")))?;
         list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} holds {token:?}")))).collect()
-    }
-
-    fn merges(&self) -> Result<Option<Vec<(&str, &str)>>, Error> {
-        const KEY: &str = "tokenizer.ggml.merges";
-        let Some(list) = self.list(KEY)? else { return Ok(None) };
-        let pair = |merge| text(merge)?.split_once(' ');
-        let pairs = list.iter().map(|merge| pair(merge).ok_or_else(|| self.wrong(format!("{KEY} holds {merge:?}"))));
-        pairs.collect::<Result<_, _>>().map(Some)
     }
 
     fn text(&self, key: &str) -> Option<&str> {

@@ -1,11 +1,11 @@
-//! Loaders: Hugging Face directories and GGUF files become a [`Checkpoint`].
+//! Loaders: Hugging Face directories and GGUF files become a [`Checkpoint`](super::checkpoint::Checkpoint).
 //!
 //! ```text
 //! config.json ──► config ────────────┐
 //! *.safetensors ► safetensors ┐      ├► assemble ► Checkpoint
 //!                             ├ weights ┘
 //! *.gguf ───────► gguf ───────┘      │
-//!            └──► metadata, rules ───┘
+//!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
 //! candle only reads the files. What it could compute differs between machines; rounding to int8 is ours
@@ -18,7 +18,6 @@ mod find;
 mod gguf;
 mod huggingface;
 mod metadata;
-mod rules;
 mod safetensors;
 mod vocabulary;
 mod weights;
@@ -29,24 +28,10 @@ mod tests;
 pub use find::{Cached, Name, cached, load, locate};
 pub use gguf::from_gguf;
 pub use huggingface::from_directory;
-pub use vocabulary::of_tokenizer_json as tokens_of_tokenizer_json;
 
 use std::fmt::Display;
 
-use super::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind};
-
-/// What the encoder cuts text with; the decoder needs none of it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TokeniserSource {
-    /// A Hugging Face tokenizer.json, or a GGUF file's rules in its form.
-    Json(Vec<u8>),
-    /// None that is known: tokens are the longest that match.
-    Longest,
-}
-
-/// A model and what cuts text into its tokens.
-pub type Loaded = (Checkpoint, TokeniserSource);
 
 /// An error of a model: `place` is the file, and the tensor or field in it.
 fn wrong(place: impl Display, what: impl Display) -> Error {

@@ -6,8 +6,8 @@ use candle_core::{Device, Tensor};
 
 use super::tensors;
 use crate::error::ErrorKind;
-use crate::transformer::checkpoint::Matrix;
-use crate::transformer::load::{Loaded, TokeniserSource, from_gguf};
+use crate::transformer::checkpoint::{Checkpoint, Matrix};
+use crate::transformer::load::from_gguf;
 
 type Metadata = Vec<(&'static str, Value)>;
 type Tensors = Vec<(String, QTensor)>;
@@ -32,7 +32,6 @@ fn metadata() -> Metadata {
         ("tokenizer.ggml.pre", text("default")),
         ("tokenizer.ggml.tokens", strings(&["<s>", "a", "b", "Ġ", "Ġa", "Ġ"])),
         ("tokenizer.ggml.token_type", Value::Array(kinds)),
-        ("tokenizer.ggml.merges", strings(&["Ġ a"])),
         ("tokenizer.ggml.bos_token_id", Value::U32(0)),
     ]
 }
@@ -55,7 +54,7 @@ fn quantised(shape: &[usize], values: Vec<f32>, kind: GgmlDType) -> QTensor {
     QTensor::quantize(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap(), kind).unwrap()
 }
 
-fn load(file: &[u8]) -> Result<Loaded, crate::Error> {
+fn load(file: &[u8]) -> Result<Checkpoint, crate::Error> {
     from_gguf(&mut Cursor::new(file), "tiny.gguf")
 }
 
@@ -67,17 +66,16 @@ fn refused(file: &[u8], what: &str) {
 
 #[test]
 fn loads_shapes_weights_and_vocabulary() {
-    let (checkpoint, source) = load(&file(|_, _| ())).unwrap();
+    let checkpoint = load(&file(|_, _| ())).unwrap();
     assert_eq!((checkpoint.config.head_dim, checkpoint.config.rope_theta), (2, 10_000.0));
     assert_eq!(checkpoint.tokens, [&b""[..], b"a", b"b", b" ", b" a", "Ġ".as_bytes()]);
-    assert!(matches!(source, TokeniserSource::Json(_)));
     assert_eq!(checkpoint.layers[0].down.quants[..4], [-127, -102, -76, 0]);
 }
 
 /// Rows of GGUF's q: 0 1 2 3 of a head of dimension 4 are elements 0 and 1 of one pair, then of the next.
 #[test]
 fn rows_of_heads_get_their_order_back() {
-    let (checkpoint, _) = load(&file(|metadata, tensors| {
+    let checkpoint = load(&file(|metadata, tensors| {
         metadata.iter_mut().filter(|(key, _)| key.contains("head_count")).for_each(|(_, value)| *value = Value::U32(1));
         for (name, tensor) in tensors {
             if ["blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight"].contains(&name.as_str()) {
@@ -94,14 +92,14 @@ fn rows_of_heads_get_their_order_back() {
 
 #[test]
 fn takes_blocks_as_they_are_and_floats_of_all_types() {
-    let expected = format!("{:?}", load(&file(|_, _| ())).unwrap().0);
+    let expected = format!("{:?}", load(&file(|_, _| ())).unwrap());
     for kind in [GgmlDType::F16, GgmlDType::BF16] {
         let other = file(|_, tensors| {
             let values = super::tensors(true);
             let same = |name: &str| quantised(&values[name].0, values[name].1.clone(), kind);
             tensors.iter_mut().for_each(|(name, tensor)| *tensor = same(name));
         });
-        assert_eq!(format!("{:?}", load(&other).unwrap().0), expected, "{kind:?}");
+        assert_eq!(format!("{:?}", load(&other).unwrap()), expected, "{kind:?}");
     }
     let wide = |kind| {
         file(move |metadata, tensors| {
@@ -118,7 +116,7 @@ fn takes_blocks_as_they_are_and_floats_of_all_types() {
         })
     };
     let bytes = wide(GgmlDType::Q8_0);
-    let down = &load(&bytes).unwrap().0.layers[0].down;
+    let down = &load(&bytes).unwrap().layers[0].down;
     assert_eq!((down.scales.len(), down.quants[31], down.quants[255]), (8, 127, 127));
     assert_eq!(down.scales[7], half::f16::from_f32(255.0 / 127.0).to_f32());
     let block: Vec<u8> =
@@ -150,7 +148,6 @@ fn refuses_metadata() {
         ("tokenizer.ggml.model", text("bert"), "vocabulary bert is not supported"),
         ("tokenizer.ggml.tokens", strings(&["a"]), "6 types for 1 tokens"),
         ("tokenizer.ggml.token_type", strings(&[]), "0 types for 6 tokens"),
-        ("tokenizer.ggml.merges", strings(&["x"]), "tokenizer.ggml.merges holds"),
         ("tokenizer.ggml.bos_token_id", Value::U32(6), "the start token 6 is not in"),
         // A defect of the header that candle doesn't expect.
         ("general.alignment", Value::U32(0), "has a header that makes no sense"),

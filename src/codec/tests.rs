@@ -1,0 +1,100 @@
+//! The codec with the embedded transformer: lanes that an encoder wouldn't choose, and damage.
+
+use super::*;
+
+fn neural() -> Predictor {
+    Predictor::new(Model::Neural, None, 1).unwrap()
+}
+
+fn prose(len: usize) -> Vec<u8> {
+    include_bytes!("../../corpora/samples/prose.txt").iter().copied().cycle().take(len).collect()
+}
+
+fn on(_: usize, _: usize) -> bool {
+    true
+}
+
+/// A block as it would be coded in so many lanes.
+fn in_lanes(predictor: &Predictor, data: &[u8], lanes: usize, threads: usize) -> Coded {
+    let profile = Profile { lanes, ..Profile::choose(predictor, data, Filter::None) };
+    let ensemble = start(predictor, profile, data.len(), true).unwrap();
+    let mut turns = Turns::new(ensemble, Encoder::default(), Some(data), lanes);
+    run(predictor, profile, &mut turns, threads, &mut on).unwrap();
+    Coded { profile: profile.to_byte(), payload: turns.coder.finish() }
+}
+
+#[test]
+fn profiles_are_bytes() {
+    for byte in 0..=255 {
+        match Profile::from_byte(byte) {
+            Ok(profile) => {
+                assert_eq!(profile.to_byte(), byte);
+                assert_eq!((profile.lanes, profile.lanes <= MAX_LANES), (lanes(byte), true));
+            }
+            Err(error) => assert!(byte >> 4 > 1 && error.kind() == ErrorKind::Corrupt),
+        }
+    }
+}
+
+#[test]
+fn any_lanes_come_back() {
+    let predictor = neural();
+    for (len, lanes) in [(3000, 1), (3000, 2), (3001, 4), (2999, 8), (700, MAX_LANES), (5, 8)] {
+        let data = prose(len);
+        let coded = in_lanes(&predictor, &data, lanes, 1);
+        assert_eq!(super::lanes(coded.profile), lanes);
+        assert!(coded.payload == in_lanes(&predictor, &data, lanes, 2).payload);
+        for threads in [1, 2] {
+            let back = decode(&predictor, coded.profile, &coded.payload, len, threads, &mut on).unwrap();
+            assert!(back == data, "{len} bytes in {lanes} lanes");
+        }
+    }
+}
+
+#[test]
+fn encoders_choose_lanes_by_length() {
+    let choose = |most_lanes, len, text: bool| {
+        let predictor = Predictor { most_lanes, ..neural() };
+        let data = if text { prose(len) } else { vec![0; len] };
+        Profile::choose(&predictor, &data, Filter::None).lanes
+    };
+    assert_eq!([1, 2, 7, 8, 128].map(|most| choose(most, 5 * LEAST_LANE, true)), [1, 2, 4, 4, 4]);
+    assert_eq!([0, 2 * LEAST_LANE - 1, 2 * LEAST_LANE].map(|len| choose(8, len, true)), [1, 1, 2]);
+    assert_eq!(choose(8, 5 * LEAST_LANE, false), 1);
+    assert_eq!(choose(1000, 256 * LEAST_LANE, true), MAX_LANES);
+}
+
+#[test]
+fn damage_is_no_panic() {
+    let predictor = neural();
+    let data = prose(400);
+    for lanes in [1, 4] {
+        let coded = in_lanes(&predictor, &data, lanes, 1);
+        let mut state = 1u32;
+        for _ in 0..20 {
+            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            let mut payload = coded.payload.clone();
+            let at = (state >> 16) as usize % payload.len();
+            payload[at] ^= 1 << (state >> 13 & 7);
+            if let Ok(bytes) = decode(&predictor, coded.profile, &payload, data.len(), 1, &mut on) {
+                assert_ne!(bytes, data);
+            }
+            let short = decode(&predictor, coded.profile, &payload[..at], data.len(), 1, &mut on);
+            assert!(short.is_err() || at + 4 >= payload.len());
+        }
+        let _ = decode(&predictor, coded.profile ^ 2, &coded.payload, data.len(), 1, &mut on);
+    }
+}
+
+#[test]
+fn lanes_are_for_the_transformer() {
+    let data = prose(400);
+    for (predictor, profile) in [(Predictor::new(Model::Full, None, 1).unwrap(), 2), (neural(), 3)] {
+        let coded = in_lanes(&predictor, &data, 1, 1);
+        let error = decode(&predictor, profile, &coded.payload, data.len(), 1, &mut on).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Corrupt, "a block of several lanes without a transformer")
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What the program does with models, and says of them.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+
+use common::shell::Shell;
+
+/// A model of one layer in the folder `name`; the last weight is `last`. Only multiples of 32 can be run.
+fn write_model(shell: &Shell, name: &str, hidden: usize, last: f32) {
+    let layer = |part: &str, shape: &[usize]| (format!("model.layers.0.{part}.weight"), shape.to_vec());
+    let tensors = [
+        ("model.embed_tokens.weight".to_owned(), vec![4, hidden]),
+        ("model.norm.weight".to_owned(), vec![hidden]),
+        layer("input_layernorm", &[hidden]),
+        layer("self_attn.q_proj", &[hidden, hidden]),
+        layer("self_attn.k_proj", &[hidden, hidden]),
+        layer("self_attn.v_proj", &[hidden, hidden]),
+        layer("self_attn.o_proj", &[hidden, hidden]),
+        layer("post_attention_layernorm", &[hidden]),
+        layer("mlp.gate_proj", &[3, hidden]),
+        layer("mlp.up_proj", &[3, hidden]),
+        layer("mlp.down_proj", &[hidden, 3]),
+    ];
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, shape) in tensors {
+        let begin = data.len();
+        (0..shape.iter().product()).for_each(|i: usize| data.extend((i as f32 % 8.0).to_le_bytes()));
+        let tensor = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()]});
+        header.insert(name, tensor);
+    }
+    let end = data.len() - 4;
+    data[end..].copy_from_slice(&last.to_le_bytes());
+    let header = serde_json::Value::Object(header).to_string();
+    let weights = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
+    let config = r#"{"model_type": "llama", "vocab_size": 4, "hidden_size": HIDDEN, "intermediate_size": 3,
+        "num_hidden_layers": 1, "num_attention_heads": 1, "tie_word_embeddings": true, "bos_token_id": 0}"#
+        .replace("HIDDEN", &hidden.to_string());
+    let tokenizer = r#"{"model": {"type": "BPE", "vocab": {"<s>": 0, "a": 1, "Ġ": 2, "Ġa": 3}, "merges": ["Ġ a"]},
+        "decoder": {"type": "ByteLevel"}, "added_tokens": [{"id": 0, "content": "<s>", "special": true}]}"#;
+    fs::create_dir_all(shell.path(name)).unwrap();
+    shell.write(&format!("{name}/model.safetensors"), &weights);
+    shell.write(&format!("{name}/config.json"), config.as_bytes());
+    shell.write(&format!("{name}/tokenizer.json"), tokenizer.as_bytes());
+}
+
+#[test]
+fn models_are_described_and_listed() {
+    let shell = Shell::new();
+    write_model(&shell, "tiny", 2, 5.0);
+    write_model(&shell, "hub/models--org--tiny/snapshots/1", 2, 5.0);
+    write_model(&shell, "damaged", 2, 5.0);
+    let weights = shell.read("damaged/model.safetensors");
+    shell.write("damaged/model.safetensors", &weights[..weights.len() - 1]);
+    shell.write("other.gguf", b"GGUF but not one");
+    let mut said = String::new();
+    for line in [
+        "model info tiny",
+        "model info --json tiny",
+        "model info org/tiny",
+        "model list",
+        "model list --json",
+        "model info damaged",
+        "model info other.gguf",
+        "model info org/none",
+        "model info nothing",
+        "model pull nothing",
+    ] {
+        let mut command = assert_cmd::Command::from_std(shell.command(line));
+        let output = command.env("HF_HUB_CACHE", "hub").output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        said += &format!("$ nzip {line}\nexit code {}\n{stdout}{stderr}\n", output.status.code().unwrap());
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[cfg(not(feature = "pull"))]
+#[test]
+fn models_to_fetch_by_hand() {
+    let run = Shell::new().run("model pull HuggingFaceTB/SmolLM2-135M");
+    assert!(run.code == 1 && run.said.contains("from https://huggingface.co/HuggingFaceTB/SmolLM2-135M/resolve/main/"));
+}
+
+/// The name that archives give a model.
+fn id(shell: &Shell, model: &str) -> String {
+    let info: serde_json::Value =
+        serde_json::from_slice(&shell.run(&format!("model info --json {model}")).stdout).unwrap();
+    info[0]["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_another_model_made_needs_it_again() {
+    let shell = Shell::new();
+    write_model(&shell, "tiny", 32, 5.0);
+    write_model(&shell, "other", 32, 3.0);
+    let (text, tiny, other) = (shell.read("text"), id(&shell, "tiny"), id(&shell, "other"));
+    assert_ne!(tiny, other);
+    let archive = shell.run("c -c -6 --model tiny text").stdout;
+    shell.write("text.nz", &archive);
+    assert_ne!(archive, shell.run("c -c -6 --model other text").stdout);
+    assert_eq!(shell.run("d -c --model tiny text.nz").stdout, text);
+    let missing = shell.run("d -c text.nz");
+    assert!(missing.code == 4 && missing.stdout.is_empty() && missing.said.contains(&tiny), "{}", missing.said);
+    let wrong = shell.run("d -c --model other text.nz");
+    assert!(wrong.code == 4 && wrong.stdout.is_empty(), "{}", wrong.said);
+    assert!(wrong.said.contains(&tiny) && wrong.said.contains(&other), "{}", wrong.said);
+    assert_eq!(shell.run("d -c --model nothing text.nz").code, 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_real_model_goes_there_and_back() {
+    let Some(stories) = common::model("stories260K-hf") else { return };
+    let shell = Shell::new();
+    std::os::unix::fs::symlink(fs::canonicalize(stories).unwrap(), shell.path("stories")).unwrap();
+    let archive = shell.run("c -c -6 --model stories text").stdout;
+    let back = shell.feed("d --model stories", &archive);
+    assert_eq!(back.stdout, shell.read("text"), "{}", back.said);
+    let missing = shell.feed("d", &archive);
+    assert!(missing.code == 4 && missing.said.contains(&id(&shell, "stories")), "{}", missing.said);
+}

@@ -20,9 +20,10 @@ impl Args for LevelArg {
                 .display_order(digit as usize);
             command.arg(match digit {
                 '1' => flag.long("fast").help("The fast ensemble"),
-                '2' => flag.help("The full ensemble: smaller, about half as fast"),
-                '6' => flag.help("The default: with the embedded prior, which knows text. -3 to -9 are the same until more models arrive"),
-                '9' => flag.long("best").help("The smallest there is: at present as -6"),
+                '2' => flag.help("The full ensemble: smaller, half as fast"),
+                '4' => flag.help("With the embedded prior, which knows text; so are -3 and -5"),
+                '6' => flag.help("The default: with the prior and the embedded transformer, several places of a file at a time"),
+                '9' => flag.long("best").help("The smallest there is: the same, one place at a time"),
                 _ => flag.hide(true),
             })
         })

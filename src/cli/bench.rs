@@ -76,7 +76,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let network = model::network(&args.common)?;
+    let network = model::network_for(&args.common, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)

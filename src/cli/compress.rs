@@ -18,10 +18,7 @@ use super::{memory, model};
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    let network = model::network(&args.common)?;
-    if network.is_some() && !args.level.0.model().is_neural() {
-        bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
-    }
+    let network = model::network_for(&args.common, args.level.0)?;
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 

@@ -22,7 +22,9 @@ impl Args for LevelArg {
                 '1' => flag.long("fast").help("The fast ensemble"),
                 '2' => flag.help("The full ensemble: smaller, half as fast"),
                 '4' => flag.help("With the embedded prior, which knows text; so are -3 and -5"),
-                '6' => flag.help("The default: with the prior and the embedded transformer, several places of a file at a time"),
+                '6' => flag.help(
+                    "The default: with the prior and the embedded transformer, several places of a file at a time",
+                ),
                 '9' => flag.long("best").help("The smallest there is: the same, one place at a time"),
                 _ => flag.hide(true),
             })

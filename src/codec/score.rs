@@ -63,29 +63,29 @@ impl Score {
 mod tests {
     use super::*;
 
-    /// Learns a window of tokens of 4 bytes that each save this, the last of which ends at `at`.
+    /// Learns a window of bytes that each save this, the last of which ends at `at`.
     fn window(score: &mut Score, saved: i64, at: usize) -> bool {
-        (1..WINDOW).for_each(|_| assert!(score.learn(saved, 4, at)));
-        score.learn(saved, 4, at)
+        (1..WINDOW).for_each(|_| assert!(score.learn(saved, 1, at)));
+        score.learn(saved, 1, at)
     }
 
     #[test]
     fn goes_on_while_it_pays() {
         let mut score = Score::default();
-        assert!((0..1000).all(|at| window(&mut score, 4 * LEAST, at)) && score.asked());
+        assert!((0..1000).all(|at| window(&mut score, LEAST, at)) && score.asked());
     }
 
     #[test]
     fn pauses_are_longer_each_time_until_it_pays_again() {
         let mut score = Score::default();
         let mut at = 0;
-        for pause in [1, 2, 4, 8, 16, 32, 32, 32].map(|kib| kib << 10) {
-            assert!(!window(&mut score, 4 * LEAST - 1, at) && !score.asked());
+        for pause in [2, 4, 8, 16, 32, 64, 64, 64].map(|kib| kib << 10) {
+            assert!(!window(&mut score, LEAST - 1, at) && !score.asked());
             assert!(!score.resume(at + pause - 1) && score.resume(at + pause) && score.asked());
             assert!(!score.resume(at + pause), "it has resumed");
             at += pause;
         }
-        assert!(window(&mut score, 4 * LEAST, at));
-        assert!(!window(&mut score, 4 * LEAST - 1, at) && score.resume(at + SHORTEST));
+        assert!(window(&mut score, LEAST, at));
+        assert!(!window(&mut score, LEAST - 1, at) && score.resume(at + SHORTEST));
     }
 }

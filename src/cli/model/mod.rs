@@ -8,7 +8,8 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use nzip::{Error, Network};
+use anyhow::{Result, bail};
+use nzip::{Error, Level, Network};
 
 use super::args::{Common, ModelVerb};
 use super::exit::{Outcome, report};
@@ -40,6 +41,17 @@ pub fn network(common: &Common) -> Result<Option<Arc<Network>>, Error> {
             Ok(Some(LOADED.get_or_init(|| network).clone()))
         }
     }
+}
+
+/// The same for compressing at `level`.
+///
+/// # Errors
+/// Also where the level asks no transformer.
+pub fn network_for(common: &Common, level: Level) -> Result<Option<Arc<Network>>> {
+    if common.model.is_some() && !level.model().is_neural() {
+        bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
+    }
+    Ok(network(common)?)
 }
 
 /// The folder where Hugging Face's programs keep models.

@@ -63,7 +63,7 @@ impl Reading {
         let (zeros, ones) = self.on();
         let ones = ones + ((self.ended * u64::from(other)) >> 16);
         let all = ones + zeros + ((self.ended * u64::from(65536 - other)) >> 16);
-        if all == 0 { other } else { ((ones << 16) / all).clamp(1, 65535) as u32 }
+        (ones << 16).checked_div(all).map_or(other, |p| p.clamp(1, 65535) as u32)
     }
 
     /// Goes on by a bit, to which what follows the ended token gave the probability `other`.

@@ -69,9 +69,10 @@ fn list(input: &Input) -> Result<Row> {
 /// What an archive was made with; a transformer that is not part of nzip by its hash.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
-    summary
-        .network
-        .map_or(name.clone(), |network| network.iter().fold(name + ":", |text, byte| text + &format!("{byte:02x}")))
+    match summary.network {
+        Some(network) => format!("{name}:{}", nzip::codec::hex(&network)),
+        None => name,
+    }
 }
 
 fn table(rows: &[Row]) -> String {

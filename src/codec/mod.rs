@@ -7,7 +7,7 @@ mod predictor;
 mod score;
 
 pub use network::Network;
-pub use predictor::{Identity, Model, Predictor};
+pub use predictor::{Identity, Model, Predictor, hex};
 
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};

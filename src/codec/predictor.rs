@@ -143,6 +143,7 @@ impl Predictor {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A hash as people read it.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

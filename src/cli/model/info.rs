@@ -47,7 +47,7 @@ fn info(model: &Path, checkpoint: &Checkpoint) -> Info {
     let layer = 2 * hidden + 2 * hidden * (heads + kv_heads) * head_dim + 3 * hidden * feed_forward;
     Info {
         model: model.display().to_string(),
-        id: checkpoint.id().iter().map(|byte| format!("{byte:02x}")).collect(),
+        id: nzip::codec::hex(&checkpoint.id()),
         parameters: ((2 - usize::from(tied)) * vocabulary * hidden + layers * layer + hidden) as u64,
         memory_bytes: matrices(checkpoint).map(|matrix| (matrix.quants.len() + 4 * matrix.scales.len()) as u64).sum(),
         layers,

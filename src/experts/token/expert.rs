@@ -18,7 +18,7 @@ pub const SITUATIONS: usize = 3 * STRONG + 1;
 const STEPS: usize = 64;
 const STRONG: usize = 32;
 /// Classes of how probable it is that the token goes on.
-const CLASSES: usize = 6;
+const CLASSES: usize = 5;
 /// A token that ended with less than this probability, in units of 2^-16, is not asked about.
 const UNLIKELY: u64 = 1 << 13;
 

@@ -28,7 +28,7 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 
 /// Does `step` for each byte of the text, with what came before it.
 fn each_byte(text: &[u8], mut step: impl FnMut(Past, &Indirect, u8)) {
-    let (mut known, mut indirect) = (Text::new(text.len(), 1, true), Indirect::default());
+    let (mut known, mut indirect) = (Text::new(text.len(), 1, true, true), Indirect::default());
     for &byte in text {
         step(known.past(0), &indirect, byte);
         indirect.push(known.past(0).last8 as u32, byte);
@@ -45,11 +45,13 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
         });
     });
     for content in [Content::Text, Content::Binary] {
-        let mut out = [0; contexts::FULL];
         group.bench_function(format!("history and contexts {content:?}"), |bencher| {
             bencher.iter(|| {
-                each_byte(text, |history, indirect, _| contexts::fill(content, history, indirect, &mut out));
-                out[0]
+                let mut sum = 0u32;
+                each_byte(text, |history, indirect, _| {
+                    sum = contexts::full(content, history, indirect).into_iter().fold(sum, u32::wrapping_add);
+                });
+                sum
             });
         });
     }
@@ -58,11 +60,7 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 
 fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let mut places = Vec::new();
-    each_byte(text, |history, indirect, _| {
-        let mut out = [0; contexts::FULL];
-        contexts::fill(Content::Text, history, indirect, &mut out);
-        places.push(out);
-    });
+    each_byte(text, |history, indirect, _| places.push(contexts::full(Content::Text, history, indirect)));
     let mut inputs = Inputs::default();
     group.bench_function("ngram", |bencher| {
         bencher.iter(|| {
@@ -85,8 +83,8 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             bencher.iter(|| {
                 let mut model = MatchModel::new(min, 15, 1);
                 each_byte(text, |history, _, byte| {
-                    model.prepare(history);
-                    model.select(0, history);
+                    model.finder.prepare(history);
+                    model.finder.select(0, history);
                     for bit in bits(byte) {
                         inputs.clear();
                         model.predict(&mut inputs);

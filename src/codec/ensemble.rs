@@ -1,6 +1,7 @@
 //! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
 
 use super::Model;
+use super::lanes::Bits;
 use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::history::Text;
 use crate::experts::match_model::MatchModel;
@@ -26,16 +27,13 @@ const GROUPS: usize = 20;
 const MARGIN: u32 = 64;
 
 /// What the mixer's inputs weigh at first, in their order and in units of 1/1000, as learned on text of all kinds.
-fn initial_weights(contexts: usize, full: bool, prior: bool, network: bool) -> Vec<i32> {
+fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
     let mut weights = Vec::new();
     if network {
         weights.extend([180; expert::INPUTS]);
     }
-    weights.extend([45; 2]);
-    if full {
-        weights.extend([80; 2]);
-        weights.extend(if prior { [10, 38] } else { [130, 80] });
-    }
+    weights.extend([45, 45, 80, 80]);
+    weights.extend(if prior { [10, 38] } else { [130, 80] });
     if prior {
         weights.extend([300, 200]);
     }
@@ -48,14 +46,9 @@ fn initial_weights(contexts: usize, full: bool, prior: bool, network: bool) -> V
 }
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
-fn line_bits(model: Model, raw_len: usize) -> u32 {
+fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.max(1 << 11).ilog2();
-    match model {
-        Model::Fast => bits - 1,
-        _ if bits < 20 => bits + 1,
-        _ => bits + 2,
-    }
-    .min(MAX_LINE_BITS)
+    (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -66,23 +59,20 @@ fn match_bits(raw_len: usize) -> u32 {
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
     let fixed = if model.is_primed() { 64 << 20 } else { 16 << 20 };
-    let ppm = if model == Model::Fast { 0 } else { ppm::memory(raw_len) as u64 };
-    (64 << line_bits(model, raw_len)) + (5 << match_bits(raw_len)) + ppm + fixed
+    (64 << line_bits(raw_len)) + (5 << match_bits(raw_len)) + ppm::memory(raw_len) as u64 + fixed
 }
 
 /// Predicts the bits of one block.
 pub struct Ensemble {
-    model: Model,
     content: Content,
     denoise: bool,
     text: Text,
     lane: usize,
     indirect: Indirect,
-    contexts: Vec<u32>,
     ngram: Ngram,
     short_match: MatchModel,
-    long_match: Option<MatchModel>,
-    ppm: Option<Ppm>,
+    long_match: MatchModel,
+    ppm: Ppm,
     /// The prior's place in each lane.
     tokens: Vec<Cursor<'static>>,
     /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
@@ -113,7 +103,6 @@ impl Ensemble {
     /// # Errors
     /// The system's, where it has no memory.
     pub fn new(
-        model: Model,
         content: Content,
         raw_len: usize,
         lanes: usize,
@@ -121,30 +110,23 @@ impl Ensemble {
         network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let full = model != Model::Fast;
-        let count = if full { contexts::FULL } else { contexts::FAST };
-        let sets: &[usize] = match model {
-            Model::Fast => &[256, 64, 256],
-            _ if network.is_some() => &[256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256],
-            _ => &[256, 256, 2048, 2048, 256, 256],
-        };
-        let initial = initial_weights(count, full, prior.is_some(), network.is_some());
+        let sets = [256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256];
+        let sets = if network.is_some() { &sets } else { &sets[..DEAF - 1] };
+        let initial = initial_weights(contexts::FULL, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
         }
         Ok(Ensemble {
-            model,
             content,
-            denoise: denoise && full,
-            text: Text::new(raw_len, lanes, content == Content::Binary),
+            denoise,
+            text: Text::new(raw_len, lanes, content == Content::Binary, true),
             lane: 0,
             indirect: Indirect::default(),
-            contexts: vec![0; count],
-            ngram: Ngram::new(count, contexts::ORDERS, line_bits(model, raw_len))?,
+            ngram: Ngram::new(contexts::FULL, contexts::ORDERS, line_bits(raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
-            long_match: full.then(|| MatchModel::new(12, match_bits(raw_len), lanes)),
-            ppm: full.then(|| Ppm::new(content, raw_len, lanes)).transpose()?,
+            long_match: MatchModel::new(12, match_bits(raw_len), lanes),
+            ppm: Ppm::new(content, raw_len, lanes)?,
             tokens: prior.map_or(Vec::new(), |prior| vec![Cursor::new(prior); lanes]),
             token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
             token_state: 0,
@@ -164,22 +146,6 @@ impl Ensemble {
         })
     }
 
-    /// P(the next bit is 1), in units of 2^-24.
-    #[inline]
-    pub fn p24(&self) -> u32 {
-        self.p24
-    }
-
-    /// The bytes seen so far.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.text.into_bytes()
-    }
-
-    /// The block as far as it is known.
-    pub fn text(&self) -> &Text {
-        &self.text
-    }
-
     /// The network as an expert, where there is one.
     pub fn network(&mut self) -> Option<&mut TokenExpert> {
         self.network.as_mut()
@@ -190,13 +156,132 @@ impl Ensemble {
         std::mem::take(&mut self.saved)
     }
 
-    /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where
-    /// to go on.
+    /// Learns what doesn't depend on the lane.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
-        if let Some(ppm) = &mut self.ppm {
-            ppm.update(bit);
+    fn learn(&mut self, bit: u32) {
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
+        self.mixer.update(&self.inputs, bit);
+        if self.denoise {
+            self.denoiser.update(bit);
         }
+        self.refined.update(bit);
+        self.apm0.update(bit);
+        self.apm1.update(bit);
+    }
+
+    fn order1_context(&self) -> usize {
+        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node
+    }
+
+    /// Asks for the memory that the contexts of a new byte need.
+    fn set_out(&mut self) {
+        let past = self.text.past(self.lane);
+        for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
+            self.ngram.select(i, context);
+        }
+        self.short_match.finder.prepare(past);
+        self.long_match.finder.prepare(past);
+        self.ppm.select(self.lane);
+        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+    }
+
+    /// Goes there.
+    #[inline]
+    fn arrive(&mut self) {
+        self.ngram.arrive();
+        if self.node == 1 {
+            let past = self.text.past(self.lane);
+            self.short_match.finder.select(self.lane, past);
+            self.long_match.finder.select(self.lane, past);
+        }
+    }
+
+    #[inline]
+    fn predict(&mut self) {
+        let order1 = self.order1_context();
+        self.apm1.prefetch(order1);
+        self.inputs.clear();
+        let mut other = 1 << 15;
+        if let Some(token) = self.tokens.get_mut(self.lane) {
+            let guess = token.guess();
+            other = guess.p1;
+            self.token_state = (guess.order as usize) << 6 | (other >> 10) as usize;
+        }
+        if let Some(network) = &mut self.network {
+            network.predict(other, &mut self.inputs);
+        }
+        self.select_weights();
+        self.short_match.predict(&mut self.inputs);
+        self.long_match.predict(&mut self.inputs);
+        self.ppm.predict(&mut self.inputs);
+        if !self.tokens.is_empty() {
+            self.inputs.push(stretch_fine(other));
+            self.inputs.push(self.token_map.stretched(self.token_state));
+        }
+        self.inputs.push(self.order0.stretched(self.node));
+        self.inputs.push(self.order1.stretched(order1));
+        self.ngram.predict(&mut self.inputs);
+
+        let mixed = self.mixer.mix(&self.inputs);
+        self.p24 = squash24(self.refine(mixed, order1)).clamp(MARGIN, (1 << 24) - MARGIN);
+    }
+
+    /// The mixed prediction, refined in small contexts.
+    #[inline]
+    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
+        let matched = self.short_match.finder.confidence();
+        let group = matched.min(3) + 4 * self.ngram.confidence();
+        let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
+        let opinions = [
+            mixed,
+            stretch_fine(self.apm0.refine(mixed, self.node)),
+            stretch_fine(self.apm1.refine(mixed, order1)),
+            correction,
+        ];
+        self.refined.mix(opinions, group)
+    }
+
+    /// Has the situation choose the mixer's weights.
+    #[inline]
+    fn select_weights(&mut self) {
+        let past = self.text.past(self.lane);
+        let bit = self.node.ilog2() as usize;
+        let c1 = usize::from(past.last8 as u8);
+        let c2 = usize::from((past.last8 >> 8) as u8);
+        let (place, which) = match self.content {
+            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
+            Content::Binary => {
+                let column = (past.at % past.record.max(1)).min(255);
+                (column << 3 | bit, [[0, 2, 4, 5], [7, 15, 9, 10]])
+            }
+        };
+        let [known, more] = which.map(|which| self.ngram.knowledge(which));
+        let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
+        let select = [self.node, c1, c2 << 3 | bit, place, known, more, situation, self.node];
+        let sets = if self.network.is_some() { select.len() } else { DEAF - 1 };
+        self.mixer.select(&select[..sets], [self.node, self.ppm.order()]);
+    }
+}
+
+impl Bits for Ensemble {
+    fn text(&self) -> &Text {
+        &self.text
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.text.into_bytes()
+    }
+
+    #[inline]
+    fn p24(&self) -> u32 {
+        self.p24
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32) {
+        self.ppm.update(bit);
         self.order0.update(self.node, bit);
         self.order1.update(self.order1_context(), bit);
         self.node = self.node << 1 | bit as usize;
@@ -218,18 +303,15 @@ impl Ensemble {
         let byte = self.node as u8;
         self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
         self.text.push(self.lane, byte);
-        if let Some(ppm) = &mut self.ppm {
-            ppm.learn_last(self.text.past(self.lane));
-        }
+        self.ppm.learn_last(self.text.past(self.lane));
         if let Some(network) = &mut self.network {
             network.end_byte(byte);
         }
         self.last_bit = Some(bit);
     }
 
-    /// Predicts the first bit of a lane's next byte.
     #[inline]
-    pub fn turn_to(&mut self, lane: usize) {
+    fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
         self.node = 1;
         if let Some(network) = &mut self.network {
@@ -242,140 +324,5 @@ impl Ensemble {
         }
         self.arrive();
         self.predict();
-    }
-
-    /// Learns what doesn't depend on the lane.
-    #[inline]
-    fn learn(&mut self, bit: u32) {
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        if let Some(long_match) = &mut self.long_match {
-            long_match.update(bit);
-        }
-        self.mixer.update(&self.inputs, bit);
-        if self.denoise {
-            self.denoiser.update(bit);
-        }
-        if self.model != Model::Fast {
-            self.refined.update(bit);
-            self.apm0.update(bit);
-        }
-        self.apm1.update(bit);
-    }
-
-    fn order1_context(&self) -> usize {
-        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node
-    }
-
-    /// Asks for the memory that the contexts of a new byte need.
-    fn set_out(&mut self) {
-        let past = self.text.past(self.lane);
-        contexts::fill(self.content, past, &self.indirect, &mut self.contexts);
-        for (i, &context) in self.contexts.iter().enumerate() {
-            self.ngram.select(i, context);
-        }
-        self.short_match.prepare(past);
-        if let Some(long_match) = &mut self.long_match {
-            long_match.prepare(past);
-        }
-        if let Some(ppm) = &mut self.ppm {
-            ppm.select(self.lane);
-            self.ngram.select(contexts::EXPECTED, contexts::expected(ppm.top(), past));
-        }
-    }
-
-    /// Goes there.
-    #[inline]
-    fn arrive(&mut self) {
-        self.ngram.arrive();
-        if self.node == 1 {
-            let past = self.text.past(self.lane);
-            self.short_match.select(self.lane, past);
-            if let Some(long_match) = &mut self.long_match {
-                long_match.select(self.lane, past);
-            }
-        }
-    }
-
-    #[inline]
-    fn predict(&mut self) {
-        let order1 = self.order1_context();
-        self.apm1.prefetch(order1);
-        self.inputs.clear();
-        let mut other = 1 << 15;
-        if let Some(token) = self.tokens.get_mut(self.lane) {
-            let guess = token.guess();
-            other = guess.p1;
-            self.token_state = (guess.order as usize) << 6 | (other >> 10) as usize;
-        }
-        if let Some(network) = &mut self.network {
-            network.predict(other, &mut self.inputs);
-        }
-        self.select_weights();
-        self.short_match.predict(&mut self.inputs);
-        if let Some(long_match) = &mut self.long_match {
-            long_match.predict(&mut self.inputs);
-        }
-        if let Some(ppm) = &mut self.ppm {
-            ppm.predict(&mut self.inputs);
-        }
-        if !self.tokens.is_empty() {
-            self.inputs.push(stretch_fine(other));
-            self.inputs.push(self.token_map.stretched(self.token_state));
-        }
-        self.inputs.push(self.order0.stretched(self.node));
-        self.inputs.push(self.order1.stretched(order1));
-        self.ngram.predict(&mut self.inputs);
-
-        let mixed = self.mixer.mix(&self.inputs);
-        let refined = if self.model == Model::Fast {
-            (mixed + stretch_fine(self.apm1.refine(mixed, order1))) >> 1
-        } else {
-            self.refine(mixed, order1)
-        };
-        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
-    }
-
-    /// The mixed prediction, refined in small contexts.
-    #[inline]
-    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
-        let matched = self.short_match.confidence();
-        let group = matched.min(3) + 4 * self.ngram.confidence();
-        let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
-        let opinions = [
-            mixed,
-            stretch_fine(self.apm0.refine(mixed, self.node)),
-            stretch_fine(self.apm1.refine(mixed, order1)),
-            correction,
-        ];
-        self.refined.mix(opinions, group)
-    }
-
-    /// Has the situation choose the mixer's weights.
-    #[inline]
-    fn select_weights(&mut self) {
-        let past = self.text.past(self.lane);
-        let bit = self.node.ilog2() as usize;
-        let c1 = usize::from(past.last8 as u8);
-        let known = self.ppm.as_ref().map_or(self.ngram.confidence(), Ppm::order);
-        let last = [self.node, known];
-        if self.model == Model::Fast {
-            let matched = self.short_match.confidence();
-            let select = [self.node, matched << 3 | bit, self.ngram.knowledge([0, 1, 2, 4])];
-            return self.mixer.select(&select, last);
-        }
-        let c2 = usize::from((past.last8 >> 8) as u8);
-        let (place, which) = match self.content {
-            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
-            Content::Binary => {
-                let column = (past.at % past.record.max(1)).min(255);
-                (column << 3 | bit, [[0, 2, 4, 5], [7, 15, 9, 10]])
-            }
-        };
-        let [known, more] = which.map(|which| self.ngram.knowledge(which));
-        let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
-        let select = [self.node, c1, c2 << 3 | bit, place, known, more, situation, self.node];
-        let sets = if self.network.is_some() { select.len() } else { DEAF - 1 };
-        self.mixer.select(&select[..sets], last);
     }
 }

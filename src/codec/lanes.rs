@@ -6,6 +6,7 @@ use super::network::Network;
 use super::score::Score;
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
+use crate::experts::history::Text;
 use crate::experts::token::expert::TokenExpert;
 use crate::transformer::{Session, Step};
 
@@ -15,6 +16,21 @@ const TURN: usize = 4;
 const CONTEXT: usize = 96;
 /// How often progress is told, in bytes.
 const PROGRESS_STEP: usize = 1 << 14;
+
+/// What predicts a block's bits.
+pub trait Bits {
+    /// The block as far as it is known.
+    fn text(&self) -> &Text;
+    /// The bytes seen so far.
+    fn into_bytes(self) -> Vec<u8>;
+    /// Predicts the first bit of a lane's next byte.
+    fn turn_to(&mut self, lane: usize);
+    /// P(the next bit is 1), in units of 2^-24.
+    fn p24(&self) -> u32;
+    /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where to
+    /// go on.
+    fn update(&mut self, bit: u32);
+}
 
 /// One side of the coder. The encoder is told the bit, and gives it back; the decoder finds it out.
 pub trait BitCoder {
@@ -57,8 +73,8 @@ impl BitCoder for Decoder<'_> {
 }
 
 /// Codes a block.
-pub struct Turns<'a, C> {
-    pub ensemble: Ensemble,
+pub struct Turns<'a, M, C> {
+    pub model: M,
     pub coder: C,
     /// `None` where it is to be found out.
     content: Option<&'a [u8]>,
@@ -77,10 +93,10 @@ struct Lane {
     score: Score,
 }
 
-impl<'a, C: BitCoder> Turns<'a, C> {
-    pub fn new(ensemble: Ensemble, coder: C, content: Option<&'a [u8]>, lanes: usize) -> Self {
+impl<'a, M: Bits, C: BitCoder> Turns<'a, M, C> {
+    pub fn new(model: M, coder: C, content: Option<&'a [u8]>, lanes: usize) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Turns { ensemble, coder, content, lanes, done: 0, next_progress: 0 }
+        Turns { model, coder, content, lanes, done: 0, next_progress: 0 }
     }
 
     /// Codes all of it, without a network.
@@ -88,32 +104,11 @@ impl<'a, C: BitCoder> Turns<'a, C> {
     /// # Errors
     /// [`ErrorKind::Truncated`] when the coded data ends early, [`ErrorKind::Interrupted`] when `progress` says so.
     pub fn run(&mut self, progress: &mut Progress) -> Result<(), Error> {
-        while self.ensemble.text().left(0) > 0 {
+        while self.model.text().left(0) > 0 {
             self.tell(progress)?;
             self.byte(0);
         }
         self.check()
-    }
-
-    /// The same with a network.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn run_with(&mut self, network: &Network, session: &mut Session, progress: &mut Progress) -> Result<(), Error> {
-        for lane in 0..self.lanes.len() {
-            self.begin(lane, network);
-        }
-        loop {
-            self.ask(network, session);
-            let before = self.done;
-            for lane in 0..self.lanes.len() {
-                self.turn(lane, network);
-            }
-            if self.done == before {
-                return self.check();
-            }
-            self.tell(progress)?;
-        }
     }
 
     fn tell(&mut self, progress: &mut Progress) -> Result<(), Error> {
@@ -138,34 +133,57 @@ impl<'a, C: BitCoder> Turns<'a, C> {
     /// Codes a lane's next byte.
     #[inline]
     fn byte(&mut self, lane: usize) {
-        let at = self.ensemble.text().past(lane).at;
+        let at = self.model.text().past(lane).at;
         let byte = self.content.map_or(0, |content| content[at]);
-        self.ensemble.turn_to(lane);
+        self.model.turn_to(lane);
         for known in (0..8).rev() {
-            let bit = self.coder.code(u32::from(byte) >> known & 1, self.ensemble.p24());
-            self.ensemble.update(bit);
+            let bit = self.coder.code(u32::from(byte) >> known & 1, self.model.p24());
+            self.model.update(bit);
         }
         self.done += 1;
+    }
+}
+
+impl<C: BitCoder> Turns<'_, Ensemble, C> {
+    /// As [`Self::run`], with a network.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn run_with(&mut self, network: &Network, session: &mut Session, progress: &mut Progress) -> Result<(), Error> {
+        for lane in 0..self.lanes.len() {
+            self.begin(lane, network);
+        }
+        loop {
+            self.ask(network, session);
+            let before = self.done;
+            for lane in 0..self.lanes.len() {
+                self.turn(lane, network);
+            }
+            if self.done == before {
+                return self.check();
+            }
+            self.tell(progress)?;
+        }
     }
 
     /// Codes a lane's bytes until the network has to be asked.
     fn turn(&mut self, lane: usize, network: &Network) {
         let asked = self.lanes[lane].score.asked();
-        let start = self.ensemble.text().past(lane).at;
+        let start = self.model.text().past(lane).at;
         let mut at = start;
-        while self.lanes[lane].tokens.is_empty() && self.ensemble.text().left(lane) > 0 {
+        while self.lanes[lane].tokens.is_empty() && self.model.text().left(lane) > 0 {
             self.byte(lane);
             at += 1;
             if !asked && at - start == TURN {
                 break;
             }
-            if let Some(question) = self.ensemble.network().and_then(TokenExpert::take_question) {
+            if let Some(question) = self.model.network().and_then(TokenExpert::take_question) {
                 let state = &mut self.lanes[lane];
                 state.retract |= question.retract;
                 state.tokens.extend(question.tokens.into_iter().map(|token| network.told(token)));
             }
         }
-        let saved = self.ensemble.take_saved();
+        let saved = self.model.take_saved();
         let score = &mut self.lanes[lane].score;
         if !asked {
             if score.resume(at) {
@@ -173,7 +191,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
             }
         } else if !score.learn(saved, at - start, at) {
             self.lanes[lane].tokens.clear();
-            if let Some(expert) = self.ensemble.network() {
+            if let Some(expert) = self.model.network() {
                 expert.withdraw(lane);
             }
         }
@@ -181,7 +199,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
 
     /// Makes ready to ask the network in a lane.
     fn begin(&mut self, lane: usize, network: &Network) {
-        let bytes = self.ensemble.text().past(lane).bytes();
+        let bytes = self.model.text().past(lane).bytes();
         let state = &mut self.lanes[lane];
         state.restart = true;
         state.tokens = network.context(&bytes[bytes.len().saturating_sub(CONTEXT)..]);
@@ -191,7 +209,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
     fn ask(&mut self, network: &Network, session: &mut Session) {
         let mut steps = Vec::new();
         for (lane, state) in self.lanes.iter_mut().enumerate() {
-            if state.tokens.is_empty() || self.ensemble.text().left(lane) == 0 {
+            if state.tokens.is_empty() || self.model.text().left(lane) == 0 {
                 continue;
             }
             if std::mem::take(&mut state.restart) {
@@ -202,7 +220,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
             state.retract = false;
             steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
         }
-        let Some(expert) = self.ensemble.network() else { return };
+        let Some(expert) = self.model.network() else { return };
         session.advance(&steps, |step, _, totals| {
             expert.offer(steps[step].lane, |answer| {
                 answer.extend_from_slice(totals);

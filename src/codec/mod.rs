@@ -1,6 +1,7 @@
 //! The block codec: bytes to payload and back, encoder and decoder side by side.
 
 mod ensemble;
+mod fast;
 mod lanes;
 mod network;
 mod predictor;
@@ -15,7 +16,8 @@ use crate::experts::contexts::Content;
 use crate::experts::token::prior::Prior;
 use crate::filter::Filter;
 use ensemble::Ensemble;
-use lanes::{BitCoder, Turns};
+use fast::Fast;
+use lanes::{BitCoder, Bits, Turns};
 
 /// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
 /// work with [`ErrorKind::Interrupted`].
@@ -106,10 +108,18 @@ fn encode_with(
     let (filter, filtered) = Filter::choose(data);
     let profile = Profile::choose(predictor, data, filter)?;
     let data = filtered.as_deref().unwrap_or(data);
-    let ensemble = start(predictor, profile, data.len(), denoise)?;
-    let mut turns = Turns::new(ensemble, Encoder::default(), Some(data), profile.lanes);
-    run(predictor, profile, &mut turns, threads, progress)?;
-    Ok(Coded { profile: profile.to_byte(), payload: turns.coder.finish() })
+    let coder = Encoder::default();
+    let payload = if predictor.model == Model::Fast {
+        let mut turns = Turns::new(start_fast(profile, data.len())?, coder, Some(data), profile.lanes);
+        turns.run(progress)?;
+        turns.coder.finish()
+    } else {
+        let ensemble = start(predictor, profile, data.len(), denoise)?;
+        let mut turns = Turns::new(ensemble, coder, Some(data), profile.lanes);
+        run(predictor, profile, &mut turns, threads, progress)?;
+        turns.coder.finish()
+    };
+    Ok(Coded { profile: profile.to_byte(), payload })
 }
 
 /// Decodes one block of `raw_len` bytes; threads are as in [`encode`]. Wrong bytes are possible where the payload was
@@ -130,15 +140,27 @@ pub fn decode(
     if profile.lanes > 1 && network(predictor, profile).is_none() {
         return Err(Error::new(ErrorKind::Corrupt, "a block of several lanes without a transformer"));
     }
-    let ensemble = start(predictor, profile, raw_len, true)?;
-    let mut turns = Turns::new(ensemble, Decoder::new(payload), None, profile.lanes);
-    run(predictor, profile, &mut turns, threads, progress)?;
+    let coder = Decoder::new(payload);
+    let mut bytes = if predictor.model == Model::Fast {
+        let mut turns = Turns::new(start_fast(profile, raw_len)?, coder, None, profile.lanes);
+        turns.run(progress)?;
+        decoded(turns)?
+    } else {
+        let ensemble = start(predictor, profile, raw_len, true)?;
+        let mut turns = Turns::new(ensemble, coder, None, profile.lanes);
+        run(predictor, profile, &mut turns, threads, progress)?;
+        decoded(turns)?
+    };
+    profile.filter.undo(&mut bytes);
+    Ok(bytes)
+}
+
+/// What was decoded, if that took all of the payload.
+fn decoded<M: Bits>(turns: Turns<M, Decoder>) -> Result<Vec<u8>, Error> {
     if !turns.coder.exhausted() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
     }
-    let mut bytes = turns.ensemble.into_bytes();
-    profile.filter.undo(&mut bytes);
-    Ok(bytes)
+    Ok(turns.model.into_bytes())
 }
 
 /// The transformer, where it is asked: binary data are none of its business.
@@ -149,14 +171,21 @@ fn network(predictor: &Predictor, profile: Profile) -> Option<&Network> {
 fn start(predictor: &Predictor, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = if predictor.model.is_primed() { Some(Prior::embedded()?) } else { None };
     let trie = network(predictor, profile).map(|network| network.trie().clone());
-    Ensemble::new(predictor.model, profile.content, raw_len, profile.lanes, prior, trie, denoise)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for the model: {error}")))
+    Ensemble::new(profile.content, raw_len, profile.lanes, prior, trie, denoise).map_err(no_memory)
+}
+
+fn start_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {
+    Fast::new(profile.content, raw_len).map_err(no_memory)
+}
+
+fn no_memory(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("no memory for the model: {error}"))
 }
 
 fn run<C: BitCoder>(
     predictor: &Predictor,
     profile: Profile,
-    turns: &mut Turns<C>,
+    turns: &mut Turns<Ensemble, C>,
     threads: usize,
     progress: &mut Progress,
 ) -> Result<(), Error> {

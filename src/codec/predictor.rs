@@ -1,7 +1,7 @@
 //! What an archive is coded with, and how it is told from others.
 
-use super::ensemble;
 use super::network::Network;
+use super::{ensemble, fast};
 use crate::error::{Error, ErrorKind};
 use crate::experts::token::prior::Prior;
 use std::sync::Arc;
@@ -139,7 +139,9 @@ impl Predictor {
 
     fn memory_in_lanes(&self, raw_len: usize, lanes: usize) -> u64 {
         let network = self.network.as_ref().map_or(0, |network| network.memory(lanes));
-        ensemble::memory(self.model, raw_len) + network
+        let ensemble =
+            if self.model == Model::Fast { fast::memory(raw_len) } else { ensemble::memory(self.model, raw_len) };
+        ensemble + network
     }
 }
 

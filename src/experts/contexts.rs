@@ -22,19 +22,25 @@ impl Content {
 pub const FULL: usize = 16;
 pub const FAST: usize = 6;
 
-/// The full ensemble's context that [`fill`] leaves to [`expected`].
+/// The full ensemble's context that [`full`] leaves to [`expected`].
 pub const EXPECTED: usize = 15;
 
-/// The n-grams proper come first in all ensembles, by length.
+/// The n-grams proper come first in the full ensemble, by length.
 pub const ORDERS: usize = 4;
 
-/// The contexts of the next byte, as hashes: [`FULL`] or [`FAST`] of them, as `out` has room for.
-pub fn fill(content: Content, h: Past, indirect: &Indirect, out: &mut [u32]) {
-    match (content, out.len() == FULL) {
-        (Content::Text, true) => out.copy_from_slice(&text(h, indirect)),
-        (Content::Binary, true) => out.copy_from_slice(&binary(h, indirect)),
-        (Content::Text, false) => out.copy_from_slice(&fast_text(h)),
-        (Content::Binary, false) => out.copy_from_slice(&fast_binary(h)),
+/// The contexts of the next byte, as hashes.
+pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; FULL] {
+    match content {
+        Content::Text => text(h, indirect),
+        Content::Binary => binary(h, indirect),
+    }
+}
+
+/// The fast ensemble's contexts of the byte after `byte`, if that is the next, as hashes.
+pub fn fast(content: Content, h: Past, byte: u8) -> [u32; FAST] {
+    match content {
+        Content::Text => fast_text(h, byte),
+        Content::Binary => fast_binary(h, byte),
     }
 }
 
@@ -139,27 +145,24 @@ fn binary(h: Past, ind: &Indirect) -> [u32; FULL] {
     ]
 }
 
-fn fast_text(h: Past) -> [u32; FAST] {
-    [
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
-        hash2(h.word, h.last8 as u32 & 0xFF),
-        hash2(h.word, h.words[0]),
-    ]
+fn fast_text(h: Past, byte: u8) -> [u32; FAST] {
+    let last8 = h.last8 << 8 | u64::from(byte);
+    let word = h.word_with(byte);
+    let before = if word == 0 && h.word != 0 { h.word } else { h.words[0] };
+    [order(last8, 2), order(last8, 3), order(last8, 4), order(last8, 6), hash2(word, byte.into()), hash2(word, before)]
 }
 
-fn fast_binary(h: Past) -> [u32; FAST] {
-    let c4 = h.last8 as u32;
-    let (r, rc) = record(h);
-    let n = u32::from(h.back(r));
+fn fast_binary(h: Past, byte: u8) -> [u32; FAST] {
+    let last8 = h.last8 << 8 | u64::from(byte);
+    let length = record(h).0;
+    let above = h.back(length - 1).into();
+    let column = ((h.at + 1) % length) as u32;
     [
-        order(h.last8, 2),
-        order(h.last8, 3),
-        order(h.last8, 4),
-        order(h.last8, 6),
-        hash3(n, c4 & 0xFF, 1),
-        hash3(c4 & 0xFF, rc, 3),
+        order(last8, 2),
+        order(last8, 3),
+        order(last8, 4),
+        order(last8, 6),
+        hash3(above, byte.into(), 1),
+        hash3(byte.into(), column, 3),
     ]
 }

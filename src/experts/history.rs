@@ -18,10 +18,10 @@ pub struct Text {
 
 impl Text {
     /// A block of `len` bytes in `lanes` lanes, of which nothing is known. Only with `records` is the length of records
-    /// looked for.
-    pub fn new(len: usize, lanes: usize, records: bool) -> Self {
+    /// looked for; only with `structure` are lines and nesting.
+    pub fn new(len: usize, lanes: usize, records: bool, structure: bool) -> Self {
         let lane_len = len.div_ceil(lanes).max(1);
-        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len), records)).collect();
+        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len), records, structure)).collect();
         Text { bytes: vec![0; len], lane_len, lanes }
     }
 
@@ -137,6 +137,8 @@ pub struct History {
     /// The length of the records the data seems to consist of, 0 where it doesn't.
     pub record: usize,
     next_record_search: usize,
+    /// Whether the line, the skeleton and the nesting are kept.
+    structure: bool,
 }
 
 /// Lines and the fields in them.
@@ -183,7 +185,7 @@ fn class(c: u8) -> u64 {
 }
 
 impl History {
-    fn from(start: usize, records: bool) -> Self {
+    fn from(start: usize, records: bool, structure: bool) -> Self {
         History {
             start,
             at: start,
@@ -197,6 +199,7 @@ impl History {
             nesting: Nesting::default(),
             record: 0,
             next_record_search: if records { start + 512 } else { usize::MAX },
+            structure,
         }
     }
 
@@ -208,20 +211,29 @@ impl History {
         self.at += 1;
         let n = self.at;
         self.last8 = self.last8 << 8 | u64::from(c);
-        self.skeleton = self.skeleton << 3 | class(c);
         self.push_word(c);
-        self.line.push(c, n);
-        self.nesting.push(c);
+        if self.structure {
+            self.skeleton = self.skeleton << 3 | class(c);
+            self.line.push(c, n);
+            self.nesting.push(c);
+        }
         if n >= self.next_record_search {
             self.find_record(&block[self.start..n]);
             self.next_record_search += (n - self.start).min(RECORD_WINDOW);
         }
     }
 
-    fn push_word(&mut self, c: u8) {
+    /// The word so far if `c` is the next byte.
+    #[inline]
+    pub fn word_with(&self, c: u8) -> u32 {
         let folded = c.to_ascii_lowercase();
-        if folded.is_ascii_lowercase() || c >= 128 {
-            self.word = self.word.wrapping_add(u32::from(folded) + 1).wrapping_mul(0x2F0B_4C47);
+        let longer = self.word.wrapping_add(u32::from(folded) + 1).wrapping_mul(0x2F0B_4C47);
+        if folded.is_ascii_lowercase() || c >= 128 { longer } else { 0 }
+    }
+
+    fn push_word(&mut self, c: u8) {
+        if c.is_ascii_alphabetic() || c >= 128 {
+            self.word = self.word_with(c);
             self.token = self.token.wrapping_add(u32::from(c) + 1).wrapping_mul(0x2545_F491);
         } else {
             if self.word != 0 {
@@ -357,7 +369,7 @@ mod tests {
     #[test]
     fn lanes_divide_the_block() {
         for (len, lanes) in [(10, 4), (16, 8), (3, 8), (1, 2), (0, 4), (7, 1)] {
-            let mut text = Text::new(len, lanes, false);
+            let mut text = Text::new(len, lanes, false, true);
             assert_eq!((0..lanes).map(|lane| text.left(lane)).sum::<usize>(), len);
             let mut expected = vec![None; len + 1];
             // A byte of each lane in turn.
@@ -377,8 +389,8 @@ mod tests {
     #[test]
     fn a_lane_begins_as_a_block_does() {
         let content = b"<a href=\"x\">one two\nthree, four\n{\"key\": [1,\n12";
-        let mut alone = Text::new(content.len(), 1, true);
-        let mut text = Text::new(3 * content.len(), 3, true);
+        let mut alone = Text::new(content.len(), 1, true, true);
+        let mut text = Text::new(3 * content.len(), 3, true, true);
         text.push(0, b'"');
         for &byte in content {
             let (past, other) = (text.past(1), alone.past(0));

@@ -10,8 +10,8 @@ const VERIFIED: usize = 64;
 /// Bytes for which a failed prediction is remembered.
 const WARY: usize = 8;
 
-/// Matches of at least `min` bytes, one for each lane.
-pub struct MatchModel {
+/// Where the last bytes came before: a match of at least `min` bytes for each lane.
+pub struct Finder {
     min: usize,
     /// Position after the last occurrence of each hash of `min` bytes.
     heads: Vec<u32>,
@@ -22,9 +22,6 @@ pub struct MatchModel {
     expected: usize,
     /// The partial byte, with a leading 1.
     node: usize,
-    /// How often the predicted bit came, by length, wariness and bit.
-    map: StateMap,
-    state: Option<usize>,
 }
 
 /// Where a lane's match goes on, how long it is, and for how many bytes it is to be wary.
@@ -35,10 +32,13 @@ struct Match {
     wary: usize,
 }
 
-impl MatchModel {
+impl Finder {
+    /// States are below this.
+    pub const STATES: usize = 192;
+
     /// Looks for matches of `min` bytes (5 or 12) or more with 2^`bits` hashes.
     pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
-        MatchModel {
+        Finder {
             min,
             heads: vec![0; 1 << bits],
             slot: 0,
@@ -46,8 +46,6 @@ impl MatchModel {
             lane: 0,
             expected: 0,
             node: 1,
-            map: StateMap::new(256, 1023, |state| if state & 1 == 1 { 49152 } else { 16384 }),
-            state: None,
         }
     }
 
@@ -108,29 +106,24 @@ impl MatchModel {
         if len < 16 { len } else { (16 + (len - 16) / 8).min(31) }
     }
 
-    /// Two opinions: the learned reliability in the logistic domain, and as a plain difference from one half.
+    /// The match's length, wariness and bit, as long as there is one; never 0.
     #[inline]
-    pub fn predict(&mut self, inputs: &mut Inputs) {
-        self.state = self.predicted().map(|bit| {
+    pub fn state(&self) -> Option<usize> {
+        self.predicted().map(|bit| {
             let wary = [0, 1, 1, 1, 1, 2, 2, 2, 2][self.matches[self.lane].wary];
             (self.length_class() * 3 + wary) * 2 + bit
-        });
-        let p = self.state.map_or(1 << 15, |state| self.map.p16(state));
-        inputs.push(stretch(p));
-        inputs.push((p as i32 - (1 << 15)) >> 5);
+        })
     }
 
     /// Learns the bit; a wrong prediction ends the match.
     #[inline]
     pub fn update(&mut self, bit: u32) {
+        let wrong = self.predicted().is_some_and(|predicted| predicted != bit as usize);
         let found = &mut self.matches[self.lane];
-        if let Some(state) = self.state {
-            self.map.update(state, bit);
-            if state & 1 != bit as usize {
-                found.wary = WARY;
-                found.len = 0;
-                self.expected = 0;
-            }
+        if wrong {
+            found.wary = WARY;
+            found.len = 0;
+            self.expected = 0;
         }
         self.node = self.node << 1 | bit as usize;
         if self.node >= 256 {
@@ -143,6 +136,43 @@ impl MatchModel {
     }
 }
 
+/// The opinion of a match.
+pub struct MatchModel {
+    pub finder: Finder,
+    /// How often the predicted bit came, by the finder's state.
+    map: StateMap,
+    state: Option<usize>,
+}
+
+impl MatchModel {
+    /// As [`Finder::new`].
+    pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
+        MatchModel {
+            finder: Finder::new(min, bits, lanes),
+            map: StateMap::new(Finder::STATES, 1023, |state| if state & 1 == 1 { 49152 } else { 16384 }),
+            state: None,
+        }
+    }
+
+    /// Two opinions: the learned reliability in the logistic domain, and as a plain difference from one half.
+    #[inline]
+    pub fn predict(&mut self, inputs: &mut Inputs) {
+        self.state = self.finder.state();
+        let p = self.state.map_or(1 << 15, |state| self.map.p16(state));
+        inputs.push(stretch(p));
+        inputs.push((p as i32 - (1 << 15)) >> 5);
+    }
+
+    /// Learns the bit.
+    #[inline]
+    pub fn update(&mut self, bit: u32) {
+        if let Some(state) = self.state {
+            self.map.update(state, bit);
+        }
+        self.finder.update(bit);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,18 +181,18 @@ mod tests {
 
     /// What is predicted of each byte's first bit, by lane, where lanes take turns of `turn` bytes.
     fn predictions(content: &[u8], lanes: usize, min: usize, turn: usize) -> Vec<(i32, usize)> {
-        let mut text = Text::new(content.len(), lanes, false);
+        let mut text = Text::new(content.len(), lanes, false, true);
         let mut model = MatchModel::new(min, 10, lanes);
         let mut said = Vec::new();
         while (0..lanes).any(|lane| text.left(lane) > 0) {
             for lane in 0..lanes {
                 for _ in 0..turn.min(text.left(lane)) {
-                    model.prepare(text.past(lane));
-                    model.select(lane, text.past(lane));
+                    model.finder.prepare(text.past(lane));
+                    model.finder.select(lane, text.past(lane));
                     let byte = content[text.past(lane).at];
                     for bit in (0..8).rev() {
                         model.predict(&mut Inputs::default());
-                        said.push((model.state.map_or(-1, |state| state as i32), model.confidence()));
+                        said.push((model.state.map_or(-1, |state| state as i32), model.finder.confidence()));
                         model.update(u32::from(byte) >> bit & 1);
                     }
                     text.push(lane, byte);

@@ -8,6 +8,37 @@ use crate::num::arch::{GROUP, Map, MapKernels, StateTables};
 /// The most contexts there can be.
 const MOST: usize = 16;
 
+/// Of each state: how much it knows.
+pub struct Knowledge([u8; 256]);
+
+impl Knowledge {
+    /// How much `which` of the states know of the next bit, two bits each: nothing, little, one outcome only, both.
+    #[inline]
+    pub fn of<const N: usize>(&self, states: &[u8; N], which: [usize; 4]) -> usize {
+        which.iter().rev().fold(0, |sum, &i| sum << 2 | usize::from(self.0[usize::from(states[i])]))
+    }
+}
+
+/// What the states of histories mean: in general, to the choice of weights, and as probabilities at first.
+pub fn tables() -> (StateTables, Knowledge, Map) {
+    let States { next, counts } = States::new();
+    let map = counts.map(|(a, b)| {
+        let (a, b) = (u32::from(a), u32::from(b));
+        ((2 * b + 1) * 65535 / (2 * (a + b) + 2)) << 16
+    });
+    let knowledge = counts.map(|(a, b)| match (a, b) {
+        (0, 0) => 0,
+        (0, n) | (n, 0) => 1 + u8::from(n > 2),
+        _ => 3,
+    });
+    let certain = counts.map(|(a, b)| match (a, b) {
+        (0, 1..) => 1,
+        (1.., 0) => u8::MAX,
+        _ => 0,
+    });
+    (StateTables { next, certain }, Knowledge(knowledge), map)
+}
+
 /// Where a context is, this nibble.
 #[derive(Clone, Copy)]
 struct Place {
@@ -26,8 +57,7 @@ pub struct Ngram {
     full: usize,
     /// The histories of a nibble's binary tree: of each node, those of all contexts.
     histories: [[u8; MOST]; 16],
-    /// Of each state: how much it knows.
-    knowledge: [u8; 256],
+    knowledge: Knowledge,
     /// Adaptive maps of each context, and their entries for the histories at the node.
     maps: Vec<Map>,
     entries: [u32; MOST],
@@ -48,25 +78,11 @@ impl Ngram {
     /// The system's, where it has no memory.
     pub fn new(contexts: usize, orders: usize, line_bits: u32) -> std::io::Result<Self> {
         assert!(orders <= contexts && contexts <= MOST);
-        let States { next, counts } = States::new();
-        let map = counts.map(|(a, b)| {
-            let (a, b) = (u32::from(a), u32::from(b));
-            ((2 * b + 1) * 65535 / (2 * (a + b) + 2)) << 16
-        });
-        let knowledge = counts.map(|(a, b)| match (a, b) {
-            (0, 0) => 0,
-            (0, n) | (n, 0) => 1 + u8::from(n > 2),
-            _ => 3,
-        });
-        let certain = counts.map(|(a, b)| match (a, b) {
-            (0, 1..) => 1,
-            (1.., 0) => u8::MAX,
-            _ => 0,
-        });
+        let (tables, knowledge, map) = tables();
         let full = contexts.next_multiple_of(GROUP);
         Ok(Ngram {
             kernels: MapKernels::detect(),
-            tables: StateTables { next, certain },
+            tables,
             buckets: Buckets::new(line_bits)?,
             places: vec![Place { hash: 0, offset: Buckets::FIRST }; contexts],
             full,
@@ -128,8 +144,7 @@ impl Ngram {
     /// How much contexts `which` know of the next bit, two bits each: nothing, little, one outcome only, both.
     #[inline]
     pub fn knowledge(&self, which: [usize; 4]) -> usize {
-        let states = &self.histories[self.node & 15];
-        which.iter().rev().fold(0, |sum, &i| sum << 2 | usize::from(self.knowledge[usize::from(states[i])]))
+        self.knowledge.of(&self.histories[self.node & 15], which)
     }
 
     /// Two opinions a context: the history's probability, and again, damped, where only one outcome was ever seen.

@@ -274,7 +274,7 @@ mod tests {
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
         let mut ppm = Ppm::new(Content::Binary, raw_len, 1).unwrap();
-        let mut known = Text::new(text.len(), 1, true);
+        let mut known = Text::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
         ppm.select(0);
         let mut costs = Vec::new();
@@ -341,7 +341,7 @@ mod tests {
     /// What the first opinion on each bit is, where lanes take turns of `turn` bytes.
     fn opinions(content: &[u8], raw_len: usize, lanes: usize, turn: usize) -> Vec<u32> {
         let mut ppm = Ppm::new(Content::Text, raw_len, lanes).unwrap();
-        let mut known = Text::new(content.len(), lanes, false);
+        let mut known = Text::new(content.len(), lanes, false, true);
         let mut opinions = Vec::new();
         while (0..lanes).any(|lane| known.left(lane) > 0) {
             for lane in 0..lanes {

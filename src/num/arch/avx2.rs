@@ -1,5 +1,6 @@
 //! AVX2: 16 weights or 8 contexts a step.
 
+use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables};
 use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use crate::num::{COARSE_SQUASH, RECIPROCAL, STRETCH, STRETCH_MAX};
@@ -283,4 +284,116 @@ fn transpose_all(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
         unsafe { _mm_storeu_si128(column.as_mut_ptr().cast(), r) };
     }
     columns
+}
+
+/// [`super::definition::predict_eight`].
+pub fn predict_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    maps: &[Map; GROUP],
+    last: i16,
+    weights: [&Weights; 2],
+) -> i32 {
+    // SAFETY: AVX2 was detected.
+    unsafe { predict_and_mix(tables, decision, maps, last, weights) }
+}
+
+#[target_feature(enable = "avx2")]
+fn predict_and_mix(
+    tables: &StateTables,
+    decision: &mut Decision,
+    maps: &[Map; GROUP],
+    last: i16,
+    weights: [&Weights; 2],
+) -> i32 {
+    let opinions = predict_group(tables, &decision.states, maps, &mut decision.entries);
+    decision.inputs.copy_from_slice(opinions.as_flattened());
+    decision.inputs[INPUTS - 1] = last;
+    let x = widened(&decision.inputs);
+    let [a, b] = weights.map(|weights| halves(weights));
+    let product = |i: usize| {
+        let w = _mm256_add_epi32(_mm256_srai_epi32::<1>(a[i]), _mm256_srai_epi32::<1>(b[i]));
+        _mm256_mullo_epi32(_mm256_srai_epi32::<16>(w), x[i])
+    };
+    sum(_mm256_add_epi32(product(0), product(1)))
+}
+
+/// The inputs as 32-bit integers.
+#[target_feature(enable = "avx2")]
+fn widened(inputs: &[i16; INPUTS]) -> [__m256i; 2] {
+    let at = inputs.as_ptr().cast::<__m128i>();
+    // SAFETY: the array holds two such vectors; the loads need no alignment.
+    unsafe { [_mm256_cvtepi16_epi32(_mm_loadu_si128(at)), _mm256_cvtepi16_epi32(_mm_loadu_si128(at.add(1)))] }
+}
+
+#[target_feature(enable = "avx2")]
+fn halves(weights: &Weights) -> [__m256i; 2] {
+    let at = weights.0.as_ptr().cast::<__m256i>();
+    // SAFETY: the array holds two such vectors; the loads need no alignment.
+    unsafe { [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))] }
+}
+
+/// [`super::definition::update_eight`].
+pub fn update_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    bit: u32,
+    error: i32,
+    maps: &mut [Map; GROUP],
+    weights: [&mut Weights; 2],
+) {
+    update(tables, &mut decision.states, &decision.entries, bit, maps);
+    // SAFETY: AVX2 was detected.
+    unsafe { train_two(&decision.inputs, error, weights) };
+}
+
+#[target_feature(enable = "avx2")]
+fn train_two(inputs: &[i16; INPUTS], error: i32, weights: [&mut Weights; 2]) {
+    let error = _mm256_set1_epi32(error);
+    let deltas = widened(inputs)
+        .map(|x| _mm256_srai_epi32::<4>(_mm256_add_epi32(_mm256_mullo_epi32(x, error), _mm256_set1_epi32(8))));
+    for weights in weights {
+        let at = weights.0.as_mut_ptr().cast::<__m256i>();
+        for (i, (w, delta)) in halves(weights).into_iter().zip(deltas).enumerate() {
+            // SAFETY: the array holds two such vectors; the store needs no alignment.
+            unsafe { _mm256_storeu_si256(at.add(i), _mm256_add_epi32(w, delta)) };
+        }
+    }
+}
+
+/// [`super::definition::transpose`].
+pub fn split(buckets: &[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16] {
+    let mut rows = [[0; GROUP]; 16];
+    // SAFETY: AVX2 was detected.
+    unsafe { interleave::<3>(buckets.as_flattened(), rows.as_flattened_mut()) };
+    rows
+}
+
+/// [`super::definition::transpose`].
+pub fn join(rows: &[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP] {
+    let mut buckets = [[0; 16]; GROUP];
+    // SAFETY: AVX2 was detected.
+    unsafe { interleave::<4>(rows.as_flattened(), buckets.as_flattened_mut()) };
+    buckets
+}
+
+/// Interleaves the bytes of the lower half with those of the upper, `TIMES` times: the bits of their places, seven, rotate.
+#[target_feature(enable = "avx2")]
+fn interleave<const TIMES: usize>(from: &[u8], to: &mut [u8]) {
+    let mut r = [_mm_setzero_si128(); 8];
+    for (r, part) in r.iter_mut().zip(from.as_chunks::<16>().0) {
+        // SAFETY: a load of 16 bytes of as many; it needs no alignment.
+        *r = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
+    }
+    for _ in 0..TIMES {
+        let before = r;
+        for i in 0..4 {
+            r[2 * i] = _mm_unpacklo_epi8(before[i], before[i + 4]);
+            r[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + 4]);
+        }
+    }
+    for (part, r) in to.as_chunks_mut::<16>().0.iter_mut().zip(r) {
+        // SAFETY: a store of 16 bytes to as many; it needs no alignment.
+        unsafe { _mm_storeu_si128(part.as_mut_ptr().cast(), r) };
+    }
 }

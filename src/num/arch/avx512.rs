@@ -1,6 +1,7 @@
 //! AVX-512: 16 contexts a step.
 
 use super::avx2;
+use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables};
 use crate::num::{LOGS, RECIPROCAL};
 use std::arch::x86_64::*;
@@ -26,17 +27,21 @@ fn look_up(table: &[u8; 256], states: &[u8]) -> [u8; MOST] {
     assert!(states.len() <= MOST);
     let some = u64::MAX.unbounded_shr((MOST - states.len()) as u32);
     let mut out = [0; MOST];
-    // SAFETY: of the states, only those that are there are loaded; the other loads and the store are of whole arrays, and
-    // none needs alignment.
+    // SAFETY: of the states, only those that are there are loaded; the store is of a whole array, and none needs alignment.
     unsafe {
-        let at = _mm512_maskz_loadu_epi8(some, states.as_ptr().cast());
-        let quarter = |i: usize| _mm512_loadu_si512(table.as_ptr().add(64 * i).cast());
-        let low = _mm512_permutex2var_epi8(quarter(0), at, quarter(1));
-        let high = _mm512_permutex2var_epi8(quarter(2), at, quarter(3));
-        let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high);
+        let found = look_up_vector(table, _mm512_maskz_loadu_epi8(some, states.as_ptr().cast()));
         _mm512_storeu_si512(out.as_mut_ptr().cast(), found);
     }
     out
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn look_up_vector(table: &[u8; 256], at: __m512i) -> __m512i {
+    // SAFETY: the loads are of the array's four quarters; none needs alignment.
+    let quarter = |i: usize| unsafe { _mm512_loadu_si512(table.as_ptr().add(64 * i).cast()) };
+    let low = _mm512_permutex2var_epi8(quarter(0), at, quarter(1));
+    let high = _mm512_permutex2var_epi8(quarter(2), at, quarter(3));
+    _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high)
 }
 
 /// `stretch` of the probabilities in the top 16 bits.
@@ -89,20 +94,27 @@ fn predict_group(
     entries: &mut [u32; GROUP],
     out: &mut [i16; WIDE],
 ) {
-    let certain = look_up(&tables.certain, states);
+    let opinions = opinions(tables, states, maps, entries);
+    // SAFETY: a store to an array as large; it needs no alignment.
+    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), opinions) };
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn opinions(tables: &StateTables, states: &[u8; GROUP], maps: &[Map; GROUP], entries: &mut [u32; GROUP]) -> __m256i {
     let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
     // SAFETY: the maps' 2048 entries are one array, the places are below that. The other loads and stores are of whole
-    // arrays or, of `certain`, of its beginning; none needs alignment.
+    // arrays; none needs alignment.
     unsafe {
-        let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
+        let states = _mm_loadl_epi64(states.as_ptr().cast());
+        let certain = _mm512_castsi512_si128(look_up_vector(&tables.certain, _mm512_castsi128_si512(states)));
+        let states = _mm256_cvtepu8_epi32(states);
         let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
         _mm256_storeu_si256(entries.as_mut_ptr().cast(), entry);
         let x = _mm256_castsi256_si128(_mm512_cvtepi32_epi16(stretch(_mm512_castsi256_si512(entry))));
-        let certain = _mm_cvtepi8_epi16(_mm_loadl_epi64(certain.as_ptr().cast()));
+        let certain = _mm_cvtepi8_epi16(certain);
         let some = _mm_test_epi16_mask(certain, certain);
         let moved = _mm_add_epi16(x, _mm_slli_epi16::<8>(certain));
-        let both = _mm256_set_m128i(_mm_maskz_srai_epi16::<1>(some, moved), x);
-        _mm256_storeu_si256(out.as_mut_ptr().cast(), both);
+        _mm256_set_m128i(_mm_maskz_srai_epi16::<1>(some, moved), x)
     }
 }
 
@@ -169,4 +181,122 @@ fn update_all(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32
         map[usize::from(state)] = learned;
     }
     states.copy_from_slice(&next[..states.len()]);
+}
+
+/// [`super::definition::predict_eight`].
+pub fn predict_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    maps: &[Map; GROUP],
+    last: i16,
+    weights: [&Weights; 2],
+) -> i32 {
+    // SAFETY: AVX-512 was detected.
+    unsafe { predict_and_mix(tables, decision, maps, last, weights) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
+fn predict_and_mix(
+    tables: &StateTables,
+    decision: &mut Decision,
+    maps: &[Map; GROUP],
+    last: i16,
+    weights: [&Weights; 2],
+) -> i32 {
+    let opinions = opinions(tables, &decision.states, maps, &mut decision.entries);
+    let x = _mm256_mask_set1_epi16(opinions, 1 << (INPUTS - 1), last);
+    // SAFETY: loads and a store of arrays as large; none needs alignment.
+    let [a, b] = unsafe {
+        _mm256_storeu_si256(decision.inputs.as_mut_ptr().cast(), x);
+        weights.map(|weights| _mm512_loadu_si512(weights.0.as_ptr().cast()))
+    };
+    let w = _mm512_add_epi32(_mm512_srai_epi32::<1>(a), _mm512_srai_epi32::<1>(b));
+    let products = _mm512_mullo_epi32(_mm512_srai_epi32::<16>(w), _mm512_cvtepi16_epi32(x));
+    _mm512_reduce_add_epi32(products)
+}
+
+/// [`super::definition::update_eight`].
+pub fn update_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    bit: u32,
+    error: i32,
+    maps: &mut [Map; GROUP],
+    weights: [&mut Weights; 2],
+) {
+    // SAFETY: AVX-512 was detected.
+    unsafe { update_and_train(tables, decision, bit, error, maps, weights) };
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn update_and_train(
+    tables: &StateTables,
+    decision: &mut Decision,
+    bit: u32,
+    error: i32,
+    maps: &mut [Map; GROUP],
+    weights: [&mut Weights; 2],
+) {
+    let Decision { states, entries, inputs } = decision;
+    // SAFETY: a load of eight states of as many; it needs no alignment.
+    let at = unsafe { _mm512_castsi128_si512(_mm_loadl_epi64(states.as_ptr().cast())) };
+    let next = _mm512_castsi512_si128(look_up_vector(&tables.next[bit as usize & 1], at));
+    let learned = avx2::learn_group(states, entries, bit);
+    for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
+        map[usize::from(state)] = learned;
+    }
+    *states = _mm_cvtsi128_si64(next).to_le_bytes();
+    // SAFETY: loads and stores of arrays as large; none needs alignment.
+    unsafe {
+        let x = _mm512_cvtepi16_epi32(_mm256_loadu_si256(inputs.as_ptr().cast()));
+        let product = _mm512_mullo_epi32(x, _mm512_set1_epi32(error));
+        let delta = _mm512_srai_epi32::<4>(_mm512_add_epi32(product, _mm512_set1_epi32(8)));
+        for weights in weights {
+            let at = weights.0.as_mut_ptr().cast();
+            _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast_const()), delta));
+        }
+    }
+}
+
+/// [`super::definition::transpose`].
+pub fn split(buckets: &[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16] {
+    const PLACES: [u8; 128] = places::<GROUP, 16>();
+    let mut rows = [[0; GROUP]; 16];
+    // SAFETY: AVX-512 was detected.
+    unsafe { permute(buckets.as_flattened(), &PLACES, rows.as_flattened_mut()) };
+    rows
+}
+
+/// [`super::definition::transpose`].
+pub fn join(rows: &[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP] {
+    const PLACES: [u8; 128] = places::<16, GROUP>();
+    let mut buckets = [[0; 16]; GROUP];
+    // SAFETY: AVX-512 was detected.
+    unsafe { permute(rows.as_flattened(), &PLACES, buckets.as_flattened_mut()) };
+    buckets
+}
+
+/// Where the bytes of a transposed table come from.
+const fn places<const ROWS: usize, const COLUMNS: usize>() -> [u8; 128] {
+    let mut places = [0; 128];
+    let mut i = 0;
+    while i < ROWS * COLUMNS {
+        places[i] = (i % ROWS * COLUMNS + i / ROWS) as u8;
+        i += 1;
+    }
+    places
+}
+
+#[target_feature(enable = "avx512f,avx512vbmi")]
+fn permute(from: &[u8], places: &[u8; 128], to: &mut [u8]) {
+    assert!(from.len() == 128 && to.len() == 128);
+    // SAFETY: all are two vectors long, as checked; no alignment is needed.
+    unsafe {
+        let half = |bytes: *const u8, i: usize| _mm512_loadu_si512(bytes.add(64 * i).cast());
+        let (low, high) = (half(from.as_ptr(), 0), half(from.as_ptr(), 1));
+        for i in 0..2 {
+            let found = _mm512_permutex2var_epi8(low, half(places.as_ptr(), i), high);
+            _mm512_storeu_si512(to.as_mut_ptr().add(64 * i).cast(), found);
+        }
+    }
 }

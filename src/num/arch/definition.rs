@@ -1,6 +1,7 @@
 //! What the kernels compute, in plain Rust.
 
-use super::maps::{LIMIT, Map, StateTables};
+use super::eight::{Decision, INPUTS, Weights};
+use super::maps::{GROUP, LIMIT, Map, StateTables};
 use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use crate::num::{RECIPROCAL, STRETCH_MAX, squash16, stretch};
 
@@ -78,6 +79,36 @@ fn learned(entry: u32, bit: u32) -> u32 {
     ((p + step) as u32) << 10 | (count + u32::from(count < LIMIT))
 }
 
-pub fn transpose(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
+pub fn transpose<const ROWS: usize, const COLUMNS: usize>(rows: &[[u8; COLUMNS]; ROWS]) -> [[u8; ROWS]; COLUMNS] {
     std::array::from_fn(|column| rows.map(|row| row[column]))
+}
+
+pub fn predict_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    maps: &[Map; GROUP],
+    last: i16,
+    weights: [&Weights; 2],
+) -> i32 {
+    predict(tables, &decision.states, maps, &mut decision.entries, &mut decision.inputs);
+    decision.inputs[INPUTS - 1] = last;
+    let [a, b] = weights;
+    let weights = a.0.iter().zip(&b.0).map(|(a, b)| ((a >> 1) + (b >> 1)) >> 16);
+    weights.zip(&decision.inputs).fold(0, |sum, (w, &x)| sum.wrapping_add(w * i32::from(x)))
+}
+
+pub fn update_eight(
+    tables: &StateTables,
+    decision: &mut Decision,
+    bit: u32,
+    error: i32,
+    maps: &mut [Map; GROUP],
+    weights: [&mut Weights; 2],
+) {
+    update(tables, &mut decision.states, &decision.entries, bit, maps);
+    for weights in weights {
+        for (w, &x) in weights.0.iter_mut().zip(&decision.inputs) {
+            *w = w.wrapping_add(i32::from(x).wrapping_mul(error).wrapping_add(8) >> 4);
+        }
+    }
 }

@@ -9,10 +9,12 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod definition;
+mod eight;
 pub mod float;
 pub mod int8;
 mod maps;
 
+pub use eight::{Decision, EightKernels, INPUTS, Weights};
 pub use maps::{GROUP, Map, MapKernels, StateTables};
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.

@@ -1,0 +1,245 @@
+//! The fast ensemble: eight histories of a bit - hashed contexts, the last byte's, the match - and one layer to mix them.
+
+use super::lanes::Bits;
+use crate::experts::buckets::{Bucket, Buckets};
+use crate::experts::contexts::{self, Content};
+use crate::experts::history::Text;
+use crate::experts::match_model::Finder;
+use crate::experts::ngram::Knowledge;
+use crate::mix::{Apm, StateMap};
+use crate::num::arch::{Decision, EightKernels, GROUP, INPUTS, Map, StateTables, Weights};
+use crate::num::{STRETCH_MAX, squash16, squash24, stretch_fine};
+use std::io;
+
+/// Where the match's state is among the contexts' histories, and the first of the hashed ones: that of the last byte is
+/// before it.
+const MATCH: usize = GROUP - 1;
+const HASHED: std::ops::Range<usize> = 1..MATCH;
+const MATCH_MIN: usize = 5;
+/// No probability comes nearer to 0 or 1, in units of 2^-24.
+const MARGIN: u32 = 64;
+/// Weight 1.
+const ONE: i32 = 1 << 28;
+const FIRST_RATE: i32 = 40 << 16;
+const FINAL_RATE: i32 = 14 << 16;
+
+/// Base-2 logarithm of the number of cache lines of bit histories for a block.
+fn line_bits(raw_len: usize) -> u32 {
+    raw_len.clamp(1 << 11, 1 << 24).ilog2() - 1
+}
+
+/// Base-2 logarithm of the number of the match's hashes.
+fn match_bits(raw_len: usize) -> u32 {
+    raw_len.clamp(1 << 10, 1 << 22).ilog2() - 2
+}
+
+/// Bytes that the ensemble for a block of `raw_len` bytes takes.
+pub fn memory(raw_len: usize) -> u64 {
+    (64 << line_bits(raw_len)) + (4 << match_bits(raw_len)) + (8 << 20)
+}
+
+/// Predicts the bits of one block, in one lane.
+pub struct Fast {
+    content: Content,
+    text: Text,
+    kernels: EightKernels,
+    tables: StateTables,
+    knowledge: Knowledge,
+    /// The histories of the last byte, by it and the nibble.
+    order1: Vec<Bucket>,
+    order1_at: usize,
+    buckets: Buckets,
+    /// Of the hashed contexts: where they are, this nibble.
+    hashes: [u32; MATCH],
+    offsets: [u32; MATCH],
+    /// The histories of a nibble's binary tree: of each node, those of all contexts.
+    histories: [[u8; GROUP]; 16],
+    maps: Box<[Map; GROUP]>,
+    finder: Finder,
+    decision: Decision,
+    order0: StateMap,
+    /// Weights by the partial byte, and by how much the contexts know.
+    by_node: Vec<Weights>,
+    by_knowledge: Vec<Weights>,
+    known: usize,
+    /// The mixer's prediction, in units of 2^-16, and its learning rate, in units of 2^-16 of its unit.
+    mixed: i32,
+    rate: i32,
+    refined: Apm,
+    /// The partial byte and the partial nibble, with a leading 1.
+    node: usize,
+    place: usize,
+    p24: u32,
+    /// The byte whose successor was set out for.
+    guess: u8,
+}
+
+impl Fast {
+    /// An ensemble that has seen nothing.
+    ///
+    /// # Errors
+    /// The system's, where it has no memory.
+    pub fn new(content: Content, raw_len: usize) -> io::Result<Self> {
+        let (tables, knowledge, map) = crate::experts::ngram::tables();
+        let mut maps = Box::new([map; GROUP]);
+        for (state, entry) in maps[MATCH].iter_mut().enumerate() {
+            *entry = if state == 0 { 1 << 31 } else { 0x4000_0000 + 0x8000_0000 * (state as u32 & 1) };
+        }
+        let weights = Weights([ONE / 1000 * 150; INPUTS]);
+        let mut fast = Fast {
+            content,
+            text: Text::new(raw_len, 1, content == Content::Binary, false),
+            kernels: EightKernels::detect(),
+            tables,
+            knowledge,
+            order1: vec![[0; 16]; 256 << 5],
+            order1_at: 0,
+            buckets: Buckets::new(line_bits(raw_len))?,
+            hashes: [0; MATCH],
+            offsets: [Buckets::FIRST; MATCH],
+            histories: [[0; GROUP]; 16],
+            maps,
+            finder: Finder::new(MATCH_MIN, match_bits(raw_len), 1),
+            decision: Decision::default(),
+            order0: StateMap::new(256, 255, |_| 1 << 15),
+            by_node: vec![weights; 256],
+            by_knowledge: vec![weights; 4 << 8],
+            known: 0,
+            mixed: 1 << 15,
+            rate: FIRST_RATE,
+            refined: Apm::new(1 << 16, 6),
+            node: 1,
+            place: 1,
+            p24: 1 << 23,
+            guess: 0,
+        };
+        fast.set_out(0);
+        Ok(fast)
+    }
+
+    fn order1_context(&self) -> usize {
+        usize::from(self.text.past(0).last8 as u8) << 8 | self.node
+    }
+
+    /// Asks for the memory that the byte after `byte` needs.
+    fn set_out(&mut self, byte: u8) {
+        let contexts = contexts::fast(self.content, self.text.past(0), byte);
+        for (i, (hash, context)) in self.hashes[HASHED].iter_mut().zip(contexts).enumerate() {
+            let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
+            *hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
+            self.buckets.prefetch(*hash);
+        }
+        self.guess = byte;
+    }
+
+    /// Asks for the memory of a byte's second nibble, before the first one's last bit is known: it is in the same lines
+    /// whatever that is.
+    fn set_out_again(&mut self) {
+        let nibble = self.place as u32 - 7;
+        for hash in &mut self.hashes[HASHED] {
+            let h = hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
+            *hash = h ^ h >> 16;
+            self.buckets.prefetch(*hash);
+        }
+    }
+
+    /// Goes to the histories of the next nibble.
+    fn arrive(&mut self) {
+        let past = self.text.past(0);
+        // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
+        let last = if self.node == 1 { 0 } else { self.node as u8 & 1 };
+        let mut own: [Bucket; GROUP] = (self.kernels.join)(&self.histories);
+        self.order1[self.order1_at] = own[0];
+        self.order1_at = usize::from(past.last8 as u8) << 5 | self.node;
+        own[0] = self.order1[self.order1_at];
+        for i in HASHED {
+            self.buckets.put(self.offsets[i], &own[i]);
+            self.offsets[i] = self.buckets.find(self.hashes[i], (self.hashes[i] as u8) << 1 | last, &mut own[i]);
+        }
+        self.histories = (self.kernels.split)(&own);
+        self.place = 1;
+        if self.node == 1 {
+            self.finder.select(0, past);
+        }
+    }
+
+    #[inline]
+    fn predict(&mut self) {
+        let order1 = self.order1_context();
+        self.refined.prefetch(order1);
+        let matched = self.finder.state().unwrap_or(0) as u64;
+        // In one piece: it is read so right after.
+        let states = u64::from_le_bytes(self.histories[self.place & 15]) & u64::MAX >> 8 | matched << (8 * MATCH);
+        self.decision.states = states.to_le_bytes();
+        let known = self.knowledge.of(&self.histories[self.place & 15], [1, 2, 3, 4]);
+        self.known = self.finder.confidence().min(3) << 8 | known;
+        let weights = [&self.by_node[self.node], &self.by_knowledge[self.known]];
+        let order0 = self.order0.stretched(self.node) as i16;
+        let sum = (self.kernels.predict)(&self.tables, &mut self.decision, &self.maps, order0, weights);
+        let mixed = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
+        self.mixed = squash16(mixed);
+        let refined = (mixed + stretch_fine(self.refined.refine(mixed, order1))) >> 1;
+        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+    }
+
+    /// Learns a bit, but for the byte it belongs to.
+    #[inline]
+    fn learn(&mut self, bit: u32) {
+        let target = if bit == 1 { 65535 } else { 0 };
+        let error = ((target - self.mixed) * (self.rate >> 16)) >> 4;
+        self.rate -= (self.rate - FINAL_RATE) >> 10;
+        let weights = [&mut self.by_node[self.node], &mut self.by_knowledge[self.known]];
+        (self.kernels.update)(&self.tables, &mut self.decision, bit, error, &mut self.maps, weights);
+        self.histories[self.place & 15] = self.decision.states;
+        self.order0.update(self.node, bit);
+        self.refined.update(bit);
+        self.finder.update(bit);
+        self.node = self.node << 1 | bit as usize;
+        self.place = self.place << 1 | bit as usize;
+    }
+}
+
+impl Bits for Fast {
+    fn text(&self) -> &Text {
+        &self.text
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        self.text.into_bytes()
+    }
+
+    #[inline]
+    fn p24(&self) -> u32 {
+        self.p24
+    }
+
+    #[inline]
+    fn turn_to(&mut self, _: usize) {
+        self.node = 1;
+        self.arrive();
+        self.predict();
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32) {
+        self.learn(bit);
+        if self.node >= 256 {
+            let byte = self.node as u8;
+            if byte != self.guess {
+                self.set_out(byte);
+            }
+            self.text.push(0, byte);
+            return self.finder.prepare(self.text.past(0));
+        }
+        match self.node {
+            8..16 => self.set_out_again(),
+            16..32 => self.arrive(),
+            _ => {}
+        }
+        self.predict();
+        if self.node >= 128 {
+            // A whole bit early, as the last one is mostly known to be.
+            self.set_out((self.node << 1) as u8 | (self.p24 >> 23) as u8);
+        }
+    }
+}

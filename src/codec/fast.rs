@@ -132,10 +132,10 @@ impl Fast {
         self.guess = byte;
     }
 
-    /// Asks for the memory of a byte's second nibble, before the first one's last bit is known: it is in the same lines
-    /// whatever that is.
+    /// Asks for the memory of a byte's second nibble, before the first one's last two bits are known: it is in the same
+    /// lines whatever they are.
     fn set_out_again(&mut self) {
-        let nibble = self.place as u32 - 7;
+        let nibble = self.place as u32 - 3;
         for hash in &mut self.hashes[HASHED] {
             let h = hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
             *hash = h ^ h >> 16;
@@ -146,15 +146,16 @@ impl Fast {
     /// Goes to the histories of the next nibble.
     fn arrive(&mut self) {
         let past = self.text.past(0);
-        // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
-        let last = if self.node == 1 { 0 } else { self.node as u8 & 1 };
+        // The nibble before is part of the second one's place, but for its last bits, which are part of the check.
+        let last = if self.node == 1 { 0 } else { self.node as u8 & 3 };
         let mut own: [Bucket; GROUP] = (self.kernels.join)(&self.histories);
         self.order1[self.order1_at] = own[0];
         self.order1_at = usize::from(past.last8 as u8) << 5 | self.node;
         own[0] = self.order1[self.order1_at];
         for i in HASHED {
             self.buckets.put(self.offsets[i], &own[i]);
-            self.offsets[i] = self.buckets.find(self.hashes[i], (self.hashes[i] as u8) << 1 | last, &mut own[i]);
+            self.offsets[i] =
+                self.buckets.find(self.hashes[i], (self.hashes[i] as u8).wrapping_add(last * 0x4D), &mut own[i]);
         }
         self.histories = (self.kernels.split)(&own);
         self.place = 1;
@@ -232,7 +233,7 @@ impl Bits for Fast {
             return self.finder.prepare(self.text.past(0));
         }
         match self.node {
-            8..16 => self.set_out_again(),
+            4..8 => self.set_out_again(),
             16..32 => self.arrive(),
             _ => {}
         }

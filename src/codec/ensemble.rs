@@ -39,9 +39,15 @@ fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
     }
     weights.extend(if prior { [15, 5] } else { [80, 80] });
     weights.resize(weights.len().next_multiple_of(LINE), 0);
-    let each = Ngram::inputs(contexts) / 2;
-    weights.extend(std::iter::repeat_n(if prior { 28 } else { 50 }, each));
-    weights.extend(std::iter::repeat_n(if prior { 52 } else { 60 }, each));
+    for group in 0..contexts / LINE {
+        let [plain, certain] = match (prior, group) {
+            (false, _) => [50, 60],
+            (true, 0) => [20, 36],
+            (true, _) => [8, 16],
+        };
+        weights.extend([plain; LINE]);
+        weights.extend([certain; LINE]);
+    }
     weights
 }
 
@@ -112,7 +118,8 @@ impl Ensemble {
     ) -> io::Result<Self> {
         let sets = [256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256];
         let sets = if network.is_some() { &sets } else { &sets[..DEAF - 1] };
-        let initial = initial_weights(contexts::FULL, prior.is_some(), network.is_some());
+        let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
+        let initial = initial_weights(count, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
@@ -123,7 +130,7 @@ impl Ensemble {
             text: Text::new(raw_len, lanes, content == Content::Binary, true),
             lane: 0,
             indirect: Indirect::default(),
-            ngram: Ngram::new(contexts::FULL, contexts::ORDERS, line_bits(raw_len))?,
+            ngram: Ngram::new(count, contexts::ORDERS, line_bits(raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
             ppm: Ppm::new(content, raw_len, lanes)?,
@@ -180,6 +187,11 @@ impl Ensemble {
         let past = self.text.past(self.lane);
         for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
             self.ngram.select(i, context);
+        }
+        if !self.tokens.is_empty() {
+            for (i, context) in contexts::more(self.content, past, &self.indirect).into_iter().enumerate() {
+                self.ngram.select(contexts::FULL + i, context);
+            }
         }
         self.short_match.finder.prepare(past);
         self.long_match.finder.prepare(past);

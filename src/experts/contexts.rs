@@ -18,8 +18,9 @@ impl Content {
     }
 }
 
-/// Contexts of the full ensemble and of the fast one.
+/// Contexts of the full ensemble, those that the primed ones have besides, and those of the fast one.
 pub const FULL: usize = 16;
+pub const MORE: usize = 16;
 pub const FAST: usize = 6;
 
 /// The full ensemble's context that [`full`] leaves to [`expected`].
@@ -33,6 +34,14 @@ pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; FULL] {
     match content {
         Content::Text => text(h, indirect),
         Content::Binary => binary(h, indirect),
+    }
+}
+
+/// Further contexts of the next byte, as hashes.
+pub fn more(content: Content, h: Past, indirect: &Indirect) -> [u32; MORE] {
+    match content {
+        Content::Text => more_text(h, indirect),
+        Content::Binary => more_binary(h, indirect),
     }
 }
 
@@ -60,25 +69,35 @@ fn hash3(a: u32, b: u32, c: u32) -> u32 {
     hash2(hash2(a, b), c)
 }
 
-/// Which bytes followed two others lately.
-pub struct Indirect(Vec<u16>);
+/// Which bytes followed another, and two others, lately.
+pub struct Indirect {
+    one: Vec<u32>,
+    two: Vec<u16>,
+}
 
 impl Default for Indirect {
     fn default() -> Self {
-        Indirect(vec![0; 65536])
+        Indirect { one: vec![0; 256], two: vec![0; 65536] }
     }
 }
 
 impl Indirect {
     /// Notes that `byte` followed the bytes `c4`, the newest lowest.
     pub fn push(&mut self, c4: u32, byte: u8) {
-        let followers = &mut self.0[c4 as usize & 0xFFFF];
+        let followers = &mut self.one[c4 as usize & 0xFF];
+        *followers = *followers << 8 | u32::from(byte);
+        let followers = &mut self.two[c4 as usize & 0xFFFF];
         *followers = *followers << 8 | u16::from(byte);
+    }
+
+    /// The context of what followed the last byte, and this.
+    fn after_one(&self, c4: u32) -> u32 {
+        hash2(self.one[c4 as usize & 0xFF], c4 & 0xFF)
     }
 
     /// The context of what followed the last two bytes, and these.
     fn after_two(&self, c4: u32) -> u32 {
-        hash2(self.0[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
+        hash2(self.two[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
     }
 }
 
@@ -108,6 +127,30 @@ fn text(h: Past, ind: &Indirect) -> [u32; FULL] {
         hash3(h.nesting.key, h.token, h.nesting.depth as u32),
         hash3((h.skeleton & 0xFFFF_FFFF) as u32, h.words[0], 79),
         0,
+    ]
+}
+
+fn more_text(h: Past, ind: &Indirect) -> [u32; MORE] {
+    let c4 = h.last8 as u32;
+    let column = h.column().min(255) as u32;
+    let shapes = h.skeleton as u32;
+    [
+        order(h.last8, 5),
+        order(h.last8, 7),
+        hash2(c4 & 0xFFFF_FF00, 1),
+        hash3(c4 & 0xF8F8_F8F8, (h.last8 >> 32) as u32 & 0xE0E0, 2),
+        hash3(h.word, h.words[0], h.words[1]),
+        hash3(h.word, h.words[0], hash2(h.words[2], 3)),
+        hash3(h.word, h.words[2], 4),
+        hash3(h.words[0], h.words[1], u32::from(h.word == 0)),
+        hash3(h.word, h.nesting.key, 5),
+        hash3(h.word, h.words[0], hash2(h.nesting.enclosing, 6)),
+        hash3(h.word, h.words[0], hash2(h.line.head, 7)),
+        hash3(h.line.head, column, 8),
+        hash3(h.above().into(), h.after_above().into(), hash2(c4 & 0xFF, 9)),
+        hash3(shapes, shapes >> 16, column),
+        ind.after_one(c4),
+        hash2(ind.after_two(c4), c4 & 0x00FF_FFFF),
     ]
 }
 
@@ -142,6 +185,34 @@ fn binary(h: Past, ind: &Indirect) -> [u32; FULL] {
         hash3(n, ne, hash2(w, 5)),
         hash3(h.word, w, 7),
         0,
+    ]
+}
+
+fn more_binary(h: Past, ind: &Indirect) -> [u32; MORE] {
+    let c4 = h.last8 as u32;
+    let (r, rc) = record(h);
+    let back = |back: usize| u32::from(h.back(back));
+    let (n, n1, n2, ne) = (back(r), back(r + 1), back(r + 2), back(r - 1));
+    let (w, w2) = (c4 & 0xFF, c4 >> 8 & 0xFF);
+    // What comes next where rows, of bytes or of 16-bit numbers, are alike but for a constant.
+    let gradient = |west: u32, northwest: u32| n.wrapping_add(west).wrapping_sub(northwest) & 0xFF;
+    [
+        order(h.last8, 5),
+        order(h.last8, 7),
+        hash2(c4 & 0xFF00_FF00, 1),
+        hash3(c4 & 0xF8F8_F8F8, (h.last8 >> 32) as u32 & 0xF0F0, 2),
+        hash3(n, back(2 * r), back(3 * r)),
+        hash3(n, back(2 * r), hash2(w, 3)),
+        hash3(n, w, hash2(rc, 4)),
+        hash3(c4 & 0x00FF_FFFF, rc, 5),
+        hash3(n, n1, hash2(ne, 6)),
+        hash3(gradient(w, n1), rc, 7),
+        hash3(gradient(w2, n2), w, 8),
+        hash3(n, w2, hash2(n2, 9)),
+        hash3((n + w) >> 1, (n1 + ne) >> 2, 10),
+        hash3(back(4), back(8), hash2(back(12), h.at as u32 & 3)),
+        ind.after_one(c4),
+        hash2(ind.after_two(c4), c4 & 0x00FF_FFFF),
     ]
 }
 

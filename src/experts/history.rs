@@ -100,7 +100,16 @@ impl<'a> Past<'a> {
     /// The byte above the next one: same column, previous line.
     #[inline]
     pub fn above(&self) -> u8 {
-        let at = self.line.above_start + self.column();
+        self.of_line_above(self.column())
+    }
+
+    /// The byte after that.
+    pub fn after_above(&self) -> u8 {
+        self.of_line_above(self.column() + 1)
+    }
+
+    fn of_line_above(&self, column: usize) -> u8 {
+        let at = self.line.above_start + column;
         if at < self.line.start { self.text.bytes[at] } else { 0 }
     }
 

@@ -3,10 +3,10 @@
 use super::buckets::{Bucket, Buckets};
 use super::state::States;
 use crate::mix::Inputs;
-use crate::num::arch::{GROUP, Map, MapKernels, StateTables};
+use crate::num::arch::{Map, MapKernels, StateTables};
 
-/// The most contexts there can be.
-const MOST: usize = 16;
+/// Contexts are worked on by so many.
+const GROUP: usize = 16;
 
 /// Of each state: how much it knows.
 pub struct Knowledge([u8; 256]);
@@ -47,20 +47,23 @@ struct Place {
     offset: u32,
 }
 
+/// Some of the contexts.
+struct Group {
+    places: [Place; GROUP],
+    /// The histories of a nibble's binary tree: of each node, those of all the group's contexts.
+    histories: [[u8; GROUP]; 16],
+    /// Adaptive maps of each context, and their entries for the histories at the node.
+    maps: Vec<Map>,
+    entries: [u32; GROUP],
+}
+
 /// All hashed contexts of an ensemble.
 pub struct Ngram {
     kernels: MapKernels,
     tables: StateTables,
     buckets: Buckets,
-    places: Vec<Place>,
-    /// How many contexts there are, rounded up to full groups.
-    full: usize,
-    /// The histories of a nibble's binary tree: of each node, those of all contexts.
-    histories: [[u8; MOST]; 16],
     knowledge: Knowledge,
-    /// Adaptive maps of each context, and their entries for the histories at the node.
-    maps: Vec<Map>,
-    entries: [u32; MOST],
+    groups: Vec<Group>,
     node: usize,
     c0: usize,
     /// How many of the first `orders` contexts were seen before.
@@ -72,34 +75,31 @@ pub struct Ngram {
 const NOWHERE: usize = 0;
 
 impl Ngram {
-    /// `contexts` hashed contexts, of which the first `orders` are n-grams of growing length, over 2^`line_bits` cache lines.
+    /// `contexts` hashed contexts, a multiple of 16, of which the first `orders` are n-grams of growing length, over
+    /// 2^`line_bits` cache lines.
     ///
     /// # Errors
     /// The system's, where it has no memory.
     pub fn new(contexts: usize, orders: usize, line_bits: u32) -> std::io::Result<Self> {
-        assert!(orders <= contexts && contexts <= MOST);
+        assert!(orders <= GROUP && contexts.is_multiple_of(GROUP));
         let (tables, knowledge, map) = tables();
-        let full = contexts.next_multiple_of(GROUP);
+        let group = || Group {
+            places: [Place { hash: 0, offset: Buckets::FIRST }; GROUP],
+            histories: [[0; GROUP]; 16],
+            maps: vec![map; GROUP],
+            entries: [0; GROUP],
+        };
         Ok(Ngram {
             kernels: MapKernels::detect(),
             tables,
             buckets: Buckets::new(line_bits)?,
-            places: vec![Place { hash: 0, offset: Buckets::FIRST }; contexts],
-            full,
-            histories: [[0; MOST]; 16],
             knowledge,
-            maps: vec![map; full],
-            entries: [0; MOST],
+            groups: (0..contexts / GROUP).map(|_| group()).collect(),
             node: NOWHERE,
             c0: 1,
             confident: 0,
             orders,
         })
-    }
-
-    /// How many inputs of the mixer `contexts` contexts take.
-    pub fn inputs(contexts: usize) -> usize {
-        2 * contexts.next_multiple_of(GROUP)
     }
 
     /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there. The last byte's last bit may still be to be
@@ -108,7 +108,7 @@ impl Ngram {
     pub fn select(&mut self, i: usize, context: u32) {
         let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
         let hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
-        self.places[i].hash = hash;
+        self.groups[i / GROUP].places[i % GROUP].hash = hash;
         self.buckets.prefetch(hash);
     }
 
@@ -123,15 +123,17 @@ impl Ngram {
     fn change_buckets(&mut self) {
         // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
-        let mut own: [Bucket; MOST] = (self.kernels.transpose)(&self.histories);
-        for (place, bucket) in self.places.iter_mut().zip(&mut own) {
-            self.buckets.put(place.offset, bucket);
-            place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
+        for group in &mut self.groups {
+            let mut own: [Bucket; GROUP] = (self.kernels.transpose)(&group.histories);
+            for (place, bucket) in group.places.iter_mut().zip(&mut own) {
+                self.buckets.put(place.offset, bucket);
+                place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
+            }
+            group.histories = (self.kernels.transpose)(&own);
         }
-        self.histories = (self.kernels.transpose)(&own);
         self.node = 1;
         if self.c0 == 1 {
-            self.confident = self.histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
+            self.confident = self.groups[0].histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
         }
     }
 
@@ -141,25 +143,29 @@ impl Ngram {
         self.confident
     }
 
-    /// How much contexts `which` know of the next bit, two bits each: nothing, little, one outcome only, both.
+    /// How much contexts `which`, of the first 16, know of the next bit, two bits each: nothing, little, one outcome only, both.
     #[inline]
     pub fn knowledge(&self, which: [usize; 4]) -> usize {
-        self.knowledge.of(&self.histories[self.node & 15], which)
+        self.knowledge.of(&self.groups[0].histories[self.node & 15], which)
     }
 
     /// Two opinions a context: the history's probability, and again, damped, where only one outcome was ever seen.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let states = &self.histories[self.node & 15][..self.full];
-        let out = inputs.extend(2 * self.full);
-        (self.kernels.predict)(&self.tables, states, &self.maps, &mut self.entries[..self.full], out);
+        for group in &mut self.groups {
+            let states = &group.histories[self.node & 15];
+            let out = inputs.extend(2 * GROUP);
+            (self.kernels.predict)(&self.tables, states, &group.maps, &mut group.entries, out);
+        }
     }
 
     /// Learns the bit, in all contexts, and sets out for the next nibble's.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let states = &mut self.histories[self.node & 15][..self.full];
-        (self.kernels.update)(&self.tables, states, &self.entries[..self.full], bit, &mut self.maps);
+        for group in &mut self.groups {
+            let states = &mut group.histories[self.node & 15];
+            (self.kernels.update)(&self.tables, states, &group.entries, bit, &mut group.maps);
+        }
         self.node = self.node << 1 | bit as usize;
         self.c0 = self.c0 << 1 | bit as usize;
         if self.c0 >= 256 {
@@ -169,7 +175,7 @@ impl Ngram {
                 // One bit early: both nibbles that are left have their buckets in the same line.
                 8..16 => {
                     let nibble = self.node as u32 - 7;
-                    for place in &mut self.places {
+                    for place in self.groups.iter_mut().flat_map(|group| &mut group.places) {
                         let h = place.hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
                         place.hash = h ^ h >> 16;
                         self.buckets.prefetch(place.hash);

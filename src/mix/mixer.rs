@@ -7,7 +7,7 @@ use crate::num::arch::{MAX_SETS, MixKernels, prefetch};
 use crate::num::{STRETCH_MAX, squash16};
 
 /// The most inputs one mixer takes.
-pub const MAX_INPUTS: usize = 64;
+pub const MAX_INPUTS: usize = 80;
 
 /// Weights in a cache line, opinions in a vector.
 pub const LINE: usize = 16;
@@ -37,7 +37,7 @@ impl Inputs {
     /// Adds one opinion.
     #[inline]
     pub fn push(&mut self, stretched: i32) {
-        self.values[self.len & (MAX_INPUTS - 1)] = stretched as i16;
+        self.values[self.len] = stretched as i16;
         self.len += 1;
     }
 

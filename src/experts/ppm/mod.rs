@@ -21,7 +21,7 @@ use std::io;
 use tree::{TEXT, Tree};
 
 /// The longest context there can be, in bytes.
-const MAX_ORDER: usize = 11;
+const MAX_ORDER: usize = 15;
 /// The longest contexts of blocks shorter than [`LONG`], where longer ones seldom come again: in text, and in binary data.
 const SHORT_TEXT_ORDER: usize = 6;
 const SHORT_ORDER: usize = 8;
@@ -99,7 +99,7 @@ const SURENESS: usize = 32;
 
 /// Bytes that the model of a block of `raw_len` bytes takes. When they are used up, it forgets all and starts anew.
 pub fn memory(raw_len: usize) -> usize {
-    raw_len.saturating_mul(20).clamp(1 << 18, 64 << 20)
+    raw_len.saturating_mul(32).clamp(1 << 18, 192 << 20)
 }
 
 impl Ppm {

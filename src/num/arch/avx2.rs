@@ -23,9 +23,8 @@ pub fn mix(
     // SAFETY: AVX2 was detected.
     unsafe {
         match inputs.len() {
-            64 => mix_blocks::<4>(weights, starts, inputs, last, outputs, predictions),
-            48 => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
-            _ => mix_blocks::<2>(weights, starts, inputs, last, outputs, predictions),
+            80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
+            _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
         }
     }
 }
@@ -46,9 +45,8 @@ pub fn train(
             return;
         }
         match inputs.len() {
-            64 => train_blocks::<4>(weights, starts, inputs, &errors),
-            48 => train_blocks::<3>(weights, starts, inputs, &errors),
-            _ => train_blocks::<2>(weights, starts, inputs, &errors),
+            80 => train_blocks::<5>(weights, starts, inputs, &errors),
+            _ => train_blocks::<3>(weights, starts, inputs, &errors),
         }
     }
 }

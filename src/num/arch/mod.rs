@@ -51,7 +51,7 @@ type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SE
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);
 type Learn = fn(&mut [i32; MAX_SETS], &[i32; MAX_SETS], i32);
 
-/// The mixer's kernels, chosen once for the machine. Weight vectors are as long as the inputs, 32, 48 or 64;
+/// The mixer's kernels, chosen once for the machine. Weight vectors are as long as the inputs, 48 or 80;
 /// `starts` says where each begins among the weights.
 #[derive(Clone, Copy)]
 pub struct MixKernels {
@@ -103,7 +103,7 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 32) as i32
         };
-        for len in [32, 48, 64] {
+        for len in [48, 80] {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
             let starts = [0, 2 * len, len];

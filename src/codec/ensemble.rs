@@ -178,24 +178,24 @@ impl Ensemble {
     /// Asks for the memory that the contexts of a new byte need.
     fn set_out(&mut self) {
         let past = self.text.past(self.lane);
-        for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
-            self.ngram.select(i, context);
-        }
         self.short_match.finder.prepare(past);
         self.long_match.finder.prepare(past);
-        self.ppm.select(self.lane);
-        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        let contexts = contexts::full(self.content, past, &self.indirect);
+        for (i, context) in contexts.into_iter().enumerate().take(contexts::EXPECTED) {
+            self.ngram.select(i, context);
+        }
+        self.ppm.turn_to(self.lane);
     }
 
-    /// Goes there.
-    #[inline]
+    /// Goes there, first where the memory was asked for first, or where more will be asked for.
     fn arrive(&mut self) {
-        self.ngram.arrive();
-        if self.node == 1 {
-            let past = self.text.past(self.lane);
-            self.short_match.finder.select(self.lane, past);
-            self.long_match.finder.select(self.lane, past);
-        }
+        let past = self.text.past(self.lane);
+        self.short_match.finder.look(past);
+        self.long_match.finder.look(past);
+        self.ppm.select();
+        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.short_match.finder.select(self.lane, past);
+        self.long_match.finder.select(self.lane, past);
     }
 
     #[inline]
@@ -296,7 +296,7 @@ impl Bits for Ensemble {
         }
         if self.node < 256 {
             self.learn(bit);
-            self.arrive();
+            self.ngram.arrive();
             self.predict();
             return;
         }
@@ -323,6 +323,7 @@ impl Bits for Ensemble {
             self.learn(bit);
         }
         self.arrive();
+        self.ngram.arrive();
         self.predict();
     }
 }

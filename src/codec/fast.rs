@@ -145,12 +145,11 @@ impl Fast {
 
     /// Goes to the histories of the next nibble.
     fn arrive(&mut self) {
-        let past = self.text.past(0);
         // The nibble before is part of the second one's place, but for its last bits, which are part of the check.
         let last = if self.node == 1 { 0 } else { self.node as u8 & 3 };
         let mut own: [Bucket; GROUP] = (self.kernels.join)(&self.histories);
         self.order1[self.order1_at] = own[0];
-        self.order1_at = usize::from(past.last8 as u8) << 5 | self.node;
+        self.order1_at = usize::from(self.text.past(0).last8 as u8) << 5 | self.node;
         own[0] = self.order1[self.order1_at];
         for i in HASHED {
             self.buckets.put(self.offsets[i], &own[i]);
@@ -159,9 +158,6 @@ impl Fast {
         }
         self.histories = (self.kernels.split)(&own);
         self.place = 1;
-        if self.node == 1 {
-            self.finder.select(0, past);
-        }
     }
 
     #[inline]
@@ -217,7 +213,9 @@ impl Bits for Fast {
     #[inline]
     fn turn_to(&mut self, _: usize) {
         self.node = 1;
+        self.finder.look(self.text.past(0));
         self.arrive();
+        self.finder.select(0, self.text.past(0));
         self.predict();
     }
 

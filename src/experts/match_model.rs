@@ -16,6 +16,8 @@ pub struct Finder {
     /// Position after the last occurrence of each hash of `min` bytes.
     heads: Vec<u32>,
     slot: usize,
+    /// What was in the slot.
+    candidate: usize,
     matches: Vec<Match>,
     lane: usize,
     /// The byte that followed, with a leading 1; 0 without a match.
@@ -42,6 +44,7 @@ impl Finder {
             min,
             heads: vec![0; 1 << bits],
             slot: 0,
+            candidate: 0,
             matches: vec![Match::default(); lanes],
             lane: 0,
             expected: 0,
@@ -49,7 +52,7 @@ impl Finder {
         }
     }
 
-    /// Finds the hash of a lane's last bytes, and asks for its place ahead of [`Self::select`].
+    /// Finds the hash of a lane's last bytes, and asks for its place ahead of [`Self::look`].
     pub fn prepare(&mut self, past: Past) {
         let bytes = past.bytes();
         if bytes.len() < self.min {
@@ -66,20 +69,26 @@ impl Finder {
         prefetch(&self.heads, self.slot);
     }
 
+    /// Looks where they came before, notes that they came again, and asks for the place ahead of [`Self::select`].
+    pub fn look(&mut self, past: Past) {
+        self.candidate = 0;
+        if past.bytes().len() >= self.min {
+            self.candidate = std::mem::replace(&mut self.heads[self.slot], past.at as u32) as usize;
+            prefetch(past.text().bytes(), self.candidate.saturating_sub(1));
+        }
+    }
+
     /// Follows the lane's match to its next byte, or looks for a new one.
     pub fn select(&mut self, lane: usize, past: Past) {
         let bytes = past.bytes();
         self.node = 1;
         self.lane = lane;
         let found = &mut self.matches[lane];
-        if bytes.len() >= self.min {
-            let candidate = std::mem::replace(&mut self.heads[self.slot], past.at as u32) as usize;
-            if found.len == 0 && candidate > 0 {
-                let before = past.text().bytes()[..candidate].iter().rev().zip(bytes.iter().rev());
-                let len = before.take(VERIFIED).take_while(|(a, b)| a == b).count();
-                if len >= self.min {
-                    (found.len, found.at) = (len, candidate);
-                }
+        if found.len == 0 && self.candidate > 0 {
+            let before = past.text().bytes()[..self.candidate].iter().rev().zip(bytes.iter().rev());
+            let len = before.take(VERIFIED).take_while(|(a, b)| a == b).count();
+            if len >= self.min {
+                (found.len, found.at) = (len, self.candidate);
             }
         }
         // Another lane's next byte isn't known yet.
@@ -188,6 +197,7 @@ mod tests {
             for lane in 0..lanes {
                 for _ in 0..turn.min(text.left(lane)) {
                     model.finder.prepare(text.past(lane));
+                    model.finder.look(text.past(lane));
                     model.finder.select(lane, text.past(lane));
                     let byte = content[text.past(lane).at];
                     for bit in (0..8).rev() {

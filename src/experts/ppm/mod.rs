@@ -147,14 +147,21 @@ impl Ppm {
         }
     }
 
-    /// Goes to the contexts of a lane's next byte.
-    pub fn select(&mut self, lane: usize) {
-        let cursor = &mut self.cursor;
+    /// Turns to a lane, and asks for what [`Self::select`] needs.
+    pub fn turn_to(&mut self, lane: usize) {
+        let place = &mut self.cursor.place;
         if lane != self.lane {
-            self.places[self.lane] = cursor.place;
-            cursor.place = self.places[lane];
+            self.places[self.lane] = *place;
+            *place = self.places[lane];
             self.lane = lane;
         }
+        self.tree.prefetch(self.tree.first(place.context));
+        self.tree.prefetch(self.tree.suffix(place.context));
+    }
+
+    /// Goes to the contexts of the lane's next byte.
+    pub fn select(&mut self) {
+        let cursor = &mut self.cursor;
         cursor.candidates.clear();
         cursor.depth = 0;
         cursor.left = ALL;
@@ -276,7 +283,8 @@ mod tests {
         let mut ppm = Ppm::new(Content::Binary, raw_len, 1).unwrap();
         let mut known = Text::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
-        ppm.select(0);
+        ppm.turn_to(0);
+        ppm.select();
         let mut costs = Vec::new();
         for &byte in text {
             let mut cost = 0.0;
@@ -291,7 +299,8 @@ mod tests {
             costs.push(cost);
             known.push(0, byte);
             ppm.learn_last(known.past(0));
-            ppm.select(0);
+            ppm.turn_to(0);
+            ppm.select();
         }
         costs
     }
@@ -346,7 +355,8 @@ mod tests {
         while (0..lanes).any(|lane| known.left(lane) > 0) {
             for lane in 0..lanes {
                 for _ in 0..turn.min(known.left(lane)) {
-                    ppm.select(lane);
+                    ppm.turn_to(lane);
+                    ppm.select();
                     let byte = content[known.past(lane).at];
                     for shift in (0..8).rev() {
                         opinions.push(ppm.cursor.candidates.p16(ppm.cursor.node));

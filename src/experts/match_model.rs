@@ -20,10 +20,15 @@ pub struct Finder {
     candidate: usize,
     matches: Vec<Match>,
     lane: usize,
-    /// The byte that followed, with a leading 1; 0 without a match.
+    /// The byte that followed.
     expected: usize,
     /// The partial byte, with a leading 1.
     node: usize,
+    /// The bit that the match predicts, while it agrees with the byte so far.
+    predicted: Option<usize>,
+    /// The state but for the bit, and how far the match is to be trusted, while there is one.
+    state: usize,
+    trust: usize,
 }
 
 /// Where a lane's match goes on, how long it is, and for how many bytes it is to be wary.
@@ -49,6 +54,9 @@ impl Finder {
             lane: 0,
             expected: 0,
             node: 1,
+            predicted: None,
+            state: 0,
+            trust: 0,
         }
     }
 
@@ -96,46 +104,41 @@ impl Finder {
         if expected.is_none() {
             found.len = 0;
         }
-        self.expected = expected.map_or(0, |byte| usize::from(byte) | 256);
-    }
-
-    /// The bit that the match predicts, while it agrees with the byte so far.
-    fn predicted(&self) -> Option<usize> {
-        let left = 7 - self.node.ilog2();
-        (self.expected >> (left + 1) == self.node).then_some(self.expected >> left & 1)
+        self.expected = expected.map_or(0, usize::from);
+        self.predicted = expected.map(|byte| usize::from(byte >> 7));
+        let class = if found.len < 16 { found.len } else { (16 + (found.len - 16) / 8).min(31) };
+        self.state = (class * 3 + found.wary.div_ceil(WARY / 2)) * 2;
+        self.trust = 1 + (class >> 2).min(6);
     }
 
     /// How far the match is to be trusted: 0 (there is none) to 7.
+    #[inline]
     pub fn confidence(&self) -> usize {
-        if self.predicted().is_some() { 1 + (self.length_class() >> 2).min(6) } else { 0 }
-    }
-
-    fn length_class(&self) -> usize {
-        let len = self.matches[self.lane].len;
-        if len < 16 { len } else { (16 + (len - 16) / 8).min(31) }
+        if self.predicted.is_some() { self.trust } else { 0 }
     }
 
     /// The match's length, wariness and bit, as long as there is one; never 0.
     #[inline]
     pub fn state(&self) -> Option<usize> {
-        self.predicted().map(|bit| {
-            let wary = [0, 1, 1, 1, 1, 2, 2, 2, 2][self.matches[self.lane].wary];
-            (self.length_class() * 3 + wary) * 2 + bit
-        })
+        self.predicted.map(|bit| self.state + bit)
     }
 
     /// Learns the bit; a wrong prediction ends the match.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let wrong = self.predicted().is_some_and(|predicted| predicted != bit as usize);
-        let found = &mut self.matches[self.lane];
-        if wrong {
-            found.wary = WARY;
-            found.len = 0;
-            self.expected = 0;
-        }
         self.node = self.node << 1 | bit as usize;
+        if let Some(predicted) = self.predicted {
+            self.predicted = if predicted == bit as usize {
+                Some(self.expected << 1 >> (8 - self.node.ilog2()) & 1)
+            } else {
+                let found = &mut self.matches[self.lane];
+                found.wary = WARY;
+                found.len = 0;
+                None
+            };
+        }
         if self.node >= 256 {
+            let found = &mut self.matches[self.lane];
             found.wary = found.wary.saturating_sub(1);
             if found.len > 0 {
                 found.len += 1;

@@ -43,8 +43,8 @@ pub fn tables() -> (StateTables, Knowledge, Map) {
 #[derive(Clone, Copy)]
 struct Place {
     hash: u32,
-    /// Of its bucket, of which `histories` has a working copy.
-    offset: u32,
+    /// Its bucket's, of which `histories` has a working copy.
+    bucket: u32,
 }
 
 /// All hashed contexts of an ensemble.
@@ -84,7 +84,7 @@ impl Ngram {
             kernels: MapKernels::detect(),
             tables,
             buckets: Buckets::new(line_bits)?,
-            places: vec![Place { hash: 0, offset: Buckets::FIRST }; contexts],
+            places: vec![Place { hash: 0, bucket: 0 }; contexts],
             full,
             histories: [[0; MOST]; 16],
             knowledge,
@@ -124,9 +124,10 @@ impl Ngram {
         // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
         let mut own: [Bucket; MOST] = (self.kernels.transpose)(&self.histories);
+        let mut lines = self.buckets.lines();
         for (place, bucket) in self.places.iter_mut().zip(&mut own) {
-            self.buckets.put(place.offset, bucket);
-            place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
+            lines.put(place.bucket, bucket);
+            place.bucket = lines.find(place.hash, (place.hash as u8) << 1 | last, bucket);
         }
         self.histories = (self.kernels.transpose)(&own);
         self.node = 1;

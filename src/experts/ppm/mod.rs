@@ -67,8 +67,8 @@ struct Cursor {
     place: Place,
     levels: [Level; MAX_ORDER + 1],
     depth: usize,
-    /// Symbols of the context under consideration that weren't named yet.
-    open: [(u8, u32); 256],
+    /// Symbols of the context under consideration that weren't named yet: frequency, byte.
+    open: [u32; 256],
     /// A context that will be needed soon if the most probable byte comes.
     ahead: u32,
     /// Probability that none of the walk's contexts has the byte.
@@ -124,7 +124,7 @@ impl Ppm {
                 place,
                 levels: [Level::default(); MAX_ORDER + 1],
                 depth: 0,
-                open: [(0, 0); 256],
+                open: [0; 256],
                 ahead: 0,
                 left: ALL,
                 candidates: Candidates::new(),
@@ -216,13 +216,14 @@ impl Ppm {
             let mut total = 0;
             for (byte, freq) in tree.frequencies(context) {
                 let is_open = !candidates.has(byte);
-                open[opened & 255] = (byte, freq);
+                open[opened & 255] = freq << 8 | u32::from(byte);
                 opened += usize::from(is_open);
                 total += if is_open { freq } else { 0 };
             }
             let state = Escapes::masked_state(cursor.place.situation, count, tree.sum(context), named, below);
             total += if suffix == 0 { 1 } else { escapes.masked(state) };
-            cursor.left = candidates.share(left, total, open[..opened].iter().copied().take(most));
+            cursor.left =
+                candidates.share(left, total, open[..opened].iter().take(most).map(|&word| (word as u8, word >> 8)));
             escape = Escape::Masked(state, total);
         }
         cursor.levels[cursor.depth] = Level { context, order, escape };

@@ -84,6 +84,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                 let mut model = MatchModel::new(min, 15, 1);
                 each_byte(text, |history, _, byte| {
                     model.finder.prepare(history);
+                    model.finder.look(history);
                     model.finder.select(0, history);
                     for bit in bits(byte) {
                         inputs.clear();

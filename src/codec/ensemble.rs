@@ -7,9 +7,9 @@ use crate::experts::history::Text;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
-use crate::experts::token::cursor::Cursor;
 use crate::experts::token::expert::{self, TokenExpert};
 use crate::experts::token::prior::Prior;
+use crate::experts::token::prior_expert::{self, PriorExpert};
 use crate::experts::token::trie::Trie;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, StateMap};
 use crate::num::{cost, squash24, stretch_fine};
@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network.
+/// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network or, where there is
+/// none, the prior.
 const HEARING: usize = 0;
-const DEAF: usize = 7;
+const DEAF: usize = 6;
 /// Classes of confidence: of the short match, and how many orders were seen before.
 const GROUPS: usize = 20;
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
@@ -32,11 +33,11 @@ fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
     if network {
         weights.extend([180; expert::INPUTS]);
     }
-    weights.extend([45, 45, 80, 80]);
-    weights.extend(if prior { [10, 38] } else { [130, 80] });
     if prior {
         weights.extend([300, 200]);
     }
+    weights.extend([45, 45, 80, 80]);
+    weights.extend(if prior { [10, 38] } else { [130, 80] });
     weights.extend(if prior { [15, 5] } else { [80, 80] });
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
@@ -79,13 +80,9 @@ pub struct Ensemble {
     short_match: MatchModel,
     long_match: MatchModel,
     ppm: Ppm,
-    /// The prior's place in each lane.
-    tokens: Vec<Cursor<'static>>,
-    /// What the prior's guess was worth, by its order and quantised probability, and the state of the last guess.
-    token_map: StateMap,
-    token_state: usize,
+    prior: Option<PriorExpert>,
     network: Option<TokenExpert>,
-    /// Bits that the network has saved lately, in units of 1/256.
+    /// Bits saved lately by the network or, where there is none, by the prior, in units of 1/256.
     saved: i64,
     order0: StateMap,
     order1: StateMap,
@@ -116,13 +113,19 @@ impl Ensemble {
         network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let sets = [256, 256, 2048, 2048, 256, 256, expert::SITUATIONS, 256];
-        let sets = if network.is_some() { &sets } else { &sets[..DEAF - 1] };
+        let sets = [256, 256, 2048, 2048, 256, 256, 256, expert::SITUATIONS];
+        let sets = match (&prior, &network) {
+            (_, Some(_)) => &sets[..],
+            (Some(_), None) => &sets[..=DEAF],
+            (None, None) => &sets[..DEAF],
+        };
         let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
         let initial = initial_weights(count, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
+        } else if prior.is_some() {
+            mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
         Ok(Ensemble {
             content,
@@ -134,9 +137,7 @@ impl Ensemble {
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
             ppm: Ppm::new(content, raw_len, lanes)?,
-            tokens: prior.map_or(Vec::new(), |prior| vec![Cursor::new(prior); lanes]),
-            token_map: StateMap::new(4 * 64, 1023, |state| (state as u32 % 64) << 10 | 1 << 9),
-            token_state: 0,
+            prior: prior.map(|prior| PriorExpert::new(prior, lanes)),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
             saved: 0,
             order0: StateMap::new(256, 255, |_| 1 << 15),
@@ -185,29 +186,30 @@ impl Ensemble {
     /// Asks for the memory that the contexts of a new byte need.
     fn set_out(&mut self) {
         let past = self.text.past(self.lane);
-        for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
+        self.short_match.finder.prepare(past);
+        self.long_match.finder.prepare(past);
+        let contexts = contexts::full(self.content, past, &self.indirect);
+        for (i, context) in contexts.into_iter().enumerate().take(contexts::EXPECTED) {
             self.ngram.select(i, context);
         }
-        if !self.tokens.is_empty() {
-            for (i, context) in contexts::more(self.content, past, &self.indirect).into_iter().enumerate() {
+        if self.prior.is_some() {
+            let contexts = contexts::more(self.content, past, &self.indirect);
+            for (i, context) in contexts.into_iter().enumerate() {
                 self.ngram.select(contexts::FULL + i, context);
             }
         }
-        self.short_match.finder.prepare(past);
-        self.long_match.finder.prepare(past);
-        self.ppm.select(self.lane);
-        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.ppm.turn_to(self.lane);
     }
 
-    /// Goes there.
-    #[inline]
+    /// Goes there, first where the memory was asked for first, or where more will be asked for.
     fn arrive(&mut self) {
-        self.ngram.arrive();
-        if self.node == 1 {
-            let past = self.text.past(self.lane);
-            self.short_match.finder.select(self.lane, past);
-            self.long_match.finder.select(self.lane, past);
-        }
+        let past = self.text.past(self.lane);
+        self.short_match.finder.look(past);
+        self.long_match.finder.look(past);
+        self.ppm.select();
+        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.short_match.finder.select(self.lane, past);
+        self.long_match.finder.select(self.lane, past);
     }
 
     #[inline]
@@ -215,23 +217,17 @@ impl Ensemble {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
         self.inputs.clear();
-        let mut other = 1 << 15;
-        if let Some(token) = self.tokens.get_mut(self.lane) {
-            let guess = token.guess();
-            other = guess.p1;
-            self.token_state = (guess.order as usize) << 6 | (other >> 10) as usize;
-        }
+        let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
             network.predict(other, &mut self.inputs);
+        }
+        if let Some(prior) = &self.prior {
+            prior.predict(&mut self.inputs);
         }
         self.select_weights();
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
         self.ppm.predict(&mut self.inputs);
-        if !self.tokens.is_empty() {
-            self.inputs.push(stretch_fine(other));
-            self.inputs.push(self.token_map.stretched(self.token_state));
-        }
         self.inputs.push(self.order0.stretched(self.node));
         self.inputs.push(self.order1.stretched(order1));
         self.ngram.predict(&mut self.inputs);
@@ -271,9 +267,8 @@ impl Ensemble {
         };
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
         let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
-        let select = [self.node, c1, c2 << 3 | bit, place, known, more, situation, self.node];
-        let sets = if self.network.is_some() { select.len() } else { DEAF - 1 };
-        self.mixer.select(&select[..sets], [self.node, self.ppm.order()]);
+        let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, situation];
+        self.mixer.select(&select[..self.mixer.sets()], [self.node, self.ppm.order()]);
     }
 }
 
@@ -297,18 +292,17 @@ impl Bits for Ensemble {
         self.order0.update(self.node, bit);
         self.order1.update(self.order1_context(), bit);
         self.node = self.node << 1 | bit as usize;
-        if let Some(token) = self.tokens.get_mut(self.lane) {
-            self.token_map.update(self.token_state, bit);
-            token.push(bit);
-        }
-        if let Some(network) = &mut self.network {
+        if let Some(prior) = &mut self.prior {
             let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
             self.saved += i64::from(deaf) - i64::from(hearing);
+            prior.update(bit);
+        }
+        if let Some(network) = &mut self.network {
             network.update(bit);
         }
         if self.node < 256 {
             self.learn(bit);
-            self.arrive();
+            self.ngram.arrive();
             self.predict();
             return;
         }
@@ -316,8 +310,10 @@ impl Bits for Ensemble {
         self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
         self.text.push(self.lane, byte);
         self.ppm.learn_last(self.text.past(self.lane));
-        if let Some(network) = &mut self.network {
-            network.end_byte(byte);
+        match (&mut self.network, &mut self.prior) {
+            (Some(network), _) => network.end_byte(byte),
+            (None, Some(prior)) => prior.judge(std::mem::take(&mut self.saved), self.text.past(self.lane).at),
+            (None, None) => {}
         }
         self.last_bit = Some(bit);
     }
@@ -326,6 +322,9 @@ impl Bits for Ensemble {
     fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
         self.node = 1;
+        if let Some(prior) = &mut self.prior {
+            prior.select(lane, self.text.past(lane));
+        }
         if let Some(network) = &mut self.network {
             network.select(lane);
         }
@@ -335,6 +334,7 @@ impl Bits for Ensemble {
             self.learn(bit);
         }
         self.arrive();
+        self.ngram.arrive();
         self.predict();
     }
 }

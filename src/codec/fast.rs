@@ -49,9 +49,9 @@ pub struct Fast {
     order1: Vec<Bucket>,
     order1_at: usize,
     buckets: Buckets,
-    /// Of the hashed contexts: where they are, this nibble.
+    /// Of the hashed contexts: where they and their buckets are, this nibble.
     hashes: [u32; MATCH],
-    offsets: [u32; MATCH],
+    places: [u32; MATCH],
     /// The histories of a nibble's binary tree: of each node, those of all contexts.
     histories: [[u8; GROUP]; 16],
     maps: Box<[Map; GROUP]>,
@@ -96,7 +96,7 @@ impl Fast {
             order1_at: 0,
             buckets: Buckets::new(line_bits(raw_len))?,
             hashes: [0; MATCH],
-            offsets: [Buckets::FIRST; MATCH],
+            places: [0; MATCH],
             histories: [[0; GROUP]; 16],
             maps,
             finder: Finder::new(MATCH_MIN, match_bits(raw_len), 1),
@@ -145,23 +145,20 @@ impl Fast {
 
     /// Goes to the histories of the next nibble.
     fn arrive(&mut self) {
-        let past = self.text.past(0);
         // The nibble before is part of the second one's place, but for its last bits, which are part of the check.
         let last = if self.node == 1 { 0 } else { self.node as u8 & 3 };
         let mut own: [Bucket; GROUP] = (self.kernels.join)(&self.histories);
         self.order1[self.order1_at] = own[0];
-        self.order1_at = usize::from(past.last8 as u8) << 5 | self.node;
+        self.order1_at = usize::from(self.text.past(0).last8 as u8) << 5 | self.node;
         own[0] = self.order1[self.order1_at];
+        let mut lines = self.buckets.lines();
         for i in HASHED {
-            self.buckets.put(self.offsets[i], &own[i]);
-            self.offsets[i] =
-                self.buckets.find(self.hashes[i], (self.hashes[i] as u8).wrapping_add(last * 0x4D), &mut own[i]);
+            lines.put(self.places[i], &own[i]);
+            let check = (self.hashes[i] as u8).wrapping_add(last * 0x4D);
+            self.places[i] = lines.find(self.hashes[i], check, &mut own[i]);
         }
         self.histories = (self.kernels.split)(&own);
         self.place = 1;
-        if self.node == 1 {
-            self.finder.select(0, past);
-        }
     }
 
     #[inline]
@@ -217,7 +214,9 @@ impl Bits for Fast {
     #[inline]
     fn turn_to(&mut self, _: usize) {
         self.node = 1;
+        self.finder.look(self.text.past(0));
         self.arrive();
+        self.finder.select(0, self.text.past(0));
         self.predict();
     }
 

@@ -3,13 +3,16 @@
 use super::Progress;
 use super::ensemble::Ensemble;
 use super::network::Network;
-use super::score::Score;
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
 use crate::experts::history::Text;
+use crate::experts::score::Score;
 use crate::experts::token::expert::TokenExpert;
 use crate::transformer::{Session, Step};
 
+/// Bytes over which the network must save so many units of 1/256 bit a byte.
+const WINDOW: usize = 1024;
+const LEAST: i64 = 1;
 /// Bytes of a lane's turn where the network isn't asked.
 const TURN: usize = 4;
 /// Bytes that the network is told when it is asked again.
@@ -84,7 +87,6 @@ pub struct Turns<'a, M, C> {
 }
 
 /// A lane, as far as the network is concerned.
-#[derive(Default)]
 struct Lane {
     /// What the network is to be told next.
     restart: bool,
@@ -95,7 +97,8 @@ struct Lane {
 
 impl<'a, M: Bits, C: BitCoder> Turns<'a, M, C> {
     pub fn new(model: M, coder: C, content: Option<&'a [u8]>, lanes: usize) -> Self {
-        let lanes = (0..lanes).map(|_| Lane::default()).collect();
+        let lane = || Lane { restart: false, retract: false, tokens: Vec::new(), score: Score::new(WINDOW, LEAST) };
+        let lanes = (0..lanes).map(|_| lane()).collect();
         Turns { model, coder, content, lanes, done: 0, next_progress: 0 }
     }
 

@@ -5,7 +5,6 @@ mod fast;
 mod lanes;
 mod network;
 mod predictor;
-mod score;
 
 pub use network::Network;
 pub use predictor::{Identity, Model, Predictor, hex};

@@ -18,9 +18,6 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// The offset of a bucket.
-    pub const FIRST: u32 = 3;
-
     /// 2^`line_bits` cache lines, all empty; the pages are only taken from the system when touched.
     pub fn new(line_bits: u32) -> std::io::Result<Self> {
         let bytes = MmapMut::map_anon(LINE << line_bits)?;
@@ -35,40 +32,54 @@ impl Buckets {
     /// Asks for the line of `hash` ahead of its use.
     #[inline]
     pub fn prefetch(&self, hash: u32) {
-        prefetch(&self.bytes, self.line(hash));
+        prefetch(&self.bytes, line(hash, self.shift) * LINE);
     }
 
+    /// All lines.
     #[inline]
-    fn line(&self, hash: u32) -> usize {
-        (hash.wrapping_mul(0x9E37_79B1) >> self.shift) as usize * LINE
+    pub fn lines(&mut self) -> Lines<'_> {
+        Lines { lines: self.bytes.as_chunks_mut().0, shift: self.shift }
     }
+}
 
-    /// Reads the bucket `check` in `hash`'s line and gives its offset; a new one takes the place of
+#[inline]
+fn line(hash: u32, shift: u32) -> usize {
+    (hash.wrapping_mul(0x9E37_79B1) >> shift) as usize
+}
+
+/// The lines, at hand for many buckets at once.
+pub struct Lines<'a> {
+    lines: &'a mut [[u8; LINE]],
+    shift: u32,
+}
+
+impl Lines<'_> {
+    /// Reads the bucket `check` in `hash`'s line and gives its place; a new one takes the place of
     /// the least experienced of its line's.
     #[inline]
     pub fn find(&mut self, hash: u32, check: u8, bucket: &mut Bucket) -> u32 {
-        let start = self.line(hash);
-        let line: &mut [u8; LINE] = (&mut self.bytes[start..start + LINE]).try_into().expect("a line");
+        let number = line(hash, self.shift);
+        let line = &mut self.lines[number];
         // The four check bytes, compared at once: a mispredicted branch costs more than all of this.
         let checks = u32::from_le_bytes([line[0], line[1], line[2], line[3]]);
         let unequal = checks ^ (u32::from(check) * 0x0101_0101);
         let equal = unequal.wrapping_sub(0x0101_0101) & !unequal & 0x8080_8080;
         if equal != 0 {
-            let at = 3 + equal.trailing_zeros() as usize / 8 * SIZE;
-            bucket.copy_from_slice(&line[at..at + 16]);
-            return (start + at) as u32;
+            let way = (equal.trailing_zeros() as usize / 8) & 3;
+            bucket.copy_from_slice(&line[3 + way * SIZE..][..16]);
+            return (number << 2 | way) as u32;
         }
         // States are numbered roughly by experience.
         let victim = (0..4).map(|way| (usize::from(line[4 + way * SIZE])) << 2 | way).min().expect("four") & 3;
         line[victim] = check;
         *bucket = [0; 16];
-        (start + 3 + victim * SIZE) as u32
+        (number << 2 | victim) as u32
     }
 
     /// Writes a bucket back to where it was found.
     #[inline]
-    pub fn put(&mut self, offset: u32, bucket: &Bucket) {
-        let place = &mut self.bytes[offset as usize + 1..offset as usize + 1 + SIZE];
+    pub fn put(&mut self, place: u32, bucket: &Bucket) {
+        let place = &mut self.lines[place as usize >> 2][4 + (place as usize & 3) * SIZE..][..SIZE];
         place[..8].copy_from_slice(&bucket[1..9]);
         place[7..].copy_from_slice(&bucket[8..]);
     }

@@ -16,12 +16,19 @@ pub struct Finder {
     /// Position after the last occurrence of each hash of `min` bytes.
     heads: Vec<u32>,
     slot: usize,
+    /// What was in the slot.
+    candidate: usize,
     matches: Vec<Match>,
     lane: usize,
-    /// The byte that followed, with a leading 1; 0 without a match.
+    /// The byte that followed.
     expected: usize,
     /// The partial byte, with a leading 1.
     node: usize,
+    /// The bit that the match predicts, while it agrees with the byte so far.
+    predicted: Option<usize>,
+    /// The state but for the bit, and how far the match is to be trusted, while there is one.
+    state: usize,
+    trust: usize,
 }
 
 /// Where a lane's match goes on, how long it is, and for how many bytes it is to be wary.
@@ -42,14 +49,18 @@ impl Finder {
             min,
             heads: vec![0; 1 << bits],
             slot: 0,
+            candidate: 0,
             matches: vec![Match::default(); lanes],
             lane: 0,
             expected: 0,
             node: 1,
+            predicted: None,
+            state: 0,
+            trust: 0,
         }
     }
 
-    /// Finds the hash of a lane's last bytes, and asks for its place ahead of [`Self::select`].
+    /// Finds the hash of a lane's last bytes, and asks for its place ahead of [`Self::look`].
     pub fn prepare(&mut self, past: Past) {
         let bytes = past.bytes();
         if bytes.len() < self.min {
@@ -66,20 +77,26 @@ impl Finder {
         prefetch(&self.heads, self.slot);
     }
 
+    /// Looks where they came before, notes that they came again, and asks for the place ahead of [`Self::select`].
+    pub fn look(&mut self, past: Past) {
+        self.candidate = 0;
+        if past.bytes().len() >= self.min {
+            self.candidate = std::mem::replace(&mut self.heads[self.slot], past.at as u32) as usize;
+            prefetch(past.text().bytes(), self.candidate.saturating_sub(1));
+        }
+    }
+
     /// Follows the lane's match to its next byte, or looks for a new one.
     pub fn select(&mut self, lane: usize, past: Past) {
         let bytes = past.bytes();
         self.node = 1;
         self.lane = lane;
         let found = &mut self.matches[lane];
-        if bytes.len() >= self.min {
-            let candidate = std::mem::replace(&mut self.heads[self.slot], past.at as u32) as usize;
-            if found.len == 0 && candidate > 0 {
-                let before = past.text().bytes()[..candidate].iter().rev().zip(bytes.iter().rev());
-                let len = before.take(VERIFIED).take_while(|(a, b)| a == b).count();
-                if len >= self.min {
-                    (found.len, found.at) = (len, candidate);
-                }
+        if found.len == 0 && self.candidate > 0 {
+            let before = past.text().bytes()[..self.candidate].iter().rev().zip(bytes.iter().rev());
+            let len = before.take(VERIFIED).take_while(|(a, b)| a == b).count();
+            if len >= self.min {
+                (found.len, found.at) = (len, self.candidate);
             }
         }
         // Another lane's next byte isn't known yet.
@@ -87,46 +104,41 @@ impl Finder {
         if expected.is_none() {
             found.len = 0;
         }
-        self.expected = expected.map_or(0, |byte| usize::from(byte) | 256);
-    }
-
-    /// The bit that the match predicts, while it agrees with the byte so far.
-    fn predicted(&self) -> Option<usize> {
-        let left = 7 - self.node.ilog2();
-        (self.expected >> (left + 1) == self.node).then_some(self.expected >> left & 1)
+        self.expected = expected.map_or(0, usize::from);
+        self.predicted = expected.map(|byte| usize::from(byte >> 7));
+        let class = if found.len < 16 { found.len } else { (16 + (found.len - 16) / 8).min(31) };
+        self.state = (class * 3 + found.wary.div_ceil(WARY / 2)) * 2;
+        self.trust = 1 + (class >> 2).min(6);
     }
 
     /// How far the match is to be trusted: 0 (there is none) to 7.
+    #[inline]
     pub fn confidence(&self) -> usize {
-        if self.predicted().is_some() { 1 + (self.length_class() >> 2).min(6) } else { 0 }
-    }
-
-    fn length_class(&self) -> usize {
-        let len = self.matches[self.lane].len;
-        if len < 16 { len } else { (16 + (len - 16) / 8).min(31) }
+        if self.predicted.is_some() { self.trust } else { 0 }
     }
 
     /// The match's length, wariness and bit, as long as there is one; never 0.
     #[inline]
     pub fn state(&self) -> Option<usize> {
-        self.predicted().map(|bit| {
-            let wary = [0, 1, 1, 1, 1, 2, 2, 2, 2][self.matches[self.lane].wary];
-            (self.length_class() * 3 + wary) * 2 + bit
-        })
+        self.predicted.map(|bit| self.state + bit)
     }
 
     /// Learns the bit; a wrong prediction ends the match.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let wrong = self.predicted().is_some_and(|predicted| predicted != bit as usize);
-        let found = &mut self.matches[self.lane];
-        if wrong {
-            found.wary = WARY;
-            found.len = 0;
-            self.expected = 0;
-        }
         self.node = self.node << 1 | bit as usize;
+        if let Some(predicted) = self.predicted {
+            self.predicted = if predicted == bit as usize {
+                Some(self.expected << 1 >> (8 - self.node.ilog2()) & 1)
+            } else {
+                let found = &mut self.matches[self.lane];
+                found.wary = WARY;
+                found.len = 0;
+                None
+            };
+        }
         if self.node >= 256 {
+            let found = &mut self.matches[self.lane];
             found.wary = found.wary.saturating_sub(1);
             if found.len > 0 {
                 found.len += 1;
@@ -188,6 +200,7 @@ mod tests {
             for lane in 0..lanes {
                 for _ in 0..turn.min(text.left(lane)) {
                     model.finder.prepare(text.past(lane));
+                    model.finder.look(text.past(lane));
                     model.finder.select(lane, text.past(lane));
                     let byte = content[text.past(lane).at];
                     for bit in (0..8).rev() {

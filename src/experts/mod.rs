@@ -6,5 +6,6 @@ pub mod history;
 pub mod match_model;
 pub mod ngram;
 pub mod ppm;
+pub mod score;
 mod state;
 pub mod token;

@@ -43,8 +43,8 @@ pub fn tables() -> (StateTables, Knowledge, Map) {
 #[derive(Clone, Copy)]
 struct Place {
     hash: u32,
-    /// Of its bucket, of which `histories` has a working copy.
-    offset: u32,
+    /// Its bucket's, of which `histories` has a working copy.
+    bucket: u32,
 }
 
 /// Some of the contexts.
@@ -84,7 +84,7 @@ impl Ngram {
         assert!(orders <= GROUP && contexts.is_multiple_of(GROUP));
         let (tables, knowledge, map) = tables();
         let group = || Group {
-            places: [Place { hash: 0, offset: Buckets::FIRST }; GROUP],
+            places: [Place { hash: 0, bucket: 0 }; GROUP],
             histories: [[0; GROUP]; 16],
             maps: vec![map; GROUP],
             entries: [0; GROUP],
@@ -123,11 +123,12 @@ impl Ngram {
     fn change_buckets(&mut self) {
         // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
+        let mut lines = self.buckets.lines();
         for group in &mut self.groups {
             let mut own: [Bucket; GROUP] = (self.kernels.transpose)(&group.histories);
             for (place, bucket) in group.places.iter_mut().zip(&mut own) {
-                self.buckets.put(place.offset, bucket);
-                place.offset = self.buckets.find(place.hash, (place.hash as u8) << 1 | last, bucket);
+                lines.put(place.bucket, bucket);
+                place.bucket = lines.find(place.hash, (place.hash as u8) << 1 | last, bucket);
             }
             group.histories = (self.kernels.transpose)(&own);
         }

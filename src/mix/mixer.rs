@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::num::arch::{MAX_SETS, MixKernels, prefetch};
+use crate::num::arch::{MAX_SETS, MixKernels};
 use crate::num::{STRETCH_MAX, squash16};
 
 /// The most inputs one mixer takes.
@@ -121,20 +121,22 @@ impl Mixer {
         self.deaf.push((set, inputs));
     }
 
+    /// How many sets there are.
+    pub fn sets(&self) -> usize {
+        self.firsts.len()
+    }
+
     /// A set's own prediction, in units of 2^-16.
     pub fn prediction(&self, set: usize) -> u32 {
         self.predictions[set] as u32
     }
 
-    /// Chooses each set's vector, and the last layer's, and asks for them ahead of their use.
+    /// Chooses each set's vector, and the last layer's.
     #[inline]
     pub fn select(&mut self, contexts: &[usize], final_contexts: [usize; 2]) {
         debug_assert_eq!(contexts.len(), self.firsts.len());
         for ((chosen, &first), &context) in self.chosen.iter_mut().zip(&self.firsts).zip(contexts) {
             *chosen = first + context * self.stride;
-            for line in 0..self.stride / LINE {
-                prefetch(&self.weights, *chosen + LINE * line);
-            }
         }
         for (last, context) in self.last.iter_mut().zip(final_contexts) {
             last.chosen = context;

@@ -7,9 +7,10 @@ const FLOOR: u32 = ALL >> 16;
 
 /// A distribution over the next byte: of some bytes each, of the others together.
 pub struct Candidates {
+    /// Nothing for those that aren't named.
     masses: [u32; 256],
-    named: [u64; 4],
-    count: u32,
+    named: [u8; 256],
+    count: usize,
     /// The share of each byte in what is left to those that aren't named.
     tail: u32,
     /// The mass of the named bytes that agree with the bits so far, and of those with a 1 next.
@@ -22,19 +23,14 @@ pub struct Candidates {
 
 impl Candidates {
     pub fn new() -> Self {
-        Candidates { masses: [0; 256], named: [0; 4], count: 0, tail: 0, agreeing: 0, ones: 0, top: 0, top_mass: 0 }
+        Candidates { masses: [0; 256], named: [0; 256], count: 0, tail: 0, agreeing: 0, ones: 0, top: 0, top_mass: 0 }
     }
 
     /// Starts a new byte.
     pub fn clear(&mut self) {
-        for (sixty_four, masses) in self.named.iter().zip(self.masses.as_chunks_mut::<64>().0) {
-            let mut named = *sixty_four;
-            while named != 0 {
-                masses[named.trailing_zeros() as usize & 63] = 0;
-                named &= named - 1;
-            }
+        for &byte in &self.named[..self.count] {
+            self.masses[usize::from(byte)] = 0;
         }
-        self.named = [0; 4];
         self.count = 0;
         self.top_mass = 0;
         self.top = 0;
@@ -42,20 +38,21 @@ impl Candidates {
 
     /// How many bytes were named.
     pub fn count(&self) -> u32 {
-        self.count
+        self.count as u32
     }
 
     /// Whether a byte was named.
     #[inline]
     pub fn has(&self, byte: u8) -> bool {
-        self.named[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+        self.masses[usize::from(byte)] != 0
     }
 
     /// Names a byte that wasn't named yet.
     #[inline]
     pub fn push(&mut self, byte: u8, mass: u32) {
-        self.named[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        self.masses[usize::from(byte)] = mass;
+        self.named[self.count & 255] = byte;
+        // Only learning goes on to where nothing is left, and predicts nothing with it.
+        self.masses[usize::from(byte)] = mass.max(1);
         self.count += 1;
         if mass > self.top_mass {
             self.top = byte;

@@ -67,8 +67,8 @@ struct Cursor {
     place: Place,
     levels: [Level; MAX_ORDER + 1],
     depth: usize,
-    /// Symbols of the context under consideration that weren't named yet.
-    open: [(u8, u32); 256],
+    /// Symbols of the context under consideration that weren't named yet: frequency, byte.
+    open: [u32; 256],
     /// A context that will be needed soon if the most probable byte comes.
     ahead: u32,
     /// Probability that none of the walk's contexts has the byte.
@@ -124,7 +124,7 @@ impl Ppm {
                 place,
                 levels: [Level::default(); MAX_ORDER + 1],
                 depth: 0,
-                open: [(0, 0); 256],
+                open: [0; 256],
                 ahead: 0,
                 left: ALL,
                 candidates: Candidates::new(),
@@ -147,14 +147,21 @@ impl Ppm {
         }
     }
 
-    /// Goes to the contexts of a lane's next byte.
-    pub fn select(&mut self, lane: usize) {
-        let cursor = &mut self.cursor;
+    /// Turns to a lane, and asks for what [`Self::select`] needs.
+    pub fn turn_to(&mut self, lane: usize) {
+        let place = &mut self.cursor.place;
         if lane != self.lane {
-            self.places[self.lane] = cursor.place;
-            cursor.place = self.places[lane];
+            self.places[self.lane] = *place;
+            *place = self.places[lane];
             self.lane = lane;
         }
+        self.tree.prefetch(self.tree.first(place.context));
+        self.tree.prefetch(self.tree.suffix(place.context));
+    }
+
+    /// Goes to the contexts of the lane's next byte.
+    pub fn select(&mut self) {
+        let cursor = &mut self.cursor;
         cursor.candidates.clear();
         cursor.depth = 0;
         cursor.left = ALL;
@@ -209,13 +216,14 @@ impl Ppm {
             let mut total = 0;
             for (byte, freq) in tree.frequencies(context) {
                 let is_open = !candidates.has(byte);
-                open[opened & 255] = (byte, freq);
+                open[opened & 255] = freq << 8 | u32::from(byte);
                 opened += usize::from(is_open);
                 total += if is_open { freq } else { 0 };
             }
             let state = Escapes::masked_state(cursor.place.situation, count, tree.sum(context), named, below);
             total += if suffix == 0 { 1 } else { escapes.masked(state) };
-            cursor.left = candidates.share(left, total, open[..opened].iter().copied().take(most));
+            cursor.left =
+                candidates.share(left, total, open[..opened].iter().take(most).map(|&word| (word as u8, word >> 8)));
             escape = Escape::Masked(state, total);
         }
         cursor.levels[cursor.depth] = Level { context, order, escape };
@@ -276,7 +284,8 @@ mod tests {
         let mut ppm = Ppm::new(Content::Binary, raw_len, 1).unwrap();
         let mut known = Text::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
-        ppm.select(0);
+        ppm.turn_to(0);
+        ppm.select();
         let mut costs = Vec::new();
         for &byte in text {
             let mut cost = 0.0;
@@ -291,7 +300,8 @@ mod tests {
             costs.push(cost);
             known.push(0, byte);
             ppm.learn_last(known.past(0));
-            ppm.select(0);
+            ppm.turn_to(0);
+            ppm.select();
         }
         costs
     }
@@ -346,7 +356,8 @@ mod tests {
         while (0..lanes).any(|lane| known.left(lane) > 0) {
             for lane in 0..lanes {
                 for _ in 0..turn.min(known.left(lane)) {
-                    ppm.select(lane);
+                    ppm.turn_to(lane);
+                    ppm.select();
                     let byte = content[known.past(lane).at];
                     for shift in (0..8).rev() {
                         opinions.push(ppm.cursor.candidates.p16(ppm.cursor.node));

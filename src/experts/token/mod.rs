@@ -14,6 +14,7 @@ pub mod expert;
 pub mod fold;
 pub mod huffman;
 pub mod prior;
+pub mod prior_expert;
 pub mod trie;
 pub mod vocabulary;
 

@@ -187,13 +187,14 @@ impl Ensemble {
         self.ppm.turn_to(self.lane);
     }
 
-    /// Goes there, first where the memory was asked for first, or where more will be asked for.
+    /// Goes there.
     fn arrive(&mut self) {
         let past = self.text.past(self.lane);
-        self.short_match.finder.look(past);
-        self.long_match.finder.look(past);
         self.ppm.select();
         self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.short_match.finder.look(past);
+        self.long_match.finder.look(past);
+        self.ngram.arrive();
         self.short_match.finder.select(self.lane, past);
         self.long_match.finder.select(self.lane, past);
     }
@@ -260,8 +261,7 @@ impl Ensemble {
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
         let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
         let select = [self.node, c1, c2 << 3 | bit, place, known, more, situation, self.node];
-        let sets = if self.network.is_some() { select.len() } else { DEAF - 1 };
-        self.mixer.select(&select[..sets], [self.node, self.ppm.order()]);
+        self.mixer.select(select, [self.node, self.ppm.order()]);
     }
 }
 
@@ -323,7 +323,6 @@ impl Bits for Ensemble {
             self.learn(bit);
         }
         self.arrive();
-        self.ngram.arrive();
         self.predict();
     }
 }

@@ -123,13 +123,14 @@ impl Ngram {
     fn change_buckets(&mut self) {
         // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
-        let mut own: [Bucket; MOST] = (self.kernels.transpose)(&self.histories);
+        let mut own: [Bucket; MOST] = [[0; 16]; MOST];
+        (self.kernels.transpose)(&self.histories, &mut own);
         let mut lines = self.buckets.lines();
         for (place, bucket) in self.places.iter_mut().zip(&mut own) {
             lines.put(place.bucket, bucket);
             place.bucket = lines.find(place.hash, (place.hash as u8) << 1 | last, bucket);
         }
-        self.histories = (self.kernels.transpose)(&own);
+        (self.kernels.transpose)(&own, &mut self.histories);
         self.node = 1;
         if self.c0 == 1 {
             self.confident = self.histories[1][..self.orders].iter().filter(|&&state| state != 0).count();

@@ -262,21 +262,17 @@ fn update_and_train(
 }
 
 /// [`super::definition::transpose`].
-pub fn split(buckets: &[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16] {
+pub fn split(buckets: &[[u8; 16]; GROUP], rows: &mut [[u8; GROUP]; 16]) {
     const PLACES: [u8; 128] = places::<GROUP, 16>();
-    let mut rows = [[0; GROUP]; 16];
     // SAFETY: AVX-512 was detected.
     unsafe { permute(buckets.as_flattened(), &PLACES, rows.as_flattened_mut()) };
-    rows
 }
 
 /// [`super::definition::transpose`].
-pub fn join(rows: &[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP] {
+pub fn join(rows: &[[u8; GROUP]; 16], buckets: &mut [[u8; 16]; GROUP]) {
     const PLACES: [u8; 128] = places::<16, GROUP>();
-    let mut buckets = [[0; 16]; GROUP];
     // SAFETY: AVX-512 was detected.
     unsafe { permute(rows.as_flattened(), &PLACES, buckets.as_flattened_mut()) };
-    buckets
 }
 
 /// Where the bytes of a transposed table come from.

@@ -203,6 +203,10 @@ impl Ensemble {
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
+        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
+        self.denoiser.prefetch(self.node, group);
+        // Whatever the next bit is.
+        self.order1.prefetch(order1 + self.node);
         self.inputs.clear();
         let mut other = 1 << 15;
         if let Some(token) = self.tokens.get_mut(self.lane) {
@@ -226,14 +230,12 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
-        self.p24 = squash24(self.refine(mixed, order1)).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.p24 = squash24(self.refine(mixed, order1, group)).clamp(MARGIN, (1 << 24) - MARGIN);
     }
 
     /// The mixed prediction, refined in small contexts.
     #[inline]
-    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
-        let matched = self.short_match.finder.confidence();
-        let group = matched.min(3) + 4 * self.ngram.confidence();
+    fn refine(&mut self, mixed: i32, order1: usize, group: usize) -> i32 {
         let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,

@@ -112,6 +112,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     const INPUTS: usize = 48;
     const SETS: usize = 6;
+    const MAX: usize = 8;
     group.bench_function("mixer", |bencher| {
         bencher.iter(|| {
             let mut mixer = Mixer::new(&[80; INPUTS], &[256; SETS], [256, 16]);
@@ -122,7 +123,7 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                     for (i, input) in inputs.extend(INPUTS).iter_mut().enumerate() {
                         *input = (i16::from(byte) - 128) * (i as i16 & 7);
                     }
-                    mixer.select(&[usize::from(byte); SETS], [node, 0]);
+                    mixer.select([usize::from(byte); MAX], [node, 0]);
                     black_box(mixer.mix(&inputs));
                     mixer.update(&inputs, bit);
                 }

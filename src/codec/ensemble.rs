@@ -201,13 +201,14 @@ impl Ensemble {
         self.ppm.turn_to(self.lane);
     }
 
-    /// Goes there, first where the memory was asked for first, or where more will be asked for.
+    /// Goes there.
     fn arrive(&mut self) {
         let past = self.text.past(self.lane);
-        self.short_match.finder.look(past);
-        self.long_match.finder.look(past);
         self.ppm.select();
         self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.short_match.finder.look(past);
+        self.long_match.finder.look(past);
+        self.ngram.arrive();
         self.short_match.finder.select(self.lane, past);
         self.long_match.finder.select(self.lane, past);
     }
@@ -216,6 +217,10 @@ impl Ensemble {
     fn predict(&mut self) {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
+        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
+        self.denoiser.prefetch(self.node, group);
+        // Whatever the next bit is.
+        self.order1.prefetch(order1 + self.node);
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -233,14 +238,12 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
-        self.p24 = squash24(self.refine(mixed, order1)).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.p24 = squash24(self.refine(mixed, order1, group)).clamp(MARGIN, (1 << 24) - MARGIN);
     }
 
     /// The mixed prediction, refined in small contexts.
     #[inline]
-    fn refine(&mut self, mixed: i32, order1: usize) -> i32 {
-        let matched = self.short_match.finder.confidence();
-        let group = matched.min(3) + 4 * self.ngram.confidence();
+    fn refine(&mut self, mixed: i32, order1: usize, group: usize) -> i32 {
         let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
         let opinions = [
             mixed,
@@ -268,7 +271,7 @@ impl Ensemble {
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
         let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
         let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, situation];
-        self.mixer.select(&select[..self.mixer.sets()], [self.node, self.ppm.order()]);
+        self.mixer.select(select, [self.node, self.ppm.order()]);
     }
 }
 
@@ -334,7 +337,6 @@ impl Bits for Ensemble {
             self.learn(bit);
         }
         self.arrive();
-        self.ngram.arrive();
         self.predict();
     }
 }

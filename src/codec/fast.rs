@@ -147,7 +147,8 @@ impl Fast {
     fn arrive(&mut self) {
         // The nibble before is part of the second one's place, but for its last bits, which are part of the check.
         let last = if self.node == 1 { 0 } else { self.node as u8 & 3 };
-        let mut own: [Bucket; GROUP] = (self.kernels.join)(&self.histories);
+        let mut own: [Bucket; GROUP] = [[0; 16]; GROUP];
+        (self.kernels.join)(&self.histories, &mut own);
         self.order1[self.order1_at] = own[0];
         self.order1_at = usize::from(self.text.past(0).last8 as u8) << 5 | self.node;
         own[0] = self.order1[self.order1_at];
@@ -157,7 +158,7 @@ impl Fast {
             let check = (self.hashes[i] as u8).wrapping_add(last * 0x4D);
             self.places[i] = lines.find(self.hashes[i], check, &mut own[i]);
         }
-        self.histories = (self.kernels.split)(&own);
+        (self.kernels.split)(&own, &mut self.histories);
         self.place = 1;
     }
 

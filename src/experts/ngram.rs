@@ -125,12 +125,13 @@ impl Ngram {
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
         let mut lines = self.buckets.lines();
         for group in &mut self.groups {
-            let mut own: [Bucket; GROUP] = (self.kernels.transpose)(&group.histories);
+            let mut own: [Bucket; GROUP] = [[0; 16]; GROUP];
+            (self.kernels.transpose)(&group.histories, &mut own);
             for (place, bucket) in group.places.iter_mut().zip(&mut own) {
                 lines.put(place.bucket, bucket);
                 place.bucket = lines.find(place.hash, (place.hash as u8) << 1 | last, bucket);
             }
-            group.histories = (self.kernels.transpose)(&own);
+            (self.kernels.transpose)(&own, &mut group.histories);
         }
         self.node = 1;
         if self.c0 == 1 {

@@ -4,6 +4,7 @@
 //! tree, the models' confidence, quantised logit) and adds the bin's mean error E[outcome] − E[prediction] (Tweedie's
 //! correction), shrunk by how certain that mean is. The gate is a weight of the last blend, which starts at none.
 
+use crate::num::arch::prefetch;
 use crate::num::{squash16, stretch_fine};
 
 /// Correction steps.
@@ -59,16 +60,32 @@ impl Denoiser {
         Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], trail: [(0, 0); STEPS] }
     }
 
+    /// Where the bins of a situation begin.
+    #[inline]
+    fn first(node: usize, group: usize) -> usize {
+        let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
+        (group * 64 + place) * LOGIT_BINS * STEPS
+    }
+
+    /// Asks for a situation's bins ahead of their use.
+    #[inline]
+    pub fn prefetch(&self, node: usize, group: usize) {
+        let first = Self::first(node, group);
+        for third in 0..3 {
+            prefetch(&self.bins, first + third * LOGIT_BINS * STEPS / 3);
+        }
+    }
+
     /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
     /// the confidence class.
     #[inline]
     pub fn refine(&mut self, stretched: i32, node: usize, group: usize) -> i32 {
         let mut p = squash16(stretched);
         let mut x = stretched;
-        let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
+        let first = Self::first(node, group);
         for step in 0..STEPS {
             let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
-            let at = ((group * 64 + place) * LOGIT_BINS + logit) * STEPS + step;
+            let at = first + logit * STEPS + step;
             self.trail[step] = (at, p);
             let bin = self.bins[at];
             // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.

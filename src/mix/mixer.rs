@@ -57,7 +57,8 @@ pub struct Mixer {
     stride: usize,
     weights: Vec<i32>,
     /// Where each set's vectors begin, and where the chosen ones do.
-    firsts: Vec<usize>,
+    firsts: [usize; MAX_SETS],
+    sets: usize,
     chosen: [usize; MAX_SETS],
     /// What the chosen vectors make of the inputs, in the logistic domain and as probabilities in units of 2^-16.
     outputs: [i32; MAX_SETS],
@@ -92,16 +93,18 @@ impl Mixer {
         for vector in weights[next..].chunks_exact_mut(stride) {
             vector.iter_mut().zip(initial).for_each(|(weight, &thousandths)| *weight = ONE / 1000 * thousandths);
         }
-        let firsts = contexts.iter().map(|&contexts| {
+        let mut firsts = [0; MAX_SETS];
+        for (first, contexts) in firsts.iter_mut().zip(contexts) {
+            *first = next;
             next += contexts * stride;
-            next - contexts * stride
-        });
+        }
         let mut even = [0; MAX_SETS];
         even[..contexts.len()].fill((1 << 16) / contexts.len() as i32);
         Mixer {
             kernels: MixKernels::detect(),
             stride,
-            firsts: firsts.collect(),
+            firsts,
+            sets: contexts.len(),
             weights,
             chosen: [0; MAX_SETS],
             outputs: [0; MAX_SETS],
@@ -114,16 +117,11 @@ impl Mixer {
 
     /// Makes a set deaf to some inputs: what it loses by that shows what they are worth.
     pub fn deafen(&mut self, set: usize, inputs: Range<usize>) {
-        let end = self.firsts.get(set + 1).copied().unwrap_or(self.weights.len());
+        let end = if set + 1 < self.sets { self.firsts[set + 1] } else { self.weights.len() };
         for vector in self.weights[self.firsts[set]..end].chunks_exact_mut(self.stride) {
             vector[inputs.clone()].fill(0);
         }
         self.deaf.push((set, inputs));
-    }
-
-    /// How many sets there are.
-    pub fn sets(&self) -> usize {
-        self.firsts.len()
     }
 
     /// A set's own prediction, in units of 2^-16.
@@ -131,13 +129,10 @@ impl Mixer {
         self.predictions[set] as u32
     }
 
-    /// Chooses each set's vector, and the last layer's.
+    /// Chooses each set's vector, and the last layer's; elements beyond the sets mean nothing.
     #[inline]
-    pub fn select(&mut self, contexts: &[usize], final_contexts: [usize; 2]) {
-        debug_assert_eq!(contexts.len(), self.firsts.len());
-        for ((chosen, &first), &context) in self.chosen.iter_mut().zip(&self.firsts).zip(contexts) {
-            *chosen = first + context * self.stride;
-        }
+    pub fn select(&mut self, contexts: [usize; MAX_SETS], final_contexts: [usize; 2]) {
+        self.chosen = std::array::from_fn(|set| self.firsts[set] + contexts[set] * self.stride);
         for (last, context) in self.last.iter_mut().zip(final_contexts) {
             last.chosen = context;
         }
@@ -146,7 +141,7 @@ impl Mixer {
     /// Mixes with the chosen vectors. The result is in the logistic domain.
     #[inline]
     pub fn mix(&mut self, inputs: &Inputs) -> i32 {
-        let chosen = &self.chosen[..self.firsts.len()];
+        let chosen = &self.chosen[..self.sets];
         let last = self.last.each_ref().map(|last| &last.weights[last.chosen]);
         let x = &inputs.values[..self.stride];
         let mixed = (self.kernels.mix)(&self.weights, chosen, x, last, &mut self.outputs, &mut self.predictions);
@@ -159,7 +154,7 @@ impl Mixer {
     /// Learns from the outcome.
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
-        let chosen = &self.chosen[..self.firsts.len()];
+        let chosen = &self.chosen[..self.sets];
         let x = &inputs.values[..self.stride];
         let target = if bit == 1 { 65535 } else { 0 };
         (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, self.rate >> 16);

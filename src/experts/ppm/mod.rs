@@ -197,6 +197,7 @@ impl Ppm {
         let suffix = tree.suffix(context);
         tree.prefetch(suffix);
         let (count, below) = (tree.count(context), tree.count(suffix));
+        tree.prefetch(tree.first(suffix));
         let most = if suffix == 0 { ROOT_CANDIDATES } else { 32 };
         let left = cursor.left;
         let escape;

@@ -3,7 +3,7 @@
 use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables};
 use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
-use crate::num::{COARSE_SQUASH, RECIPROCAL, STRETCH, STRETCH_MAX};
+use crate::num::{COARSE_SQUASH, STRETCH, STRETCH_MAX};
 use std::arch::x86_64::*;
 
 /// Whether this machine has what the functions here are compiled for.
@@ -233,17 +233,24 @@ pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32
     }
 }
 
+/// `RECIPROCAL` of all counts. That is 2^17 / d, rounded down, of odd d from 3 on: at least 1/d from a whole number, while
+/// the division's error is below 2^-7/d. A gather takes longer.
+#[target_feature(enable = "avx2")]
+fn reciprocals(counts: __m256i) -> __m256i {
+    let divisors = _mm256_add_epi32(_mm256_slli_epi32::<1>(counts), _mm256_set1_epi32(3));
+    _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(131_072.0), _mm256_cvtepi32_ps(divisors)))
+}
+
 #[target_feature(enable = "avx2")]
 pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
     let target = _mm256_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
-    // SAFETY: the reciprocals are 1024, the counts below that. The other loads and the store are of whole arrays; none
-    // needs alignment.
+    // SAFETY: the loads and the store are of whole arrays; none needs alignment.
     unsafe {
         let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
         let entry = _mm256_loadu_si256(entries.as_ptr().cast());
         let p = _mm256_srli_epi32::<10>(entry);
         let count = _mm256_and_si256(entry, _mm256_set1_epi32(1023));
-        let rates = _mm256_i32gather_epi32::<4>(RECIPROCAL.as_ptr(), count);
+        let rates = reciprocals(count);
         let difference = _mm256_srai_epi32::<7>(_mm256_sub_epi32(target, p));
         let p = _mm256_add_epi32(p, _mm256_srai_epi32::<9>(_mm256_mullo_epi32(difference, rates)));
         let count = _mm256_sub_epi32(count, _mm256_cmpgt_epi32(_mm256_set1_epi32(LIMIT as i32), count));
@@ -256,32 +263,9 @@ pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u
 }
 
 /// [`super::definition::transpose`].
-pub fn transpose(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
+pub fn transpose(rows: &[[u8; 16]; 16], columns: &mut [[u8; 16]; 16]) {
     // SAFETY: AVX2 was detected.
-    unsafe { transpose_all(rows) }
-}
-
-#[target_feature(enable = "avx2")]
-fn transpose_all(rows: &[[u8; 16]; 16]) -> [[u8; 16]; 16] {
-    let mut r = [_mm_setzero_si128(); 16];
-    for (r, row) in r.iter_mut().zip(rows) {
-        // SAFETY: a load of 16 bytes of as many; it needs no alignment.
-        *r = unsafe { _mm_loadu_si128(row.as_ptr().cast()) };
-    }
-    // Four times, the rows of the lower half are interleaved with those of the upper.
-    for _ in 0..4 {
-        let before = r;
-        for i in 0..8 {
-            r[2 * i] = _mm_unpacklo_epi8(before[i], before[i + 8]);
-            r[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + 8]);
-        }
-    }
-    let mut columns = [[0; 16]; 16];
-    for (column, r) in columns.iter_mut().zip(r) {
-        // SAFETY: a store of 16 bytes to as many; it needs no alignment.
-        unsafe { _mm_storeu_si128(column.as_mut_ptr().cast(), r) };
-    }
-    columns
+    unsafe { interleave::<16, 4>(rows.as_flattened(), columns.as_flattened_mut()) };
 }
 
 /// [`super::definition::predict_eight`].
@@ -360,34 +344,30 @@ fn train_two(inputs: &[i16; INPUTS], error: i32, weights: [&mut Weights; 2]) {
 }
 
 /// [`super::definition::transpose`].
-pub fn split(buckets: &[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16] {
-    let mut rows = [[0; GROUP]; 16];
+pub fn split(buckets: &[[u8; 16]; GROUP], rows: &mut [[u8; GROUP]; 16]) {
     // SAFETY: AVX2 was detected.
-    unsafe { interleave::<3>(buckets.as_flattened(), rows.as_flattened_mut()) };
-    rows
+    unsafe { interleave::<8, 3>(buckets.as_flattened(), rows.as_flattened_mut()) };
 }
 
 /// [`super::definition::transpose`].
-pub fn join(rows: &[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP] {
-    let mut buckets = [[0; 16]; GROUP];
+pub fn join(rows: &[[u8; GROUP]; 16], buckets: &mut [[u8; 16]; GROUP]) {
     // SAFETY: AVX2 was detected.
-    unsafe { interleave::<4>(rows.as_flattened(), buckets.as_flattened_mut()) };
-    buckets
+    unsafe { interleave::<8, 4>(rows.as_flattened(), buckets.as_flattened_mut()) };
 }
 
-/// Interleaves the bytes of the lower half with those of the upper, `TIMES` times: the bits of their places, seven, rotate.
+/// Interleaves the bytes of the lower half with those of the upper, `TIMES` times: so often the bits of their places rotate.
 #[target_feature(enable = "avx2")]
-fn interleave<const TIMES: usize>(from: &[u8], to: &mut [u8]) {
-    let mut r = [_mm_setzero_si128(); 8];
+fn interleave<const VECTORS: usize, const TIMES: usize>(from: &[u8], to: &mut [u8]) {
+    let mut r = [_mm_setzero_si128(); VECTORS];
     for (r, part) in r.iter_mut().zip(from.as_chunks::<16>().0) {
         // SAFETY: a load of 16 bytes of as many; it needs no alignment.
         *r = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
     }
     for _ in 0..TIMES {
         let before = r;
-        for i in 0..4 {
-            r[2 * i] = _mm_unpacklo_epi8(before[i], before[i + 4]);
-            r[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + 4]);
+        for i in 0..VECTORS / 2 {
+            r[2 * i] = _mm_unpacklo_epi8(before[i], before[i + VECTORS / 2]);
+            r[2 * i + 1] = _mm_unpackhi_epi8(before[i], before[i + VECTORS / 2]);
         }
     }
     for (part, r) in to.as_chunks_mut::<16>().0.iter_mut().zip(r) {

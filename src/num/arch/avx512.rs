@@ -3,7 +3,7 @@
 use super::avx2;
 use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables};
-use crate::num::{LOGS, RECIPROCAL};
+use crate::num::LOGS;
 use std::arch::x86_64::*;
 
 /// Whether this machine has what the functions here are compiled for.
@@ -146,25 +146,31 @@ fn predict_all(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut 
 /// [`super::definition::update`].
 pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
     // SAFETY: AVX-512 was detected.
-    unsafe { update_all(tables, states, entries, bit, maps) };
+    let (next, learned) = unsafe { (look_up(&tables.next[bit as usize & 1], states), learn_all(states, entries, bit)) };
+    // Not where there is AVX-512: the compiler would make a scatter of it, which is slow.
+    for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
+        map[usize::from(state)] = learned;
+    }
+    states.copy_from_slice(&next[..states.len()]);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-fn update_all(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
-    let next = look_up(&tables.next[bit as usize & 1], states);
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn learn_all(states: &[u8], entries: &[u32], bit: u32) -> [u32; MOST] {
     let target = _mm512_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
     let mut learned = [0; MOST];
     let groups = states.as_chunks::<WIDE>().0.iter().zip(entries.as_chunks::<WIDE>().0);
     for ((states, entries), learned) in groups.zip(learned.as_chunks_mut::<WIDE>().0) {
-        // SAFETY: the reciprocals are 1024, the counts below that. The other loads and the store are of whole arrays; none
-        // needs alignment.
+        // SAFETY: the loads and the store are of whole arrays; none needs alignment.
         unsafe {
             let entry = _mm512_loadu_si512(entries.as_ptr().cast());
             let states = _mm_loadu_si128(states.as_ptr().cast());
             let seen = _mm_test_epi8_mask(states, states);
             let p = _mm512_srli_epi32::<10>(entry);
             let count = _mm512_and_si512(entry, _mm512_set1_epi32(1023));
-            let rates = _mm512_i32gather_epi32::<4>(count, RECIPROCAL.as_ptr().cast());
+            // `RECIPROCAL`, as `avx2::reciprocals` has it.
+            let divisors = _mm512_add_epi32(_mm512_slli_epi32::<1>(count), _mm512_set1_epi32(3));
+            let quotients = _mm512_div_ps(_mm512_set1_ps(131_072.0), _mm512_cvtepi32_ps(divisors));
+            let rates = _mm512_cvttps_epi32(quotients);
             let difference = _mm512_srai_epi32::<7>(_mm512_sub_epi32(target, p));
             let p = _mm512_add_epi32(p, _mm512_srai_epi32::<9>(_mm512_mullo_epi32(difference, rates)));
             let few = _mm512_cmplt_epi32_mask(count, _mm512_set1_epi32(LIMIT as i32));
@@ -177,10 +183,7 @@ fn update_all(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32
     if let (Some(states), Some(entries)) = (states[wide..].first_chunk::<GROUP>(), entries[wide..].first_chunk()) {
         learned[wide..wide + GROUP].copy_from_slice(&avx2::learn_group(states, entries, bit));
     }
-    for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
-        map[usize::from(state)] = learned;
-    }
-    states.copy_from_slice(&next[..states.len()]);
+    learned
 }
 
 /// [`super::definition::predict_eight`].
@@ -259,21 +262,17 @@ fn update_and_train(
 }
 
 /// [`super::definition::transpose`].
-pub fn split(buckets: &[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16] {
+pub fn split(buckets: &[[u8; 16]; GROUP], rows: &mut [[u8; GROUP]; 16]) {
     const PLACES: [u8; 128] = places::<GROUP, 16>();
-    let mut rows = [[0; GROUP]; 16];
     // SAFETY: AVX-512 was detected.
     unsafe { permute(buckets.as_flattened(), &PLACES, rows.as_flattened_mut()) };
-    rows
 }
 
 /// [`super::definition::transpose`].
-pub fn join(rows: &[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP] {
+pub fn join(rows: &[[u8; GROUP]; 16], buckets: &mut [[u8; 16]; GROUP]) {
     const PLACES: [u8; 128] = places::<16, GROUP>();
-    let mut buckets = [[0; 16]; GROUP];
     // SAFETY: AVX-512 was detected.
     unsafe { permute(rows.as_flattened(), &PLACES, buckets.as_flattened_mut()) };
-    buckets
 }
 
 /// Where the bytes of a transposed table come from.

@@ -79,8 +79,11 @@ fn learned(entry: u32, bit: u32) -> u32 {
     ((p + step) as u32) << 10 | (count + u32::from(count < LIMIT))
 }
 
-pub fn transpose<const ROWS: usize, const COLUMNS: usize>(rows: &[[u8; COLUMNS]; ROWS]) -> [[u8; ROWS]; COLUMNS] {
-    std::array::from_fn(|column| rows.map(|row| row[column]))
+pub fn transpose<const ROWS: usize, const COLUMNS: usize>(
+    rows: &[[u8; COLUMNS]; ROWS],
+    columns: &mut [[u8; ROWS]; COLUMNS],
+) {
+    *columns = std::array::from_fn(|column| rows.map(|row| row[column]));
 }
 
 pub fn predict_eight(

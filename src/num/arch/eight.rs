@@ -34,8 +34,8 @@ pub struct EightKernels {
     /// by `(input * error + 8) >> 4`, wrapping at 32 bits.
     pub update: Update,
     /// Eight buckets' histories by node, and back.
-    pub split: fn(&[[u8; 16]; GROUP]) -> [[u8; GROUP]; 16],
-    pub join: fn(&[[u8; GROUP]; 16]) -> [[u8; 16]; GROUP],
+    pub split: fn(&[[u8; 16]; GROUP], &mut [[u8; GROUP]; 16]),
+    pub join: fn(&[[u8; GROUP]; 16], &mut [[u8; 16]; GROUP]),
 }
 
 impl EightKernels {
@@ -112,9 +112,11 @@ mod tests {
         }
         let buckets: [[u8; 16]; GROUP] = [(); GROUP].map(|()| [(); 16].map(|()| next() as u8));
         for kernels in EightKernels::all() {
-            let rows = (kernels.split)(&buckets);
+            let (mut rows, mut back) = ([[0; GROUP]; 16], [[0; 16]; GROUP]);
+            (kernels.split)(&buckets, &mut rows);
             assert!((0..128).all(|i| rows[i % 16][i / 16] == buckets[i / 16][i % 16]));
-            assert_eq!((kernels.join)(&rows), buckets);
+            (kernels.join)(&rows, &mut back);
+            assert_eq!(back, buckets);
         }
     }
 }

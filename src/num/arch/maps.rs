@@ -22,7 +22,7 @@ pub struct StateTables {
 
 type Predict = fn(&StateTables, &[u8], &[Map], &mut [u32], &mut [i16]);
 type Update = fn(&StateTables, &mut [u8], &[u32], u32, &mut [Map]);
-type Transpose = fn(&[[u8; 16]; 16]) -> [[u8; 16]; 16];
+type Transpose = fn(&[[u8; 16]; 16], &mut [[u8; 16]; 16]);
 
 /// The kernels, chosen once for the machine. Contexts are full groups.
 #[derive(Clone, Copy)]
@@ -103,7 +103,8 @@ mod tests {
         }
         let square = [(); 16].map(|()| [(); 16].map(|()| next() as u8));
         for kernels in MapKernels::all() {
-            let columns = (kernels.transpose)(&square);
+            let mut columns = [[0; 16]; 16];
+            (kernels.transpose)(&square, &mut columns);
             assert!((0..256).all(|i| columns[i % 16][i / 16] == square[i / 16][i % 16]));
         }
     }

@@ -23,6 +23,7 @@ use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
     let damaged = |what: &str| wrong(place, format!("is damaged, cut short, or no GGUF file ({what})"));
     header::check(reader).map_err(|error| damaged(&error.to_string()))?;
+    // No panic of candle's is known that gets this far; one that is found later shall not end the program.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
         .map_err(|_| wrong(place, "has a header that makes no sense"))?
         .map_err(|error| damaged(&reason(&error)))?;

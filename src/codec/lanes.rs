@@ -205,7 +205,7 @@ impl<'a, C: BitCoder> Turns<'a, C> {
         let Some(expert) = self.ensemble.network() else { return };
         session.advance(&steps, |step, _, totals| {
             expert.offer(steps[step].lane, |answer| {
-                answer.extend_from_slice(totals);
+                std::mem::swap(answer, totals);
                 network.trie().widen(answer);
             });
         });

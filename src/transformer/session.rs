@@ -10,8 +10,8 @@ use super::threads::Threads;
 use crate::num::int8::BLOCK;
 use crate::{Error, ErrorKind};
 
-/// Most rows evaluated at once: enough for the kernels' full speed, and memory stays bounded.
-const ROWS: usize = 32;
+/// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
+const ROWS: usize = 64;
 
 /// One lane: how many tokens it has, the most it had at once, and what they left in the cache.
 pub struct Lane {
@@ -101,11 +101,12 @@ impl Session {
     /// Appends each step's tokens to its lane, and calls `out` for every token from `from` on with the step's number, the
     /// token's number in it, and the distribution of what follows that token: entry `i` of `outputs + 1` entries is the
     /// mass of the tokens before the `i`-th in the model's order, each having at least 1, together less than 2^31. Steps
-    /// come in the order of their lanes, of which each has one at most; a step's tokens are asked in their order.
+    /// come in the order of their lanes, of which each has one at most; a step's tokens are asked in their order. `out` may
+    /// keep the distribution and leave another vector.
     ///
     /// # Panics
     /// If a lane or a token isn't there, or lanes are out of order.
-    pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &[u32])) {
+    pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &mut Vec<u32>)) {
         assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
         self.next.clear();
         self.next.resize(steps.len(), 0);
@@ -120,9 +121,9 @@ impl Session {
             threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
                 forward.run(shared, rows, lanes);
             });
-            for row in &*rows {
+            for row in rows {
                 if let Some((step, token)) = row.output {
-                    out(step, token, &row.table);
+                    out(step, token, &mut row.table);
                 }
             }
         }

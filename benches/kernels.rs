@@ -35,17 +35,13 @@ fn kernels(criterion: &mut Criterion) {
             let blocks = columns / BLOCK;
             let packed = Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, &kernel);
             for rows in [1, 8, 32] {
-                let inputs: Vec<Quantised> = (0..rows)
-                    .map(|_| {
-                        let (scales, offsets) = (vec![0.01; blocks], vec![0; blocks]);
-                        Quantised { quants: random.quants(columns), scales, offsets }
-                    })
-                    .collect();
-                let inputs: Vec<&Quantised> = inputs.iter().collect();
+                let (scales, offsets) = (vec![0.01; rows * blocks], vec![0; rows * blocks]);
+                let inputs = Quantised { quants: random.quants(rows * columns), scales, offsets };
+                let inputs = inputs.rows(0, rows, blocks);
                 let mut out = vec![0.0; outputs * rows];
                 group.throughput(Throughput::Elements((2 * columns * outputs * rows) as u64));
                 group.bench_function(BenchmarkId::new(format!("{columns}x{outputs}"), rows), |bencher| {
-                    bencher.iter(|| (kernel.multiply)(packed.tiles(), &inputs, blocks, &mut out));
+                    bencher.iter(|| (kernel.multiply)(packed.tiles(), inputs, &mut out, outputs));
                 });
             }
         }

@@ -49,9 +49,10 @@ fn write_model(shell: &Shell, name: &str, hidden: usize, last: f32) {
 #[test]
 fn models_are_described_and_listed() {
     let shell = Shell::new();
-    write_model(&shell, "tiny", 2, 5.0);
-    write_model(&shell, "hub/models--org--tiny/snapshots/1", 2, 5.0);
-    write_model(&shell, "damaged", 2, 5.0);
+    write_model(&shell, "tiny", 32, 5.0);
+    write_model(&shell, "hub/models--org--tiny/snapshots/1", 32, 5.0);
+    write_model(&shell, "damaged", 32, 5.0);
+    write_model(&shell, "narrow", 2, 5.0);
     let weights = shell.read("damaged/model.safetensors");
     shell.write("damaged/model.safetensors", &weights[..weights.len() - 1]);
     shell.write("other.gguf", b"GGUF but not one");
@@ -63,6 +64,7 @@ fn models_are_described_and_listed() {
         "model list",
         "model list --json",
         "model info damaged",
+        "model info narrow",
         "model info other.gguf",
         "model info org/none",
         "model info nothing",

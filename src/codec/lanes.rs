@@ -226,7 +226,7 @@ impl<C: BitCoder> Turns<'_, Ensemble, C> {
         let Some(expert) = self.model.network() else { return };
         session.advance(&steps, |step, _, totals| {
             expert.offer(steps[step].lane, |answer| {
-                answer.extend_from_slice(totals);
+                std::mem::swap(answer, totals);
                 network.trie().widen(answer);
             });
         });

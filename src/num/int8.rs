@@ -16,7 +16,7 @@ pub const STEP: usize = 4;
 /// Bytes of a tile's weights for one block.
 pub const TILE_BLOCK: usize = TILE * BLOCK;
 
-/// A vector of activations, or one row of a matrix of them: `quants[i] * scales[i / BLOCK]`.
+/// Activations, vectors one after the other: `quants[i] * scales[i / BLOCK]`.
 #[derive(Clone, Default)]
 pub struct Quantised {
     pub quants: Vec<i8>,
@@ -32,6 +32,42 @@ impl Quantised {
         self.scales.resize(len / BLOCK, 0.0);
         self.offsets.resize(len / BLOCK, 0);
     }
+
+    /// `rows` vectors of `blocks` blocks each, after the first `skipped` such vectors.
+    pub fn rows(&self, skipped: usize, rows: usize, blocks: usize) -> Inputs<'_> {
+        let from = skipped * blocks;
+        Inputs {
+            quants: &self.quants[from * BLOCK..],
+            scales: &self.scales[from..],
+            offsets: &self.offsets[from..],
+            rows,
+            stride: blocks,
+        }
+    }
+}
+
+/// Activations as the kernels take them: `rows` vectors, `stride` blocks from one to the next.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    pub quants: &'a [i8],
+    pub scales: &'a [f32],
+    pub offsets: &'a [i32],
+    pub rows: usize,
+    pub stride: usize,
+}
+
+impl Inputs<'_> {
+    /// The same without the first rows.
+    pub fn starting_at(&self, row: usize) -> Self {
+        let from = row * self.stride;
+        Inputs {
+            quants: &self.quants[from * BLOCK..],
+            scales: &self.scales[from..],
+            offsets: &self.offsets[from..],
+            rows: self.rows - row,
+            stride: self.stride,
+        }
+    }
 }
 
 /// Weights as the kernels take them. Of tile `t`, block `b`, output `j` in the tile and input `k` in the block, the quant
@@ -43,6 +79,9 @@ pub struct Tiles<'a> {
     pub scales: &'a [f32],
     /// Blocks from one tile to the next.
     pub stride: usize,
+    /// Tiles and blocks, from the first, that are used.
+    pub count: usize,
+    pub blocks: usize,
 }
 
 impl Tiles<'_> {
@@ -52,10 +91,20 @@ impl Tiles<'_> {
         block * TILE_BLOCK + column % BLOCK / STEP * (TILE * STEP) + row % TILE * STEP + column % STEP
     }
 
-    /// The same from tile `tile` on.
+    /// The first tile.
+    pub fn first(&self) -> Self {
+        Tiles { count: 1, ..*self }
+    }
+
+    /// The same without the first tiles.
     pub fn starting_at(&self, tile: usize) -> Self {
         let block = tile * self.stride;
-        Tiles { quants: &self.quants[block * TILE_BLOCK..], scales: &self.scales[block * TILE..], stride: self.stride }
+        Tiles {
+            quants: &self.quants[block * TILE_BLOCK..],
+            scales: &self.scales[block * TILE..],
+            count: self.count - tile,
+            ..*self
+        }
     }
 }
 
@@ -144,7 +193,8 @@ impl Packed {
     }
 
     pub fn tiles(&self) -> Tiles<'_> {
-        Tiles { quants: self.quants(), scales: &self.scales, stride: self.blocks }
+        let (stride, count) = (self.blocks, self.rows.div_ceil(TILE));
+        Tiles { quants: self.quants(), scales: &self.scales, stride, count, blocks: stride }
     }
 
     /// One row as numbers.
@@ -159,17 +209,5 @@ impl Packed {
                 }
             }
         }
-    }
-}
-
-/// Output `row` of every tile of a product over `rows` rows, in order.
-pub fn gather(product: &[f32], rows: usize, row: usize, out: &mut [f32]) {
-    let (pieces, _) = product.as_chunks::<TILE>();
-    let (whole, rest) = out.as_chunks_mut::<TILE>();
-    for (out, piece) in whole.iter_mut().zip(pieces[row..].iter().step_by(rows)) {
-        *out = *piece;
-    }
-    if !rest.is_empty() {
-        rest.copy_from_slice(&pieces[whole.len() * rows + row][..rest.len()]);
     }
 }

@@ -26,6 +26,7 @@ static SQUASH: [u32; SPAN] = squash_table();
 
 /// [`stretch`] is a difference of logarithms, in units of 1/4096 nat, each looked up by the leading zeros and by the six
 /// bits that follow the first 1, so that it can also be computed where vectors are small tables.
+#[cfg(target_arch = "x86_64")]
 pub static LOGS: Logs = Logs::new();
 
 pub struct Logs {

@@ -6,7 +6,9 @@ pub mod int8;
 mod logistic;
 pub mod vector;
 
-pub use logistic::{COARSE_SQUASH, LOGS, STRETCH, STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
+#[cfg(target_arch = "x86_64")]
+pub use logistic::{COARSE_SQUASH, LOGS, STRETCH};
+pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
 /// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
 pub static RECIPROCAL: [i32; 1024] = {

@@ -13,22 +13,23 @@ pub const TINY: f32 = f32::from_bits(27 << 23);
 /// Upper bound of a distribution's total.
 pub const TOTAL: u32 = (1 << 31) - 1;
 
-/// e^x within 2 units in the last place (Cephes' expf), of x clamped to -87..88.
+/// 2^r for r in -0.5..=0.5, within 3e-6 of it: `1 + r * (EXP2[3] + r * (EXP2[2] + …))`.
+pub const EXP2: [f32; 4] = [0.009_582_853, 0.055_906_426, 0.240_240_99, 0.693_124_2];
+
+/// e^x within 2e-5 of it, of x clamped to -87..88.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_2e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 0.5;
-    let e = p * (r * r) + r + 1.0;
-    e * f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
+    let x = x * std::f32::consts::LOG2_E;
+    let shifted = x + ROUND;
+    let r = x - (shifted - ROUND);
+    let mut p = EXP2[0];
+    for c in &EXP2[1..] {
+        p = p * r + c;
+    }
+    p = p * r + 1.0;
+    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
 /// `x`, from 0 to 1, in units of 2^-30, rounded down. What isn't a number gives 0.
@@ -83,11 +84,10 @@ pub fn quantise(values: &[f32], to: &mut Quantised) {
     }
 }
 
-/// Quantises all values with one scale, `scales[0]`; the offsets are of no use. The length is a multiple of 16.
+/// Quantises all values with one scale, which it gives.
 #[inline(always)]
-pub fn quantise_whole(values: &[f32], to: &mut Quantised) {
-    to.resize(values.len());
-    to.scales[0] = quantise_block(values, &mut to.quants).0;
+pub fn quantise_whole(values: &[f32], quants: &mut [i8]) -> f32 {
+    quantise_block(values, quants).0
 }
 
 /// Gives the scale and the quants' sum.
@@ -120,20 +120,22 @@ pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
-/// `gate = gate * sigmoid(gate) * up`.
+/// `gate * sigmoid(gate) * up`.
 #[inline(always)]
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, &up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+        *out = gate / (1.0 + exp(-gate)) * up;
     }
 }
 
 /// Rotates the first half of a head against its second by the angles of one position.
 #[inline(always)]
-pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let (first, second) = head.split_at_mut(cos.len());
-    for (((a, b), &cos), &sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+pub fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
+    let (first, second) = head.split_at(cos.len());
+    let (out_first, out_second) = out.split_at_mut(cos.len());
+    let out = out_first.iter_mut().zip(out_second);
+    for ((((out_a, out_b), (&a, &b)), &cos), &sin) in out.zip(first.iter().zip(second)).zip(cos).zip(sin) {
+        (*out_a, *out_b) = (a * cos - b * sin, b * cos + a * sin);
     }
 }
 

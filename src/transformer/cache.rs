@@ -3,7 +3,7 @@
 //! gives the attended value).
 
 use crate::num::arch::prefetch;
-use crate::num::int8::{BLOCK, Quantised, STEP, TILE, Tiles};
+use crate::num::int8::{BLOCK, Inputs, STEP, TILE, Tiles};
 
 /// What all lanes' caches have in common.
 #[derive(Clone, Copy)]
@@ -79,28 +79,28 @@ impl Cache {
     }
 
     /// Writes what a position gives to those after it. The key has a scale for each block, the value one.
-    pub fn store(&mut self, layer: usize, head: usize, position: usize, key: &Quantised, value: &Quantised) {
+    pub fn store(&mut self, layer: usize, head: usize, position: usize, key: Inputs<'_>, value: (&[i8], f32)) {
         let position = self.place(position);
         let (shape, head) = (self.shape, self.head(layer, head));
         let keys = &mut self.keys[head * shape.quants()..][..shape.quants()];
         let stride = shape.head_dim / BLOCK;
-        for (step, four) in key.quants.chunks_exact(STEP).enumerate() {
+        for (step, four) in key.quants[..shape.head_dim].chunks_exact(STEP).enumerate() {
             let place = Tiles::place(stride, position, step * STEP);
             for (to, &quant) in keys[place..place + STEP].iter_mut().zip(four) {
                 *to = quant as u8 ^ shape.offset;
             }
         }
         let scales = &mut self.key_scales[head * shape.scales()..][..shape.scales()];
-        for (block, &scale) in key.scales.iter().enumerate() {
+        for (block, &scale) in key.scales[..stride].iter().enumerate() {
             scales[(position / TILE * stride + block) * TILE + position % TILE] = scale;
         }
         let values = &mut self.values[head * shape.quants()..][..shape.quants()];
-        for (tile, quants) in value.quants.chunks(TILE).enumerate() {
+        for (tile, quants) in value.0.chunks(TILE).enumerate() {
             let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
             let column = values[place..].iter_mut().step_by(STEP);
             column.zip(quants).for_each(|(to, &quant)| *to = quant as u8 ^ shape.offset);
         }
-        self.value_scales[head * shape.positions() + position] = value.scales[0];
+        self.value_scales[head * shape.positions() + position] = value.1;
     }
 
     /// Asks for what [`Cache::store`] will write in a layer.
@@ -118,23 +118,28 @@ impl Cache {
         }
     }
 
-    /// A head's keys: a row for each position.
-    pub fn keys(&self, layer: usize, head: usize) -> Tiles<'_> {
+    /// A head's keys in the first `len` places: a row for each.
+    pub fn keys(&self, layer: usize, head: usize, len: usize) -> Tiles<'_> {
         let (shape, head) = (self.shape, self.head(layer, head));
+        let stride = shape.head_dim / BLOCK;
         Tiles {
             quants: &self.keys[head * shape.quants()..][..shape.quants()],
             scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
-            stride: shape.head_dim / BLOCK,
+            stride,
+            count: len.div_ceil(TILE),
+            blocks: stride,
         }
     }
 
-    /// A head's values, a column for each position, with `ones` for scales; and the columns' own scales.
-    pub fn values<'a>(&'a self, layer: usize, head: usize, ones: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
+    /// A head's values, a column for each of the first `len` places, with `ones` for scales; and the columns' own scales.
+    pub fn values<'a>(&'a self, layer: usize, head: usize, len: usize, ones: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
         let (shape, head) = (self.shape, self.head(layer, head));
         let tiles = Tiles {
             quants: &self.values[head * shape.quants()..][..shape.quants()],
             scales: ones,
             stride: shape.positions() / BLOCK,
+            count: shape.head_dim / TILE,
+            blocks: len.div_ceil(BLOCK),
         };
         (tiles, &self.value_scales[head * shape.positions()..][..shape.positions()])
     }

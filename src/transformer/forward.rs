@@ -2,12 +2,11 @@
 
 use super::attention::Attention;
 use super::model::Model;
-use super::rope::Rope;
+use super::rope::{Rope, Turn};
 use super::session::Lane;
-use super::threads::Threads;
-use crate::num::int8::{BLOCK, Packed, Quantised, TILE, gather};
+use crate::num::int8::{BLOCK, Quantised, TILE, Tiles};
 
-/// One token of one lane on its way through the model, with the buffers that it needs.
+/// One token of one lane on its way through the model.
 #[derive(Default)]
 pub struct Row {
     pub lane: usize,
@@ -15,146 +14,126 @@ pub struct Row {
     pub token: u32,
     /// Whose distribution this is, where one is wanted: the place in the work, and in its tokens.
     pub output: Option<(usize, usize)>,
-    /// Masses of the next token, cumulated, after [`forward`].
+    /// Masses of the next token, cumulated, after [`Forward::run`].
     pub table: Vec<u32>,
+    pub turn: Turn,
+}
+
+/// What a session's batches have in common.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    pub model: &'a Model,
+    pub rope: &'a Rope,
+    pub ones: &'a [f32],
+}
+
+/// The buffers of a batch: of each row a vector.
+#[derive(Default)]
+pub struct Forward {
     x: Vec<f32>,
     normed: Vec<f32>,
-    wide: Vec<f32>,
-    logits: Vec<f32>,
+    heads: Vec<f32>,
+    inner: Vec<f32>,
     input: Quantised,
+    product: Vec<f32>,
     attention: Attention,
 }
 
-/// What a batch needs beside its rows.
-pub struct Batch<'a> {
-    pub model: &'a Model,
-    pub rope: &'a Rope,
-    pub threads: &'a Threads,
-    pub ones: &'a [f32],
-    pub product: &'a mut Vec<f32>,
-}
-
-impl Batch<'_> {
-    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table.
-    pub fn forward(&mut self, rows: &mut [Row], lanes: &mut [Lane]) {
-        let (model, threads) = (self.model, self.threads);
-        let (config, floats, rope) = (&model.config, &model.floats, self.rope);
-        threads.each(rows, |row| {
-            row.x.resize(config.hidden, 0.0);
-            model.embed(row.token, &mut row.x);
-            row.attention.turn(rope, row.position);
-        });
-        for (layer, block) in model.layers.iter().enumerate() {
-            let lanes_now = &*lanes;
-            threads.each(rows, |row| {
-                lanes_now[row.lane].cache.prefetch(layer, row.position);
-                row.normalise(model, &block.attention_norm);
-            });
-            self.multiply(&block.qkv, block.qkv.rows().div_ceil(TILE), rows);
-            let (product, count) = (&*self.product, rows.len());
-            for_each_numbered(threads, rows, |i, row| {
-                row.wide.resize(block.qkv.rows(), 0.0);
-                gather(product, count, i, &mut row.wide);
-                let far = lanes_now[row.lane].cache.passed(row.position);
-                row.attention.prepare(model, rope, far, &mut row.wide);
-            });
-            for row in &*rows {
-                let cache = &mut lanes[row.lane].cache;
-                for (head, (key, value)) in row.attention.keys.iter().zip(&row.attention.values).enumerate() {
-                    cache.store(layer, head, row.position, key, value);
-                }
-            }
-            let (lanes, ones) = (&*lanes, self.ones);
-            threads.each(rows, |row| {
-                let used = config.heads * config.head_dim;
-                row.wide.resize(block.o.blocks() * BLOCK, 0.0);
-                row.wide[used..].fill(0.0);
-                let out = &mut row.wide[..used];
-                row.attention.attend(model, &lanes[row.lane].cache, layer, row.position, ones, out);
-                (floats.quantise)(&row.wide, &mut row.input);
-            });
-            self.multiply(&block.o, config.hidden / TILE, rows);
-            let product = &*self.product;
-            for_each_numbered(threads, rows, |i, row| {
-                row.add(product, count, i);
-                row.normalise(model, &block.feed_forward_norm);
-            });
-            self.multiply(&block.gate_up, block.gate_up.rows().div_ceil(TILE), rows);
-            let product = &*self.product;
-            for_each_numbered(threads, rows, |i, row| {
-                let inner = block.gate_up.rows() / 2;
-                row.wide.resize(2 * inner, 0.0);
-                gather(product, count, i, &mut row.wide);
-                let (gate, up) = row.wide.split_at_mut(inner);
-                (floats.swiglu)(gate, up);
-                row.wide.truncate(inner);
-                row.wide.resize(block.down.blocks() * BLOCK, 0.0);
-                (floats.quantise)(&row.wide, &mut row.input);
-            });
-            self.multiply(&block.down, config.hidden / TILE, rows);
-            let product = &*self.product;
-            for_each_numbered(threads, rows, |i, row| row.add(product, count, i));
+impl Forward {
+    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table. `lanes` are those from the
+    /// first row's on; the rows come in their order.
+    pub fn run(&mut self, shared: Shared<'_>, rows: &mut [Row], lanes: &mut [Lane]) {
+        let Shared { model, rope, .. } = shared;
+        let (config, floats) = (&model.config, &model.floats);
+        let (hidden, first) = (config.hidden, rows[0].lane);
+        self.x.resize(rows.len() * hidden, 0.0);
+        for (row, x) in rows.iter_mut().zip(self.x.chunks_exact_mut(hidden)) {
+            model.embed(row.token, x);
+            rope.turn(row.position, &mut row.turn);
         }
-        self.head(rows);
+        let far = rows.iter().any(|row| lanes[row.lane - first].cache.passed(row.position));
+        for (layer, block) in model.layers.iter().enumerate() {
+            for row in &*rows {
+                lanes[row.lane - first].cache.prefetch(layer, row.position);
+            }
+            self.normalise(model, &block.attention_norm);
+            let product = multiply(model, block.qkv.tiles(), &self.input, rows.len(), &mut self.product);
+            self.attention.prepare(shared, far, rows, product);
+            let (used, width) = (config.heads * config.head_dim, block.o.blocks() * BLOCK);
+            self.heads.resize(rows.len() * width, 0.0);
+            let qkv = product.chunks_exact(product.len() / rows.len());
+            for (row, (qkv, out)) in rows.iter().enumerate().zip(qkv.zip(self.heads.chunks_exact_mut(width))) {
+                let cache = &mut lanes[row.1.lane - first].cache;
+                self.attention.attend(shared, cache, layer, row, qkv, &mut out[..used]);
+            }
+            (floats.quantise)(&self.heads, &mut self.input);
+            self.add_product(model, block.o.tiles(), rows.len());
+
+            self.normalise(model, &block.feed_forward_norm);
+            let product = multiply(model, block.gate_up.tiles(), &self.input, rows.len(), &mut self.product);
+            let (used, width) = (block.gate_up.rows() / 2, block.down.blocks() * BLOCK);
+            self.inner.resize(rows.len() * width, 0.0);
+            let both = product.chunks_exact(product.len() / rows.len());
+            for (both, out) in both.zip(self.inner.chunks_exact_mut(width)) {
+                (floats.swiglu)(&both[..used], &both[used..2 * used], &mut out[..used]);
+            }
+            (floats.quantise)(&self.inner, &mut self.input);
+            self.add_product(model, block.down.tiles(), rows.len());
+        }
+        self.head(model, rows);
     }
 
     /// The distributions of the rows that want one.
-    fn head(&mut self, rows: &mut [Row]) {
-        let (model, threads) = (self.model, self.threads);
-        let mut wanted: Vec<&mut Row> = rows.iter_mut().filter(|row| row.output.is_some()).collect();
-        if wanted.is_empty() {
+    fn head(&mut self, model: &Model, rows: &mut [Row]) {
+        let hidden = model.config.hidden;
+        let mut wanted = 0;
+        for (index, _) in rows.iter().enumerate().filter(|(_, row)| row.output.is_some()) {
+            self.x.copy_within(index * hidden..(index + 1) * hidden, wanted * hidden);
+            wanted += 1;
+        }
+        if wanted == 0 {
             return;
         }
-        threads.each(&mut wanted, |row| row.normalise(model, &model.norm));
-        self.multiply(&model.head, model.head_tiles(), &wanted);
-        let (product, count) = (&*self.product, wanted.len());
-        for_each_numbered(threads, &mut wanted, |i, row| {
-            row.logits.resize(model.outputs, 0.0);
-            gather(product, count, i, &mut row.logits);
+        self.x.truncate(wanted * hidden);
+        self.normalise(model, &model.norm);
+        let product = multiply(model, model.head_tiles(), &self.input, wanted, &mut self.product);
+        let logits = product.chunks_exact(product.len() / wanted);
+        for (row, logits) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits) {
             row.table.resize(model.outputs + 1, 0);
-            (model.floats.cumulate)(&row.logits, &mut row.table);
-        });
-    }
-
-    /// The product of the first `tiles` tiles of `weights` with the rows' inputs.
-    fn multiply(&mut self, weights: &Packed, tiles: usize, rows: &[impl AsRef<Quantised>]) {
-        let inputs: Vec<&Quantised> = rows.iter().map(AsRef::as_ref).collect();
-        let unit = inputs.len() * TILE;
-        if self.product.len() < tiles * unit {
-            self.product.resize(tiles * unit, 0.0);
+            (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
         }
-        let kernel = self.model.kernel;
-        self.threads.pieces(&mut self.product[..tiles * unit], unit, 4, |tile, out| {
-            (kernel.multiply)(weights.tiles().starting_at(tile), &inputs, weights.blocks(), out);
-        });
     }
-}
 
-/// [`Threads::each`] with each item's number.
-fn for_each_numbered<T: Send>(threads: &Threads, items: &mut [T], work: impl Fn(usize, &mut T) + Sync + Send) {
-    threads
-        .pieces(items, 1, 1, |first, items| items.iter_mut().enumerate().for_each(|(i, item)| work(first + i, item)));
-}
-
-impl AsRef<Quantised> for Row {
-    fn as_ref(&self) -> &Quantised {
-        &self.input
-    }
-}
-
-impl Row {
     /// The normed residual, quantised, becomes the input of the next product.
     fn normalise(&mut self, model: &Model, weights: &[f32]) {
+        let config = &model.config;
         self.normed.resize(self.x.len(), 0.0);
-        (model.floats.norm)(&self.x, weights, model.config.norm_eps, &mut self.normed);
+        for (x, y) in self.x.chunks_exact(config.hidden).zip(self.normed.chunks_exact_mut(config.hidden)) {
+            (model.floats.norm)(x, weights, config.norm_eps, y);
+        }
         (model.floats.quantise)(&self.normed, &mut self.input);
     }
 
-    /// Adds this row of a product to the residual.
-    fn add(&mut self, product: &[f32], rows: usize, row: usize) {
-        let pieces = product.as_chunks::<TILE>().0[row..].iter().step_by(rows);
-        for (x, piece) in self.x.chunks_mut(TILE).zip(pieces) {
-            x.iter_mut().zip(piece).for_each(|(x, y)| *x += y);
-        }
+    /// Adds a product to the residual.
+    fn add_product(&mut self, model: &Model, weights: Tiles<'_>, rows: usize) {
+        let product = multiply(model, weights, &self.input, rows, &mut self.product);
+        self.x.iter_mut().zip(product).for_each(|(x, y)| *x += y);
     }
+}
+
+/// The product of a matrix with so many rows of input, each filled up to whole tiles.
+fn multiply<'a>(
+    model: &Model,
+    weights: Tiles<'_>,
+    input: &Quantised,
+    rows: usize,
+    product: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let stride = weights.count * TILE;
+    if product.len() < rows * stride {
+        product.resize(rows * stride, 0.0);
+    }
+    let product = &mut product[..rows * stride];
+    (model.kernel.multiply)(weights, input.rows(0, rows, weights.blocks), product, stride);
+    product
 }

@@ -3,7 +3,7 @@
 use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
-use crate::num::int8::{BLOCK, Packed, TILE};
+use crate::num::int8::{BLOCK, Packed, TILE, Tiles};
 use crate::{Error, ErrorKind};
 
 const _: () = assert!(BLOCK == checkpoint::BLOCK);
@@ -53,7 +53,7 @@ impl Model {
         kernel: Kernel,
         floats: FloatKernels,
     ) -> Result<Model, Error> {
-        check(&checkpoint)?;
+        Self::check(&checkpoint)?;
         let config = checkpoint.config;
         let mut place = vec![u32::MAX; config.vocabulary];
         for (i, &token) in order.iter().enumerate() {
@@ -86,6 +86,66 @@ impl Model {
         Ok(Model { config, kernel, floats, embedding, rows, head, outputs: order.len(), layers, norm, start })
     }
 
+    /// That shapes fit and numbers are finite.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] says what doesn't.
+    pub fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
+        let wrong = |what: &str| Err(Error::new(ErrorKind::Model, format!("the model's {what} can't be")));
+        let c = &checkpoint.config;
+        let (dim, hidden) = (c.head_dim, c.hidden);
+        if [c.vocabulary, hidden, c.layers, c.heads, c.kv_heads, dim, c.feed_forward]
+            .iter()
+            .any(|&n| n == 0 || n > 1 << 20)
+        {
+            return wrong("sizes");
+        }
+        if !hidden.is_multiple_of(BLOCK) {
+            return wrong(&format!("hidden size, {hidden}, which is no multiple of {BLOCK},"));
+        }
+        if !c.heads.is_multiple_of(c.kv_heads) || !dim.is_multiple_of(2) || checkpoint.layers.len() != c.layers {
+            return wrong("shape");
+        }
+        if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
+            return wrong("constants");
+        }
+        let fits = |matrix: &Matrix, rows: usize, columns: usize| {
+            let quants = matrix.rows.checked_mul(matrix.columns);
+            (matrix.rows, matrix.columns) == (rows, columns)
+                && columns.is_multiple_of(BLOCK)
+                && quants == Some(matrix.quants.len())
+                && quants == Some(matrix.scales.len() * BLOCK)
+                && matrix.scales.iter().all(|scale| scale.is_finite())
+        };
+        let norm_fits = |norm: &[f32]| norm.len() == hidden && norm.iter().all(|x| x.is_finite());
+        let (queries, keys) = (c.heads * dim, c.kv_heads * dim);
+        for layer in &checkpoint.layers {
+            // Columns are filled up to whole blocks.
+            let inner = c.feed_forward;
+            let fit = fits(&layer.q, queries, hidden)
+                && fits(&layer.k, keys, hidden)
+                && fits(&layer.v, keys, hidden)
+                && fits(&layer.o, hidden, queries.next_multiple_of(BLOCK))
+                && fits(&layer.gate, inner, hidden)
+                && fits(&layer.up, inner, hidden)
+                && fits(&layer.down, hidden, inner.next_multiple_of(BLOCK))
+                && norm_fits(&layer.attention_norm)
+                && norm_fits(&layer.feed_forward_norm);
+            if !fit {
+                return wrong("layers");
+            }
+        }
+        let heads = [Some(&checkpoint.embedding), checkpoint.head.as_ref()];
+        if !heads.into_iter().flatten().all(|matrix| fits(matrix, c.vocabulary, hidden)) || !norm_fits(&checkpoint.norm)
+        {
+            return wrong("embedding");
+        }
+        if checkpoint.start as usize >= c.vocabulary {
+            return wrong("start token");
+        }
+        Ok(())
+    }
+
     /// The token a text begins with.
     pub fn start(&self) -> u32 {
         self.start
@@ -110,8 +170,8 @@ impl Model {
     }
 
     /// The head's tiles that hold outputs.
-    pub(super) fn head_tiles(&self) -> usize {
-        self.outputs.div_ceil(TILE)
+    pub(super) fn head_tiles(&self) -> Tiles<'_> {
+        Tiles { count: self.outputs.div_ceil(TILE), ..self.head.tiles() }
     }
 }
 
@@ -146,60 +206,4 @@ fn pack(matrices: &[&Matrix], kernel: &Kernel) -> Packed {
 
 fn pick(matrix: &Matrix, rows: &[u32], kernel: &Kernel) -> Packed {
     Packed::new(rows.iter().map(|&i| row(matrix, i as usize)), matrix.columns / BLOCK, kernel)
-}
-
-/// Shapes fit, numbers are finite.
-fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
-    let wrong = |what: &str| Err(Error::new(ErrorKind::Model, format!("the model's {what} can't be")));
-    let c = &checkpoint.config;
-    let (dim, hidden) = (c.head_dim, c.hidden);
-    if [c.vocabulary, hidden, c.layers, c.heads, c.kv_heads, dim, c.feed_forward].iter().any(|&n| n == 0 || n > 1 << 20)
-    {
-        return wrong("sizes");
-    }
-    if !c.heads.is_multiple_of(c.kv_heads)
-        || !dim.is_multiple_of(2)
-        || !hidden.is_multiple_of(BLOCK)
-        || checkpoint.layers.len() != c.layers
-    {
-        return wrong("shape");
-    }
-    if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
-        return wrong("constants");
-    }
-    let fits = |matrix: &Matrix, rows: usize, columns: usize| {
-        let quants = matrix.rows.checked_mul(matrix.columns);
-        (matrix.rows, matrix.columns) == (rows, columns)
-            && columns.is_multiple_of(BLOCK)
-            && quants == Some(matrix.quants.len())
-            && quants == Some(matrix.scales.len() * BLOCK)
-            && matrix.scales.iter().all(|scale| scale.is_finite())
-    };
-    let norm_fits = |norm: &[f32]| norm.len() == hidden && norm.iter().all(|x| x.is_finite());
-    let (queries, keys) = (c.heads * dim, c.kv_heads * dim);
-    for layer in &checkpoint.layers {
-        // Columns are filled up to whole blocks.
-        let (inner, wide) = (layer.gate.rows, layer.down.columns);
-        let fit = fits(&layer.q, queries, hidden)
-            && fits(&layer.k, keys, hidden)
-            && fits(&layer.v, keys, hidden)
-            && fits(&layer.o, hidden, queries.next_multiple_of(BLOCK))
-            && fits(&layer.gate, inner, hidden)
-            && fits(&layer.up, inner, hidden)
-            && fits(&layer.down, hidden, wide)
-            && (c.feed_forward..=wide).contains(&inner)
-            && norm_fits(&layer.attention_norm)
-            && norm_fits(&layer.feed_forward_norm);
-        if !fit {
-            return wrong("layers");
-        }
-    }
-    let heads = [Some(&checkpoint.embedding), checkpoint.head.as_ref()];
-    if !heads.into_iter().flatten().all(|matrix| fits(matrix, c.vocabulary, hidden)) || !norm_fits(&checkpoint.norm) {
-        return wrong("embedding");
-    }
-    if checkpoint.start as usize >= c.vocabulary {
-        return wrong("start token");
-    }
-    Ok(())
 }

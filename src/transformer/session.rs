@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::cache::{Cache, CacheShape};
-use super::forward::{Batch, Row};
+use super::forward::{Forward, Row, Shared};
 use super::model::Model;
 use super::rope::Rope;
 use super::threads::Threads;
 use crate::num::int8::BLOCK;
 use crate::{Error, ErrorKind};
 
-/// Most rows evaluated at once: enough for the kernels' full speed, and memory stays bounded.
-const ROWS: usize = 32;
+/// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
+const ROWS: usize = 64;
 
 /// One lane: how many tokens it has, the most it had at once, and what they left in the cache.
 pub struct Lane {
@@ -28,11 +28,12 @@ pub struct Session {
     window: usize,
     rope: Rope,
     threads: Threads,
+    /// One for each thread.
+    forwards: Vec<Forward>,
     rows: Vec<Row>,
     /// Each step's next token.
     next: Vec<usize>,
     ones: Vec<f32>,
-    product: Vec<f32>,
 }
 
 /// What to append to one lane.
@@ -68,10 +69,10 @@ impl Session {
             window,
             rope: Rope::new(window, config.head_dim, config.rope_theta),
             threads: Threads::new(threads)?,
+            forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
             ones: vec![1.0; shape.scales()],
-            product: Vec::new(),
             model,
         })
     }
@@ -97,14 +98,16 @@ impl Session {
         assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
     }
 
-    /// Appends each step's tokens to its lane (a lane has one step at most), and calls `out` for every token from `from` on with the
-    /// step's number, the token's number in it, and the distribution of what follows that token: entry `i` of
-    /// `outputs + 1` entries is the mass of the tokens before the `i`-th in the model's order, each having at least 1,
-    /// together less than 2^31. Tokens of one step come in order.
+    /// Appends each step's tokens to its lane, and calls `out` for every token from `from` on with the step's number, the
+    /// token's number in it, and the distribution of what follows that token: entry `i` of `outputs + 1` entries is the
+    /// mass of the tokens before the `i`-th in the model's order, each having at least 1, together less than 2^31. Steps
+    /// come in the order of their lanes, of which each has one at most; a step's tokens are asked in their order. `out` may
+    /// keep the distribution and leave another vector.
     ///
     /// # Panics
-    /// If a lane or a token isn't there.
-    pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &[u32])) {
+    /// If a lane or a token isn't there, or lanes are out of order.
+    pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &mut Vec<u32>)) {
+        assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
         self.next.clear();
         self.next.resize(steps.len(), 0);
         loop {
@@ -112,26 +115,26 @@ impl Session {
             if count == 0 {
                 return;
             }
-            let Session { model, lanes, rope, threads, rows, ones, product, .. } = self;
+            let Session { model, lanes, rope, threads, forwards, rows, ones, .. } = self;
             let rows = &mut rows[..count];
-            let mut batch = Batch { model, rope, threads, ones, product };
-            threads.run(|| batch.forward(rows, lanes));
-            for row in &*rows {
+            let shared = Shared { model, rope, ones };
+            threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
+                forward.run(shared, rows, lanes);
+            });
+            for row in rows {
                 if let Some((step, token)) = row.output {
-                    out(step, token, &row.table);
+                    out(step, token, &mut row.table);
                 }
             }
         }
     }
 
-    /// Chooses the rows of the next batch; gives their number. Two rows of a lane whose window moves can be in a batch: a
-    /// third would take the place of what the first sees.
+    /// Chooses the rows of the next batch; gives their number.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
-            let begun = count;
-            while count < ROWS && *next < step.tokens.len() && (lane.len < self.window || count < begun + 2) {
+            while count < ROWS && *next < step.tokens.len() {
                 if self.rows.len() == count {
                     self.rows.push(Row::default());
                 }
@@ -147,4 +150,21 @@ impl Session {
         }
         count
     }
+}
+
+/// Cuts a batch into at most `most` parts of about as many rows, each with its lanes from that of its first row on.
+fn divide<'a>(mut rows: &'a mut [Row], mut lanes: &'a mut [Lane], most: usize) -> Vec<(&'a mut [Row], &'a mut [Lane])> {
+    let mut parts = Vec::new();
+    let mut skipped = 0;
+    for left in (1..=most).rev() {
+        let Some(first) = rows.first().map(|row| row.lane) else { break };
+        let end = rows.len().div_ceil(left);
+        let last = rows[end - 1].lane;
+        let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
+        let (part, rest) = rows.split_at_mut(end);
+        let (own, others) = lanes[first - skipped..].split_at_mut(last + 1 - first);
+        parts.push((part, own));
+        (rows, lanes, skipped) = (rest, others, last + 1);
+    }
+    parts
 }

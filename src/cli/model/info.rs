@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use nzip::experts::token::trie::{Trie, VIRTUAL};
+use nzip::transformer::Model;
 use nzip::transformer::checkpoint::{Checkpoint, Config, Matrix};
 use nzip::transformer::load::load;
 use serde::Serialize;
@@ -35,6 +36,7 @@ struct Info {
 /// Loads the model and describes it.
 pub fn text(model: &Path, json: bool) -> Result<String> {
     let checkpoint = load(model, cache().as_deref())?;
+    Model::check(&checkpoint)?;
     let info = info(model, &checkpoint);
     Ok(if json { to_json(&[info]) } else { table(&info) })
 }

@@ -1,6 +1,6 @@
 //! `num::vector`'s steps, compiled for each width of the machine's vectors from the same source.
 
-use super::forced_scalar;
+use super::fastest;
 use crate::num::int8::Quantised;
 use crate::num::vector;
 
@@ -43,21 +43,22 @@ macro_rules! kernels {
 
             /// All that this machine can run, the slowest first.
             pub fn all() -> Vec<Self> {
-                let mut all = vec![Self::definition()];
-                #[cfg(target_arch = "x86_64")]
-                {
-                    if is_x86_feature_detected!("avx2") {
-                        all.push(FloatKernels { $($name: avx2::$name,)* });
-                    }
-                    if wide::detected() {
-                        let (quantise, swiglu) = (wide::quantise, wide::swiglu);
-                        let (attention_weights, cumulate) = (wide::attention_weights, wide::cumulate);
-                        let compiled = FloatKernels { $($name: avx512::$name,)* };
-                        all.push(compiled);
-                        all.push(FloatKernels { quantise, swiglu, attention_weights, cumulate, ..compiled });
-                    }
-                }
-                all
+                let kernels = [
+                    Some(Self::definition()),
+                    #[cfg(target_arch = "x86_64")]
+                    is_x86_feature_detected!("avx2").then_some(FloatKernels { $($name: avx2::$name,)* }),
+                    #[cfg(target_arch = "x86_64")]
+                    wide::detected().then_some(FloatKernels { $($name: avx512::$name,)* }),
+                    #[cfg(target_arch = "x86_64")]
+                    wide::detected().then_some(FloatKernels {
+                        quantise: wide::quantise,
+                        swiglu: wide::swiglu,
+                        attention_weights: wide::attention_weights,
+                        cumulate: wide::cumulate,
+                        ..FloatKernels { $($name: avx512::$name,)* }
+                    }),
+                ];
+                kernels.into_iter().flatten().collect()
             }
         }
     };
@@ -65,10 +66,10 @@ macro_rules! kernels {
 
 kernels! {
     quantise(values: &[f32], to: &mut Quantised);
-    quantise_whole(values: &[f32], to: &mut Quantised);
+    quantise_whole(values: &[f32], quants: &mut [i8]) -> f32;
     norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]);
-    swiglu(gate: &mut [f32], up: &[f32]);
-    rotate(head: &mut [f32], cos: &[f32], sin: &[f32]);
+    swiglu(gate: &[f32], up: &[f32], out: &mut [f32]);
+    rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]);
     attention_weights(scores: &mut [f32], scales: &[f32]) -> f32;
     cumulate(logits: &[f32], table: &mut [u32]);
 }
@@ -76,9 +77,6 @@ kernels! {
 impl FloatKernels {
     /// The fastest this machine has, if it isn't forbidden to use it.
     pub fn detect() -> Self {
-        if forced_scalar() {
-            return Self::definition();
-        }
-        Self::all().pop().expect("the definition is one of them")
+        fastest(Self::all())
     }
 }

@@ -40,26 +40,29 @@ pub struct MapKernels {
 impl MapKernels {
     /// The fastest kernels this machine has, if it isn't forbidden to use them.
     pub fn detect() -> Self {
-        if super::forced_scalar() {
-            return Self::definition();
-        }
-        Self::all().pop().expect("the definition is one of them")
+        super::fastest(Self::all())
     }
 
     /// All that this machine can run, the slowest first.
     fn all() -> Vec<Self> {
-        let mut all = vec![Self::definition()];
         #[cfg(target_arch = "x86_64")]
-        {
-            use super::{avx2, avx512};
-            if avx2::detected() {
-                all.push(MapKernels { predict: avx2::predict, update: avx2::update, transpose: avx2::transpose });
-            }
-            if avx512::detected() {
-                all.push(MapKernels { predict: avx512::predict, update: avx512::update, transpose: avx2::transpose });
-            }
-        }
-        all
+        use super::{avx2, avx512};
+        let kernels = [
+            Some(Self::definition()),
+            #[cfg(target_arch = "x86_64")]
+            avx2::detected().then_some(MapKernels {
+                predict: avx2::predict,
+                update: avx2::update,
+                transpose: avx2::transpose,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            avx512::detected().then_some(MapKernels {
+                predict: avx512::predict,
+                update: avx512::update,
+                transpose: avx2::transpose,
+            }),
+        ];
+        kernels.into_iter().flatten().collect()
     }
 
     /// The scalar definition.

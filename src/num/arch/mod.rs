@@ -40,6 +40,12 @@ pub fn forced_scalar() -> bool {
     *FORCED
 }
 
+/// The fastest of what this machine can run, the last, if it isn't forbidden to use it: then the first, the definition.
+fn fastest<K>(all: Vec<K>) -> K {
+    let take = if forced_scalar() { 1 } else { all.len() };
+    all.into_iter().take(take).last().expect("the definition is one of them")
+}
+
 /// The most weight sets that are blended in the last layer.
 pub const MAX_SETS: usize = 8;
 /// The largest weight there.
@@ -70,20 +76,17 @@ pub struct MixKernels {
 impl MixKernels {
     /// The fastest kernels this machine has, if it isn't forbidden to use them.
     pub fn detect() -> Self {
-        if forced_scalar() {
-            return Self::definition();
-        }
-        Self::all().pop().expect("the definition is one of them")
+        fastest(Self::all())
     }
 
     /// All that this machine can run, the slowest first.
     fn all() -> Vec<Self> {
-        let mut all = vec![Self::definition()];
-        #[cfg(target_arch = "x86_64")]
-        if avx2::detected() {
-            all.push(MixKernels { mix: avx2::mix, train: avx2::train, learn: avx2::learn });
-        }
-        all
+        let kernels = [
+            Some(Self::definition()),
+            #[cfg(target_arch = "x86_64")]
+            avx2::detected().then_some(MixKernels { mix: avx2::mix, train: avx2::train, learn: avx2::learn }),
+        ];
+        kernels.into_iter().flatten().collect()
     }
 
     /// The scalar definition.

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use super::assemble::{GGUF, assemble};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{reason, wrong};
+use super::{header, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
@@ -21,10 +21,12 @@ use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file can't be read.
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
-    // candle panics on an alignment of 0, for one.
+    let damaged = |what: &str| wrong(place, format!("is damaged, cut short, or no GGUF file ({what})"));
+    header::check(reader).map_err(|error| damaged(&error.to_string()))?;
+    // No panic of candle's is known that gets this far; one that is found later shall not end the program.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
         .map_err(|_| wrong(place, "has a header that makes no sense"))?
-        .map_err(|error| wrong(place, format!("is damaged, cut short, or no GGUF file ({})", reason(&error))))?;
+        .map_err(|error| damaged(&reason(&error)))?;
     let metadata = Metadata { entries: &content.metadata, place };
     let config = metadata.config()?;
     let tokens = metadata.vocabulary()?;

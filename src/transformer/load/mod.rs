@@ -4,7 +4,7 @@
 //! config.json ──► config ────────────┐
 //! *.safetensors ► safetensors ┐      ├► assemble ► Checkpoint
 //!                             ├ weights ┘
-//! *.gguf ───────► gguf ───────┘      │
+//! *.gguf ► header ► gguf ─────┘      │
 //!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
@@ -16,6 +16,7 @@ mod assemble;
 mod config;
 mod find;
 mod gguf;
+mod header;
 mod huggingface;
 mod metadata;
 mod safetensors;

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use std::array::from_fn;
 
 use crate::num::int8::{BLOCK, Quantised};
-use crate::num::vector::{ROUND, TINY, factor};
+use crate::num::vector::{EXP2, ROUND, TINY, factor};
 
 const LANES: usize = 16;
 
@@ -25,9 +25,9 @@ pub fn quantise(values: &[f32], to: &mut Quantised) {
 }
 
 /// [`crate::num::vector::swiglu`].
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     // SAFETY: as above.
-    unsafe { swiglu_chunks(gate, up) }
+    unsafe { swiglu_chunks(gate, up, out) }
 }
 
 /// [`crate::num::vector::attention_weights`].
@@ -114,23 +114,16 @@ fn exp<const N: usize>(x: [__m512; N]) -> [__m512; N] {
     // These give their second operand where the first isn't more, or less.
     let x = x.map(|x| _mm512_max_ps(_mm512_set1_ps(-87.0), x));
     let x = x.map(|x| _mm512_min_ps(_mm512_set1_ps(88.0), x));
-    let shifted = x.map(|x| _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
-    let shifted = shifted.map(|x| _mm512_add_ps(x, round));
-    let n = shifted.map(|shifted| _mm512_sub_ps(shifted, round));
-    let high: [_; N] = from_fn(|i| _mm512_sub_ps(x[i], _mm512_mul_ps(n[i], _mm512_set1_ps(0.693_359_4))));
-    let r: [_; N] = from_fn(|i| _mm512_sub_ps(high[i], _mm512_mul_ps(n[i], _mm512_set1_ps(-2.121_944_4e-4))));
-    let mut p = [_mm512_set1_ps(1.987_569_1e-4); N];
-    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = from_fn(|i| _mm512_mul_ps(p[i], r[i]));
-        p = p.map(|p| _mm512_add_ps(p, _mm512_set1_ps(c)));
+    let x = x.map(|x| _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
+    let shifted = x.map(|x| _mm512_add_ps(x, round));
+    let r: [_; N] = from_fn(|i| _mm512_sub_ps(x[i], _mm512_sub_ps(shifted[i], round)));
+    let mut p = [_mm512_set1_ps(EXP2[0]); N];
+    for c in [EXP2[1], EXP2[2], EXP2[3], 1.0] {
+        p = from_fn(|i| _mm512_add_ps(_mm512_mul_ps(p[i], r[i]), _mm512_set1_ps(c)));
     }
-    p = from_fn(|i| _mm512_mul_ps(p[i], _mm512_mul_ps(r[i], r[i])));
-    p = from_fn(|i| _mm512_add_ps(p[i], r[i]));
-    p = p.map(|p| _mm512_add_ps(p, _mm512_set1_ps(1.0)));
     from_fn(|i| {
-        let shift = _mm512_set1_epi32(ROUND.to_bits() as i32 - 127);
-        let exponent = _mm512_sub_epi32(_mm512_castps_si512(shifted[i]), shift);
-        _mm512_mul_ps(p[i], _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+        let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted[i]));
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p[i]), exponent))
     })
 }
 
@@ -206,16 +199,17 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-fn swiglu_chunks(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.chunks_mut(4 * LANES).zip(up.chunks(4 * LANES)) {
-        let len = gate.len().min(up.len());
+fn swiglu_chunks(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let inputs = gate.chunks(4 * LANES).zip(up.chunks(4 * LANES));
+    for ((gate, up), out) in inputs.zip(out.chunks_mut(4 * LANES)) {
+        let len = gate.len().min(up.len()).min(out.len());
         let at = |i: usize| (i * LANES).min(len)..((i + 1) * LANES).min(len);
         let gates: [_; 4] = from_fn(|i| load_part(&gate[at(i)], 0.0));
         let minus = gates.map(|gate| _mm512_xor_ps(gate, _mm512_set1_ps(-0.0)));
         let below = exp(minus).map(|e| _mm512_add_ps(_mm512_set1_ps(1.0), e));
         for i in 0..4 {
             let both = _mm512_mul_ps(_mm512_div_ps(gates[i], below[i]), load_part(&up[at(i)], 0.0));
-            store_part(&mut gate[at(i)], both);
+            store_part(&mut out[at(i)], both);
         }
     }
 }

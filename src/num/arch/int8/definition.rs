@@ -1,13 +1,14 @@
 //! What the kernels compute, in plain Rust.
 
-use super::super::super::int8::{BLOCK, Quantised, STEP, TILE, TILE_BLOCK, Tiles};
+use crate::num::int8::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
-pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
-    for (tile, out) in out.chunks_exact_mut(inputs.len() * TILE).enumerate() {
-        let weights = weights.starting_at(tile);
-        for (input, out) in inputs.iter().zip(out.chunks_exact_mut(TILE)) {
+pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
+    for (row, out) in out.chunks_mut(stride).take(inputs.rows).enumerate() {
+        let input = inputs.starting_at(row);
+        for (tile, out) in out.chunks_exact_mut(TILE).take(weights.count).enumerate() {
+            let weights = weights.starting_at(tile);
             let mut sums = [0f32; TILE];
-            for block in 0..blocks {
+            for block in 0..weights.blocks {
                 let quants = &weights.quants[block * TILE_BLOCK..(block + 1) * TILE_BLOCK];
                 let mut dots = [0i32; TILE];
                 for (i, &weight) in quants.iter().enumerate() {

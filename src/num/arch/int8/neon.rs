@@ -3,35 +3,22 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::super::super::int8::{BLOCK, Quantised, STEP, TILE, TILE_BLOCK, Tiles};
+use crate::num::int8::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
 /// Whether this machine has what the functions here are compiled for.
 pub fn detected() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the feature.
-pub fn multiply(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
-    super::check(weights, inputs, blocks, out);
-    // SAFETY: the feature was detected; `check` has seen that the slices hold what the shapes say.
-    unsafe { tiles(weights, inputs, blocks, out) }
-}
-
-/// # Safety
-/// The slices hold what `super::check` asserts.
-#[target_feature(enable = "neon,dotprod")]
-unsafe fn tiles(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
-    for (tile, out) in out.chunks_exact_mut(inputs.len() * TILE).enumerate() {
-        let at = weights.starting_at(tile);
-        for (two, out) in inputs.chunks(2).zip(out.chunks_mut(2 * TILE)) {
-            // SAFETY: as for this function; one tile and that many rows are there.
-            unsafe {
-                match two.len() {
-                    1 => panel::<1>(at, two, blocks, out),
-                    _ => panel::<2>(at, two, blocks, out),
-                }
-            }
-        }
+/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the features.
+pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
+    super::check(weights, inputs, out, stride);
+    // SAFETY: the features were detected; `check` has seen that the slices hold what the shapes say.
+    unsafe {
+        super::in_panels(weights, inputs, out, stride, |_, rows| match rows {
+            1 => (1, 1, panel::<1>),
+            _ => (1, 2, panel::<2>),
+        });
     }
 }
 
@@ -50,18 +37,23 @@ fn dot(mut sum: int32x4_t, weights: int8x16_t, input: int8x16_t) -> int32x4_t {
 /// One tile by `R` rows.
 ///
 /// # Safety
-/// As [`tiles`]; one tile and `R` rows are there.
+/// The slices hold what `super::check` asserts; one tile and `R` rows are there.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: &[&Quantised], blocks: usize, out: &mut [f32]) {
+unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [[vdupq_n_f32(0.0); R]; 4];
-    for block in 0..blocks {
+    for block in 0..weights.blocks {
         let mut dots = [[vdupq_n_s32(0); R]; 4];
         for step in 0..BLOCK / STEP {
             let mut fours = [vdupq_n_s8(0); R];
             for (r, four) in fours.iter_mut().enumerate() {
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
                 *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe {
-                    inputs[r].quants.as_ptr().add(block * BLOCK + step * STEP).cast::<i32>().read_unaligned()
+                    inputs
+                        .quants
+                        .as_ptr()
+                        .add(((r * inputs.stride + block) * 8 + step) * STEP)
+                        .cast::<i32>()
+                        .read_unaligned()
                 }));
             }
             for (quarter, dots) in dots.iter_mut().enumerate() {
@@ -78,7 +70,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: &[&Quantised], block
             let scales = unsafe { vld1q_f32(weights.scales.as_ptr().add(block * TILE + quarter * 4)) };
             for r in 0..R {
                 // SAFETY: `block` is below `blocks`, which every row's `scales` hold.
-                let scale = vdupq_n_f32(unsafe { *inputs[r].scales.get_unchecked(block) });
+                let scale = vdupq_n_f32(unsafe { *inputs.scales.get_unchecked(r * inputs.stride + block) });
                 let term = vmulq_f32(vcvtq_f32_s32(dots[quarter][r]), vmulq_f32(scales, scale));
                 sums[quarter][r] = vaddq_f32(sums[quarter][r], term);
             }
@@ -86,7 +78,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: &[&Quantised], block
     }
     for (quarter, sums) in sums.iter().enumerate() {
         for (r, &sum) in sums.iter().enumerate() {
-            let place = &mut out[r * TILE + quarter * 4..][..4];
+            let place = &mut out[r * stride + quarter * 4..][..4];
             // SAFETY: the slice holds 4 values.
             unsafe { vst1q_f32(place.as_mut_ptr(), sum) };
         }

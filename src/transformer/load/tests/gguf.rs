@@ -149,8 +149,9 @@ fn refuses_metadata() {
         ("tokenizer.ggml.tokens", strings(&["a"]), "6 types for 1 tokens"),
         ("tokenizer.ggml.token_type", strings(&[]), "0 types for 6 tokens"),
         ("tokenizer.ggml.bos_token_id", Value::U32(6), "the start token 6 is not in"),
-        // A defect of the header that candle doesn't expect.
-        ("general.alignment", Value::U32(0), "has a header that makes no sense"),
+        // What candle doesn't expect.
+        ("general.alignment", Value::U32(0), "tensors are aligned to 0"),
+        ("general.list", Value::Array(vec![Value::Array(vec![Value::U8(1)])]), "it holds lists of lists"),
     ];
     for (key, value, what) in cases {
         let spoilt = file(|metadata, _| {

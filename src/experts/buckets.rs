@@ -65,7 +65,7 @@ impl Lines<'_> {
         let unequal = checks ^ (u32::from(check) * 0x0101_0101);
         let equal = unequal.wrapping_sub(0x0101_0101) & !unequal & 0x8080_8080;
         if equal != 0 {
-            let way = equal.trailing_zeros() as usize / 8 & 3;
+            let way = (equal.trailing_zeros() / 8) as usize & 3;
             bucket.copy_from_slice(&line[3 + way * SIZE..][..16]);
             return (number << 2 | way) as u32;
         }

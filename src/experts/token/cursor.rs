@@ -6,7 +6,7 @@
 
 use super::TokenId;
 use super::fold::Fold;
-use super::prior::{LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
+use super::prior::{LEVELS, Level, MASS_BITS, Prior, UNIGRAM_BITS};
 
 /// Masses are scaled to about 2^SCALE at the start of each byte.
 const SCALE: u32 = 44;
@@ -24,13 +24,26 @@ pub struct Guess {
     pub order: u32,
 }
 
-/// A part of a list: entries `from..to` of the list that starts at `start`, whose mass counts `weight`.
+/// A part of a list: entries `from..to` of the list that starts at `start`, whose mass counts `weight`, and the list's mass
+/// before each bound.
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
     from: u32,
     to: u32,
+    before_from: u32,
+    before_to: u32,
     weight: u64,
+}
+
+impl Span {
+    fn new(level: &Level, start: u32, from: u32, to: u32, weight: u64) -> Span {
+        Span { start, from, to, before_from: level.before(start, from), before_to: level.before(start, to), weight }
+    }
+
+    fn mass(&self) -> u64 {
+        self.weight * u64::from(self.before_to - self.before_from)
+    }
 }
 
 /// Tokens `from..to` in one context, shortest context first.
@@ -45,56 +58,62 @@ struct Reading {
     mass: u64,
 }
 
-/// Where a reading divides: a token, an entry of each list, and the mass from there on.
+/// Where a reading divides: a token, an entry of each list and the list's mass before it, and the mass from there on.
 #[derive(Clone, Copy, Default)]
 struct Cut {
     token: u32,
-    entries: [u32; LEVELS],
+    entries: [(u32, u32); LEVELS],
     upper: u64,
 }
 
 impl Reading {
     /// The mass of what the spans and the token range hold.
     fn sum(&self, prior: &Prior) -> u64 {
-        let listed: u64 = self
-            .spans
-            .iter()
-            .zip(prior.levels())
-            .map(|(s, level)| {
-                if s.from == s.to {
-                    0
-                } else {
-                    s.weight * u64::from(level.before(s.start, s.to) - level.before(s.start, s.from))
-                }
-            })
-            .sum();
-        listed + ((self.rest * u64::from(prior.unigram(self.from, self.to))) >> (UNIGRAM_BITS - MASS_BITS))
+        self.spans.iter().map(Span::mass).sum::<u64>() + self.unlisted(prior, self.from, self.to)
+    }
+
+    /// The mass of some tokens without context.
+    #[inline]
+    fn unlisted(&self, prior: &Prior, from: u32, to: u32) -> u64 {
+        (self.rest * u64::from(prior.unigram(from, to))) >> (UNIGRAM_BITS - MASS_BITS)
     }
 
     /// Finds `token` in all lists.
     #[inline]
     fn cut(&self, prior: &Prior, token: u32) -> Cut {
-        let mut cut = Cut { token, entries: std::array::from_fn(|k| self.spans[k].to), upper: 0 };
+        let mut cut = Cut { token, entries: self.spans.map(|s| (s.to, s.before_to)), upper: 0 };
+        if self.from == self.to {
+            return cut;
+        }
         let mut bound = token;
-        for ((entry, s), level) in cut.entries.iter_mut().zip(&self.spans).zip(prior.levels()) {
+        let mut upper = self.unlisted(prior, token, self.to);
+        for ((at, s), level) in cut.entries.iter_mut().zip(&self.spans).zip(prior.levels()) {
             if s.from == s.to {
                 break;
             }
-            *entry = level.find(s.from, s.to, bound);
-            bound = *entry - s.start;
+            let entry = level.find(s.from, s.to, bound);
+            bound = entry - s.start;
+            *at = (entry, level.before(s.start, entry));
+            upper += s.weight * u64::from(s.before_to - at.1);
         }
-        cut.upper = self.part(&cut, true).sum(prior).min(self.mass);
+        cut.upper = upper.min(self.mass);
         cut
     }
 
     /// The part before the cut, or from it on.
     #[inline]
     fn part(mut self, cut: &Cut, upper: bool) -> Reading {
-        self.mass = if upper { cut.upper } else { self.mass - cut.upper };
-        let end = if upper { &mut self.from } else { &mut self.to };
-        *end = cut.token;
-        for (span, &entry) in self.spans.iter_mut().zip(&cut.entries) {
-            *(if upper { &mut span.from } else { &mut span.to }) = entry;
+        if upper {
+            (self.mass, self.from) = (cut.upper, cut.token);
+        } else {
+            (self.mass, self.to) = (self.mass - cut.upper, cut.token);
+        }
+        for (span, &(entry, before)) in self.spans.iter_mut().zip(&cut.entries) {
+            if upper {
+                (span.from, span.before_from) = (entry, before);
+            } else {
+                (span.to, span.before_to) = (entry, before);
+            }
         }
         self
     }
@@ -236,18 +255,18 @@ impl<'a> Cursor<'a> {
         let (prior, levels) = (self.prior, self.prior.levels());
         let mut contexts = [Some(u32::from(node)), None, None, None];
         let mut name = u32::from(node);
-        let mut ended = (on.rest * u64::from(prior.unigram(name, name + 1))) >> (UNIGRAM_BITS - MASS_BITS);
+        let mut ended = on.unlisted(prior, name, name + 1);
         on.from += 1;
         for k in 0..LEVELS {
             let span = &mut on.spans[k];
             if span.from == span.to || levels[k].index(span.from) != name {
                 break;
             }
-            let mass = levels[k].before(span.start, span.from + 1) - levels[k].before(span.start, span.from);
-            ended += span.weight * u64::from(mass);
+            let before = levels[k].before(span.start, span.from + 1);
+            ended += span.weight * u64::from(before - span.before_from);
             contexts[k + 1] = Some(span.from);
             name = span.from - span.start;
-            span.from += 1;
+            (span.from, span.before_from) = (span.from + 1, before);
         }
         let all = on.sum(prior) + ended;
         let scaled = |mass: u64| {
@@ -263,8 +282,9 @@ impl<'a> Cursor<'a> {
             let Some(context) = contexts[k] else { continue };
             let (start, end) = levels[k].list(context);
             if start < end {
-                new.spans[k] = Span { start, from: start, to: end, weight: (weight * share) >> (SCALE - MASS_BITS) };
-                let left = (1 << MASS_BITS) - levels[k].before(start, end);
+                let span = Span::new(&levels[k], start, start, end, (weight * share) >> (SCALE - MASS_BITS));
+                let left = (1 << MASS_BITS) - span.before_to;
+                new.spans[k] = span;
                 weight = ((weight * u64::from(left)) >> MASS_BITS).max(1);
             }
         }

@@ -282,6 +282,7 @@ impl<'a> Cursor<'a> {
             let Some(context) = contexts[k] else { continue };
             let (start, end) = levels[k].list(context);
             if start < end {
+                levels[k].prefetch(start, end);
                 let span = Span::new(&levels[k], start, start, end, (weight * share) >> (SCALE - MASS_BITS));
                 let left = (1 << MASS_BITS) - span.before_to;
                 new.spans[k] = span;

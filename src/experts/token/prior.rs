@@ -11,6 +11,7 @@
 use super::huffman::{BitReader, BitWriter, Decoder, Encoder};
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ErrorKind};
+use crate::num::arch::prefetch;
 use std::sync::OnceLock;
 
 /// Levels of lists: the longest context has as many tokens.
@@ -19,6 +20,8 @@ pub const LEVELS: usize = 3;
 pub const MASS_BITS: u32 = 16;
 /// Resolution of single-token probabilities.
 pub const UNIGRAM_BITS: u32 = 31;
+/// Parts of a long list, the bounds of which are fetched ahead.
+const PARTS: u32 = 16;
 /// Number of different masses an entry can have.
 pub const MASSES: usize = 32;
 
@@ -77,6 +80,15 @@ impl Level {
     #[inline]
     pub fn find(&self, from: u32, to: u32, bound: u32) -> u32 {
         from + self.entries[from as usize..to as usize].partition_point(|e| u32::from(e.index) < bound) as u32
+    }
+
+    /// Asks for what searches of a long list look at first.
+    #[inline]
+    pub fn prefetch(&self, from: u32, to: u32) {
+        let part = (to - from) / PARTS;
+        if part > 0 {
+            (1..PARTS).for_each(|i| prefetch(&self.entries, (from + i * part) as usize));
+        }
     }
 
     /// Mass of the entries before `entry` in the list that starts at `start`.

@@ -213,7 +213,8 @@ proptest! {
             for (known, &p16) in predictions.iter().enumerate() {
                 let bits = (u32::from(byte) | 256) >> (8 - known);
                 let expected = all(bits << 1 | 1) / all(bits) * 65536.0;
-                prop_assert!((f64::from(p16) - expected).abs() < 4.0, "{} for {}", p16, expected);
+                // The probabilities of the bits before were rounded to 16 bits.
+                prop_assert!((f64::from(p16) - expected).abs() < 64.0, "{} for {}", p16, expected);
             }
         }
     }

@@ -40,7 +40,7 @@ pub use codec::Network;
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};
 pub use error::{Error, ErrorKind};
 pub use monitor::Monitor;
-pub use options::{BlockSize, CompressOptions, DecompressOptions, Level};
+pub use options::{BlockSize, CompressOptions, DecompressOptions, Lanes, Level};
 
 use std::io::{Read, Write};
 

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use crate::codec::{Model, Network};
+use crate::codec::{Division, MAX_LANES, Model, Network};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 
@@ -44,13 +44,31 @@ impl Level {
         }
     }
 
-    /// The most lanes that a block is coded in where the transformer is asked: more are faster, fewer compress better.
-    pub fn most_lanes(self) -> usize {
-        match self.0 {
-            ..=6 => 4,
-            7 => 2,
-            _ => 1,
+    /// How a block is divided where the transformer is asked: as in `lanes`, or as the level has it.
+    pub fn division(self, lanes: Option<Lanes>) -> Division {
+        match (lanes, self.0) {
+            (Some(lanes), _) => Division::Exactly(lanes.0),
+            (None, ..=6) => Division::UpTo(4),
+            (None, 7) => Division::UpTo(2),
+            (None, _) => Division::UpTo(1),
         }
+    }
+}
+
+/// In how many places of a block the transformer is asked at once: a power of two. More are faster, fewer compress better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes(usize);
+
+impl Lanes {
+    /// So many lanes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for what is no power of two up to 128.
+    pub fn new(number: usize) -> Result<Self, Error> {
+        if number.is_power_of_two() && number <= MAX_LANES {
+            return Ok(Lanes(number));
+        }
+        Err(Error::new(ErrorKind::Usage, format!("{number} lanes are not 1, 2, 4, 8, 16, 32, 64 or 128")))
     }
 }
 
@@ -112,11 +130,12 @@ impl Default for BlockSize {
     }
 }
 
-/// How to compress. All but level, network, block size and content length leave the output as it is.
+/// How to compress. All but level, network, lanes, block size and content length leave the output as it is.
 #[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
     pub(crate) network: Option<Arc<Network>>,
+    pub(crate) lanes: Option<Lanes>,
     pub(crate) block_size: BlockSize,
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
@@ -139,6 +158,12 @@ impl CompressOptions {
     /// Sets the transformer that levels from 6 on ask, in the embedded one's place. Decoders will need it, too.
     pub fn network(mut self, network: Arc<Network>) -> Self {
         self.network = Some(network);
+        self
+    }
+
+    /// Sets in how many lanes text is coded at levels from 6 on, which otherwise depends on the level and the text.
+    pub fn lanes(mut self, lanes: Lanes) -> Self {
+        self.lanes = Some(lanes);
         self
     }
 
@@ -249,6 +274,14 @@ mod tests {
         assert_eq!(BlockSize::default().bytes(), 64 << 20);
         assert_eq!((BlockSize::MIN.bytes(), BlockSize::MAX.bytes()), (64 << 10, 1 << 30));
         assert_eq!(BlockSize::new((64 << 10) - 1).unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn lanes_are_powers_of_two() {
+        let good: Vec<usize> = (0..1000).filter(|&number| Lanes::new(number).is_ok()).collect();
+        assert_eq!(good, [1, 2, 4, 8, 16, 32, 64, 128]);
+        assert_eq!(Level::MAX.division(Lanes::new(16).ok()), Division::Exactly(16));
+        assert_eq!(Level::MAX.division(None), Division::UpTo(1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Kind, content};
-use nzip::{CompressOptions, DecompressOptions, Level, compress_with, decompress_with};
+use nzip::{CompressOptions, DecompressOptions, Lanes, Level, compress_with, decompress_with};
 
 fn options(threads: usize) -> CompressOptions {
     CompressOptions::new().level(Level::new(6).unwrap()).threads(threads)
@@ -29,4 +29,15 @@ fn threads_change_nothing() {
     let archive = compress_with(&text, options(1)).unwrap();
     assert!(compress_with(&text, options(2)).unwrap() == archive);
     assert!(decompress_with(&archive, DecompressOptions::new().threads(2)).unwrap() == text);
+}
+
+#[test]
+fn lanes_can_be_chosen() {
+    let text = content(Kind::Text, 3_000, 2);
+    for (lanes, profile) in [(1, 0), (16, 4 << 1)] {
+        let archive = compress_with(&text, options(2).lanes(Lanes::new(lanes).unwrap())).unwrap();
+        // docs/FORMAT.md: the header takes 21 bytes, what comes before the block's profile 7.
+        assert_eq!(archive[28], profile, "{lanes} lanes");
+        assert!(decompress_with(&archive, DecompressOptions::new()).unwrap() == text);
+    }
 }

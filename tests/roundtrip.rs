@@ -173,7 +173,7 @@ fn progress_is_told() {
 #[test]
 fn the_ratio_shows_within_a_block() {
     let content = content(Kind::Text, 100_000, 1);
-    let predictor = codec::Predictor::new(codec::Model::Fast, None, 1).unwrap();
+    let predictor = codec::Predictor::new(codec::Model::Fast, None, codec::Division::UpTo(1)).unwrap();
     let mut told = Vec::new();
     let mut note = |content, coded| {
         told.push((content, coded));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nzip::BlockSize;
+use nzip::{BlockSize, Lanes};
 
 use super::exit::Outcome;
 use super::level::LevelArg;
@@ -122,6 +122,10 @@ pub struct CompressArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub level: LevelArg,
+    /// Lanes: places of a text that are coded at a time at levels from 6 on, 1, 2, 4 to 128. More are faster, most of all with
+    /// large models, fewer compress better
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<Lanes>,
     /// Most content in a block, 64K to 1G. Larger blocks compress better; smaller ones give threads more to do
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
@@ -179,6 +183,9 @@ pub struct BenchArgs {
     pub common: Common,
     #[command(flatten)]
     pub level: LevelArg,
+    /// Lanes: places of a text that are coded at a time at levels from 6 on
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<Lanes>,
     /// Most content in a block
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
@@ -280,6 +287,11 @@ fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| "not a size; write for example 1000, 64K, 64M or 2G".to_string())?;
     number.checked_mul(1 << unit).ok_or_else(|| "too large".into())
+}
+
+fn lanes(text: &str) -> Result<Lanes, String> {
+    let number = text.parse().map_err(|_| "not a number".to_string())?;
+    Lanes::new(number).map_err(|error| error.to_string())
 }
 
 fn block_size(text: &str) -> Result<BlockSize, String> {

@@ -84,6 +84,9 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
         .memory(limit)
         .monitor(Arc::clone(&monitor));
     let mut limits = DecompressOptions::new().threads(args.common.threads).memory(limit);
+    if let Some(lanes) = args.lanes {
+        options = options.lanes(lanes);
+    }
     if let Some(network) = network {
         options = options.network(network.clone());
         limits = limits.network(network);
@@ -120,7 +123,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 /// Bytes that all blocks' bodies would take without the denoiser.
 fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
     let level = args.level.0;
-    let predictor = Predictor::new(level.model(), model::network(&args.common)?, level.most_lanes())?;
+    let predictor = Predictor::new(level.model(), model::network(&args.common)?, level.division(args.lanes))?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
         let coded = codec::len_without_denoiser(&predictor, block)?;

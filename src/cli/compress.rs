@@ -32,6 +32,9 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     if let Some(length) = source.len() {
         options = options.content_length(length);
     }
+    if let Some(lanes) = args.lanes {
+        options = options.lanes(lanes);
+    }
     if let Some(network) = network {
         options = options.network(network);
     }

@@ -7,7 +7,7 @@ mod network;
 mod predictor;
 
 pub use network::Network;
-pub use predictor::{Identity, Model, Predictor, hex};
+pub use predictor::{Division, Identity, Model, Predictor, hex};
 
 use crate::coder::{Decoder, Encoder};
 use crate::error::{Error, ErrorKind};
@@ -53,8 +53,14 @@ impl Profile {
     fn choose(predictor: &Predictor, data: &[u8], filter: Filter) -> Result<Profile, Error> {
         let content = Content::of(data);
         let asked = predictor.model.is_neural() && content == Content::Text;
-        let most = if asked { predictor.most_lanes.min(MAX_LANES).min(data.len() / LEAST_LANE).max(1) } else { 1 };
-        let lanes = if most > 1 && repeats(&data[..data.len().min(SAMPLE)])? { 1 } else { 1 << most.ilog2() };
+        let lanes = match predictor.division {
+            _ if !asked => 1,
+            Division::Exactly(lanes) => lanes,
+            Division::UpTo(most) => {
+                let most = most.min(data.len() / LEAST_LANE).max(1);
+                if most > 1 && repeats(&data[..data.len().min(SAMPLE)])? { 1 } else { 1 << most.ilog2() }
+            }
+        };
         Ok(Profile { content, lanes, filter })
     }
 
@@ -71,7 +77,7 @@ impl Profile {
 
 /// Whether data such as `sample` live from repeating what came shortly before: lanes would keep them from it.
 fn repeats(sample: &[u8]) -> Result<bool, Error> {
-    let fast = Predictor::new(Model::Fast, None, 1)?;
+    let fast = Predictor::new(Model::Fast, None, Division::UpTo(1))?;
     let bits = 8 * encode(&fast, sample, 1, &mut |_, _| true)?.payload.len();
     Ok(10 * bits < LEAST_BITS * sample.len())
 }

@@ -49,13 +49,29 @@ pub struct Identity {
     pub network: Option<[u8; 16]>,
 }
 
+/// Into how many lanes an encoder divides a block where the transformer is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Division {
+    /// At most so many, where the content is long enough and gains from it.
+    UpTo(usize),
+    /// So many, at any price.
+    Exactly(usize),
+}
+
+impl Division {
+    /// The most lanes that this comes to.
+    fn most(self) -> usize {
+        let (Division::UpTo(lanes) | Division::Exactly(lanes)) = self;
+        lanes
+    }
+}
+
 /// A model with all that it needs.
 #[derive(Clone)]
 pub struct Predictor {
     pub(super) model: Model,
     pub(super) network: Option<Arc<Network>>,
-    /// The most lanes that an encoder divides a block into.
-    pub(super) most_lanes: usize,
+    pub(super) division: Division,
 }
 
 impl Predictor {
@@ -63,7 +79,7 @@ impl Predictor {
     ///
     /// # Errors
     /// [`ErrorKind::Model`] where the program's own models are damaged, or a model of [`Model::External`] isn't given.
-    pub fn new(model: Model, network: Option<Arc<Network>>, most_lanes: usize) -> Result<Predictor, Error> {
+    pub fn new(model: Model, network: Option<Arc<Network>>, division: Division) -> Result<Predictor, Error> {
         let (model, network) = match (model, network) {
             (Model::Neural, None) => (model, Some(Network::embedded()?)),
             (Model::Neural | Model::External, Some(network)) => (Model::External, Some(network)),
@@ -72,7 +88,7 @@ impl Predictor {
             }
             _ => (model, None),
         };
-        Ok(Predictor { model, network, most_lanes })
+        Ok(Predictor { model, network, division })
     }
 
     /// The predictor that decodes an archive of `model` and `identity`.
@@ -85,9 +101,11 @@ impl Predictor {
         network: Option<Arc<Network>>,
     ) -> Result<Predictor, Error> {
         let wanted = identity.and_then(|identity| identity.network);
+        // The blocks say how they are divided.
+        let division = Division::UpTo(1);
         let predictor = match (wanted, network) {
-            (None, _) => Predictor::new(model, None, 1)?,
-            (Some(wanted), Some(network)) if network.id() == wanted => Predictor::new(model, Some(network), 1)?,
+            (None, _) => Predictor::new(model, None, division)?,
+            (Some(wanted), Some(network)) if network.id() == wanted => Predictor::new(model, Some(network), division)?,
             (Some(wanted), None) => {
                 let message = format!("made with the transformer {}, which is not part of nzip", hex(&wanted));
                 return Err(Error::new(ErrorKind::Model, message));
@@ -129,7 +147,7 @@ impl Predictor {
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, input and output not counted.
     pub fn memory(&self, raw_len: usize) -> u64 {
-        self.memory_in_lanes(raw_len, self.most_lanes)
+        self.memory_in_lanes(raw_len, self.division.most())
     }
 
     /// Bytes of memory that decoding a block of `raw_len` bytes with this profile takes, input and output not counted.

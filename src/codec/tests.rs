@@ -3,7 +3,7 @@
 use super::*;
 
 fn neural() -> Predictor {
-    Predictor::new(Model::Neural, None, 1).unwrap()
+    Predictor::new(Model::Neural, None, Division::UpTo(1)).unwrap()
 }
 
 fn prose(len: usize) -> Vec<u8> {
@@ -63,17 +63,19 @@ fn any_lanes_come_back() {
 
 #[test]
 fn encoders_choose_lanes_by_length() {
-    let choose = |most_lanes, len, text: bool| {
-        let predictor = Predictor { most_lanes, ..neural() };
+    let choose = |division, len, text: bool| {
+        let predictor = Predictor { division, ..neural() };
         let data = if text { letters(len) } else { vec![0; len] };
         Profile::choose(&predictor, &data, Filter::None).unwrap().lanes
     };
-    assert_eq!([1, 2, 7, 8, 128].map(|most| choose(most, 5 * LEAST_LANE, true)), [1, 2, 4, 4, 4]);
-    assert_eq!([0, 2 * LEAST_LANE - 1, 2 * LEAST_LANE].map(|len| choose(8, len, true)), [1, 1, 2]);
-    assert_eq!(choose(8, 5 * LEAST_LANE, false), 1);
-    let repeated = Profile::choose(&Predictor { most_lanes: 8, ..neural() }, &prose(8 * LEAST_LANE), Filter::None);
+    let up_to = |most| choose(Division::UpTo(most), 5 * LEAST_LANE, true);
+    assert_eq!([1, 2, 7, 8, 128].map(up_to), [1, 2, 4, 4, 4]);
+    let eight = Division::UpTo(8);
+    assert_eq!([0, 2 * LEAST_LANE - 1, 2 * LEAST_LANE].map(|len| choose(eight, len, true)), [1, 1, 2]);
+    assert_eq!([eight, Division::Exactly(8)].map(|division| choose(division, 5 * LEAST_LANE, false)), [1, 1]);
+    assert_eq!([0, LEAST_LANE].map(|len| choose(Division::Exactly(16), len, true)), [16, 16]);
+    let repeated = Profile::choose(&Predictor { division: eight, ..neural() }, &prose(8 * LEAST_LANE), Filter::None);
     assert_eq!(repeated.unwrap().lanes, 1);
-    assert_eq!(choose(1000, 256 * LEAST_LANE, true), MAX_LANES);
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn damage_is_no_panic() {
 #[test]
 fn lanes_are_for_the_transformer() {
     let data = prose(400);
-    for (predictor, profile) in [(Predictor::new(Model::Full, None, 1).unwrap(), 2), (neural(), 3)] {
+    for (predictor, profile) in [(Predictor::new(Model::Full, None, Division::UpTo(1)).unwrap(), 2), (neural(), 3)] {
         let coded = in_lanes(&predictor, &data, 1, 1);
         let error = decode(&predictor, profile, &coded.payload, data.len(), 1, &mut on).unwrap_err();
         assert_eq!(

@@ -125,8 +125,8 @@ impl<W: Write> Compressor<W> {
         if let Some(predictor) = &self.predictor {
             return Ok(predictor.clone());
         }
-        let CompressOptions { level, network, .. } = &self.options;
-        let predictor = Arc::new(Predictor::new(level.model(), network.clone(), level.most_lanes())?);
+        let CompressOptions { level, network, lanes, .. } = &self.options;
+        let predictor = Arc::new(Predictor::new(level.model(), network.clone(), level.division(*lanes))?);
         self.predictor = Some(predictor.clone());
         Ok(predictor)
     }

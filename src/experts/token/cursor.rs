@@ -220,11 +220,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The pending token and the ones before it, the last one first: contexts for experts that learn as they go.
-    pub fn tokens(&self) -> (TokenId, [TokenId; LEVELS]) {
-        (self.node, self.recent)
-    }
-
     fn end_byte(&mut self, byte: u8) {
         let (wraps, column) = (self.fold.wraps(), self.fold.column().min(127) as usize);
         if byte == b'\r' || byte == b'\n' && self.fold.last() != b'\r' {

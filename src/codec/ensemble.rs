@@ -113,12 +113,9 @@ impl Ensemble {
         network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let sets = [256, 256, 2048, 2048, 256, 256, 256, expert::SITUATIONS];
-        let sets = match (&prior, &network) {
-            (_, Some(_)) => &sets[..],
-            (Some(_), None) => &sets[..=DEAF],
-            (None, None) => &sets[..DEAF],
-        };
+        let last = if network.is_some() { expert::SITUATIONS } else { 2048 };
+        let sets = [256, 256, 2048, 2048, 256, 256, 256, last];
+        let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
         let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
         let initial = initial_weights(count, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
@@ -192,8 +189,8 @@ impl Ensemble {
         for (i, context) in contexts.into_iter().enumerate().take(contexts::EXPECTED) {
             self.ngram.select(i, context);
         }
-        if self.prior.is_some() {
-            let contexts = contexts::more(self.content, past, &self.indirect);
+        if let Some(prior) = &self.prior {
+            let contexts = contexts::more(self.content, past, &self.indirect, prior.tokens());
             for (i, context) in contexts.into_iter().enumerate() {
                 self.ngram.select(contexts::FULL + i, context);
             }
@@ -269,7 +266,9 @@ impl Ensemble {
             }
         };
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
-        let situation = self.network.as_ref().map_or(0, TokenExpert::situation);
+        // As the network has it, or else the byte that is expected.
+        let expected = usize::from(self.ppm.top()) << 3 | bit;
+        let situation = self.network.as_ref().map_or(expected, TokenExpert::situation);
         let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, situation];
         self.mixer.select(select, [self.node, self.ppm.order()]);
     }

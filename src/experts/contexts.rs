@@ -37,10 +37,10 @@ pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; FULL] {
     }
 }
 
-/// Further contexts of the next byte, as hashes.
-pub fn more(content: Content, h: Past, indirect: &Indirect) -> [u32; MORE] {
+/// Further contexts of the next byte, as hashes. `tokens` are those of the prior, the pending one first.
+pub fn more(content: Content, h: Past, indirect: &Indirect, tokens: [u32; 3]) -> [u32; MORE] {
     match content {
-        Content::Text => more_text(h, indirect),
+        Content::Text => more_text(h, indirect, tokens),
         Content::Binary => more_binary(h, indirect),
     }
 }
@@ -130,17 +130,16 @@ fn text(h: Past, ind: &Indirect) -> [u32; FULL] {
     ]
 }
 
-fn more_text(h: Past, ind: &Indirect) -> [u32; MORE] {
+fn more_text(h: Past, ind: &Indirect, [pending, last, before]: [u32; 3]) -> [u32; MORE] {
     let c4 = h.last8 as u32;
     let column = h.column().min(255) as u32;
-    let shapes = h.skeleton as u32;
     [
         order(h.last8, 5),
-        order(h.last8, 7),
+        hash2(pending, last),
+        hash3(pending, last, hash2(before, 10)),
         hash2(c4 & 0xFFFF_FF00, 1),
         hash3(c4 & 0xF8F8_F8F8, (h.last8 >> 32) as u32 & 0xE0E0, 2),
         hash3(h.word, h.words[0], h.words[1]),
-        hash3(h.word, h.words[0], hash2(h.words[2], 3)),
         hash3(h.word, h.words[2], 4),
         hash3(h.words[0], h.words[1], u32::from(h.word == 0)),
         hash3(h.word, h.nesting.key, 5),
@@ -148,7 +147,7 @@ fn more_text(h: Past, ind: &Indirect) -> [u32; MORE] {
         hash3(h.word, h.words[0], hash2(h.line.head, 7)),
         hash3(h.line.head, column, 8),
         hash3(h.above().into(), h.after_above().into(), hash2(c4 & 0xFF, 9)),
-        hash3(shapes, shapes >> 16, column),
+        hash3(h.skeleton as u32, (h.skeleton >> 16) as u32, column),
         ind.after_one(c4),
         hash2(ind.after_two(c4), c4 & 0x00FF_FFFF),
     ]

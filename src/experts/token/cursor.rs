@@ -220,6 +220,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The pending token, and those before it, the last one first.
+    pub fn tokens(&self) -> (TokenId, [TokenId; LEVELS]) {
+        (self.node, self.recent)
+    }
+
     fn end_byte(&mut self, byte: u8) {
         let (wraps, column) = (self.fold.wraps(), self.fold.column().min(127) as usize);
         if byte == b'\r' || byte == b'\n' && self.fold.last() != b'\r' {

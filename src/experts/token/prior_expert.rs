@@ -63,6 +63,13 @@ impl PriorExpert {
         }
     }
 
+    /// The pending token and the two before it, the last one first: contexts that learn. Zeros where it isn't asked.
+    pub fn tokens(&self) -> [u32; 3] {
+        let place = &self.places[self.lane];
+        let (pending, [last, before, _]) = place.cursor.tokens();
+        if place.score.asked() { [pending, last, before].map(u32::from) } else { [0; 3] }
+    }
+
     /// P(the next bit is 1), in units of 2^-16; one half where it isn't asked.
     #[inline]
     pub fn guess(&mut self) -> u32 {

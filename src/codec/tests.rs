@@ -73,7 +73,7 @@ fn encoders_choose_lanes_by_length() {
     let eight = Division::UpTo(8);
     assert_eq!([0, 2 * LEAST_LANE - 1, 2 * LEAST_LANE].map(|len| choose(eight, len, true)), [1, 1, 2]);
     assert_eq!([eight, Division::Exactly(8)].map(|division| choose(division, 5 * LEAST_LANE, false)), [1, 1]);
-    assert_eq!([0, LEAST_LANE].map(|len| choose(Division::Exactly(16), len, true)), [16, 16]);
+    assert_eq!([1, LEAST_LANE].map(|len| choose(Division::Exactly(16), len, true)), [16, 16]);
     let repeated = Profile::choose(&Predictor { division: eight, ..neural() }, &prose(8 * LEAST_LANE), Filter::None);
     assert_eq!(repeated.unwrap().lanes, 1);
 }

@@ -99,7 +99,7 @@ const SURENESS: usize = 32;
 
 /// Bytes that the model of a block of `raw_len` bytes takes. When they are used up, it forgets all and starts anew.
 pub fn memory(raw_len: usize) -> usize {
-    raw_len.saturating_mul(32).clamp(1 << 18, 192 << 20)
+    raw_len.saturating_mul(32).clamp(1 << 18, 128 << 20)
 }
 
 impl Ppm {

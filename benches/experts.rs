@@ -120,7 +120,7 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             for &byte in text {
                 for (node, bit) in bits(byte).enumerate() {
                     inputs.clear();
-                    for (i, input) in inputs.extend(INPUTS).iter_mut().enumerate() {
+                    for (i, input) in inputs.extend::<INPUTS>().iter_mut().enumerate() {
                         *input = (i16::from(byte) - 128) * (i as i16 & 7);
                     }
                     mixer.select([usize::from(byte); MAX], [node, 0]);

@@ -3,10 +3,7 @@
 use super::buckets::{Bucket, Buckets};
 use super::state::States;
 use crate::mix::Inputs;
-use crate::num::arch::{Map, MapKernels, StateTables};
-
-/// Contexts are worked on by so many.
-const GROUP: usize = 16;
+use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
 
 /// Of each state: how much it knows.
 pub struct Knowledge([u8; 256]);
@@ -49,12 +46,12 @@ struct Place {
 
 /// Some of the contexts.
 struct Group {
-    places: [Place; GROUP],
+    places: [Place; WIDE],
     /// The histories of a nibble's binary tree: of each node, those of all the group's contexts.
-    histories: [[u8; GROUP]; 16],
+    histories: [[u8; WIDE]; 16],
     /// Adaptive maps of each context, and their entries for the histories at the node.
-    maps: Vec<Map>,
-    entries: [u32; GROUP],
+    maps: Box<[Map; WIDE]>,
+    entries: [u32; WIDE],
 }
 
 /// All hashed contexts of an ensemble.
@@ -81,20 +78,20 @@ impl Ngram {
     /// # Errors
     /// The system's, where it has no memory.
     pub fn new(contexts: usize, orders: usize, line_bits: u32) -> std::io::Result<Self> {
-        assert!(orders <= GROUP && contexts.is_multiple_of(GROUP));
+        assert!(orders <= WIDE && contexts.is_multiple_of(WIDE));
         let (tables, knowledge, map) = tables();
         let group = || Group {
-            places: [Place { hash: 0, bucket: 0 }; GROUP],
-            histories: [[0; GROUP]; 16],
-            maps: vec![map; GROUP],
-            entries: [0; GROUP],
+            places: [Place { hash: 0, bucket: 0 }; WIDE],
+            histories: [[0; WIDE]; 16],
+            maps: Box::new([map; WIDE]),
+            entries: [0; WIDE],
         };
         Ok(Ngram {
             kernels: MapKernels::detect(),
             tables,
             buckets: Buckets::new(line_bits)?,
             knowledge,
-            groups: (0..contexts / GROUP).map(|_| group()).collect(),
+            groups: (0..contexts / WIDE).map(|_| group()).collect(),
             node: NOWHERE,
             c0: 1,
             confident: 0,
@@ -108,7 +105,7 @@ impl Ngram {
     pub fn select(&mut self, i: usize, context: u32) {
         let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
         let hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
-        self.groups[i / GROUP].places[i % GROUP].hash = hash;
+        self.groups[i / WIDE].places[i % WIDE].hash = hash;
         self.buckets.prefetch(hash);
     }
 
@@ -125,7 +122,7 @@ impl Ngram {
         let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
         let mut lines = self.buckets.lines();
         for group in &mut self.groups {
-            let mut own: [Bucket; GROUP] = [[0; 16]; GROUP];
+            let mut own: [Bucket; WIDE] = [[0; 16]; WIDE];
             (self.kernels.transpose)(&group.histories, &mut own);
             for (place, bucket) in group.places.iter_mut().zip(&mut own) {
                 lines.put(place.bucket, bucket);
@@ -156,8 +153,7 @@ impl Ngram {
     pub fn predict(&mut self, inputs: &mut Inputs) {
         for group in &mut self.groups {
             let states = &group.histories[self.node & 15];
-            let out = inputs.extend(2 * GROUP);
-            (self.kernels.predict)(&self.tables, states, &group.maps, &mut group.entries, out);
+            (self.kernels.predict)(&self.tables, states, &group.maps, &mut group.entries, inputs.extend());
         }
     }
 

@@ -41,13 +41,13 @@ impl Inputs {
         self.len += 1;
     }
 
-    /// Makes room for `count` opinions at once, from the next multiple of [`LINE`] on, the place where vectors are written
+    /// Makes room for `N` opinions at once, from the next multiple of [`LINE`] on, the place where vectors are written
     /// whole and read whole.
     #[inline]
-    pub fn extend(&mut self, count: usize) -> &mut [i16] {
+    pub fn extend<const N: usize>(&mut self) -> &mut [i16; N] {
         let start = self.len.next_multiple_of(LINE);
-        self.len = start + count;
-        &mut self.values[start..start + count]
+        self.len = start + N;
+        self.values[start..].first_chunk_mut().expect("there are no more opinions than MAX_INPUTS")
     }
 }
 

@@ -1,7 +1,7 @@
 //! AVX2: 16 weights or 8 contexts a step.
 
 use super::eight::{Decision, INPUTS, Weights};
-use super::maps::{GROUP, LIMIT, Map, StateTables};
+use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
 use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
 use crate::num::{COARSE_SQUASH, STRETCH, STRETCH_MAX};
 use std::arch::x86_64::*;
@@ -180,8 +180,14 @@ fn learn_all(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i3
 }
 
 /// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX2; so are the others below.
-pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
-    let (plain, damped) = out.split_at_mut(states.len());
+pub fn predict(
+    tables: &StateTables,
+    states: &[u8; WIDE],
+    maps: &[Map; WIDE],
+    entries: &mut [u32; WIDE],
+    out: &mut [i16; 2 * WIDE],
+) {
+    let (plain, damped) = out.split_at_mut(WIDE);
     let groups = states.as_chunks::<GROUP>().0.iter().zip(maps.as_chunks().0).zip(entries.as_chunks_mut().0);
     let outputs = plain.as_chunks_mut::<GROUP>().0.iter_mut().zip(damped.as_chunks_mut().0);
     for (((states, maps), entries), (plain, damped)) in groups.zip(outputs) {
@@ -218,18 +224,21 @@ fn predict_group(
 }
 
 /// [`super::definition::update`].
-pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
-    let next = &tables.next[bit as usize & 1];
-    let groups = states.as_chunks_mut::<GROUP>().0.iter_mut().zip(entries.as_chunks().0);
-    let groups = groups.zip(maps.as_chunks_mut::<GROUP>().0);
+pub fn update(tables: &StateTables, states: &mut [u8; WIDE], entries: &[u32; WIDE], bit: u32, maps: &mut [Map; WIDE]) {
+    let groups = states.as_chunks_mut().0.iter_mut().zip(entries.as_chunks().0).zip(maps.as_chunks_mut().0);
     for ((states, entries), maps) in groups {
-        // SAFETY: AVX2 was detected.
-        let learned = unsafe { learn_group(states, entries, bit) };
-        for i in 0..GROUP {
-            let state = usize::from(states[i]);
-            maps[i][state] = learned[i];
-            states[i] = next[state];
-        }
+        update_group(&tables.next[bit as usize & 1], states, entries, bit, maps);
+    }
+}
+
+#[inline]
+fn update_group(next: &[u8; 256], states: &mut [u8; GROUP], entries: &[u32; GROUP], bit: u32, maps: &mut [Map; GROUP]) {
+    // SAFETY: AVX2 was detected.
+    let learned = unsafe { learn_group(states, entries, bit) };
+    for i in 0..GROUP {
+        let state = usize::from(states[i]);
+        maps[i][state] = learned[i];
+        states[i] = next[state];
     }
 }
 
@@ -324,7 +333,7 @@ pub fn update_eight(
     maps: &mut [Map; GROUP],
     weights: [&mut Weights; 2],
 ) {
-    update(tables, &mut decision.states, &decision.entries, bit, maps);
+    update_group(&tables.next[bit as usize & 1], &mut decision.states, &decision.entries, bit, maps);
     // SAFETY: AVX2 was detected.
     unsafe { train_two(&decision.inputs, error, weights) };
 }

@@ -2,7 +2,7 @@
 
 use super::avx2;
 use super::eight::{Decision, INPUTS, Weights};
-use super::maps::{GROUP, LIMIT, Map, StateTables};
+use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
 use crate::num::LOGS;
 use std::arch::x86_64::*;
 
@@ -16,27 +16,9 @@ pub fn detected() -> bool {
         && avx2::detected()
 }
 
-/// Contexts a step.
-const WIDE: usize = 16;
-/// The most contexts whose states fit a vector.
-const MOST: usize = 64;
-
 /// `table[state]` of all states.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn look_up(table: &[u8; 256], states: &[u8]) -> [u8; MOST] {
-    assert!(states.len() <= MOST);
-    let some = u64::MAX.unbounded_shr((MOST - states.len()) as u32);
-    let mut out = [0; MOST];
-    // SAFETY: of the states, only those that are there are loaded; the store is of a whole array, and none needs alignment.
-    unsafe {
-        let found = look_up_vector(table, _mm512_maskz_loadu_epi8(some, states.as_ptr().cast()));
-        _mm512_storeu_si512(out.as_mut_ptr().cast(), found);
-    }
-    out
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn look_up_vector(table: &[u8; 256], at: __m512i) -> __m512i {
+fn look_up(table: &[u8; 256], at: __m512i) -> __m512i {
     // SAFETY: the loads are of the array's four quarters; none needs alignment.
     let quarter = |i: usize| unsafe { _mm512_loadu_si512(table.as_ptr().add(64 * i).cast()) };
     let low = _mm512_permutex2var_epi8(quarter(0), at, quarter(1));
@@ -71,32 +53,15 @@ fn stretch(entries: __m512i) -> __m512i {
 }
 
 /// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX-512; so are the others below.
-pub fn predict(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
-    // SAFETY: AVX-512 was detected.
-    unsafe {
-        if states.len().is_multiple_of(WIDE) {
-            predict_all(tables, states, maps, entries, out);
-        } else if let (Ok(states), Ok(maps), Ok(entries), Ok(out)) =
-            (states.try_into(), maps.try_into(), entries.try_into(), out.try_into())
-        {
-            predict_group(tables, states, maps, entries, out);
-        } else {
-            avx2::predict(tables, states, maps, entries, out);
-        }
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
-fn predict_group(
+pub fn predict(
     tables: &StateTables,
-    states: &[u8; GROUP],
-    maps: &[Map; GROUP],
-    entries: &mut [u32; GROUP],
-    out: &mut [i16; WIDE],
+    states: &[u8; WIDE],
+    maps: &[Map; WIDE],
+    entries: &mut [u32; WIDE],
+    out: &mut [i16; 2 * WIDE],
 ) {
-    let opinions = opinions(tables, states, maps, entries);
-    // SAFETY: a store to an array as large; it needs no alignment.
-    unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), opinions) };
+    // SAFETY: AVX-512 was detected.
+    unsafe { predict_all(tables, states, maps, entries, out) };
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
@@ -106,7 +71,7 @@ fn opinions(tables: &StateTables, states: &[u8; GROUP], maps: &[Map; GROUP], ent
     // arrays; none needs alignment.
     unsafe {
         let states = _mm_loadl_epi64(states.as_ptr().cast());
-        let certain = _mm512_castsi512_si128(look_up_vector(&tables.certain, _mm512_castsi128_si512(states)));
+        let certain = _mm512_castsi512_si128(look_up(&tables.certain, _mm512_castsi128_si512(states)));
         let states = _mm256_cvtepu8_epi32(states);
         let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
         _mm256_storeu_si256(entries.as_mut_ptr().cast(), entry);
@@ -119,71 +84,69 @@ fn opinions(tables: &StateTables, states: &[u8; GROUP], maps: &[Map; GROUP], ent
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
-fn predict_all(tables: &StateTables, states: &[u8], maps: &[Map], entries: &mut [u32], out: &mut [i16]) {
-    let certain = look_up(&tables.certain, states);
-    let (plain, damped) = out.split_at_mut(states.len());
+fn predict_all(
+    tables: &StateTables,
+    states: &[u8; WIDE],
+    maps: &[Map; WIDE],
+    entries: &mut [u32; WIDE],
+    out: &mut [i16; 2 * WIDE],
+) {
+    let (plain, damped) = out.split_at_mut(WIDE);
     let places = _mm512_slli_epi32::<8>(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    let groups = states.as_chunks::<WIDE>().0.iter().zip(certain.as_chunks::<WIDE>().0);
-    let groups = groups.zip(maps.as_chunks::<WIDE>().0).zip(entries.as_chunks_mut::<WIDE>().0);
-    let outputs = plain.as_chunks_mut::<WIDE>().0.iter_mut().zip(damped.as_chunks_mut::<WIDE>().0);
-    for ((((states, certain), maps), entries), (plain, damped)) in groups.zip(outputs) {
-        // SAFETY: the maps' 4096 entries are one array, the places are below that. The other loads and
-        // stores are of whole arrays; none needs alignment.
-        unsafe {
-            let states = _mm512_cvtepu8_epi32(_mm_loadu_si128(states.as_ptr().cast()));
-            let entry = _mm512_i32gather_epi32::<4>(_mm512_add_epi32(states, places), maps.as_ptr().cast());
-            _mm512_storeu_si512(entries.as_mut_ptr().cast(), entry);
-            let x = _mm512_cvtepi32_epi16(stretch(entry));
-            let certain = _mm256_cvtepi8_epi16(_mm_loadu_si128(certain.as_ptr().cast()));
-            let some = _mm256_test_epi16_mask(certain, certain);
-            let moved = _mm256_add_epi16(x, _mm256_slli_epi16::<8>(certain));
-            _mm256_storeu_si256(plain.as_mut_ptr().cast(), x);
-            _mm256_storeu_si256(damped.as_mut_ptr().cast(), _mm256_maskz_srai_epi16::<1>(some, moved));
-        }
+    // SAFETY: the maps' 4096 entries are one array, the places are below that. The other loads and stores are of whole
+    // arrays or of halves of `out`; none needs alignment.
+    unsafe {
+        let states = _mm_loadu_si128(states.as_ptr().cast());
+        let certain = _mm512_castsi512_si128(look_up(&tables.certain, _mm512_castsi128_si512(states)));
+        let states = _mm512_cvtepu8_epi32(states);
+        let entry = _mm512_i32gather_epi32::<4>(_mm512_add_epi32(states, places), maps.as_ptr().cast());
+        _mm512_storeu_si512(entries.as_mut_ptr().cast(), entry);
+        let x = _mm512_cvtepi32_epi16(stretch(entry));
+        let certain = _mm256_cvtepi8_epi16(certain);
+        let some = _mm256_test_epi16_mask(certain, certain);
+        let moved = _mm256_add_epi16(x, _mm256_slli_epi16::<8>(certain));
+        _mm256_storeu_si256(plain.as_mut_ptr().cast(), x);
+        _mm256_storeu_si256(damped.as_mut_ptr().cast(), _mm256_maskz_srai_epi16::<1>(some, moved));
     }
 }
 
 /// [`super::definition::update`].
-pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32, maps: &mut [Map]) {
+pub fn update(tables: &StateTables, states: &mut [u8; WIDE], entries: &[u32; WIDE], bit: u32, maps: &mut [Map; WIDE]) {
     // SAFETY: AVX-512 was detected.
-    let (next, learned) = unsafe { (look_up(&tables.next[bit as usize & 1], states), learn_all(states, entries, bit)) };
+    let (next, learned) = unsafe { learn_all(&tables.next[bit as usize & 1], states, entries, bit) };
     // Not where there is AVX-512: the compiler would make a scatter of it, which is slow.
-    for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
+    for ((map, &state), learned) in maps.iter_mut().zip(&*states).zip(learned) {
         map[usize::from(state)] = learned;
     }
-    states.copy_from_slice(&next[..states.len()]);
+    *states = next;
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn learn_all(states: &[u8], entries: &[u32], bit: u32) -> [u32; MOST] {
+/// The states after these, and their entries.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn learn_all(next: &[u8; 256], states: &[u8; WIDE], entries: &[u32; WIDE], bit: u32) -> ([u8; WIDE], [u32; WIDE]) {
     let target = _mm512_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
-    let mut learned = [0; MOST];
-    let groups = states.as_chunks::<WIDE>().0.iter().zip(entries.as_chunks::<WIDE>().0);
-    for ((states, entries), learned) in groups.zip(learned.as_chunks_mut::<WIDE>().0) {
-        // SAFETY: the loads and the store are of whole arrays; none needs alignment.
-        unsafe {
-            let entry = _mm512_loadu_si512(entries.as_ptr().cast());
-            let states = _mm_loadu_si128(states.as_ptr().cast());
-            let seen = _mm_test_epi8_mask(states, states);
-            let p = _mm512_srli_epi32::<10>(entry);
-            let count = _mm512_and_si512(entry, _mm512_set1_epi32(1023));
-            // `RECIPROCAL`, as `avx2::reciprocals` has it.
-            let divisors = _mm512_add_epi32(_mm512_slli_epi32::<1>(count), _mm512_set1_epi32(3));
-            let quotients = _mm512_div_ps(_mm512_set1_ps(131_072.0), _mm512_cvtepi32_ps(divisors));
-            let rates = _mm512_cvttps_epi32(quotients);
-            let difference = _mm512_srai_epi32::<7>(_mm512_sub_epi32(target, p));
-            let p = _mm512_add_epi32(p, _mm512_srai_epi32::<9>(_mm512_mullo_epi32(difference, rates)));
-            let few = _mm512_cmplt_epi32_mask(count, _mm512_set1_epi32(LIMIT as i32));
-            let count = _mm512_mask_add_epi32(count, few, count, _mm512_set1_epi32(1));
-            let moved = _mm512_or_si512(_mm512_slli_epi32::<10>(p), count);
-            _mm512_storeu_si512(learned.as_mut_ptr().cast(), _mm512_mask_blend_epi32(seen, entry, moved));
-        }
+    let (mut after, mut learned) = ([0; WIDE], [0; WIDE]);
+    // SAFETY: the loads and the stores are of whole arrays; none needs alignment.
+    unsafe {
+        let entry = _mm512_loadu_si512(entries.as_ptr().cast());
+        let states = _mm_loadu_si128(states.as_ptr().cast());
+        let found = _mm512_castsi512_si128(look_up(next, _mm512_castsi128_si512(states)));
+        _mm_storeu_si128(after.as_mut_ptr().cast(), found);
+        let seen = _mm_test_epi8_mask(states, states);
+        let p = _mm512_srli_epi32::<10>(entry);
+        let count = _mm512_and_si512(entry, _mm512_set1_epi32(1023));
+        // `RECIPROCAL`, as `avx2::reciprocals` has it.
+        let divisors = _mm512_add_epi32(_mm512_slli_epi32::<1>(count), _mm512_set1_epi32(3));
+        let quotients = _mm512_div_ps(_mm512_set1_ps(131_072.0), _mm512_cvtepi32_ps(divisors));
+        let rates = _mm512_cvttps_epi32(quotients);
+        let difference = _mm512_srai_epi32::<7>(_mm512_sub_epi32(target, p));
+        let p = _mm512_add_epi32(p, _mm512_srai_epi32::<9>(_mm512_mullo_epi32(difference, rates)));
+        let few = _mm512_cmplt_epi32_mask(count, _mm512_set1_epi32(LIMIT as i32));
+        let count = _mm512_mask_add_epi32(count, few, count, _mm512_set1_epi32(1));
+        let moved = _mm512_or_si512(_mm512_slli_epi32::<10>(p), count);
+        _mm512_storeu_si512(learned.as_mut_ptr().cast(), _mm512_mask_blend_epi32(seen, entry, moved));
     }
-    let wide = states.len() / WIDE * WIDE;
-    if let (Some(states), Some(entries)) = (states[wide..].first_chunk::<GROUP>(), entries[wide..].first_chunk()) {
-        learned[wide..wide + GROUP].copy_from_slice(&avx2::learn_group(states, entries, bit));
-    }
-    learned
+    (after, learned)
 }
 
 /// [`super::definition::predict_eight`].
@@ -243,7 +206,7 @@ fn update_and_train(
     let Decision { states, entries, inputs } = decision;
     // SAFETY: a load of eight states of as many; it needs no alignment.
     let at = unsafe { _mm512_castsi128_si512(_mm_loadl_epi64(states.as_ptr().cast())) };
-    let next = _mm512_castsi512_si128(look_up_vector(&tables.next[bit as usize & 1], at));
+    let next = _mm512_castsi512_si128(look_up(&tables.next[bit as usize & 1], at));
     let learned = avx2::learn_group(states, entries, bit);
     for ((map, &state), &learned) in maps.iter_mut().zip(&*states).zip(&learned) {
         map[usize::from(state)] = learned;

@@ -2,8 +2,9 @@
 
 use super::definition;
 
-/// Contexts are worked on in groups of this many.
+/// Contexts are worked on in groups of this many: those of the fast ensemble, and those of the full one.
 pub const GROUP: usize = 8;
+pub const WIDE: usize = 16;
 
 /// An adaptive map: for each state of a history 22 bits of probability, 10 bits of count.
 pub type Map = [u32; 256];
@@ -20,11 +21,11 @@ pub struct StateTables {
     pub certain: [u8; 256],
 }
 
-type Predict = fn(&StateTables, &[u8], &[Map], &mut [u32], &mut [i16]);
-type Update = fn(&StateTables, &mut [u8], &[u32], u32, &mut [Map]);
+type Predict = fn(&StateTables, &[u8; WIDE], &[Map; WIDE], &mut [u32; WIDE], &mut [i16; 2 * WIDE]);
+type Update = fn(&StateTables, &mut [u8; WIDE], &[u32; WIDE], u32, &mut [Map; WIDE]);
 type Transpose = fn(&[[u8; 16]; 16], &mut [[u8; 16]; 16]);
 
-/// The kernels, chosen once for the machine. Contexts are full groups.
+/// The kernels, chosen once for the machine.
 #[derive(Clone, Copy)]
 pub struct MapKernels {
     /// `(tables, states, maps, entries, out)`: reads each state's entry in its map; `out` gets the entries' probabilities in
@@ -67,7 +68,11 @@ impl MapKernels {
 
     /// The scalar definition.
     pub fn definition() -> Self {
-        MapKernels { predict: definition::predict, update: definition::update, transpose: definition::transpose }
+        MapKernels {
+            predict: |tables, states, maps, entries, out| definition::predict(tables, states, maps, entries, out),
+            update: |tables, states, entries, bit, maps| definition::update(tables, states, entries, bit, maps),
+            transpose: definition::transpose,
+        }
     }
 }
 
@@ -86,22 +91,20 @@ mod tests {
             next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
             certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
         };
-        for count in [8, 16, 24, 64] {
-            let maps: Vec<Map> =
-                (0..count).map(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1)))).collect();
-            for round in 0..50 {
-                let states: Vec<u8> = (0..count).map(|_| (next() as u8).saturating_sub(round)).collect();
-                let run = |kernels: &MapKernels| {
-                    let (mut entries, mut out) = (vec![0; count], vec![0; 2 * count]);
-                    (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out);
-                    let (mut states, mut maps) = (states.clone(), maps.clone());
-                    (kernels.update)(&tables, &mut states, &entries, u32::from(round & 1), &mut maps);
-                    (entries, out, states, maps)
-                };
-                let exact = run(&MapKernels::definition());
-                for (i, kernels) in MapKernels::all().iter().enumerate() {
-                    assert!(run(kernels) == exact, "kernels {i}, {count} contexts");
-                }
+        let maps: [Map; WIDE] =
+            std::array::from_fn(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1))));
+        for round in 0..200 {
+            let states: [u8; WIDE] = std::array::from_fn(|_| (next() as u8).saturating_sub(round));
+            let run = |kernels: &MapKernels| {
+                let (mut entries, mut out) = ([0; WIDE], [0; 2 * WIDE]);
+                (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out);
+                let (mut states, mut maps) = (states, maps);
+                (kernels.update)(&tables, &mut states, &entries, u32::from(round & 1), &mut maps);
+                (entries, out, states, maps)
+            };
+            let exact = run(&MapKernels::definition());
+            for (i, kernels) in MapKernels::all().iter().enumerate() {
+                assert!(run(kernels) == exact, "kernels {i}");
             }
         }
         let square = [(); 16].map(|()| [(); 16].map(|()| next() as u8));

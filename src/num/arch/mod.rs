@@ -15,7 +15,7 @@ pub mod int8;
 mod maps;
 
 pub use eight::{Decision, EightKernels, INPUTS, Weights};
-pub use maps::{GROUP, Map, MapKernels, StateTables};
+pub use maps::{GROUP, Map, MapKernels, StateTables, WIDE};
 
 /// Asks the machine to bring `slice[index]` into its cache; no effect beyond time.
 #[inline]

@@ -204,17 +204,20 @@ proptest! {
                     .is_some_and(|next| (u32::from(next) | 256) >> (8 - bits.ilog2()) == bits);
                 order.iter().zip(counts).filter(|(token, _)| fits(token)).map(|(_, &count)| f64::from(count)).sum()
             };
-            let ended = order.iter().position(|token| *token == pending).map_or(0.0, |place| f64::from(first[place]));
-            let all = |bits: u32| {
-                let next = if pending.is_empty() { 0.0 } else { share(&second, &[], bits) / share(&second, &[], 1) };
-                share(&first, &pending, bits) + ended * next
+            // What is left of the pending token's, and P(1) of what follows it, which is rounded to 16 bits.
+            let mut ended = order.iter().position(|token| *token == pending).map_or(0.0, |place| f64::from(first[place]));
+            let next = |bits: u32| {
+                let p16 = share(&second, &[], bits << 1 | 1) / share(&second, &[], bits) * 65536.0;
+                p16.floor().clamp(1.0, 65535.0) / 65536.0
             };
             let predictions = asked.push(0, byte);
             for (known, &p16) in predictions.iter().enumerate() {
                 let bits = (u32::from(byte) | 256) >> (8 - known);
-                let expected = all(bits << 1 | 1) / all(bits) * 65536.0;
-                // The probabilities of the bits before were rounded to 16 bits.
-                prop_assert!((f64::from(p16) - expected).abs() < 64.0, "{} for {}", p16, expected);
+                let ones = share(&first, &pending, bits << 1 | 1) + ended * next(bits);
+                let zeros = share(&first, &pending, bits << 1) + ended * (1.0 - next(bits));
+                let expected = ones / (ones + zeros) * 65536.0;
+                ended *= if byte >> (7 - known) & 1 == 1 { next(bits) } else { 1.0 - next(bits) };
+                prop_assert!((f64::from(p16) - expected).abs() < 4.0, "{} for {}", p16, expected);
             }
         }
     }

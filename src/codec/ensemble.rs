@@ -1,7 +1,7 @@
 //! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
 
 use super::Model;
-use super::lanes::Bits;
+use super::lanes::{Bits, probability};
 use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::history::Text;
 use crate::experts::match_model::MatchModel;
@@ -12,7 +12,7 @@ use crate::experts::token::prior::Prior;
 use crate::experts::token::prior_expert::{self, PriorExpert};
 use crate::experts::token::trie::Trie;
 use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, StateMap};
-use crate::num::{cost, squash24, stretch_fine};
+use crate::num::{cost, stretch_fine};
 use std::io;
 use std::sync::Arc;
 
@@ -24,8 +24,6 @@ const HEARING: usize = 0;
 const DEAF: usize = 6;
 /// Classes of confidence: of the short match, and how many orders were seen before.
 const GROUPS: usize = 20;
-/// No probability comes nearer to 0 or 1, in units of 2^-24.
-const MARGIN: u32 = 64;
 
 /// What the mixer's inputs weigh at first, in their order and in units of 1/1000, as learned on text of all kinds.
 fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
@@ -185,8 +183,7 @@ impl Ensemble {
         let past = self.text.past(self.lane);
         self.short_match.finder.prepare(past);
         self.long_match.finder.prepare(past);
-        let contexts = contexts::full(self.content, past, &self.indirect);
-        for (i, context) in contexts.into_iter().enumerate().take(contexts::EXPECTED) {
+        for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
             self.ngram.select(i, context);
         }
         if let Some(prior) = &self.prior {
@@ -235,7 +232,7 @@ impl Ensemble {
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
-        self.p24 = squash24(self.refine(mixed, order1, group)).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.p24 = probability(self.refine(mixed, order1, group));
     }
 
     /// The mixed prediction, refined in small contexts.

@@ -1,14 +1,14 @@
 //! The fast ensemble: eight histories of a bit - hashed contexts, the last byte's, the match - and one layer to mix them.
 
-use super::lanes::Bits;
-use crate::experts::buckets::{Bucket, Buckets};
+use super::lanes::{Bits, probability};
+use crate::experts::buckets::{Bucket, Buckets, first_nibble, second_nibble};
 use crate::experts::contexts::{self, Content};
 use crate::experts::history::Text;
 use crate::experts::match_model::Finder;
 use crate::experts::ngram::Knowledge;
-use crate::mix::{Apm, StateMap};
+use crate::mix::{Apm, Rate, StateMap};
 use crate::num::arch::{Decision, EightKernels, GROUP, INPUTS, Map, StateTables, Weights};
-use crate::num::{STRETCH_MAX, squash16, squash24, stretch_fine};
+use crate::num::{STRETCH_MAX, squash16, stretch_fine};
 use std::io;
 
 /// Where the match's state is among the contexts' histories, and the first of the hashed ones: that of the last byte is
@@ -16,12 +16,8 @@ use std::io;
 const MATCH: usize = GROUP - 1;
 const HASHED: std::ops::Range<usize> = 1..MATCH;
 const MATCH_MIN: usize = 5;
-/// No probability comes nearer to 0 or 1, in units of 2^-24.
-const MARGIN: u32 = 64;
 /// Weight 1.
 const ONE: i32 = 1 << 28;
-const FIRST_RATE: i32 = 40 << 16;
-const FINAL_RATE: i32 = 14 << 16;
 
 /// Base-2 logarithm of the number of cache lines of bit histories for a block.
 fn line_bits(raw_len: usize) -> u32 {
@@ -62,9 +58,9 @@ pub struct Fast {
     by_node: Vec<Weights>,
     by_knowledge: Vec<Weights>,
     known: usize,
-    /// The mixer's prediction, in units of 2^-16, and its learning rate, in units of 2^-16 of its unit.
+    /// The mixer's prediction, in units of 2^-16.
     mixed: i32,
-    rate: i32,
+    rate: Rate,
     refined: Apm,
     /// The partial byte and the partial nibble, with a leading 1.
     node: usize,
@@ -106,7 +102,7 @@ impl Fast {
             by_knowledge: vec![weights; 4 << 8],
             known: 0,
             mixed: 1 << 15,
-            rate: FIRST_RATE,
+            rate: Rate::default(),
             refined: Apm::new(1 << 16, 6),
             node: 1,
             place: 1,
@@ -125,8 +121,7 @@ impl Fast {
     fn set_out(&mut self, byte: u8) {
         let contexts = contexts::fast(self.content, self.text.past(0), byte);
         for (i, (hash, context)) in self.hashes[HASHED].iter_mut().zip(contexts).enumerate() {
-            let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
-            *hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
+            *hash = first_nibble(i, context);
             self.buckets.prefetch(*hash);
         }
         self.guess = byte;
@@ -137,8 +132,7 @@ impl Fast {
     fn set_out_again(&mut self) {
         let nibble = self.place as u32 - 3;
         for hash in &mut self.hashes[HASHED] {
-            let h = hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
-            *hash = h ^ h >> 16;
+            *hash = second_nibble(*hash, nibble);
             self.buckets.prefetch(*hash);
         }
     }
@@ -178,15 +172,15 @@ impl Fast {
         let mixed = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
         self.mixed = squash16(mixed);
         let refined = (mixed + stretch_fine(self.refined.refine(mixed, order1))) >> 1;
-        self.p24 = squash24(refined).clamp(MARGIN, (1 << 24) - MARGIN);
+        self.p24 = probability(refined);
     }
 
     /// Learns a bit, but for the byte it belongs to.
     #[inline]
     fn learn(&mut self, bit: u32) {
         let target = if bit == 1 { 65535 } else { 0 };
-        let error = ((target - self.mixed) * (self.rate >> 16)) >> 4;
-        self.rate -= (self.rate - FINAL_RATE) >> 10;
+        let error = ((target - self.mixed) * self.rate.now()) >> 4;
+        self.rate.fall();
         let weights = [&mut self.by_node[self.node], &mut self.by_knowledge[self.known]];
         (self.kernels.update)(&self.tables, &mut self.decision, bit, error, &mut self.maps, weights);
         self.histories[self.place & 15] = self.decision.states;

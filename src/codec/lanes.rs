@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::experts::history::Text;
 use crate::experts::score::Score;
 use crate::experts::token::expert::TokenExpert;
+use crate::num::squash24;
 use crate::transformer::{Session, Step};
 
 /// Bytes over which the network must save so many units of 1/256 bit a byte.
@@ -33,6 +34,15 @@ pub trait Bits {
     /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where to
     /// go on.
     fn update(&mut self, bit: u32);
+}
+
+/// No probability comes nearer to 0 or 1, in units of 2^-24.
+const MARGIN: u32 = 64;
+
+/// P(1), in units of 2^-24, of an opinion in the logistic domain.
+#[inline]
+pub fn probability(stretched: i32) -> u32 {
+    squash24(stretched).clamp(MARGIN, (1 << 24) - MARGIN)
 }
 
 /// One side of the coder. The encoder is told the bit, and gives it back; the decoder finds it out.

@@ -10,6 +10,20 @@ const SIZE: usize = 15;
 /// The bit histories of a nibble's binary tree (nodes 1 to 15); the first byte means nothing.
 pub type Bucket = [u8; 16];
 
+/// The hash of a byte's first nibble in context number `i`.
+#[inline]
+pub fn first_nibble(i: usize, context: u32) -> u32 {
+    let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
+    (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32
+}
+
+/// The hash of its second nibble, by the first one's, and what is known of the first.
+#[inline]
+pub fn second_nibble(hash: u32, known: u32) -> u32 {
+    let h = hash.wrapping_add(known.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
+    h ^ h >> 16
+}
+
 /// Buckets, found by hash.
 pub struct Buckets {
     bytes: MmapMut,

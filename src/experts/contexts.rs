@@ -29,8 +29,8 @@ pub const EXPECTED: usize = 15;
 /// The n-grams proper come first in the full ensemble, by length.
 pub const ORDERS: usize = 4;
 
-/// The contexts of the next byte, as hashes.
-pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; FULL] {
+/// The contexts of the next byte, as hashes, without [`EXPECTED`], the last.
+pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; EXPECTED] {
     match content {
         Content::Text => text(h, indirect),
         Content::Binary => binary(h, indirect),
@@ -106,7 +106,7 @@ fn order(last8: u64, n: u32) -> u32 {
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn text(h: Past, ind: &Indirect) -> [u32; FULL] {
+fn text(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
@@ -126,7 +126,6 @@ fn text(h: Past, ind: &Indirect) -> [u32; FULL] {
         hash3(h.nesting.enclosing, h.word, c4 & 0xFF),
         hash3(h.nesting.key, h.token, h.nesting.depth as u32),
         hash3((h.skeleton & 0xFFFF_FFFF) as u32, h.words[0], 79),
-        0,
     ]
 }
 
@@ -159,7 +158,7 @@ fn record(h: Past) -> (usize, u32) {
     (length, (h.at % length) as u32)
 }
 
-fn binary(h: Past, ind: &Indirect) -> [u32; FULL] {
+fn binary(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
@@ -183,7 +182,6 @@ fn binary(h: Past, ind: &Indirect) -> [u32; FULL] {
         hash3(n, w, n1),
         hash3(n, ne, hash2(w, 5)),
         hash3(h.word, w, 7),
-        0,
     ]
 }
 

@@ -1,6 +1,6 @@
 //! N-gram contexts: each hashed context leads to bit histories, each history to a learned probability.
 
-use super::buckets::{Bucket, Buckets};
+use super::buckets::{Bucket, Buckets, first_nibble, second_nibble};
 use super::state::States;
 use crate::mix::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
@@ -103,8 +103,7 @@ impl Ngram {
     /// learned.
     #[inline]
     pub fn select(&mut self, i: usize, context: u32) {
-        let h = context.wrapping_add((i as u32).wrapping_mul(0x3C6E_F372)).wrapping_mul(0x2C1B_3C6D);
-        let hash = (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32;
+        let hash = first_nibble(i, context);
         self.groups[i / WIDE].places[i % WIDE].hash = hash;
         self.buckets.prefetch(hash);
     }
@@ -174,8 +173,7 @@ impl Ngram {
                 8..16 => {
                     let nibble = self.node as u32 - 7;
                     for place in self.groups.iter_mut().flat_map(|group| &mut group.places) {
-                        let h = place.hash.wrapping_add(nibble.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
-                        place.hash = h ^ h >> 16;
+                        place.hash = second_nibble(place.hash, nibble);
                         self.buckets.prefetch(place.hash);
                     }
                 }

@@ -66,8 +66,7 @@ pub struct Mixer {
     last: [Last; 2],
     /// Sets that don't hear some inputs: the set, and which.
     deaf: Vec<(usize, Range<usize>)>,
-    /// Learning rate, in units of 2^-16 of its unit; falls to `FINAL_RATE`.
-    rate: i32,
+    rate: Rate,
 }
 
 /// A blend of the sets' outputs; weights are in units of 2^-16.
@@ -77,9 +76,30 @@ struct Last {
     prediction: i32,
 }
 
-const FIRST_RATE: i32 = 40 << 16;
-const FINAL_RATE: i32 = 14 << 16;
 const LAST_RATE: i32 = 5;
+
+/// A first layer's learning rate, which falls with each bit, in units of 2^-16 of its unit.
+pub struct Rate(i32);
+
+impl Default for Rate {
+    fn default() -> Self {
+        Rate(40 << 16)
+    }
+}
+
+impl Rate {
+    const FINAL: i32 = 14 << 16;
+
+    #[inline]
+    pub fn now(&self) -> i32 {
+        self.0 >> 16
+    }
+
+    #[inline]
+    pub fn fall(&mut self) {
+        self.0 -= (self.0 - Self::FINAL) >> 10;
+    }
+}
 
 impl Mixer {
     /// A mixer of as many inputs as there are initial weights, in units of 1/1000, with one weight set for each element of
@@ -111,7 +131,7 @@ impl Mixer {
             predictions: [1 << 15; MAX_SETS],
             last: final_contexts.map(|contexts| Last { weights: vec![even; contexts], chosen: 0, prediction: 1 << 15 }),
             deaf: Vec::new(),
-            rate: FIRST_RATE,
+            rate: Rate::default(),
         }
     }
 
@@ -157,7 +177,7 @@ impl Mixer {
         let chosen = &self.chosen[..self.sets];
         let x = &inputs.values[..self.stride];
         let target = if bit == 1 { 65535 } else { 0 };
-        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, self.rate >> 16);
+        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, self.rate.now());
         for (set, inputs) in &self.deaf {
             self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
         }
@@ -165,6 +185,6 @@ impl Mixer {
             let error = ((((bit as i32) << 16) - last.prediction) * LAST_RATE) >> 4;
             (self.kernels.learn)(&mut last.weights[last.chosen], &self.outputs, error);
         }
-        self.rate -= (self.rate - FINAL_RATE) >> 10;
+        self.rate.fall();
     }
 }

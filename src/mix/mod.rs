@@ -8,4 +8,4 @@ mod mixer;
 pub use apm::{Apm, StateMap};
 pub use blend::Blend;
 pub use denoiser::Denoiser;
-pub use mixer::{Inputs, LINE, Mixer};
+pub use mixer::{Inputs, LINE, Mixer, Rate};

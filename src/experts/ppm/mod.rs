@@ -329,19 +329,23 @@ mod tests {
         assert_eq!(first, costs(&text, 0));
     }
 
+    /// Bytes of an alphabet, each `run` times.
+    fn runs(len: usize, run: usize, alphabet: u32, state: &mut u32) -> Vec<u8> {
+        let byte = |i| {
+            if i % run == 0 {
+                *state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            }
+            ((*state >> 16) % alphabet) as u8
+        };
+        (0..len).map(byte).collect()
+    }
+
     #[test]
     fn any_bytes_can_be_learned() {
         let mut state = 7u32;
         for alphabet in [1, 2, 3, 17, 256] {
             for run in [1, 3, 300] {
-                let text: Vec<u8> = (0..60_000)
-                    .map(|i| {
-                        if i % run == 0 {
-                            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-                        }
-                        ((state >> 16) % alphabet) as u8
-                    })
-                    .collect();
+                let text = runs(60_000, run, alphabet, &mut state);
                 for raw_len in [0, LONG] {
                     assert!(costs(&text, raw_len).iter().all(|cost| cost.is_finite()));
                 }
@@ -378,14 +382,7 @@ mod tests {
         let mut state = 3u32;
         for alphabet in [1, 2, 3, 17, 256] {
             for (lanes, turn, run) in [(2, 1, 1), (3, 4, 300), (8, 5, 3), (128, 2, 1)] {
-                let content: Vec<u8> = (0..40_001)
-                    .map(|i| {
-                        if i % run == 0 {
-                            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-                        }
-                        ((state >> 16) % alphabet) as u8
-                    })
-                    .collect();
+                let content = runs(40_001, run, alphabet, &mut state);
                 for raw_len in [0, LONG] {
                     let first = opinions(&content, raw_len, lanes, turn);
                     assert!(first == opinions(&content, raw_len, lanes, turn));

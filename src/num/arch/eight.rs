@@ -41,28 +41,31 @@ pub struct EightKernels {
 impl EightKernels {
     /// The fastest kernels this machine has, if it isn't forbidden to use them.
     pub fn detect() -> Self {
-        if super::forced_scalar() {
-            return Self::definition();
-        }
-        Self::all().pop().expect("the definition is one of them")
+        super::fastest(Self::all())
     }
 
     /// All that this machine can run, the slowest first.
     fn all() -> Vec<Self> {
-        let mut all = vec![Self::definition()];
         #[cfg(target_arch = "x86_64")]
-        {
-            use super::{avx2, avx512};
-            if avx2::detected() {
-                let (predict, update) = (avx2::predict_eight, avx2::update_eight);
-                all.push(EightKernels { predict, update, split: avx2::split, join: avx2::join });
-            }
-            if avx512::detected() {
-                let (predict, update) = (avx512::predict_eight, avx512::update_eight);
-                all.push(EightKernels { predict, update, split: avx512::split, join: avx512::join });
-            }
-        }
-        all
+        use super::{avx2, avx512};
+        let kernels = [
+            Some(Self::definition()),
+            #[cfg(target_arch = "x86_64")]
+            avx2::detected().then_some(EightKernels {
+                predict: avx2::predict_eight,
+                update: avx2::update_eight,
+                split: avx2::split,
+                join: avx2::join,
+            }),
+            #[cfg(target_arch = "x86_64")]
+            avx512::detected().then_some(EightKernels {
+                predict: avx512::predict_eight,
+                update: avx512::update_eight,
+                split: avx512::split,
+                join: avx512::join,
+            }),
+        ];
+        kernels.into_iter().flatten().collect()
     }
 
     /// The scalar definition.
@@ -79,19 +82,14 @@ impl EightKernels {
 #[cfg(test)]
 mod tests {
     use super::super::maps::LIMIT;
+    use super::super::maps::tests::random_tables;
+    use super::super::tests::random;
     use super::*;
 
     #[test]
     fn all_kernels_agree_with_their_definition() {
-        let mut state = 7u64;
-        let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 32) as u32
-        };
-        let tables = StateTables {
-            next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
-            certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
-        };
+        let mut next = random();
+        let tables = random_tables(&mut next);
         let maps: [Map; GROUP] =
             std::array::from_fn(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1))));
         for round in 0..200 {

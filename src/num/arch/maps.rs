@@ -77,20 +77,22 @@ impl MapKernels {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use super::super::tests::random;
     use super::*;
+
+    /// Tables that mean nothing.
+    pub fn random_tables(next: &mut impl FnMut() -> u32) -> StateTables {
+        StateTables {
+            next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
+            certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
+        }
+    }
 
     #[test]
     fn all_kernels_agree_with_their_definition() {
-        let mut state = 7u64;
-        let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 32) as u32
-        };
-        let tables = StateTables {
-            next: [(); 2].map(|()| std::array::from_fn(|_| next() as u8)),
-            certain: std::array::from_fn(|_| [0, 1, 255][next() as usize % 3]),
-        };
+        let mut next = random();
+        let tables = random_tables(&mut next);
         let maps: [Map; WIDE] =
             std::array::from_fn(|_| std::array::from_fn(|_| next() & !1023 | (next() % (LIMIT + 1))));
         for round in 0..200 {

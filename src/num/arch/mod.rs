@@ -99,13 +99,19 @@ impl MixKernels {
 mod tests {
     use super::*;
 
+    /// Numbers to test kernels with, the same each time.
+    pub fn random() -> impl FnMut() -> u32 {
+        let mut state = 7u64;
+        move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 32) as u32
+        }
+    }
+
     #[test]
     fn all_kernels_agree_with_their_definition() {
-        let mut state = 7u64;
-        let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 32) as i32
-        };
+        let mut random = random();
+        let mut next = || random() as i32;
         for len in [48, 80] {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();

@@ -76,14 +76,7 @@ unsafe fn panel<const T: usize, const R: usize>(
             });
             for (r, dots) in dots.iter_mut().enumerate() {
                 // SAFETY: as for the offsets; a block is 8 steps of 4 quants.
-                let four = unsafe {
-                    inputs
-                        .quants
-                        .as_ptr()
-                        .add(((r * inputs.stride + block) * 8 + step) * STEP)
-                        .cast::<i32>()
-                        .read_unaligned()
-                };
+                let four = unsafe { super::four(inputs, r, block, step) };
                 let input = _mm512_set1_epi32(four);
                 for (dot, &quants) in dots.iter_mut().zip(&quants) {
                     *dot = _mm512_dpbusd_epi32(*dot, quants, input);

@@ -38,14 +38,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
             let mut fours = [_mm256_setzero_si256(); R];
             for (r, four) in fours.iter_mut().enumerate() {
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
-                *four = _mm256_set1_epi32(unsafe {
-                    inputs
-                        .quants
-                        .as_ptr()
-                        .add(((r * inputs.stride + block) * 8 + step) * STEP)
-                        .cast::<i32>()
-                        .read_unaligned()
-                });
+                *four = _mm256_set1_epi32(unsafe { super::four(inputs, r, block, step) });
             }
             for (half, dots) in dots.iter_mut().enumerate() {
                 let place = block * TILE_BLOCK + step * TILE * STEP + half * 32;

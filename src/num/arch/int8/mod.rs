@@ -67,6 +67,18 @@ fn check(weights: Tiles<'_>, inputs: Inputs<'_>, out: &[f32], stride: usize) {
     assert!((rows == 1 || tiles * TILE <= stride) && out.len() >= (rows - 1) * stride + tiles * TILE);
 }
 
+/// Four quants of a row, which a product takes at once.
+///
+/// # Safety
+/// The row holds the block; `step` is below 8.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+unsafe fn four(inputs: Inputs<'_>, row: usize, block: usize, step: usize) -> i32 {
+    let place = ((row * inputs.stride + block) * 8 + step) * crate::num::int8::STEP;
+    // SAFETY: a block is 8 steps of `STEP` quants, four bytes; the read needs no alignment.
+    unsafe { inputs.quants.as_ptr().add(place).cast::<i32>().read_unaligned() }
+}
+
 /// Some tiles by some rows, the numbers of which the function knows.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 type Panel = unsafe fn(Tiles<'_>, Inputs<'_>, &mut [f32], usize);

@@ -47,14 +47,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
             let mut fours = [vdupq_n_s8(0); R];
             for (r, four) in fours.iter_mut().enumerate() {
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
-                *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe {
-                    inputs
-                        .quants
-                        .as_ptr()
-                        .add(((r * inputs.stride + block) * 8 + step) * STEP)
-                        .cast::<i32>()
-                        .read_unaligned()
-                }));
+                *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe { super::four(inputs, r, block, step) }));
             }
             for (quarter, dots) in dots.iter_mut().enumerate() {
                 let place = block * TILE_BLOCK + step * TILE * STEP + quarter * 16;

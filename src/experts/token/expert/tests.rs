@@ -210,13 +210,15 @@ proptest! {
                 let p16 = share(&second, &[], bits << 1 | 1) / share(&second, &[], bits) * 65536.0;
                 p16.floor().clamp(1.0, 65535.0) / 65536.0
             };
+            // Shares are kept in units of 2^-16 of the counts'.
+            let kept = |share: f64| (share * 65536.0).floor() / 65536.0;
             let predictions = asked.push(0, byte);
             for (known, &p16) in predictions.iter().enumerate() {
                 let bits = (u32::from(byte) | 256) >> (8 - known);
-                let ones = share(&first, &pending, bits << 1 | 1) + ended * next(bits);
-                let zeros = share(&first, &pending, bits << 1) + ended * (1.0 - next(bits));
+                let ones = share(&first, &pending, bits << 1 | 1) + kept(ended * next(bits));
+                let zeros = share(&first, &pending, bits << 1) + kept(ended * (1.0 - next(bits)));
                 let expected = ones / (ones + zeros) * 65536.0;
-                ended *= if byte >> (7 - known) & 1 == 1 { next(bits) } else { 1.0 - next(bits) };
+                ended = kept(ended * if byte >> (7 - known) & 1 == 1 { next(bits) } else { 1.0 - next(bits) });
                 prop_assert!((f64::from(p16) - expected).abs() < 4.0, "{} for {}", p16, expected);
             }
         }

@@ -6,7 +6,7 @@
 
 use super::TokenId;
 use super::fold::Fold;
-use super::prior::{LEVELS, Level, MASS_BITS, Prior, UNIGRAM_BITS};
+use super::prior::{Fan, LEVELS, Level, MASS_BITS, Prior, UNIGRAM_BITS};
 
 /// Masses are scaled to about 2^SCALE at the start of each byte.
 const SCALE: u32 = 44;
@@ -78,22 +78,27 @@ impl Reading {
         (self.rest * u64::from(prior.unigram(from, to))) >> (UNIGRAM_BITS - MASS_BITS)
     }
 
-    /// Finds `token` in all lists.
+    /// Finds `token` in all lists. `first`: its position in the first one and the mass before it, where they are known.
     #[inline]
-    fn cut(&self, prior: &Prior, token: u32) -> Cut {
+    fn cut(&self, prior: &Prior, token: u32, first: Option<(u32, u32)>) -> Cut {
         let mut cut = Cut { token, entries: self.spans.map(|s| (s.to, s.before_to)), upper: 0 };
         if self.from == self.to {
             return cut;
         }
-        let mut bound = token;
+        let (mut bound, mut known) = (token, first);
         let mut upper = self.unlisted(prior, token, self.to);
         for ((at, s), level) in cut.entries.iter_mut().zip(&self.spans).zip(prior.levels()) {
             if s.from == s.to {
                 break;
             }
-            let entry = level.find(s.from, s.to, bound);
-            bound = entry - s.start;
-            *at = (entry, level.before(s.start, entry));
+            *at = match known.take() {
+                Some((position, before)) => (s.start + position, before),
+                None => {
+                    let entry = level.find(s.from, s.to, bound);
+                    (entry, level.before(s.start, entry))
+                }
+            };
+            bound = at.0 - s.start;
             upper += s.weight * u64::from(s.before_to - at.1);
         }
         cut.upper = upper.min(self.mass);
@@ -120,8 +125,8 @@ impl Reading {
 
     /// The part within the tokens `from..to`.
     fn between(self, prior: &Prior, from: u32, to: u32) -> Reading {
-        let upper = self.part(&self.cut(prior, from), true);
-        upper.part(&upper.cut(prior, to), false)
+        let upper = self.part(&self.cut(prior, from, None), true);
+        upper.part(&upper.cut(prior, to, None), false)
     }
 }
 
@@ -134,10 +139,16 @@ pub struct Cursor<'a> {
     node: TokenId,
     /// The tokens before it, the last one first.
     recent: [TokenId; LEVELS],
+    /// The lists of the context that ends with the pending token.
+    lists: [u32; LEVELS],
+    /// The mass of the pending token having ended.
+    ended: u64,
     /// The pending token goes on, or ended: at the start of the byte, and as the byte's bits have narrowed it.
     begin: [Reading; 2],
     walk: [Reading; 2],
     cuts: [Cut; 2],
+    /// How the first list of an ended token's context divides, where that is known.
+    fan: Option<&'a Fan>,
     /// The bits of the byte so far behind a leading 1.
     partial: u32,
     /// Mass that line ends take from the bytes they are folded to: (byte, change).
@@ -156,9 +167,12 @@ impl<'a> Cursor<'a> {
             fold: Fold::default(),
             node: 0,
             recent: [0; LEVELS],
+            lists: [0; LEVELS],
+            ended: 0,
             begin: Default::default(),
             walk: Default::default(),
             cuts: Default::default(),
+            fan: None,
             partial: 1,
             moves: Default::default(),
             wrap: [1 << 11; 128],
@@ -171,6 +185,9 @@ impl<'a> Cursor<'a> {
 
     /// What the prior says about the next bit. Must be asked before each [`Cursor::push`].
     pub fn guess(&mut self) -> Guess {
+        if self.partial == 1 {
+            self.begin_byte();
+        }
         let known = 31 - self.partial.leading_zeros();
         let bound = ((self.partial << 1 | 1) << (7 - known)) & 0xFF;
         let vocabulary = self.prior.vocabulary();
@@ -178,7 +195,8 @@ impl<'a> Cursor<'a> {
         let (mut all, mut ones, mut order, mut best) = (0, 0, 0, 0);
         for (k, token) in tokens.into_iter().enumerate() {
             let reading = &self.walk[k];
-            let cut = reading.cut(self.prior, token.clamp(reading.from, reading.to));
+            let first = if k == 1 { self.fan.map(|fan| fan.at(self.partial)) } else { None };
+            let cut = reading.cut(self.prior, token.clamp(reading.from, reading.to), first);
             self.cuts[k] = cut;
             if reading.mass >= best {
                 best = reading.mass;
@@ -186,6 +204,12 @@ impl<'a> Cursor<'a> {
             }
             all += reading.mass;
             ones += cut.upper;
+        }
+        if self.partial >= 128 {
+            // Where the byte may end up, which the fan led to without a look.
+            let level = &self.prior.levels()[0];
+            level.prefetch_entry(self.walk[1].spans[0].from);
+            level.prefetch_entry(self.cuts[1].entries[0].0);
         }
         let mut zeros = all - ones;
         if self.partial == 4 {
@@ -214,9 +238,29 @@ impl<'a> Cursor<'a> {
             *walk = walk.part(cut, bit == 1);
         }
         self.partial = self.partial << 1 | bit;
-        if self.partial >= 256 {
-            self.end_byte(self.partial as u8);
-            self.partial = 1;
+        match (self.partial, self.fan) {
+            // One bit early, both nibbles that are left.
+            (8..16, Some(fan)) => [0, 1].into_iter().for_each(|bit| fan.prefetch(self.partial << 1 | bit)),
+            (256.., _) => {
+                self.end_byte(self.partial as u8);
+                self.partial = 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for the lists that a new byte needs. What is done until [`Cursor::guess`] hides the memory's latency.
+    pub fn prefetch(&self) {
+        let mut fan = self.prior.fan(self.lists[0]);
+        for (level, &list) in self.prior.levels().iter().zip(&self.lists) {
+            let (from, to) = level.bounds(list);
+            match fan.take() {
+                Some(fan) => {
+                    fan.prefetch(1);
+                    level.prefetch_entry(to - 1);
+                }
+                None => level.prefetch(from, to),
+            }
         }
     }
 
@@ -268,33 +312,45 @@ impl<'a> Cursor<'a> {
             name = span.from - span.start;
             (span.from, span.before_from) = (span.from + 1, before);
         }
+        for (k, list) in self.lists.iter_mut().enumerate() {
+            *list = contexts[k].map_or(levels[k].none(), |context| levels[k].list_of(context));
+            levels[k].prefetch_bounds(*list);
+        }
+        levels[0].prefetch(on.spans[0].from, on.spans[0].to);
         let all = on.sum(prior) + ended;
         let scaled = |mass: u64| {
             let bits = 64 - all.leading_zeros();
             if bits <= SCALE { mass << (SCALE - bits) } else { mass >> (bits - SCALE) }
         };
-        let share = scaled(ended) >> MASS_BITS;
+        for span in &mut on.spans {
+            span.weight = if span.from == span.to { 0 } else { scaled(span.weight) };
+        }
+        on.rest = scaled(on.rest).max(1);
+        on.mass = on.sum(prior);
+        self.node = node;
+        self.ended = scaled(ended);
+        self.begin[0] = on;
+    }
+
+    /// Opens the lists of what begins after the pending token.
+    fn begin_byte(&mut self) {
+        let (prior, levels) = (self.prior, self.prior.levels());
+        let share = self.ended >> MASS_BITS;
         let mut weight = ONE;
         let mut new = Reading { from: 0, to: prior.vocabulary().len() as u32, ..Reading::default() };
         for k in (0..LEVELS).rev() {
-            let span = &mut on.spans[k];
-            span.weight = if span.from == span.to { 0 } else { scaled(span.weight) };
-            let Some(context) = contexts[k] else { continue };
-            let (start, end) = levels[k].list(context);
+            let (start, end) = levels[k].bounds(self.lists[k]);
             if start < end {
-                levels[k].prefetch(start, end);
                 let span = Span::new(&levels[k], start, start, end, (weight * share) >> (SCALE - MASS_BITS));
                 let left = (1 << MASS_BITS) - span.before_to;
                 new.spans[k] = span;
                 weight = ((weight * u64::from(left)) >> MASS_BITS).max(1);
             }
         }
-        on.rest = scaled(on.rest).max(1);
         new.rest = ((weight * share) >> (SCALE - MASS_BITS)).max(1);
-        on.mass = on.sum(prior);
         new.mass = new.sum(prior);
-        self.node = node;
-        self.begin = [on, new];
+        self.fan = prior.fan(self.lists[0]);
+        self.begin[1] = new;
         self.walk = self.begin;
     }
 

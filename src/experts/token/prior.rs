@@ -20,8 +20,12 @@ pub const LEVELS: usize = 3;
 pub const MASS_BITS: u32 = 16;
 /// Resolution of single-token probabilities.
 pub const UNIGRAM_BITS: u32 = 31;
-/// Parts of a long list, the bounds of which are fetched ahead.
+/// Parts of a list, the bounds of which are fetched ahead.
 const PARTS: u32 = 16;
+/// Entries of a cache line.
+const LINE: u32 = 16;
+/// A first-level list this long has its bounds by first byte at hand.
+const LONG: usize = 64;
 /// Number of different masses an entry can have.
 pub const MASSES: usize = 32;
 
@@ -37,7 +41,7 @@ pub struct Level {
     contexts: usize,
     /// Which contexts have a list, by 64s: most have none.
     present: Vec<Present>,
-    /// Where each list starts, and the end of the last.
+    /// Where each list starts, and the end of the last; behind it an empty list, that of contexts without one.
     start: Vec<u32>,
     entries: Vec<Entry>,
 }
@@ -50,7 +54,7 @@ struct Present {
 }
 
 /// A token in a list.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Entry {
     /// Token id (first level) or position in the shorter context's list.
     index: u16,
@@ -58,16 +62,77 @@ struct Entry {
     sum: u16,
 }
 
-impl Level {
-    /// The entries of a context's list, from and to.
+/// Where a long first-level list divides as a token's first byte becomes known: for each node of the byte's binary tree,
+/// the position of the first entry of its upper half, and the list's mass before it. Two cache lines a byte: line 0 has
+/// the first nibble's tree, line 1 + n that of the second one after nibble n.
+pub struct Fan([[Entry; 16]; 17]);
+
+impl Fan {
+    fn new(list: &[Entry], vocabulary: &Vocabulary) -> Fan {
+        let mut fan = Fan([[Entry::default(); 16]; 17]);
+        for node in 1..256 {
+            let known = 31 - u32::leading_zeros(node);
+            let token = vocabulary.from_byte((node << 1 | 1) << (7 - known) & 0xFF);
+            let index = list.partition_point(|e| u32::from(e.index) < token);
+            let sum = if index == 0 { 0 } else { list[index - 1].sum };
+            let (line, entry) = Self::place(node);
+            fan.0[line][entry] = Entry { index: index as u16, sum };
+        }
+        fan
+    }
+
     #[inline]
-    pub fn list(&self, context: u32) -> (u32, u32) {
+    fn place(node: u32) -> (usize, usize) {
+        let nibble = node as usize;
+        if node < 16 {
+            return (0, nibble);
+        }
+        let known = node.ilog2() - 4;
+        (1 + (nibble >> known & 15), 1 << known | nibble & ((1 << known) - 1))
+    }
+
+    /// The position and the mass before it at a node, the byte's bits behind a leading 1.
+    #[inline]
+    pub fn at(&self, node: u32) -> (u32, u32) {
+        let (line, entry) = Self::place(node);
+        let Entry { index, sum } = self.0[line][entry];
+        (u32::from(index), u32::from(sum))
+    }
+
+    /// Asks for what a node and those of its nibble have.
+    #[inline]
+    pub fn prefetch(&self, node: u32) {
+        prefetch(&self.0, Self::place(node).0);
+    }
+}
+
+impl Level {
+    /// The number of a context's list.
+    #[inline]
+    pub fn list_of(&self, context: u32) -> u32 {
         let (word, bit) = (self.present[context as usize / 64], 1u64 << (context % 64));
         if word.bits & bit == 0 {
-            return (0, 0);
+            return self.none();
         }
-        let list = (word.before + (word.bits & (bit - 1)).count_ones()) as usize;
-        (self.start[list], self.start[list + 1])
+        word.before + (word.bits & (bit - 1)).count_ones()
+    }
+
+    /// The number of the empty list.
+    #[inline]
+    pub fn none(&self) -> u32 {
+        self.start.len() as u32 - 2
+    }
+
+    /// The entries of a list, from and to.
+    #[inline]
+    pub fn bounds(&self, list: u32) -> (u32, u32) {
+        (self.start[list as usize], self.start[list as usize + 1])
+    }
+
+    /// Asks for a list's bounds.
+    #[inline]
+    pub fn prefetch_bounds(&self, list: u32) {
+        prefetch(&self.start, list as usize);
     }
 
     /// What the entry names.
@@ -79,16 +144,32 @@ impl Level {
     /// The first entry in `from..to` that names `bound` or more.
     #[inline]
     pub fn find(&self, from: u32, to: u32, bound: u32) -> u32 {
-        from + self.entries[from as usize..to as usize].partition_point(|e| u32::from(e.index) < bound) as u32
+        let list = &self.entries[from as usize..to as usize];
+        let below = |entry: &Entry| u32::from(entry.index) < bound;
+        // Often all lie on one side: then a guess spares the search.
+        match list {
+            [] => from,
+            [first, ..] if !below(first) => from,
+            [.., last] if below(last) => to,
+            _ => from + list.partition_point(below) as u32,
+        }
     }
 
-    /// Asks for what searches of a long list look at first.
+    /// Asks for what searches of the entries `from..to` look at first.
     #[inline]
     pub fn prefetch(&self, from: u32, to: u32) {
-        let part = (to - from) / PARTS;
-        if part > 0 {
-            (1..PARTS).for_each(|i| prefetch(&self.entries, (from + i * part) as usize));
+        let part = ((to - from) / PARTS).max(LINE);
+        let mut at = from;
+        while at < to {
+            prefetch(&self.entries, at as usize);
+            at += part;
         }
+    }
+
+    /// Asks for an entry.
+    #[inline]
+    pub fn prefetch_entry(&self, entry: u32) {
+        prefetch(&self.entries, entry as usize);
     }
 
     /// Mass of the entries before `entry` in the list that starts at `start`.
@@ -105,6 +186,8 @@ pub struct Prior {
     /// Running sums over all tokens, `1 << UNIGRAM_BITS` in all.
     unigram: Vec<u32>,
     levels: [Level; LEVELS],
+    /// Of the first level's lists.
+    fans: Vec<Option<Box<Fan>>>,
 }
 
 /// The prior that is part of the program; training/prior says how it was made.
@@ -149,6 +232,12 @@ impl Prior {
 
     pub fn levels(&self) -> &[Level; LEVELS] {
         &self.levels
+    }
+
+    /// How a list of the first level divides by first byte, where it is long.
+    #[inline]
+    pub fn fan(&self, list: u32) -> Option<&Fan> {
+        self.fans[list as usize].as_deref()
     }
 
     /// Probability of the tokens `from..to` without context, in units of 2^-[`UNIGRAM_BITS`].
@@ -260,11 +349,17 @@ fn decode(body: &[u8], id: u64) -> Option<Prior> {
         let fits = contexts.zip(levels.iter().flatten()).all(|(n, level)| level.contexts == n);
         match levels {
             [Some(one), Some(two), Some(three)] if fits => {
-                Some(Prior { id, vocabulary, unigram, levels: [one, two, three] })
+                let fans = fans(&one, &vocabulary);
+                Some(Prior { id, vocabulary, unigram, levels: [one, two, three], fans })
             }
             _ => None,
         }
     })
+}
+
+fn fans(level: &Level, vocabulary: &Vocabulary) -> Vec<Option<Box<Fan>>> {
+    let lists = level.start.windows(2).map(|bounds| &level.entries[bounds[0] as usize..bounds[1] as usize]);
+    lists.map(|list| (list.len() >= LONG).then(|| Box::new(Fan::new(list, vocabulary)))).collect()
 }
 
 fn decode_head(head: &[u8]) -> Option<(Vocabulary, Vec<u32>)> {
@@ -298,7 +393,7 @@ fn decode_level(part: &[u8]) -> Option<Level> {
     }
     let mut present = vec![Present::default(); contexts.div_ceil(64)];
     let mut context = 0;
-    let mut start = Vec::with_capacity(lists + 1);
+    let mut start = Vec::with_capacity(lists + 2);
     let mut entries = Vec::with_capacity(size);
     for _ in 0..lists {
         input.fill();
@@ -324,7 +419,7 @@ fn decode_level(part: &[u8]) -> Option<Level> {
             entries.push(Entry { index, sum });
         }
     }
-    start.push(entries.len() as u32);
+    start.extend([entries.len() as u32; 2]);
     let mut before = 0;
     for word in &mut present {
         word.before = before;

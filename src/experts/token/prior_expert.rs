@@ -61,6 +61,9 @@ impl PriorExpert {
                 }
             }
         }
+        if place.score.asked() {
+            place.cursor.prefetch();
+        }
     }
 
     /// The pending token and the two before it, the last one first: contexts that learn. Zeros where it isn't asked.

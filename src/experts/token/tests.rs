@@ -54,12 +54,18 @@ fn toy() -> Prior {
     Prior::parse(&encode(&source())).expect("a prior")
 }
 
+/// The entries of a context's list.
+fn bounds(prior: &Prior, level: usize, context: u32) -> (u32, u32) {
+    let level = &prior.levels()[level];
+    level.bounds(level.list_of(context))
+}
+
 /// P(token) after `context`, by the definition.
 fn probability(prior: &Prior, context: &[u16], token: u32) -> f64 {
     let (mut p, mut share) = (0.0, 1.0);
     for length in (1..=context.len().min(LEVELS)).rev() {
         let Some((level, list)) = find(prior, &context[context.len() - length..]) else { continue };
-        let (from, to) = prior.levels()[level].list(list);
+        let (from, to) = bounds(prior, level, list);
         let mass = |entry| f64::from(prior.levels()[level].before(from, entry)) / f64::from(1 << MASS_BITS);
         if let Some(entry) = (from..to).find(|&e| name(prior, &context[context.len() - length..], e) == token) {
             p += share * (mass(entry + 1) - mass(entry));
@@ -76,7 +82,7 @@ fn find(prior: &Prior, context: &[u16]) -> Option<(usize, u32)> {
         return Some((0, last.into()));
     }
     let (level, list) = find(prior, before)?;
-    let (from, to) = prior.levels()[level].list(list);
+    let (from, to) = bounds(prior, level, list);
     (from..to).find(|&e| name(prior, before, e) == u32::from(last)).map(|e| (level + 1, e))
 }
 
@@ -87,7 +93,7 @@ fn name(prior: &Prior, context: &[u16], entry: u32) -> u32 {
         return index;
     }
     let (level, list) = find(prior, &context[1..]).expect("shorter contexts have lists");
-    name(prior, &context[1..], prior.levels()[level].list(list).0 + index)
+    name(prior, &context[1..], bounds(prior, level, list).0 + index)
 }
 
 /// All guesses on the way through `bytes`, and their brute-force counterparts where `check`.
@@ -197,9 +203,31 @@ fn the_embedded_prior_knows_english() {
     assert!(bits / (text.len() as f64) < 1.7, "{bits} bits");
     let levels = prior.levels();
     for context in 0..prior.vocabulary().len() as u32 {
-        let (from, to) = levels[0].list(context);
+        let (from, to) = bounds(prior, 0, context);
         assert!((from..to).all(|e| levels[0].index(e) < prior.vocabulary().len() as u32));
     }
+}
+
+#[test]
+fn a_fan_divides_a_list_as_a_search_does() {
+    let prior = Prior::embedded().expect("the embedded prior");
+    let (level, vocabulary) = (&prior.levels()[0], prior.vocabulary());
+    let mut fans = 0;
+    for context in 0..vocabulary.len() as u32 {
+        let list = level.list_of(context);
+        let (from, to) = level.bounds(list);
+        let Some(fan) = prior.fan(list) else { continue };
+        for byte in 0..=255u32 {
+            for known in 0..8 {
+                let node = (byte | 256) >> (8 - known);
+                let middle = (byte >> (8 - known) << 1 | 1) << (7 - known);
+                let entry = level.find(from, to, vocabulary.from_byte(middle));
+                assert_eq!(fan.at(node), (entry - from, level.before(from, entry)), "{context} {node}");
+            }
+        }
+        fans += 1;
+    }
+    assert!(fans > 1000, "{fans} lists are long");
 }
 
 #[test]

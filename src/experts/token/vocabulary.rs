@@ -10,8 +10,10 @@ use super::TokenId;
 pub struct Vocabulary {
     byte: Vec<u8>,
     end: Vec<u32>,
+    /// Where each token's children begin, in the lists of all children and their last bytes.
     first: Vec<u32>,
     children: Vec<TokenId>,
+    child_bytes: Vec<u8>,
     root: Vec<TokenId>,
 }
 
@@ -57,7 +59,8 @@ impl Vocabulary {
                 child = end[child as usize];
             }
         }
-        Some(Vocabulary { byte: nodes.iter().map(|&(_, b)| b).collect(), end, first, children, root })
+        let child_bytes = children.iter().map(|&c| nodes[usize::from(c)].1).collect();
+        Some(Vocabulary { byte: nodes.iter().map(|&(_, b)| b).collect(), end, first, children, child_bytes, root })
     }
 
     /// Number of tokens.
@@ -90,22 +93,25 @@ impl Vocabulary {
         self.byte[usize::from(id)]
     }
 
-    /// The tokens one byte longer than `id`, in order.
-    pub fn children(&self, id: TokenId) -> &[TokenId] {
-        &self.children[self.first[usize::from(id)] as usize..self.first[usize::from(id) + 1] as usize]
+    /// The tokens one byte longer than `id`, in order, and their last bytes.
+    fn children(&self, id: TokenId) -> (&[TokenId], &[u8]) {
+        let range = self.first[usize::from(id)] as usize..self.first[usize::from(id) + 1] as usize;
+        (&self.children[range.clone()], &self.child_bytes[range])
     }
 
     /// Where the descendants of `id` begin that go on with a byte >= `byte`.
+    #[inline]
     pub fn child_from(&self, id: TokenId, byte: u8) -> u32 {
-        let children = self.children(id);
-        let place = children.partition_point(|&c| self.last_byte(c) < byte);
+        let (children, bytes) = self.children(id);
+        let place = bytes.partition_point(|&b| b < byte);
         children.get(place).map_or(self.end(id), |&c| u32::from(c))
     }
 
     /// The token `id` continued with `byte`.
+    #[inline]
     pub fn child(&self, id: TokenId, byte: u8) -> Option<TokenId> {
-        let children = self.children(id);
-        children.binary_search_by_key(&byte, |&c| self.last_byte(c)).ok().map(|i| children[i])
+        let (children, bytes) = self.children(id);
+        bytes.binary_search(&byte).ok().map(|i| children[i])
     }
 
     /// The tokens of a byte sequence: each as long as the trie goes.

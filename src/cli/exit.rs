@@ -81,7 +81,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         ErrorKind::Corrupt if error.offset() == Some(0) => "get another copy of the archive",
         ErrorKind::Corrupt => "get another copy of the archive, or save what is undamaged with --keep-going",
         ErrorKind::Truncated => "get a complete copy of the archive, or save what is there with --keep-going",
-        ErrorKind::Unsupported => "a newer nzip may read it",
+        ErrorKind::Unsupported => "the nzip that wrote it reads it",
         ErrorKind::MemoryLimit => {
             "raise the limit with -M; when compressing, a smaller --block-size or level needs less"
         }

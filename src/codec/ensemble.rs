@@ -3,6 +3,7 @@
 use super::Model;
 use super::lanes::{Bits, probability};
 use crate::experts::contexts::{self, Content, Indirect};
+use crate::experts::direct::Direct;
 use crate::experts::history::Text;
 use crate::experts::match_model::MatchModel;
 use crate::experts::ngram::Ngram;
@@ -11,7 +12,7 @@ use crate::experts::token::expert::{self, TokenExpert};
 use crate::experts::token::prior::Prior;
 use crate::experts::token::prior_expert::{self, PriorExpert};
 use crate::experts::token::trie::Trie;
-use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, StateMap};
+use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer};
 use crate::num::{cost, stretch_fine};
 use std::io;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
     }
     weights.extend([45, 45, 80, 80]);
     weights.extend(if prior { [10, 38] } else { [130, 80] });
-    weights.extend(if prior { [15, 5] } else { [80, 80] });
+    weights.extend([if prior { 5 } else { 40 }].repeat(direct_contexts(prior, network)));
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
         let [plain, certain] = match (prior, group) {
@@ -56,6 +57,20 @@ fn line_bits(raw_len: usize) -> u32 {
     (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
 }
 
+/// The number of direct contexts: as many as a vector of opinions has room for, unless speed counts most.
+fn direct_contexts(prior: bool, network: bool) -> usize {
+    match (prior, network) {
+        (_, true) => 6,
+        (true, false) => contexts::DIRECT,
+        (false, false) => 2,
+    }
+}
+
+/// Base-2 logarithm of the number of cache lines of so many direct contexts.
+fn direct_bits(contexts: usize, raw_len: usize) -> u32 {
+    line_bits(raw_len).min(18 + contexts.ilog2())
+}
+
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
 fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
@@ -64,7 +79,9 @@ fn match_bits(raw_len: usize) -> u32 {
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
 pub fn memory(model: Model, raw_len: usize) -> u64 {
     let fixed = if model.is_primed() { 64 << 20 } else { 16 << 20 };
-    (64 << line_bits(raw_len)) + (5 << match_bits(raw_len)) + ppm::memory(raw_len) as u64 + fixed
+    let direct = direct_bits(direct_contexts(model.is_primed(), false), raw_len);
+    let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
+    tables + ppm::memory(raw_len) as u64 + fixed
 }
 
 /// Predicts the bits of one block.
@@ -82,8 +99,7 @@ pub struct Ensemble {
     network: Option<TokenExpert>,
     /// Bits saved lately by the network or, where there is none, by the prior, in units of 1/256.
     saved: i64,
-    order0: StateMap,
-    order1: StateMap,
+    direct: Direct,
     inputs: Inputs,
     mixer: Mixer,
     apm0: Apm,
@@ -116,6 +132,7 @@ impl Ensemble {
         let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
         let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
         let initial = initial_weights(count, prior.is_some(), network.is_some());
+        let direct = direct_contexts(prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
@@ -135,8 +152,7 @@ impl Ensemble {
             prior: prior.map(|prior| PriorExpert::new(prior, lanes)),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
             saved: 0,
-            order0: StateMap::new(256, 255, |_| 1 << 15),
-            order1: StateMap::new(1 << 16, 255, |_| 1 << 15),
+            direct: Direct::new(direct, direct_bits(direct, raw_len))?,
             inputs: Inputs::default(),
             mixer,
             apm0: Apm::new(256, 7),
@@ -159,12 +175,9 @@ impl Ensemble {
         std::mem::take(&mut self.saved)
     }
 
-    /// Learns what doesn't depend on the lane.
+    /// Teaches what mixes and refines.
     #[inline]
-    fn learn(&mut self, bit: u32) {
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
+    fn teach_mixers(&mut self, bit: u32) {
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -172,6 +185,14 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
+    }
+
+    /// Teaches the experts that need no lane for it.
+    #[inline]
+    fn teach_experts(&mut self, bit: u32) {
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
     }
 
     fn order1_context(&self) -> usize {
@@ -195,26 +216,26 @@ impl Ensemble {
         self.ppm.turn_to(self.lane);
     }
 
-    /// Goes there.
-    fn arrive(&mut self) {
+    /// And what the context of the byte that is expected needs.
+    fn expect(&mut self) {
         let past = self.text.past(self.lane);
         self.ppm.select();
         self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
+        self.direct.select(contexts::direct(past, self.ppm.top()));
+    }
+
+    /// Goes there.
+    fn arrive(&mut self) {
+        let past = self.text.past(self.lane);
         self.short_match.finder.look(past);
         self.long_match.finder.look(past);
-        self.ngram.arrive();
         self.short_match.finder.select(self.lane, past);
         self.long_match.finder.select(self.lane, past);
     }
 
+    /// Hears the token models on the next bit.
     #[inline]
-    fn predict(&mut self) {
-        let order1 = self.order1_context();
-        self.apm1.prefetch(order1);
-        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.prefetch(self.node, group);
-        // Whatever the next bit is.
-        self.order1.prefetch(order1 + self.node);
+    fn hear(&mut self) {
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -223,12 +244,21 @@ impl Ensemble {
         if let Some(prior) = &self.prior {
             prior.predict(&mut self.inputs);
         }
+    }
+
+    #[inline]
+    fn predict(&mut self) {
+        self.hear();
+        self.ngram.arrive();
+        let order1 = self.order1_context();
+        self.apm1.prefetch(order1);
+        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
+        self.denoiser.prefetch(self.node, group);
         self.select_weights();
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
         self.ppm.predict(&mut self.inputs);
-        self.inputs.push(self.order0.stretched(self.node));
-        self.inputs.push(self.order1.stretched(order1));
+        self.direct.predict(&mut self.inputs);
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
@@ -288,8 +318,7 @@ impl Bits for Ensemble {
     #[inline]
     fn update(&mut self, bit: u32) {
         self.ppm.update(bit);
-        self.order0.update(self.node, bit);
-        self.order1.update(self.order1_context(), bit);
+        self.direct.update(bit);
         self.node = self.node << 1 | bit as usize;
         if let Some(prior) = &mut self.prior {
             let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
@@ -300,8 +329,8 @@ impl Bits for Ensemble {
             network.update(bit);
         }
         if self.node < 256 {
-            self.learn(bit);
-            self.ngram.arrive();
+            self.teach_mixers(bit);
+            self.teach_experts(bit);
             self.predict();
             return;
         }
@@ -328,9 +357,14 @@ impl Bits for Ensemble {
             network.select(lane);
         }
         self.set_out();
-        // All else that learns hides how long the memory for the new byte takes.
-        if let Some(bit) = self.last_bit.take() {
-            self.learn(bit);
+        // What else is to be done hides how long the memory for the new byte takes.
+        let last_bit = self.last_bit.take();
+        if let Some(bit) = last_bit {
+            self.teach_mixers(bit);
+        }
+        self.expect();
+        if let Some(bit) = last_bit {
+            self.teach_experts(bit);
         }
         self.arrive();
         self.predict();

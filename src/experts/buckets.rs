@@ -24,6 +24,23 @@ pub fn second_nibble(hash: u32, known: u32) -> u32 {
     h ^ h >> 16
 }
 
+/// 2^`bits` cache lines, all zero; the pages are only taken from the system when touched.
+pub fn lines(bits: u32) -> std::io::Result<MmapMut> {
+    let bytes = MmapMut::map_anon(LINE << bits)?;
+    #[cfg(target_os = "linux")]
+    if bits >= 15 {
+        // Large pages only save time; where the system has none, nothing changes.
+        let _ = bytes.advise(Advice::HugePage);
+    }
+    Ok(bytes)
+}
+
+/// The number of the line of `hash`, of 2^(32 - `shift`).
+#[inline]
+pub fn line(hash: u32, shift: u32) -> usize {
+    (hash.wrapping_mul(0x9E37_79B1) >> shift) as usize
+}
+
 /// Buckets, found by hash.
 pub struct Buckets {
     bytes: MmapMut,
@@ -32,15 +49,9 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// 2^`line_bits` cache lines, all empty; the pages are only taken from the system when touched.
+    /// 2^`line_bits` cache lines, all empty.
     pub fn new(line_bits: u32) -> std::io::Result<Self> {
-        let bytes = MmapMut::map_anon(LINE << line_bits)?;
-        #[cfg(target_os = "linux")]
-        if line_bits >= 15 {
-            // Large pages only save time; where the system has none, nothing changes.
-            let _ = bytes.advise(Advice::HugePage);
-        }
-        Ok(Buckets { bytes, shift: 32 - line_bits })
+        Ok(Buckets { bytes: lines(line_bits)?, shift: 32 - line_bits })
     }
 
     /// Asks for the line of `hash` ahead of its use.
@@ -54,11 +65,6 @@ impl Buckets {
     pub fn lines(&mut self) -> Lines<'_> {
         Lines { lines: self.bytes.as_chunks_mut().0, shift: self.shift }
     }
-}
-
-#[inline]
-fn line(hash: u32, shift: u32) -> usize {
-    (hash.wrapping_mul(0x9E37_79B1) >> shift) as usize
 }
 
 /// The lines, at hand for many buckets at once.

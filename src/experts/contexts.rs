@@ -23,6 +23,9 @@ pub const FULL: usize = 16;
 pub const MORE: usize = 16;
 pub const FAST: usize = 6;
 
+/// Direct contexts of the full and the primed ensembles, the first of which the neural ones have.
+pub const DIRECT: usize = 8;
+
 /// The full ensemble's context that [`full`] leaves to [`expected`].
 pub const EXPECTED: usize = 15;
 
@@ -56,6 +59,21 @@ pub fn fast(content: Content, h: Past, byte: u8) -> [u32; FAST] {
 /// The context of the byte that another expert expects, and the last byte.
 pub fn expected(byte: u8, h: Past) -> u32 {
     hash3(byte.into(), h.last8 as u32 & 0xFF, 6)
+}
+
+/// The direct contexts of the next byte, as hashes. `expected`: the byte that another expert expects.
+pub fn direct(h: Past, expected: u8) -> [u32; DIRECT] {
+    let (c4, expected) = (h.last8 as u32, u32::from(expected));
+    [
+        c4 & 0xFF,
+        hash2(h.skeleton as u32 & 0xFFF, 1),
+        h.word,
+        c4 & 0xFF_FF00,
+        order(h.last8, 2),
+        hash2(expected, h.word),
+        order(h.last8, 3),
+        hash3(expected, c4 & 0xFFFF, 6),
+    ]
 }
 
 /// Mixes two numbers into a hash.

@@ -2,6 +2,7 @@
 
 pub mod buckets;
 pub mod contexts;
+pub mod direct;
 pub mod history;
 pub mod match_model;
 pub mod ngram;

@@ -250,6 +250,13 @@ fn reciprocals(counts: __m256i) -> __m256i {
     _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(131_072.0), _mm256_cvtepi32_ps(divisors)))
 }
 
+/// [`super::definition::learned`] of all.
+pub fn learn_entries(entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
+    // SAFETY: AVX2 was detected.
+    unsafe { learn_group(&[1; GROUP], entries, bit) }
+}
+
+/// The entries after the bit; those of state 0 stay.
 #[target_feature(enable = "avx2")]
 pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
     let target = _mm256_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });

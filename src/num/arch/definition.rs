@@ -71,7 +71,7 @@ pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32
     }
 }
 
-fn learned(entry: u32, bit: u32) -> u32 {
+pub fn learned(entry: u32, bit: u32) -> u32 {
     let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
     let (p, count) = ((entry >> 10) as i32, entry & 1023);
     // 22 bits of difference and 16 of rate: the lowest 7 bits don't fit, and hardly matter.

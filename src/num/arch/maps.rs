@@ -34,6 +34,8 @@ pub struct MapKernels {
     /// `(tables, states, entries, bit, maps)`: moves the entries, as they were read, towards the bit, back in their maps,
     /// and the states on. Entries of state 0, nothing seen, stay.
     pub update: Update,
+    /// `(entries, bit)`: the entries, moved towards the bit.
+    pub learn: fn(&[u32; GROUP], u32) -> [u32; GROUP],
     /// Rows to columns.
     pub transpose: Transpose,
 }
@@ -54,12 +56,14 @@ impl MapKernels {
             avx2::detected().then_some(MapKernels {
                 predict: avx2::predict,
                 update: avx2::update,
+                learn: avx2::learn_entries,
                 transpose: avx2::transpose,
             }),
             #[cfg(target_arch = "x86_64")]
             avx512::detected().then_some(MapKernels {
                 predict: avx512::predict,
                 update: avx512::update,
+                learn: avx2::learn_entries,
                 transpose: avx2::transpose,
             }),
         ];
@@ -71,6 +75,7 @@ impl MapKernels {
         MapKernels {
             predict: |tables, states, maps, entries, out| definition::predict(tables, states, maps, entries, out),
             update: |tables, states, entries, bit, maps| definition::update(tables, states, entries, bit, maps),
+            learn: |entries, bit| entries.map(|entry| definition::learned(entry, bit)),
             transpose: definition::transpose,
         }
     }
@@ -102,7 +107,8 @@ pub mod tests {
                 (kernels.predict)(&tables, &states, &maps, &mut entries, &mut out);
                 let (mut states, mut maps) = (states, maps);
                 (kernels.update)(&tables, &mut states, &entries, u32::from(round & 1), &mut maps);
-                (entries, out, states, maps)
+                let learned = (kernels.learn)(entries.first_chunk().unwrap(), u32::from(round & 1));
+                (entries, out, states, maps, learned)
             };
             let exact = run(&MapKernels::definition());
             for (i, kernels) in MapKernels::all().iter().enumerate() {

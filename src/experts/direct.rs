@@ -1,0 +1,126 @@
+//! Direct contexts: each leads straight to probabilities, one a node of the byte's binary tree. They learn more slowly than
+//! histories do, and keep exactly what those forget.
+
+use super::buckets::{first_nibble, line, lines, second_nibble};
+use super::contexts::DIRECT;
+use crate::mix::Inputs;
+use crate::num::arch::{MapKernels, prefetch};
+use crate::num::stretch;
+use memmap2::MmapMut;
+
+/// A line's bytes: entries of 4, one for each of a nibble's 15 nodes, the first unused. As they are after nothing, they are
+/// zero: the top bit is inverted.
+const LINE: usize = 64;
+const HALF: u32 = 1 << 31;
+
+/// The contexts of a byte, and what was learned in all others. Nothing tells contexts apart that share a line.
+pub struct Direct {
+    kernels: MapKernels,
+    table: MmapMut,
+    bits: u32,
+    /// How many of the contexts there are here.
+    count: usize,
+    hashes: [u32; DIRECT],
+    lines: [usize; DIRECT],
+    entries: [u32; DIRECT],
+    c0: usize,
+}
+
+impl Direct {
+    /// The first `count` of the contexts, over 2^`line_bits` cache lines.
+    ///
+    /// # Errors
+    /// The system's, where it has no memory.
+    pub fn new(count: usize, line_bits: u32) -> std::io::Result<Self> {
+        Ok(Direct {
+            kernels: MapKernels::detect(),
+            table: lines(line_bits)?,
+            bits: line_bits,
+            count,
+            hashes: [0; DIRECT],
+            lines: [0; DIRECT],
+            entries: [0; DIRECT],
+            c0: 1,
+        })
+    }
+
+    /// Goes to the contexts of a new byte.
+    pub fn select(&mut self, contexts: [u32; DIRECT]) {
+        self.c0 = 1;
+        self.hashes = std::array::from_fn(|i| first_nibble(i, contexts[i]));
+        self.find();
+    }
+
+    fn find(&mut self) {
+        for (at, &hash) in self.lines.iter_mut().zip(&self.hashes[..self.count]) {
+            *at = line(hash, 32 - self.bits);
+            prefetch(&self.table, *at * LINE);
+        }
+    }
+
+    /// The place in the line, this nibble.
+    #[inline]
+    fn node(&self) -> usize {
+        let known = self.c0.ilog2() & 3;
+        1 << known | self.c0 & ((1 << known) - 1)
+    }
+
+    /// An opinion a context.
+    #[inline]
+    pub fn predict(&mut self, inputs: &mut Inputs) {
+        let node = self.node();
+        let lines = self.table.as_chunks::<LINE>().0;
+        for (entry, &at) in self.entries.iter_mut().zip(&self.lines[..self.count]) {
+            *entry = u32::from_ne_bytes(lines[at].as_chunks().0[node]) ^ HALF;
+            inputs.push(stretch(*entry >> 16));
+        }
+    }
+
+    /// Learns the bit.
+    #[inline]
+    pub fn update(&mut self, bit: u32) {
+        let node = self.node();
+        let lines = self.table.as_chunks_mut::<LINE>().0;
+        for (entry, &at) in (self.kernels.learn)(&self.entries, bit).iter().zip(&self.lines[..self.count]) {
+            lines[at].as_chunks_mut().0[node] = (entry ^ HALF).to_ne_bytes();
+        }
+        self.c0 = self.c0 << 1 | bit as usize;
+        if (16..32).contains(&self.c0) {
+            let nibble = self.c0 as u32;
+            self.hashes = self.hashes.map(|hash| second_nibble(hash, nibble));
+            self.find();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn each_context_has_probabilities_of_its_own() {
+        let mut direct = Direct::new(DIRECT, 20).unwrap();
+        let mut known: HashMap<(usize, u32, usize), u32> = HashMap::new();
+        let mut state = 1u32;
+        for _ in 0..2000 {
+            state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+            let contexts = std::array::from_fn(|i| state >> (8 + i) & 1);
+            let byte = (state >> 24 & 0x1F) as usize;
+            direct.select(contexts);
+            for depth in 0..8 {
+                let node = (byte | 256) >> (8 - depth);
+                let bit = (byte >> (7 - depth) & 1) as u32;
+                let place = |i| (i, contexts[i], node);
+                let entries = std::array::from_fn(|i| known.get(&place(i)).copied().unwrap_or(HALF));
+                direct.predict(&mut Inputs::default());
+                assert_eq!(direct.entries, entries);
+                direct.update(bit);
+                for (i, entry) in (MapKernels::definition().learn)(&entries, bit).into_iter().enumerate() {
+                    known.insert(place(i), entry);
+                }
+            }
+        }
+        assert!(known.values().any(|&entry| entry >> 16 < 500), "something was learned");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::bench::{Kernel, Packed, Quantised};
 use nzip::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
-use nzip::transformer::{Model, Session, Step};
+use nzip::transformer::{Backend, Model, Session, Step};
 
 struct Random(u64);
 
@@ -103,7 +103,7 @@ fn forward(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let token = [1 + random.next() % 8000];
                     let steps: Vec<Step<'_>> = (0..lanes).map(|lane| Step { lane, tokens: &token, from: 0 }).collect();
-                    session.advance(&steps, |_, _, _| ());
+                    session.advance(&steps, &mut |_, _, _| ());
                 });
             });
         }
@@ -112,7 +112,7 @@ fn forward(criterion: &mut Criterion) {
         group.bench_function("64 tokens of one lane", |bencher| {
             bencher.iter(|| {
                 session.reset(0);
-                session.advance(&[Step { lane: 0, tokens: &[7; 64], from: 0 }], |_, _, _| ());
+                session.advance(&[Step { lane: 0, tokens: &[7; 64], from: 0 }], &mut |_, _, _| ());
             });
         });
     }

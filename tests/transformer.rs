@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nzip::transformer::load::from_directory;
-use nzip::transformer::{Model, Session, Step};
+use nzip::transformer::{Backend, Model, Session, Step};
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -19,7 +19,7 @@ fn json(path: &Path) -> Value {
 fn cost(model: &Arc<Model>, ids: &[u32], window: usize) -> (f64, Vec<f64>) {
     let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
     let (mut bits, mut last) = (0.0, Vec::new());
-    session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], |_, token, table| {
+    session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], &mut |_, token, table| {
         let total = f64::from(table[table.len() - 1]);
         let log = |i: usize| (f64::from(table[i + 1] - table[i]) / total).ln();
         match ids.get(token + 1) {
@@ -82,7 +82,7 @@ fn bits_per_byte_by_window() {
     let shifted = |ids: &[u32], window: usize| {
         let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
         let mut bits = 0.0;
-        session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], |_, token, table| {
+        session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], &mut |_, token, table| {
             if let Some(&next) = ids.get(token + 1) {
                 let mass = f64::from(table[next as usize] - table[next as usize - 1]);
                 bits -= (mass / f64::from(table[table.len() - 1])).log2();

@@ -9,7 +9,7 @@ use crate::experts::history::Text;
 use crate::experts::score::Score;
 use crate::experts::token::expert::TokenExpert;
 use crate::num::squash24;
-use crate::transformer::{Session, Step};
+use crate::transformer::{Backend, Step};
 
 /// Bytes over which the network must save so many units of 1/256 bit a byte.
 const WINDOW: usize = 1024;
@@ -162,12 +162,17 @@ impl<C: BitCoder> Turns<'_, Ensemble, C> {
     ///
     /// # Errors
     /// The same.
-    pub fn run_with(&mut self, network: &Network, session: &mut Session, progress: &mut Progress) -> Result<(), Error> {
+    pub fn run_with(
+        &mut self,
+        network: &Network,
+        backend: &mut dyn Backend,
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
         for lane in 0..self.lanes.len() {
             self.begin(lane, network);
         }
         loop {
-            self.ask(network, session);
+            self.ask(network, backend);
             let before = self.done;
             for lane in 0..self.lanes.len() {
                 self.turn(lane, network);
@@ -219,22 +224,22 @@ impl<C: BitCoder> Turns<'_, Ensemble, C> {
     }
 
     /// Asks for what the lanes need.
-    fn ask(&mut self, network: &Network, session: &mut Session) {
+    fn ask(&mut self, network: &Network, backend: &mut dyn Backend) {
         let mut steps = Vec::new();
         for (lane, state) in self.lanes.iter_mut().enumerate() {
             if state.tokens.is_empty() || self.model.text().left(lane) == 0 {
                 continue;
             }
             if std::mem::take(&mut state.restart) {
-                session.reset(lane);
+                backend.reset(lane);
             } else if state.retract {
-                session.retract(lane);
+                backend.retract(lane);
             }
             state.retract = false;
             steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
         }
         let Some(expert) = self.model.network() else { return };
-        session.advance(&steps, |step, _, totals| {
+        backend.advance(&steps, &mut |step, _, totals| {
             expert.offer(steps[step].lane, |answer| {
                 std::mem::swap(answer, totals);
                 network.trie().widen(answer);

@@ -195,7 +195,7 @@ fn run<C: BitCoder>(
     progress: &mut Progress,
 ) -> Result<(), Error> {
     let Some(network) = network(predictor, profile) else { return turns.run(progress) };
-    turns.run_with(network, &mut network.session(profile.lanes, threads)?, progress)
+    turns.run_with(network, &mut *network.backend(profile.lanes, threads)?, progress)
 }
 
 #[cfg(test)]

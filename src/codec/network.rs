@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
-use crate::transformer::{Model, Session, Step};
+use crate::transformer::{Backend, Model, Session, Step};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -63,14 +63,14 @@ impl Network {
     /// A hash of what this machine computes for a fixed text: the same everywhere, or nothing can be decoded.
     ///
     /// # Errors
-    /// As [`Network::session`].
+    /// As [`Network::backend`].
     pub fn probe(&self) -> Result<u64, Error> {
         if let Some(&probe) = self.probe.get() {
             return Ok(probe);
         }
-        let mut session = self.session(1, 1)?;
+        let mut backend = self.backend(1, 1)?;
         let mut hash = Xxh3::new();
-        session.advance(&[Step { lane: 0, tokens: &self.context(PROBE), from: 0 }], |_, _, totals| {
+        backend.advance(&[Step { lane: 0, tokens: &self.context(PROBE), from: 0 }], &mut |_, _, totals| {
             totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
         });
         Ok(*self.probe.get_or_init(|| hash.digest()))
@@ -81,19 +81,19 @@ impl Network {
         &self.trie
     }
 
-    /// A session of `lanes` lanes that works on `threads` threads.
+    /// What runs it: `lanes` lanes, on `threads` threads.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
-    pub fn session(&self, lanes: usize, threads: usize) -> Result<Session, Error> {
-        Session::new(self.model.clone(), lanes, threads, self.window())
+    pub fn backend(&self, lanes: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
+        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window())?))
     }
 
     fn window(&self) -> usize {
         self.model.config().context.clamp(16, WINDOW)
     }
 
-    /// Bytes of memory that a session of `lanes` lanes takes with the weights; these are counted with each.
+    /// Bytes of memory that a backend of `lanes` lanes takes with the weights; these are counted with each.
     pub fn memory(&self, lanes: usize) -> u64 {
         let config = self.model.config();
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);

@@ -10,6 +10,7 @@
 //! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on how tokens are batched, on threads, or on the machine.
 
 mod attention;
+mod backend;
 mod cache;
 pub mod checkpoint;
 mod forward;
@@ -22,8 +23,9 @@ mod session;
 mod tests;
 mod threads;
 
+pub use backend::{Backend, Step};
 pub use model::Model;
-pub use session::{Session, Step};
+pub use session::Session;
 
 /// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
 pub const ARITHMETIC_VERSION: u32 = 2;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::backend::{Backend, Step};
 use super::cache::{Cache, CacheShape};
 use super::forward::{Forward, Row, Shared};
 use super::model::Model;
@@ -20,8 +21,7 @@ pub struct Lane {
     pub(super) cache: Cache,
 }
 
-/// Several texts (lanes) with one model. What a lane's tokens are followed by depends on that lane's tokens alone: not on
-/// the other lanes, on how tokens are dealt out to calls, or on threads.
+/// The processor as a backend: lanes with one model, on some threads.
 pub struct Session {
     model: Arc<Model>,
     lanes: Vec<Lane>,
@@ -34,15 +34,6 @@ pub struct Session {
     /// Each step's next token.
     next: Vec<usize>,
     ones: Vec<f32>,
-}
-
-/// What to append to one lane.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    pub lane: usize,
-    pub tokens: &'a [u32],
-    /// What follows the tokens before this one isn't asked.
-    pub from: usize,
 }
 
 impl Session {
@@ -82,53 +73,6 @@ impl Session {
         &self.model
     }
 
-    /// Empties a lane. Its text then begins with the token that is appended first, the model's start token as a rule.
-    pub fn reset(&mut self, lane: usize) {
-        let lane = &mut self.lanes[lane];
-        (lane.len, lane.most) = (0, 0);
-    }
-
-    /// Takes a lane's last token away, if there is one.
-    ///
-    /// # Panics
-    /// If a third is taken from a window that has moved before one was appended.
-    pub fn retract(&mut self, lane: usize) {
-        let lane = &mut self.lanes[lane];
-        lane.len = lane.len.saturating_sub(1);
-        assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
-    }
-
-    /// Appends each step's tokens to its lane, and calls `out` for every token from `from` on with the step's number, the
-    /// token's number in it, and the distribution of what follows that token: entry `i` of `outputs + 1` entries is the
-    /// mass of the tokens before the `i`-th in the model's order, each having at least 1, together less than 2^31. Steps
-    /// come in the order of their lanes, of which each has one at most; a step's tokens are asked in their order. `out` may
-    /// keep the distribution and leave another vector.
-    ///
-    /// # Panics
-    /// If a lane or a token isn't there, or lanes are out of order.
-    pub fn advance(&mut self, steps: &[Step<'_>], mut out: impl FnMut(usize, usize, &mut Vec<u32>)) {
-        assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
-        self.next.clear();
-        self.next.resize(steps.len(), 0);
-        loop {
-            let count = self.fill(steps);
-            if count == 0 {
-                return;
-            }
-            let Session { model, lanes, rope, threads, forwards, rows, ones, .. } = self;
-            let rows = &mut rows[..count];
-            let shared = Shared { model, rope, ones };
-            threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
-                forward.run(shared, rows, lanes);
-            });
-            for row in rows {
-                if let Some((step, token)) = row.output {
-                    out(step, token, &mut row.table);
-                }
-            }
-        }
-    }
-
     /// Chooses the rows of the next batch; gives their number.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
@@ -149,6 +93,42 @@ impl Session {
             }
         }
         count
+    }
+}
+
+impl Backend for Session {
+    fn reset(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        (lane.len, lane.most) = (0, 0);
+    }
+
+    fn retract(&mut self, lane: usize) {
+        let lane = &mut self.lanes[lane];
+        lane.len = lane.len.saturating_sub(1);
+        assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
+    }
+
+    fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
+        assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
+        self.next.clear();
+        self.next.resize(steps.len(), 0);
+        loop {
+            let count = self.fill(steps);
+            if count == 0 {
+                return;
+            }
+            let Session { model, lanes, rope, threads, forwards, rows, ones, .. } = self;
+            let rows = &mut rows[..count];
+            let shared = Shared { model, rope, ones };
+            threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
+                forward.run(shared, rows, lanes);
+            });
+            for row in rows {
+                if let Some((step, token)) = row.output {
+                    out(step, token, &mut row.table);
+                }
+            }
+        }
     }
 }
 

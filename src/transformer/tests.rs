@@ -3,7 +3,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
-use super::{Model, Session, Step};
+use super::{Backend, Model, Session, Step};
 use crate::ErrorKind;
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
@@ -99,7 +99,7 @@ fn digest(model: &Arc<Model>, threads: usize, chunk: usize) -> u64 {
         let steps: Vec<Step<'_>> =
             texts.iter().enumerate().map(|(lane, text)| Step { lane, tokens: &text[part(text)], from: 0 }).collect();
         let mut seen = vec![0; texts.len()];
-        session.advance(&steps, |step, token, table| {
+        session.advance(&steps, &mut |step, token, table| {
             assert_eq!(seen[step], token);
             seen[step] += 1;
             assert!(table.len() == 296 && table[0] == 0 && table.is_sorted_by(|a, b| a < b) && table[295] < 1 << 31);
@@ -146,7 +146,7 @@ fn what_is_taken_back_was_never_told() {
     let last = |session: &mut Session, tokens: &[u32]| {
         let mut last = Vec::new();
         let step = Step { lane: 0, tokens, from: tokens.len() - 1 };
-        session.advance(&[step], |_, _, table| last = table.to_vec());
+        session.advance(&[step], &mut |_, _, table| last = table.to_vec());
         last
     };
     for (i, token) in text.iter().enumerate() {
@@ -167,7 +167,7 @@ fn a_text_goes_on_beyond_its_window() {
         let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
         let mut tables = 0;
         let mut last = Vec::new();
-        session.advance(&[Step { lane: 0, tokens: text, from: text.len() - 1 }], |_, token, table| {
+        session.advance(&[Step { lane: 0, tokens: text, from: text.len() - 1 }], &mut |_, token, table| {
             assert_eq!(token + 1, text.len());
             tables += 1;
             last = table.to_vec();
@@ -192,7 +192,7 @@ fn a_text_goes_on_beyond_its_window() {
 #[should_panic(expected = "gone")]
 fn not_all_can_be_taken_back() {
     let mut session = Session::new(fastest(true), 1, 1, 40).unwrap();
-    session.advance(&[Step { lane: 0, tokens: &texts()[0], from: 0 }], |_, _, _| ());
+    session.advance(&[Step { lane: 0, tokens: &texts()[0], from: 0 }], &mut |_, _, _| ());
     (0..3).for_each(|_| session.retract(0));
 }
 
@@ -204,7 +204,7 @@ fn a_lane_that_is_reset_forgets() {
     for text in [&texts[0], &texts[1], &texts[0]] {
         session.reset(1);
         let mut last = Vec::new();
-        session.advance(&[Step { lane: 1, tokens: &text[..30], from: 0 }], |_, _, table| last = table.to_vec());
+        session.advance(&[Step { lane: 1, tokens: &text[..30], from: 0 }], &mut |_, _, table| last = table.to_vec());
         tables.push(last);
     }
     assert!(tables[0] == tables[2] && tables[0] != tables[1]);

@@ -175,9 +175,12 @@ impl Ensemble {
         std::mem::take(&mut self.saved)
     }
 
-    /// Teaches what mixes and refines.
+    /// Learns what doesn't depend on the lane.
     #[inline]
-    fn teach_mixers(&mut self, bit: u32) {
+    fn learn(&mut self, bit: u32) {
+        self.ngram.update(bit);
+        self.short_match.update(bit);
+        self.long_match.update(bit);
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
@@ -185,14 +188,6 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
-    }
-
-    /// Teaches the experts that need no lane for it.
-    #[inline]
-    fn teach_experts(&mut self, bit: u32) {
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
     }
 
     fn order1_context(&self) -> usize {
@@ -216,26 +211,25 @@ impl Ensemble {
         self.ppm.turn_to(self.lane);
     }
 
-    /// And what the context of the byte that is expected needs.
-    fn expect(&mut self) {
+    /// Goes there.
+    fn arrive(&mut self) {
         let past = self.text.past(self.lane);
         self.ppm.select();
         self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
         self.direct.select(contexts::direct(past, self.ppm.top()));
-    }
-
-    /// Goes there.
-    fn arrive(&mut self) {
-        let past = self.text.past(self.lane);
         self.short_match.finder.look(past);
         self.long_match.finder.look(past);
+        self.ngram.arrive();
         self.short_match.finder.select(self.lane, past);
         self.long_match.finder.select(self.lane, past);
     }
 
-    /// Hears the token models on the next bit.
     #[inline]
-    fn hear(&mut self) {
+    fn predict(&mut self) {
+        let order1 = self.order1_context();
+        self.apm1.prefetch(order1);
+        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
+        self.denoiser.prefetch(self.node, group);
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -244,16 +238,6 @@ impl Ensemble {
         if let Some(prior) = &self.prior {
             prior.predict(&mut self.inputs);
         }
-    }
-
-    #[inline]
-    fn predict(&mut self) {
-        self.hear();
-        self.ngram.arrive();
-        let order1 = self.order1_context();
-        self.apm1.prefetch(order1);
-        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.prefetch(self.node, group);
         self.select_weights();
         self.short_match.predict(&mut self.inputs);
         self.long_match.predict(&mut self.inputs);
@@ -329,8 +313,8 @@ impl Bits for Ensemble {
             network.update(bit);
         }
         if self.node < 256 {
-            self.teach_mixers(bit);
-            self.teach_experts(bit);
+            self.learn(bit);
+            self.ngram.arrive();
             self.predict();
             return;
         }
@@ -357,14 +341,9 @@ impl Bits for Ensemble {
             network.select(lane);
         }
         self.set_out();
-        // What else is to be done hides how long the memory for the new byte takes.
-        let last_bit = self.last_bit.take();
-        if let Some(bit) = last_bit {
-            self.teach_mixers(bit);
-        }
-        self.expect();
-        if let Some(bit) = last_bit {
-            self.teach_experts(bit);
+        // All else that learns hides how long the memory for the new byte takes.
+        if let Some(bit) = self.last_bit.take() {
+            self.learn(bit);
         }
         self.arrive();
         self.predict();

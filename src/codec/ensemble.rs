@@ -27,7 +27,7 @@ const DEAF: usize = 6;
 const GROUPS: usize = 20;
 
 /// What the mixer's inputs weigh at first, in their order and in units of 1/1000, as learned on text of all kinds.
-fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
+fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -> Vec<i32> {
     let mut weights = Vec::new();
     if network {
         weights.extend([180; expert::INPUTS]);
@@ -37,7 +37,7 @@ fn initial_weights(contexts: usize, prior: bool, network: bool) -> Vec<i32> {
     }
     weights.extend([45, 45, 80, 80]);
     weights.extend(if prior { [10, 38] } else { [130, 80] });
-    weights.extend([if prior { 5 } else { 40 }].repeat(direct_contexts(prior, network)));
+    weights.extend(vec![if prior { 5 } else { 40 }; direct]);
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
         let [plain, certain] = match (prior, group) {
@@ -131,8 +131,8 @@ impl Ensemble {
         let sets = [256, 256, 2048, 2048, 256, 256, 256, last];
         let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
         let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
-        let initial = initial_weights(count, prior.is_some(), network.is_some());
         let direct = direct_contexts(prior.is_some(), network.is_some());
+        let initial = initial_weights(count, direct, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);

@@ -36,6 +36,7 @@ const DIGITS: usize = 16;
 /// need for it: logs and tables, 0.2 to 1.5 bits per byte, grew by up to 24 % in four lanes.
 const SAMPLE: usize = 64 << 10;
 const LEAST_BITS: usize = 16;
+
 /// A block as coded.
 pub struct Coded {
     /// What the decoder needs beside the payload: see [`Profile`].

@@ -75,10 +75,10 @@ fn encoders_choose_lanes_by_length() {
     assert_eq!([eight, Division::Exactly(8)].map(|division| choose(division, 5 * LEAST_LANE, false)), [1, 1]);
     assert_eq!([1, LEAST_LANE].map(|len| choose(Division::Exactly(16), len, true)), [16, 16]);
     let digits = letters(6 * LEAST_LANE).chunks(12).flat_map(|some| [some, b"7"].concat()).collect::<Vec<_>>();
-    let records = Profile::choose(&Predictor { division: eight, ..neural() }, &digits, Filter::None);
-    assert_eq!(records.unwrap().lanes, 1);
-    let repeated = Profile::choose(&Predictor { division: eight, ..neural() }, &prose(8 * LEAST_LANE), Filter::None);
-    assert_eq!(repeated.unwrap().lanes, 1);
+    for data in [digits, prose(8 * LEAST_LANE)] {
+        let predictor = Predictor { division: eight, ..neural() };
+        assert_eq!(Profile::choose(&predictor, &data, Filter::None).unwrap().lanes, 1);
+    }
 }
 
 #[test]

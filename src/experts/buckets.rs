@@ -3,8 +3,8 @@
 use crate::num::arch::prefetch;
 use memmap2::{Advice, MmapMut};
 
-/// Four check bytes, then four times the 15 bit histories of a nibble's binary tree.
-const LINE: usize = 64;
+/// Bytes of a cache line: here four check bytes, then four times the 15 bit histories of a nibble's binary tree.
+pub const LINE: usize = 64;
 const SIZE: usize = 15;
 
 /// The bit histories of a nibble's binary tree (nodes 1 to 15); the first byte means nothing.
@@ -22,6 +22,13 @@ pub fn first_nibble(i: usize, context: u32) -> u32 {
 pub fn second_nibble(hash: u32, known: u32) -> u32 {
     let h = hash.wrapping_add(known.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
     h ^ h >> 16
+}
+
+/// The node in its nibble's binary tree (1 to 15) of a byte's (1 to 255).
+#[inline]
+pub fn node_of_nibble(node: usize) -> usize {
+    let known = node.ilog2() & 3;
+    1 << known | node & ((1 << known) - 1)
 }
 
 /// 2^`bits` cache lines, all zero; the pages are only taken from the system when touched.

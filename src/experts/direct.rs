@@ -1,23 +1,23 @@
 //! Direct contexts: each leads straight to probabilities, one a node of the byte's binary tree. They learn more slowly than
 //! histories do, and keep exactly what those forget.
 
-use super::buckets::{first_nibble, line, lines, second_nibble};
+use super::buckets::{LINE, first_nibble, line, lines, node_of_nibble, second_nibble};
 use super::contexts::DIRECT;
 use crate::mix::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
 use crate::num::stretch;
 use memmap2::MmapMut;
 
-/// A line's bytes: entries of 4, one for each of a nibble's 15 nodes, the first unused. As they are after nothing, they are
-/// zero: the top bit is inverted.
-const LINE: usize = 64;
+/// An entry as it is after nothing. It is kept as 0, by inverting this bit.
 const HALF: u32 = 1 << 31;
 
 /// The contexts of a byte, and what was learned in all others. Nothing tells contexts apart that share a line.
 pub struct Direct {
     kernels: MapKernels,
+    /// Lines of entries of 4 bytes, one for each of a nibble's 15 nodes, the first unused.
     table: MmapMut,
-    bits: u32,
+    /// How far a hash is shifted to give a line's number.
+    shift: u32,
     /// How many of the contexts there are here.
     count: usize,
     hashes: [u32; DIRECT],
@@ -35,7 +35,7 @@ impl Direct {
         Ok(Direct {
             kernels: MapKernels::detect(),
             table: lines(line_bits)?,
-            bits: line_bits,
+            shift: 32 - line_bits,
             count,
             hashes: [0; DIRECT],
             lines: [0; DIRECT],
@@ -47,28 +47,23 @@ impl Direct {
     /// Goes to the contexts of a new byte.
     pub fn select(&mut self, contexts: [u32; DIRECT]) {
         self.c0 = 1;
-        self.hashes = std::array::from_fn(|i| first_nibble(i, contexts[i]));
+        for (i, hash) in self.hashes[..self.count].iter_mut().enumerate() {
+            *hash = first_nibble(i, contexts[i]);
+        }
         self.find();
     }
 
     fn find(&mut self) {
         for (at, &hash) in self.lines.iter_mut().zip(&self.hashes[..self.count]) {
-            *at = line(hash, 32 - self.bits);
+            *at = line(hash, self.shift);
             prefetch(&self.table, *at * LINE);
         }
-    }
-
-    /// The place in the line, this nibble.
-    #[inline]
-    fn node(&self) -> usize {
-        let known = self.c0.ilog2() & 3;
-        1 << known | self.c0 & ((1 << known) - 1)
     }
 
     /// An opinion a context.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let node = self.node();
+        let node = node_of_nibble(self.c0);
         let lines = self.table.as_chunks::<LINE>().0;
         for (entry, &at) in self.entries.iter_mut().zip(&self.lines[..self.count]) {
             *entry = u32::from_ne_bytes(lines[at].as_chunks().0[node]) ^ HALF;
@@ -79,7 +74,7 @@ impl Direct {
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let node = self.node();
+        let node = node_of_nibble(self.c0);
         let lines = self.table.as_chunks_mut::<LINE>().0;
         for (entry, &at) in (self.kernels.learn)(&self.entries, bit).iter().zip(&self.lines[..self.count]) {
             lines[at].as_chunks_mut().0[node] = (entry ^ HALF).to_ne_bytes();
@@ -87,7 +82,7 @@ impl Direct {
         self.c0 = self.c0 << 1 | bit as usize;
         if (16..32).contains(&self.c0) {
             let nibble = self.c0 as u32;
-            self.hashes = self.hashes.map(|hash| second_nibble(hash, nibble));
+            self.hashes[..self.count].iter_mut().for_each(|hash| *hash = second_nibble(*hash, nibble));
             self.find();
         }
     }

@@ -62,12 +62,6 @@ impl StateMap {
         StateMap { table: (0..states).map(|s| initial(s) << 16).collect(), limit }
     }
 
-    /// Asks for a state ahead of its use.
-    #[inline]
-    pub fn prefetch(&self, state: usize) {
-        prefetch(&self.table, state);
-    }
-
     /// P(bit = 1) of a state, in units of 2^-16.
     #[inline]
     pub fn p16(&self, state: usize) -> u32 {

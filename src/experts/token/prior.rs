@@ -11,6 +11,7 @@
 use super::huffman::{BitReader, BitWriter, Decoder, Encoder};
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ErrorKind};
+use crate::experts::buckets::node_of_nibble;
 use crate::num::arch::prefetch;
 use std::sync::OnceLock;
 
@@ -70,12 +71,14 @@ pub struct Fan([[Entry; 16]; 17]);
 impl Fan {
     fn new(list: &[Entry], vocabulary: &Vocabulary) -> Fan {
         let mut fan = Fan([[Entry::default(); 16]; 17]);
-        for node in 1..256 {
-            let known = 31 - u32::leading_zeros(node);
-            let token = vocabulary.from_byte((node << 1 | 1) << (7 - known) & 0xFF);
-            let index = list.partition_point(|e| u32::from(e.index) < token);
-            let sum = if index == 0 { 0 } else { list[index - 1].sum };
-            let (line, entry) = Self::place(node);
+        let (mut index, mut sum) = (0, 0);
+        // Each byte but 0 is where one node's upper half begins.
+        for byte in 1..256u32 {
+            let token = vocabulary.from_byte(byte);
+            while let Some(entry) = list.get(index).filter(|e| u32::from(e.index) < token) {
+                (index, sum) = (index + 1, entry.sum);
+            }
+            let (line, entry) = Self::place((byte | 256) >> (byte.trailing_zeros() + 1));
             fan.0[line][entry] = Entry { index: index as u16, sum };
         }
         fan
@@ -83,12 +86,8 @@ impl Fan {
 
     #[inline]
     fn place(node: u32) -> (usize, usize) {
-        let nibble = node as usize;
-        if node < 16 {
-            return (0, nibble);
-        }
-        let known = node.ilog2() - 4;
-        (1 + (nibble >> known & 15), 1 << known | nibble & ((1 << known) - 1))
+        let first = if node < 16 { 0 } else { 1 + (node >> (node.ilog2() - 4) & 15) };
+        (first as usize, node_of_nibble(node as usize))
     }
 
     /// The position and the mass before it at a node, the byte's bits behind a leading 1.

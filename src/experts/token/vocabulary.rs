@@ -8,7 +8,6 @@ use super::TokenId;
 
 /// A trie of tokens. Ids count the nodes in depth-first order, the empty root not included.
 pub struct Vocabulary {
-    byte: Vec<u8>,
     end: Vec<u32>,
     /// Where each token's children begin, in the lists of all children and their last bytes.
     first: Vec<u32>,
@@ -60,17 +59,17 @@ impl Vocabulary {
             }
         }
         let child_bytes = children.iter().map(|&c| nodes[usize::from(c)].1).collect();
-        Some(Vocabulary { byte: nodes.iter().map(|&(_, b)| b).collect(), end, first, children, child_bytes, root })
+        Some(Vocabulary { end, first, children, child_bytes, root })
     }
 
     /// Number of tokens.
     pub fn len(&self) -> usize {
-        self.byte.len()
+        self.end.len()
     }
 
     /// Whether there are no tokens; never so after [`Vocabulary::new`].
     pub fn is_empty(&self) -> bool {
-        self.byte.is_empty()
+        self.end.is_empty()
     }
 
     /// The token that is this one byte.
@@ -86,11 +85,6 @@ impl Vocabulary {
     /// First id after the descendants of `id`.
     pub fn end(&self, id: TokenId) -> u32 {
         self.end[usize::from(id)]
-    }
-
-    /// A token's last byte.
-    pub fn last_byte(&self, id: TokenId) -> u8 {
-        self.byte[usize::from(id)]
     }
 
     /// The tokens one byte longer than `id`, in order, and their last bytes.

@@ -70,9 +70,11 @@ impl Network {
         }
         let mut backend = self.backend(1, 1)?;
         let mut hash = Xxh3::new();
-        backend.advance(&[Step { lane: 0, tokens: &self.context(PROBE), from: 0 }], &mut |_, _, totals| {
-            totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
-        });
+        for token in self.context(PROBE) {
+            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, totals| {
+                totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
+            });
+        }
         Ok(*self.probe.get_or_init(|| hash.digest()))
     }
 
@@ -86,7 +88,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn backend(&self, lanes: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window())?))
+        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window())?.adaptive()?))
     }
 
     fn window(&self) -> usize {
@@ -99,7 +101,8 @@ impl Network {
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
         let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
         let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window();
-        (2 * weights + lanes * (cache + 16 * config.vocabulary)) as u64
+        let adaptive = 5 * config.vocabulary * config.hidden;
+        (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
     }
 
     /// What the model is told of a token: where it has none for a byte, that a text begins.

@@ -143,15 +143,8 @@ impl Packed {
         let (count, offset) = (rows.len(), kernel.offset);
         let mut quants = vec![offset; tiles * blocks * TILE_BLOCK];
         let mut scales = vec![0.0; tiles * blocks * TILE];
-        for (row, (from, factors)) in rows.enumerate() {
-            for (step, four) in from.chunks_exact(STEP).enumerate() {
-                let place = Tiles::place(blocks, row, step * STEP);
-                quants[place..place + STEP]
-                    .copy_from_slice(&std::array::from_fn::<_, STEP, _>(|i| four[i] as u8 ^ offset));
-            }
-            for (block, &factor) in factors.iter().enumerate() {
-                scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;
-            }
+        for (row, from) in rows.enumerate() {
+            put_row(&mut quants, &mut scales, row, from, blocks, offset);
         }
         Packed { rows: count, blocks, offset, quants: Quants::Alone(quants), scales }
     }
@@ -175,6 +168,30 @@ impl Packed {
             matrix.quants = Quants::Joined(all.clone(), place);
         }
         Ok(())
+    }
+
+    /// The same matrix in memory of its own, where it can change.
+    ///
+    /// # Errors
+    /// What the system says where there is no memory.
+    pub fn to_own(&self) -> io::Result<Packed> {
+        let Packed { rows, blocks, offset, ref scales, .. } = *self;
+        let mut own = pages(self.quants().len())?;
+        own[..self.quants().len()].copy_from_slice(self.quants());
+        Ok(Packed { rows, blocks, offset, quants: Quants::Joined(Arc::new(own), 0), scales: scales.clone() })
+    }
+
+    /// Replaces a row.
+    ///
+    /// # Panics
+    /// If the matrix shares its memory with others.
+    pub fn set_row(&mut self, row: usize, from: &Quantised) {
+        let (blocks, offset) = (self.blocks, self.offset);
+        let quants = match &mut self.quants {
+            Quants::Alone(quants) => &mut quants[..],
+            Quants::Joined(all, place) => &mut Arc::get_mut(all).expect("memory of its own")[*place..],
+        };
+        put_row(quants, &mut self.scales, row, (&from.quants, &from.scales), blocks, offset);
     }
 
     fn quants(&self) -> &[u8] {
@@ -209,5 +226,16 @@ impl Packed {
                 }
             }
         }
+    }
+}
+
+/// Writes a row, its quants and scales, into tiles.
+fn put_row(quants: &mut [u8], scales: &mut [f32], row: usize, from: (&[i8], &[f32]), blocks: usize, offset: u8) {
+    for (step, four) in from.0.as_chunks::<STEP>().0.iter().enumerate() {
+        let place = Tiles::place(blocks, row, step * STEP);
+        quants[place..place + STEP].copy_from_slice(&four.map(|quant| quant as u8 ^ offset));
+    }
+    for (block, &factor) in from.1.iter().enumerate() {
+        scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;
     }
 }

@@ -104,16 +104,30 @@ fn quantise_block(values: &[f32], quants: &mut [i8]) -> (f32, i32) {
     (scale, sum)
 }
 
-/// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
+/// The sum of the squares. The length is a multiple of 16.
 #[inline(always)]
-pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
+pub fn squares(x: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     for chunk in x.chunks_exact(LANES) {
         for (sum, &x) in sums.iter_mut().zip(chunk) {
             *sum += x * x;
         }
     }
-    let mean = fold(sums, |a, b| a + b) / x.len() as f32;
+    fold(sums, |a, b| a + b)
+}
+
+/// `weights - factor * input`.
+#[inline(always)]
+pub fn descend(weights: &mut [f32], input: &[f32], factor: f32) {
+    for (weight, &input) in weights.iter_mut().zip(input) {
+        *weight -= factor * input;
+    }
+}
+
+/// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
+#[inline(always)]
+pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
+    let mean = squares(x) / x.len() as f32;
     let factor = 1.0 / (mean + eps).sqrt();
     for ((y, &x), &weight) in y.iter_mut().zip(x).zip(weights) {
         *y = x * factor * weight;
@@ -169,6 +183,21 @@ fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
 pub fn factor(sum: u64, count: usize) -> u32 {
     // The sum is less than one token's only where all logits are NaN.
     ((u64::from(TOTAL - count as u32) << 31) / sum.max(1 << 30)) as u32
+}
+
+/// Tells of each mass that is `least` or more, with its place, given running sums as [`cumulate`] makes them.
+#[inline(always)]
+pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    let masses = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
+    for (chunk, (before, after)) in masses.enumerate() {
+        if before.iter().zip(after).fold(false, |any, (before, after)| any | (after - before >= least)) {
+            for (i, (before, after)) in before.iter().zip(after).enumerate() {
+                if after - before >= least {
+                    tell(chunk * LANES + i, after - before);
+                }
+            }
+        }
+    }
 }
 
 /// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,

@@ -9,14 +9,15 @@ pub struct Step<'a> {
     pub from: usize,
 }
 
-/// Several texts (lanes) on their way through a model. What a lane's tokens are followed by depends on that lane's tokens
-/// alone, and is what `docs/ARITHMETIC.md` defines, to the bit: not a matter of the other lanes, of how tokens are dealt
-/// out to calls, of threads, or of the machine.
+/// Several texts (lanes) on their way through a model. What a lane's tokens are followed by is what `docs/ARITHMETIC.md`
+/// defines, to the bit: no matter of threads or of the machine. It depends on that lane's tokens alone, not on how they are
+/// dealt out to calls, but for a last layer that adapts: that learns at the beginning of each call, from all lanes.
 pub trait Backend {
     /// Empties a lane. Its text then begins with the token that is appended first, the model's start token as a rule.
     fn reset(&mut self, lane: usize);
 
-    /// Takes a lane's last token away, if there is one.
+    /// Takes a lane's last token away, if there is one. A last layer that adapts may have learned from it only if another had
+    /// followed, which is to be taken away first.
     ///
     /// # Panics
     /// If a third is taken from a window that has moved before one was appended.

@@ -1,5 +1,6 @@
 //! A batch of rows through the model.
 
+use super::adaptive::{AdaptiveHead, Prediction};
 use super::attention::Attention;
 use super::model::Model;
 use super::rope::{Rope, Turn};
@@ -16,6 +17,8 @@ pub struct Row {
     pub output: Option<(usize, usize)>,
     /// Masses of the next token, cumulated, after [`Forward::run`].
     pub table: Vec<u32>,
+    /// What has to be known of it to learn, where the head adapts.
+    pub prediction: Prediction,
     pub turn: Turn,
 }
 
@@ -25,6 +28,8 @@ pub struct Shared<'a> {
     pub model: &'a Model,
     pub rope: &'a Rope,
     pub ones: &'a [f32],
+    /// In the model's head's place.
+    pub head: Option<&'a AdaptiveHead>,
 }
 
 /// The buffers of a batch: of each row a vector.
@@ -80,11 +85,11 @@ impl Forward {
             (floats.quantise)(&self.inner, &mut self.input);
             self.add_product(model, block.down.tiles(), rows.len());
         }
-        self.head(model, rows);
+        self.head(model, shared.head, rows);
     }
 
     /// The distributions of the rows that want one.
-    fn head(&mut self, model: &Model, rows: &mut [Row]) {
+    fn head(&mut self, model: &Model, adaptive: Option<&AdaptiveHead>, rows: &mut [Row]) {
         let hidden = model.config.hidden;
         let mut wanted = 0;
         for (index, _) in rows.iter().enumerate().filter(|(_, row)| row.output.is_some()) {
@@ -96,11 +101,16 @@ impl Forward {
         }
         self.x.truncate(wanted * hidden);
         self.normalise(model, &model.norm);
-        let product = multiply(model, model.head_tiles(), &self.input, wanted, &mut self.product);
+        let tiles = adaptive.map_or_else(|| model.head_tiles(), AdaptiveHead::tiles);
+        let product = multiply(model, tiles, &self.input, wanted, &mut self.product);
         let logits = product.chunks_exact(product.len() / wanted);
-        for (row, logits) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits) {
+        let inputs = self.normed.chunks_exact(hidden);
+        for ((row, logits), input) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits).zip(inputs) {
             row.table.resize(model.outputs + 1, 0);
             (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
+            if adaptive.is_some() {
+                row.prediction.note(model, input, &row.table);
+            }
         }
     }
 

@@ -5,10 +5,12 @@
 //! tokens ─► Session        lanes, each with its window of context
 //!             ► forward      a batch of rows through the layers: products of int8, floats in written order between them
 //!             ► cache        keys and values of a lane's window, int8
+//!             ► adaptive     the last layer, which learns as it goes
 //!           ► cumulated masses of the next token, in integers
 //! ```
 //! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on how tokens are batched, on threads, or on the machine.
 
+mod adaptive;
 mod attention;
 mod backend;
 mod cache;
@@ -28,4 +30,4 @@ pub use model::Model;
 pub use session::Session;
 
 /// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
-pub const ARITHMETIC_VERSION: u32 = 2;
+pub const ARITHMETIC_VERSION: u32 = 3;

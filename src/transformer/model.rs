@@ -15,8 +15,8 @@ pub struct Model {
     pub(super) floats: FloatKernels,
     /// The embedding's rows, where the head has others.
     embedding: Option<Packed>,
-    /// Each token's row in the embedding.
-    rows: Vec<u32>,
+    /// Each token's row in the head, if it has one.
+    place: Vec<u32>,
     /// Rows in the order of the distribution; those of a shared embedding's other tokens follow.
     pub(super) head: Packed,
     pub(super) outputs: usize,
@@ -66,15 +66,12 @@ impl Model {
             return Err(Error::new(ErrorKind::Usage, "a model without tokens"));
         }
         let mut sorted = order.to_vec();
-        let (embedding, rows, mut head) = match &checkpoint.head {
-            Some(head) => {
-                let identity: Vec<u32> = (0..config.vocabulary as u32).collect();
-                (Some(pack(&[&checkpoint.embedding], &kernel)), identity, pick(head, &sorted, &kernel))
-            }
+        let (embedding, mut head) = match &checkpoint.head {
+            Some(head) => (Some(pack(&[&checkpoint.embedding], &kernel)), pick(head, &sorted, &kernel)),
             None => {
                 sorted.extend((0..config.vocabulary as u32).filter(|&token| place[token as usize] == u32::MAX));
                 sorted.iter().enumerate().for_each(|(i, &token)| place[token as usize] = i as u32);
-                (None, place, pick(&checkpoint.embedding, &sorted, &kernel))
+                (None, pick(&checkpoint.embedding, &sorted, &kernel))
             }
         };
         let mut layers: Vec<Block> = checkpoint.layers.into_iter().map(|layer| Block::new(layer, &kernel)).collect();
@@ -83,7 +80,7 @@ impl Model {
         Packed::join(&mut matrices)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for a model: {error}")))?;
         let (norm, start) = (checkpoint.norm, checkpoint.start);
-        Ok(Model { config, kernel, floats, embedding, rows, head, outputs: order.len(), layers, norm, start })
+        Ok(Model { config, kernel, floats, embedding, place, head, outputs: order.len(), layers, norm, start })
     }
 
     /// That shapes fit and numbers are finite.
@@ -166,7 +163,15 @@ impl Model {
     }
 
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
-        self.embedding.as_ref().unwrap_or(&self.head).row(self.rows[token as usize] as usize, out);
+        match &self.embedding {
+            Some(embedding) => embedding.row(token as usize, out),
+            None => self.head.row(self.place[token as usize] as usize, out),
+        }
+    }
+
+    /// A token's place in distributions.
+    pub(super) fn output(&self, token: u32) -> Option<usize> {
+        Some(self.place[token as usize] as usize).filter(|&place| place < self.outputs)
     }
 
     /// The head's tiles that hold outputs.

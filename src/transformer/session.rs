@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::adaptive::{AdaptiveHead, Lessons};
 use super::backend::{Backend, Step};
 use super::cache::{Cache, CacheShape};
 use super::forward::{Forward, Row, Shared};
@@ -14,11 +15,12 @@ use crate::{Error, ErrorKind};
 /// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
 const ROWS: usize = 64;
 
-/// One lane: how many tokens it has, the most it had at once, and what they left in the cache.
+/// One lane: how many tokens it has, the most it had at once, what they left in the cache, and what they teach.
 pub struct Lane {
     len: usize,
     most: usize,
     pub(super) cache: Cache,
+    lessons: Lessons,
 }
 
 /// The processor as a backend: lanes with one model, on some threads.
@@ -34,6 +36,7 @@ pub struct Session {
     /// Each step's next token.
     next: Vec<usize>,
     ones: Vec<f32>,
+    head: Option<AdaptiveHead>,
 }
 
 impl Session {
@@ -56,7 +59,9 @@ impl Session {
             offset: model.kernel.offset,
         };
         Ok(Session {
-            lanes: (0..lanes).map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape) }).collect(),
+            lanes: (0..lanes)
+                .map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape), lessons: Lessons::default() })
+                .collect(),
             window,
             rope: Rope::new(window, config.head_dim, config.rope_theta),
             threads: Threads::new(threads)?,
@@ -64,13 +69,35 @@ impl Session {
             rows: Vec::new(),
             next: Vec::new(),
             ones: vec![1.0; shape.scales()],
+            head: None,
             model,
         })
+    }
+
+    /// The same, with a last layer that learns from what comes, in all lanes together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] where there is no memory.
+    pub fn adaptive(mut self) -> Result<Session, Error> {
+        self.head = Some(AdaptiveHead::new(&self.model)?);
+        Ok(self)
     }
 
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// Learns what the steps' tokens make sure.
+    fn learn(&mut self, steps: &[Step<'_>]) {
+        let Some(head) = &mut self.head else { return };
+        for step in steps {
+            self.lanes[step.lane].lessons.append(step.tokens, |prediction, token| {
+                if let Some(output) = self.model.output(token) {
+                    head.learn(&self.model, prediction, output);
+                }
+            });
+        }
     }
 
     /// Chooses the rows of the next batch; gives their number.
@@ -100,16 +127,19 @@ impl Backend for Session {
     fn reset(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
         (lane.len, lane.most) = (0, 0);
+        lane.lessons.reset();
     }
 
     fn retract(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
         lane.len = lane.len.saturating_sub(1);
+        lane.lessons.retract();
         assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
     }
 
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
         assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
+        self.learn(steps);
         self.next.clear();
         self.next.resize(steps.len(), 0);
         loop {
@@ -117,14 +147,17 @@ impl Backend for Session {
             if count == 0 {
                 return;
             }
-            let Session { model, lanes, rope, threads, forwards, rows, ones, .. } = self;
+            let Session { model, lanes, rope, threads, forwards, rows, ones, head, .. } = self;
             let rows = &mut rows[..count];
-            let shared = Shared { model, rope, ones };
+            let shared = Shared { model, rope, ones, head: head.as_ref() };
             threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
                 forward.run(shared, rows, lanes);
             });
             for row in rows {
                 if let Some((step, token)) = row.output {
+                    if head.is_some() {
+                        lanes[row.lane].lessons.predicted(std::mem::take(&mut row.prediction));
+                    }
                     out(step, token, &mut row.table);
                 }
             }

@@ -10,6 +10,8 @@ use crate::num::arch::int8::Kernel;
 
 /// What the arithmetic gives for [`texts`] and [`checkpoint`]. It changes with `ARITHMETIC_VERSION` only.
 const DIGEST: u64 = 8207810484489214568;
+/// The same where the head adapts, a token at a time.
+const ADAPTED: u64 = 7452718770258416952;
 
 struct Random(u64);
 
@@ -91,8 +93,11 @@ fn texts() -> Vec<Vec<u32>> {
 
 /// The digest of every distribution of the texts, each in its lane, `chunk` tokens a call.
 fn digest(model: &Arc<Model>, threads: usize, chunk: usize) -> u64 {
+    digest_of(Session::new(model.clone(), 3, threads, 40).unwrap(), chunk)
+}
+
+fn digest_of(mut session: Session, chunk: usize) -> u64 {
     let texts = texts();
-    let mut session = Session::new(model.clone(), texts.len(), threads, 40).unwrap();
     let mut tables: Vec<Xxh3> = texts.iter().map(|_| Xxh3::new()).collect();
     for start in (0..200).step_by(chunk) {
         let part = |text: &'_ [u32]| start.min(text.len())..(start + chunk).min(text.len());
@@ -133,6 +138,41 @@ fn batches_and_threads_change_nothing() {
 }
 
 #[test]
+fn an_adapting_head_is_the_same_everywhere() {
+    let adapted =
+        |model: Arc<Model>, threads| digest_of(Session::new(model, 3, threads, 40).unwrap().adaptive().unwrap(), 1);
+    for kernel in Kernel::all() {
+        for floats in FloatKernels::all() {
+            assert_eq!(adapted(model(true, kernel, floats), 1), ADAPTED, "{}", kernel.name);
+        }
+    }
+    for threads in 2..=4 {
+        assert_eq!(adapted(fastest(true), threads), ADAPTED, "{threads} threads");
+    }
+}
+
+#[test]
+fn an_adapting_head_learns_what_comes_back() {
+    for tied in [true, false] {
+        let costs = [false, true].map(|adaptive| {
+            let session = Session::new(fastest(tied), 1, 1, 40).unwrap();
+            let mut session = if adaptive { session.adaptive().unwrap() } else { session };
+            let text: Vec<u32> = std::iter::once(1).chain((0..200).map(|i| 20 + i * i % 7)).collect();
+            let mut cost = 0.0;
+            for pair in text.windows(2) {
+                session.advance(&[Step { lane: 0, tokens: &pair[..1], from: 0 }], &mut |_, _, totals| {
+                    let output = order().iter().position(|&token| token == pair[1]).unwrap();
+                    let mass = totals[output + 1] - totals[output];
+                    cost -= (f64::from(mass) / f64::from(totals[totals.len() - 1])).log2();
+                });
+            }
+            cost
+        });
+        assert!(costs[1] < 0.7 * costs[0], "{costs:?}");
+    }
+}
+
+#[test]
 fn a_head_of_its_own_is_used() {
     let model = fastest(false);
     assert_ne!(digest(&model, 1, 50), DIGEST);
@@ -141,8 +181,18 @@ fn a_head_of_its_own_is_used() {
 
 #[test]
 fn what_is_taken_back_was_never_told() {
-    let (model, text) = (fastest(true), &texts()[2]);
-    let mut sessions = [(); 2].map(|()| Session::new(model.clone(), 1, 1, 40).unwrap());
+    never_told(2, |session| session);
+}
+
+#[test]
+fn what_is_taken_back_was_never_learned() {
+    never_told(1, |session| session.adaptive().unwrap());
+}
+
+/// That two sessions agree of which one is misled by up to `most` wrong tokens, taken back before each right one.
+fn never_told(most: usize, make: fn(Session) -> Session) {
+    let text = &texts()[2];
+    let mut sessions = [(); 2].map(|()| make(Session::new(fastest(true), 1, 1, 40).unwrap()));
     let last = |session: &mut Session, tokens: &[u32]| {
         let mut last = Vec::new();
         let step = Step { lane: 0, tokens, from: tokens.len() - 1 };
@@ -151,11 +201,9 @@ fn what_is_taken_back_was_never_told() {
     };
     for (i, token) in text.iter().enumerate() {
         let [told, misled] = &mut sessions;
-        let wrong = [[7, 8], [9, 10]][i % 2];
-        for &wrong in &wrong[..i % 3] {
-            last(misled, &[wrong]);
-        }
-        (0..i % 3).for_each(|_| misled.retract(0));
+        let wrong = &[[7, 8], [9, 10]][i % 2][..i % (most + 1)];
+        wrong.iter().for_each(|&wrong| drop(last(misled, &[wrong])));
+        wrong.iter().for_each(|_| misled.retract(0));
         assert!(last(told, &[*token]) == last(misled, &[*token]), "token {i}");
     }
 }

@@ -67,11 +67,14 @@ macro_rules! kernels {
 kernels! {
     quantise(values: &[f32], to: &mut Quantised);
     quantise_whole(values: &[f32], quants: &mut [i8]) -> f32;
+    squares(x: &[f32]) -> f32;
+    descend(weights: &mut [f32], input: &[f32], factor: f32);
     norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]);
     swiglu(gate: &[f32], up: &[f32], out: &mut [f32]);
     rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]);
     attention_weights(scores: &mut [f32], scales: &[f32]) -> f32;
     cumulate(logits: &[f32], table: &mut [u32]);
+    masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32));
 }
 
 impl FloatKernels {

@@ -1,6 +1,7 @@
 //! A head that adapts to the text as it becomes known: dynamic evaluation (Krause et al., 2018) of the last layer alone.
 
 use super::model::Model;
+use crate::num::arch::prefetch;
 use crate::num::int8::{Packed, Quantised, TILE, Tiles};
 use crate::{Error, ErrorKind};
 
@@ -8,6 +9,8 @@ use crate::{Error, ErrorKind};
 const RATE: f32 = 0.2;
 /// Outputs with less than this share of the mass, as its inverse, are left alone unless they come.
 const UNLIKELY: u32 = 256;
+/// Floats of a cache line.
+const FLOATS: usize = 16;
 
 /// What was predicted to follow a token, as far as a lesson needs it.
 #[derive(Default)]
@@ -70,6 +73,9 @@ impl AdaptiveHead {
         let squares = (model.floats.squares)(input);
         if !squares.is_normal() {
             return;
+        }
+        for &(output, _) in likely {
+            (0..input.len()).step_by(FLOATS).for_each(|i| prefetch(&self.weights, output * input.len() + i));
         }
         let rate = RATE / squares;
         for &(output, p) in likely.iter().filter(|&&(output, _)| output != target) {

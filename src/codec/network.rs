@@ -83,7 +83,7 @@ impl Network {
         &self.trie
     }
 
-    /// What runs it: `lanes` lanes, on `threads` threads.
+    /// What runs it, its last layer learning: `lanes` lanes, on `threads` threads.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.

@@ -121,6 +121,7 @@ pub fn pages(len: usize) -> io::Result<MmapMut> {
 }
 
 /// Where a matrix's quants are.
+#[derive(Clone)]
 enum Quants {
     Alone(Vec<u8>),
     /// From some byte on of what it shares with others.
@@ -128,6 +129,7 @@ enum Quants {
 }
 
 /// A matrix repacked into tiles; the last is filled up with zeros.
+#[derive(Clone)]
 pub struct Packed {
     rows: usize,
     blocks: usize,
@@ -175,10 +177,9 @@ impl Packed {
     /// # Errors
     /// What the system says where there is no memory.
     pub fn to_own(&self) -> io::Result<Packed> {
-        let Packed { rows, blocks, offset, ref scales, .. } = *self;
-        let mut own = pages(self.quants().len())?;
-        own[..self.quants().len()].copy_from_slice(self.quants());
-        Ok(Packed { rows, blocks, offset, quants: Quants::Joined(Arc::new(own), 0), scales: scales.clone() })
+        let mut own = self.clone();
+        Packed::join(&mut [&mut own])?;
+        Ok(own)
     }
 
     /// Replaces a row.

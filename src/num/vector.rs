@@ -185,21 +185,6 @@ pub fn factor(sum: u64, count: usize) -> u32 {
     ((u64::from(TOTAL - count as u32) << 31) / sum.max(1 << 30)) as u32
 }
 
-/// Tells of each mass that is `least` or more, with its place, given running sums as [`cumulate`] makes them.
-#[inline(always)]
-pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
-    let masses = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
-    for (chunk, (before, after)) in masses.enumerate() {
-        if before.iter().zip(after).fold(false, |any, (before, after)| any | (after - before >= least)) {
-            for (i, (before, after)) in before.iter().zip(after).enumerate() {
-                if after - before >= least {
-                    tell(chunk * LANES + i, after - before);
-                }
-            }
-        }
-    }
-}
-
 /// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
 /// together at most [`TOTAL`]. `table` is one longer than `logits`.
 #[inline(always)]
@@ -229,5 +214,20 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     for mass in rest {
         running += *mass;
         *mass = running;
+    }
+}
+
+/// Tells of each mass that is `least` or more, with its place, given running sums as [`cumulate`] makes them.
+#[inline(always)]
+pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    let masses = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
+    for (chunk, (before, after)) in masses.enumerate() {
+        if before.iter().zip(after).fold(false, |any, (before, after)| any | (after - before >= least)) {
+            for (i, (before, after)) in before.iter().zip(after).enumerate() {
+                if after - before >= least {
+                    tell(chunk * LANES + i, after - before);
+                }
+            }
+        }
     }
 }

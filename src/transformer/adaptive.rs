@@ -2,7 +2,7 @@
 
 use super::model::Model;
 use crate::num::arch::prefetch;
-use crate::num::int8::{Packed, Quantised, TILE, Tiles};
+use crate::num::int8::{Packed, Quantised};
 use crate::{Error, ErrorKind};
 
 /// The step of normalised least mean squares: the share of an error that one lesson takes away from its output.
@@ -13,7 +13,6 @@ const UNLIKELY: u32 = 256;
 const FLOATS: usize = 16;
 
 /// What was predicted to follow a token, as far as a lesson needs it.
-#[derive(Default)]
 pub struct Prediction {
     /// The head's input, before it was quantised.
     input: Vec<f32>,
@@ -22,25 +21,23 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Takes note of a distribution, given by its running totals, and of the head's input that led to it.
-    pub fn note(&mut self, model: &Model, input: &[f32], totals: &[u32]) {
-        self.input.clear();
-        self.input.extend_from_slice(input);
-        self.likely.clear();
+    /// What a distribution, given by its running totals, and the head's input that led to it are to a lesson.
+    pub fn new(model: &Model, input: &[f32], totals: &[u32]) -> Self {
+        let mut likely = Vec::new();
         let all = totals[totals.len() - 1];
         (model.floats.masses)(totals, all / UNLIKELY, &mut |output, mass| {
-            self.likely.push((output, mass as f32 / all as f32));
+            likely.push((output, mass as f32 / all as f32));
         });
+        Prediction { input: input.to_vec(), likely }
     }
 }
 
 /// A head of a session's own.
 pub struct AdaptiveHead {
-    outputs: usize,
     /// The rows as they were learned, one after the other.
     weights: Vec<f32>,
     /// The same, rounded.
-    packed: Packed,
+    pub packed: Packed,
     row: Quantised,
 }
 
@@ -59,12 +56,7 @@ impl AdaptiveHead {
             .head
             .to_own()
             .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for a head that adapts: {error}")))?;
-        Ok(AdaptiveHead { outputs: model.outputs, weights, packed, row: Quantised::default() })
-    }
-
-    /// The tiles that hold outputs.
-    pub fn tiles(&self) -> Tiles<'_> {
-        Tiles { count: self.outputs.div_ceil(TILE), ..self.packed.tiles() }
+        Ok(AdaptiveHead { weights, packed, row: Quantised::default() })
     }
 
     /// Learns that `target` came: a step down the gradient of its cost.
@@ -120,11 +112,10 @@ impl Lessons {
         if let Some((prediction, token)) = self.unsure.take() {
             learn(&prediction, token);
         }
-        self.unsure = self.last.take().map(|prediction| (prediction, first));
-        if !rest.is_empty()
-            && let Some((prediction, token)) = self.unsure.take()
-        {
-            learn(&prediction, token);
+        match self.last.take() {
+            Some(prediction) if rest.is_empty() => self.unsure = Some((prediction, first)),
+            Some(prediction) => learn(&prediction, first),
+            None => {}
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Row {
     /// Masses of the next token, cumulated, after [`Forward::run`].
     pub table: Vec<u32>,
     /// What has to be known of it to learn, where the head adapts.
-    pub prediction: Prediction,
+    pub prediction: Option<Prediction>,
     pub turn: Turn,
 }
 
@@ -101,16 +101,15 @@ impl Forward {
         }
         self.x.truncate(wanted * hidden);
         self.normalise(model, &model.norm);
-        let tiles = adaptive.map_or_else(|| model.head_tiles(), AdaptiveHead::tiles);
+        let weights = adaptive.map_or(&model.head, |head| &head.packed).tiles();
+        let tiles = Tiles { count: model.outputs.div_ceil(TILE), ..weights };
         let product = multiply(model, tiles, &self.input, wanted, &mut self.product);
         let logits = product.chunks_exact(product.len() / wanted);
         let inputs = self.normed.chunks_exact(hidden);
         for ((row, logits), input) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits).zip(inputs) {
             row.table.resize(model.outputs + 1, 0);
             (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
-            if adaptive.is_some() {
-                row.prediction.note(model, input, &row.table);
-            }
+            row.prediction = adaptive.map(|_| Prediction::new(model, input, &row.table));
         }
     }
 

@@ -8,7 +8,8 @@
 //!             ► adaptive     the last layer, which learns as it goes
 //!           ► cumulated masses of the next token, in integers
 //! ```
-//! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on how tokens are batched, on threads, or on the machine.
+//! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on threads or the machine, nor,
+//! but for what the last layer learns, on how tokens are batched.
 
 mod adaptive;
 mod attention;

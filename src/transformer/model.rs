@@ -3,7 +3,7 @@
 use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
-use crate::num::int8::{BLOCK, Packed, TILE, Tiles};
+use crate::num::int8::{BLOCK, Packed};
 use crate::{Error, ErrorKind};
 
 const _: () = assert!(BLOCK == checkpoint::BLOCK);
@@ -172,11 +172,6 @@ impl Model {
     /// A token's place in distributions.
     pub(super) fn output(&self, token: u32) -> Option<usize> {
         Some(self.place[token as usize] as usize).filter(|&place| place < self.outputs)
-    }
-
-    /// The head's tiles that hold outputs.
-    pub(super) fn head_tiles(&self) -> Tiles<'_> {
-        Tiles { count: self.outputs.div_ceil(TILE), ..self.head.tiles() }
     }
 }
 

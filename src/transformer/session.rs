@@ -155,8 +155,8 @@ impl Backend for Session {
             });
             for row in rows {
                 if let Some((step, token)) = row.output {
-                    if head.is_some() {
-                        lanes[row.lane].lessons.predicted(std::mem::take(&mut row.prediction));
+                    if let Some(prediction) = row.prediction.take() {
+                        lanes[row.lane].lessons.predicted(prediction);
                     }
                     out(step, token, &mut row.table);
                 }

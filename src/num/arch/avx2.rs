@@ -23,6 +23,7 @@ pub fn mix(
     // SAFETY: AVX2 was detected.
     unsafe {
         match inputs.len() {
+            96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
             80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
             _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
         }
@@ -45,6 +46,7 @@ pub fn train(
             return;
         }
         match inputs.len() {
+            96 => train_blocks::<6>(weights, starts, inputs, &errors),
             80 => train_blocks::<5>(weights, starts, inputs, &errors),
             _ => train_blocks::<3>(weights, starts, inputs, &errors),
         }
@@ -53,7 +55,7 @@ pub fn train(
 
 /// Gives the errors, and says whether any of the first `sets` isn't negligible.
 #[target_feature(enable = "avx2")]
-fn find_errors(
+pub fn find_errors(
     predictions: &[i32; MAX_SETS],
     target: i32,
     rate: i32,
@@ -104,6 +106,17 @@ fn mix_blocks<const BLOCKS: usize>(
             *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(tops, x));
         }
     }
+    finish(sums, last, outputs, predictions)
+}
+
+/// What follows from the sums of each set's products.
+#[target_feature(enable = "avx2")]
+pub fn finish(
+    sums: [__m256i; MAX_SETS],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
     // Each vector's sum, in its place.
     let fours = |i: usize| {
         let (a, b) = (_mm256_hadd_epi32(sums[i], sums[i + 1]), _mm256_hadd_epi32(sums[i + 2], sums[i + 3]));

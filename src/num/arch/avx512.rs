@@ -1,5 +1,6 @@
 //! AVX-512: 16 contexts a step.
 
+use super::MAX_SETS;
 use super::avx2;
 use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
@@ -14,6 +15,101 @@ pub fn detected() -> bool {
         && is_x86_feature_detected!("avx512cd")
         && is_x86_feature_detected!("avx512vbmi")
         && avx2::detected()
+}
+
+/// [`super::definition::mix`]. Only handed out by `MixKernels::detect`, which has seen AVX-512; so is [`train`].
+pub fn mix(
+    weights: &[i32],
+    starts: &[usize],
+    inputs: &[i16],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
+    // SAFETY: AVX-512 was detected.
+    unsafe {
+        match inputs.len() {
+            96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
+            80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
+            _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
+        }
+    }
+}
+
+/// [`super::definition::train`], handed out likewise.
+pub fn train(
+    weights: &mut [i32],
+    starts: &[usize],
+    inputs: &[i16],
+    predictions: &[i32; MAX_SETS],
+    target: i32,
+    rate: i32,
+) {
+    // SAFETY: AVX-512 was detected.
+    unsafe {
+        let mut errors = [0; MAX_SETS];
+        if !avx2::find_errors(predictions, target, rate, starts.len(), &mut errors) {
+            return;
+        }
+        match inputs.len() {
+            96 => train_blocks::<6>(weights, starts, inputs, &errors),
+            80 => train_blocks::<5>(weights, starts, inputs, &errors),
+            _ => train_blocks::<3>(weights, starts, inputs, &errors),
+        }
+    }
+}
+
+/// For `BLOCKS` blocks of 16 inputs.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn mix_blocks<const BLOCKS: usize>(
+    weights: &[i32],
+    starts: &[usize],
+    inputs: &[i16],
+    last: [&[i32; MAX_SETS]; 2],
+    outputs: &mut [i32; MAX_SETS],
+    predictions: &mut [i32; MAX_SETS],
+) -> [i32; 2] {
+    assert_eq!(inputs.len(), 16 * BLOCKS);
+    let mut x = [_mm512_setzero_si512(); BLOCKS];
+    for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
+        // Zeros in the upper halves, where the weights' signs will be.
+        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        *x = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) });
+    }
+    let mut sums = [_mm256_setzero_si256(); MAX_SETS];
+    for (sum, &start) in sums.iter_mut().zip(starts) {
+        let mut products = _mm512_setzero_si512();
+        for (block, x) in weights[start..start + 16 * BLOCKS].chunks_exact(16).zip(x) {
+            // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+            let tops = _mm512_srai_epi32::<16>(unsafe { _mm512_loadu_si512(block.as_ptr().cast()) });
+            products = _mm512_add_epi32(products, _mm512_madd_epi16(tops, x));
+        }
+        *sum = _mm256_add_epi32(_mm512_castsi512_si256(products), _mm512_extracti64x4_epi64::<1>(products));
+    }
+    avx2::finish(sums, last, outputs, predictions)
+}
+
+/// For `BLOCKS` blocks of 16 inputs.
+#[target_feature(enable = "avx512f")]
+fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i32]) {
+    assert_eq!(inputs.len(), 16 * BLOCKS);
+    let mut x = [_mm512_setzero_si512(); BLOCKS];
+    for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
+        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        *x = _mm512_cvtepi16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) });
+    }
+    let half = _mm512_set1_epi32(8);
+    for (&start, &error) in starts.iter().zip(errors) {
+        let error = _mm512_set1_epi32(error);
+        for (block, x) in weights[start..start + 16 * BLOCKS].chunks_exact_mut(16).zip(x) {
+            let delta = _mm512_srai_epi32::<4>(_mm512_add_epi32(_mm512_mullo_epi32(x, error), half));
+            // SAFETY: the block holds 16 values: a full vector; no alignment is needed.
+            unsafe {
+                let at = block.as_mut_ptr().cast();
+                _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast_const()), delta));
+            }
+        }
+    }
 }
 
 /// `table[state]` of all states.

@@ -57,7 +57,7 @@ type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SE
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);
 type Learn = fn(&mut [i32; MAX_SETS], &[i32; MAX_SETS], i32);
 
-/// The mixer's kernels, chosen once for the machine. Weight vectors are as long as the inputs, 48 or 80;
+/// The mixer's kernels, chosen once for the machine. Weight vectors are as long as the inputs, 48, 80 or 96;
 /// `starts` says where each begins among the weights.
 #[derive(Clone, Copy)]
 pub struct MixKernels {
@@ -85,6 +85,8 @@ impl MixKernels {
             Some(Self::definition()),
             #[cfg(target_arch = "x86_64")]
             avx2::detected().then_some(MixKernels { mix: avx2::mix, train: avx2::train, learn: avx2::learn }),
+            #[cfg(target_arch = "x86_64")]
+            avx512::detected().then_some(MixKernels { mix: avx512::mix, train: avx512::train, learn: avx2::learn }),
         ];
         kernels.into_iter().flatten().collect()
     }
@@ -112,7 +114,7 @@ mod tests {
     fn all_kernels_agree_with_their_definition() {
         let mut random = random();
         let mut next = || random() as i32;
-        for len in [48, 80] {
+        for len in [48, 80, 96] {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
             let starts = [0, 2 * len, len];

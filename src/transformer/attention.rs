@@ -26,7 +26,7 @@ pub struct Attention {
 
 impl Attention {
     /// Rotates and quantises the queries and keys of `rows`. A row of `qkv` begins with its queries, keys and values.
-    pub fn prepare(&mut self, shared: Shared<'_>, far: bool, rows: &[Row], qkv: &[f32]) {
+    pub fn prepare(&mut self, shared: &Shared, far: bool, rows: &[Row], qkv: &[f32]) {
         let Shared { model, rope, .. } = shared;
         let config = &model.config;
         let count = config.heads + config.kv_heads;
@@ -40,7 +40,7 @@ impl Attention {
     /// the row's place among those prepared; `out` gets `heads * head_dim` values.
     pub fn attend(
         &mut self,
-        shared: Shared<'_>,
+        shared: &Shared,
         cache: &mut Cache,
         layer: usize,
         (index, row): (usize, &Row),

@@ -5,7 +5,9 @@ use super::attention::Attention;
 use super::model::Model;
 use super::rope::{Rope, Turn};
 use super::session::Lane;
+use super::threads::Work;
 use crate::num::int8::{BLOCK, Quantised, TILE, Tiles};
+use std::sync::Arc;
 
 /// One token of one lane on its way through the model.
 #[derive(Default)]
@@ -15,7 +17,7 @@ pub struct Row {
     pub token: u32,
     /// Whose distribution this is, where one is wanted: the place in the work, and in its tokens.
     pub output: Option<(usize, usize)>,
-    /// Masses of the next token, cumulated, after [`Forward::run`].
+    /// Masses of the next token, cumulated, after [`Part::run`].
     pub table: Vec<u32>,
     /// What has to be known of it to learn, where the head adapts.
     pub prediction: Option<Prediction>,
@@ -23,13 +25,28 @@ pub struct Row {
 }
 
 /// What a session's batches have in common.
-#[derive(Clone, Copy)]
-pub struct Shared<'a> {
-    pub model: &'a Model,
-    pub rope: &'a Rope,
-    pub ones: &'a [f32],
+pub struct Shared {
+    pub model: Arc<Model>,
+    pub rope: Rope,
+    pub ones: Vec<f32>,
     /// In the model's head's place.
-    pub head: Option<&'a AdaptiveHead>,
+    pub head: Option<AdaptiveHead>,
+}
+
+/// Some of a batch's rows, with all that it takes to evaluate them.
+pub struct Part {
+    pub shared: Arc<Shared>,
+    pub rows: Vec<Row>,
+    /// Those of the rows, and the number of the first.
+    pub lanes: Vec<Lane>,
+    pub first: usize,
+    pub forward: Forward,
+}
+
+impl Work for Part {
+    fn run(&mut self) {
+        self.forward.run(&self.shared, &mut self.rows, (self.first, &mut self.lanes));
+    }
 }
 
 /// The buffers of a batch: of each row a vector.
@@ -45,12 +62,12 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table. `lanes` are those from the
-    /// first row's on; the rows come in their order.
-    pub fn run(&mut self, shared: Shared<'_>, rows: &mut [Row], lanes: &mut [Lane]) {
+    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table. `lanes` are those from
+    /// number `first` on; the rows come in their order.
+    fn run(&mut self, shared: &Shared, rows: &mut [Row], (first, lanes): (usize, &mut [Lane])) {
         let Shared { model, rope, .. } = shared;
         let (config, floats) = (&model.config, &model.floats);
-        let (hidden, first) = (config.hidden, rows[0].lane);
+        let hidden = config.hidden;
         self.x.resize(rows.len() * hidden, 0.0);
         for (row, x) in rows.iter_mut().zip(self.x.chunks_exact_mut(hidden)) {
             model.embed(row.token, x);
@@ -85,7 +102,7 @@ impl Forward {
             (floats.quantise)(&self.inner, &mut self.input);
             self.add_product(model, block.down.tiles(), rows.len());
         }
-        self.head(model, shared.head, rows);
+        self.head(model, shared.head.as_ref(), rows);
     }
 
     /// The distributions of the rows that want one.

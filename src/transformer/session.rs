@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::adaptive::{AdaptiveHead, Lessons};
 use super::backend::{Backend, Step};
 use super::cache::{Cache, CacheShape};
-use super::forward::{Forward, Row, Shared};
+use super::forward::{Forward, Part, Row, Shared};
 use super::model::Model;
 use super::rope::Rope;
 use super::threads::Threads;
@@ -25,18 +25,16 @@ pub struct Lane {
 
 /// The processor as a backend: lanes with one model, on some threads.
 pub struct Session {
-    model: Arc<Model>,
+    /// Of which parts have other copies only while they are being evaluated.
+    shared: Arc<Shared>,
     lanes: Vec<Lane>,
     window: usize,
-    rope: Rope,
-    threads: Threads,
+    threads: Threads<Part>,
     /// One for each thread.
     forwards: Vec<Forward>,
     rows: Vec<Row>,
     /// Each step's next token.
     next: Vec<usize>,
-    ones: Vec<f32>,
-    head: Option<AdaptiveHead>,
 }
 
 impl Session {
@@ -63,14 +61,16 @@ impl Session {
                 .map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape), lessons: Lessons::default() })
                 .collect(),
             window,
-            rope: Rope::new(window, config.head_dim, config.rope_theta),
             threads: Threads::new(threads)?,
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
-            ones: vec![1.0; shape.scales()],
-            head: None,
-            model,
+            shared: Arc::new(Shared {
+                rope: Rope::new(window, config.head_dim, config.rope_theta),
+                ones: vec![1.0; shape.scales()],
+                head: None,
+                model,
+            }),
         })
     }
 
@@ -79,22 +79,23 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Io`] where there is no memory.
     pub fn adaptive(mut self) -> Result<Session, Error> {
-        self.head = Some(AdaptiveHead::new(&self.model)?);
+        let head = AdaptiveHead::new(self.model())?;
+        own(&mut self.shared).head = Some(head);
         Ok(self)
     }
 
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
-        &self.model
+        &self.shared.model
     }
 
     /// Learns what the steps' tokens make sure.
     fn learn(&mut self, steps: &[Step<'_>]) {
-        let Some(head) = &mut self.head else { return };
+        let Shared { model, head: Some(head), .. } = own(&mut self.shared) else { return };
         for step in steps {
             self.lanes[step.lane].lessons.append(step.tokens, |prediction, token| {
-                if let Some(output) = self.model.output(token) {
-                    head.learn(&self.model, prediction, output);
+                if let Some(output) = model.output(token) {
+                    head.learn(model, prediction, output);
                 }
             });
         }
@@ -103,6 +104,7 @@ impl Session {
     /// Chooses the rows of the next batch; gives their number.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
+        let rope = &mut own(&mut self.shared).rope;
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
             while count < ROWS && *next < step.tokens.len() {
@@ -112,7 +114,7 @@ impl Session {
                 let row = &mut self.rows[count];
                 (row.lane, row.position, row.token) = (step.lane, lane.len, step.tokens[*next]);
                 row.output = (*next >= step.from).then_some((number, *next));
-                self.rope.reach(lane.len);
+                rope.reach(lane.len);
                 lane.len += 1;
                 lane.most = lane.most.max(lane.len);
                 *next += 1;
@@ -120,6 +122,37 @@ impl Session {
             }
         }
         count
+    }
+
+    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes.
+    fn divide(&mut self, count: usize) -> Vec<Part> {
+        let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
+        let mut parts = Vec::new();
+        let mut first = 0;
+        for left in (1..=self.threads.count()).rev() {
+            let end = rows.len().div_ceil(left);
+            let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
+            let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
+            let others = rows.split_off(end);
+            parts.push(Part {
+                shared: self.shared.clone(),
+                rows: std::mem::replace(&mut rows, others),
+                lanes: self.lanes.drain(..last + 1 - first).collect(),
+                first,
+                forward: self.forwards.pop().expect("one for each thread"),
+            });
+            first = last + 1;
+        }
+        parts
+    }
+
+    /// Takes back what the parts have.
+    fn unite(&mut self, parts: Vec<Part>) {
+        for part in parts.into_iter().rev() {
+            self.rows.splice(..0, part.rows);
+            self.lanes.splice(..0, part.lanes);
+            self.forwards.push(part.forward);
+        }
     }
 }
 
@@ -147,13 +180,10 @@ impl Backend for Session {
             if count == 0 {
                 return;
             }
-            let Session { model, lanes, rope, threads, forwards, rows, ones, head, .. } = self;
-            let rows = &mut rows[..count];
-            let shared = Shared { model, rope, ones, head: head.as_ref() };
-            threads.each(divide(rows, lanes, threads.count).into_iter().zip(forwards), |((rows, lanes), forward)| {
-                forward.run(shared, rows, lanes);
-            });
-            for row in rows {
+            let parts = self.divide(count);
+            self.unite(self.threads.run(parts));
+            let Session { rows, lanes, .. } = self;
+            for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {
                     if let Some(prediction) = row.prediction.take() {
                         lanes[row.lane].lessons.predicted(prediction);
@@ -165,19 +195,7 @@ impl Backend for Session {
     }
 }
 
-/// Cuts a batch into at most `most` parts of about as many rows, each with its lanes from that of its first row on.
-fn divide<'a>(mut rows: &'a mut [Row], mut lanes: &'a mut [Lane], most: usize) -> Vec<(&'a mut [Row], &'a mut [Lane])> {
-    let mut parts = Vec::new();
-    let mut skipped = 0;
-    for left in (1..=most).rev() {
-        let Some(first) = rows.first().map(|row| row.lane) else { break };
-        let end = rows.len().div_ceil(left);
-        let last = rows[end - 1].lane;
-        let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
-        let (part, rest) = rows.split_at_mut(end);
-        let (own, others) = lanes[first - skipped..].split_at_mut(last + 1 - first);
-        parts.push((part, own));
-        (rows, lanes, skipped) = (rest, others, last + 1);
-    }
-    parts
+/// What only the session has at the moment.
+fn own(shared: &mut Arc<Shared>) -> &mut Shared {
+    Arc::get_mut(shared).expect("parts are gone when they are done")
 }

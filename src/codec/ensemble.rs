@@ -12,7 +12,7 @@ use crate::experts::token::expert::{self, TokenExpert};
 use crate::experts::token::prior::Prior;
 use crate::experts::token::prior_expert::{self, PriorExpert};
 use crate::experts::token::trie::Trie;
-use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer};
+use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, REFINEMENTS, Refinements};
 use crate::num::{cost, stretch_fine};
 use std::io;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -
     weights.extend([45, 45, 80, 80]);
     weights.extend(if prior { [10, 38] } else { [130, 80] });
     weights.extend(vec![if prior { 5 } else { 40 }; direct]);
+    if network {
+        weights.extend([30; expert::READINGS + REFINEMENTS]);
+        weights.extend([0; REFINEMENTS]);
+    }
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
         let [plain, certain] = match (prior, group) {
@@ -97,6 +101,8 @@ pub struct Ensemble {
     ppm: Ppm,
     prior: Option<PriorExpert>,
     network: Option<TokenExpert>,
+    /// Of the network's opinion, and of the prior's beside it.
+    refinements: Option<[Refinements; 2]>,
     /// Bits saved lately by the network or, where there is none, by the prior, in units of 1/256.
     saved: i64,
     direct: Direct,
@@ -136,6 +142,7 @@ impl Ensemble {
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS);
+            mixer.deafen(DEAF, LINE..LINE + expert::READINGS + REFINEMENTS);
         } else if prior.is_some() {
             mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
@@ -150,6 +157,7 @@ impl Ensemble {
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
             ppm: Ppm::new(content, raw_len, lanes)?,
             prior: prior.map(|prior| PriorExpert::new(prior, lanes)),
+            refinements: network.is_some().then(Default::default),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
             saved: 0,
             direct: Direct::new(direct, direct_bits(direct, raw_len))?,
@@ -188,6 +196,7 @@ impl Ensemble {
         self.refined.update(bit);
         self.apm0.update(bit);
         self.apm1.update(bit);
+        self.refinements.iter_mut().flatten().for_each(|refinements| refinements.update(bit));
     }
 
     fn order1_context(&self) -> usize {
@@ -243,10 +252,23 @@ impl Ensemble {
         self.long_match.predict(&mut self.inputs);
         self.ppm.predict(&mut self.inputs);
         self.direct.predict(&mut self.inputs);
+        self.refine_opinions(other);
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
         self.p24 = probability(self.refine(mixed, order1, group));
+    }
+
+    /// What the network's opinion and the prior's are worth in small contexts.
+    #[inline]
+    fn refine_opinions(&mut self, prior: u32) {
+        let (Some(network), Some(refinements)) = (&self.network, &mut self.refinements) else { return };
+        let past = self.text.past(self.lane);
+        let contexts = contexts::of_opinions(past, self.ppm.top());
+        network.readings().into_iter().for_each(|opinion| self.inputs.push(opinion));
+        for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
+            refinements.refine(opinion, contexts, self.node).into_iter().for_each(|opinion| self.inputs.push(opinion));
+        }
     }
 
     /// The mixed prediction, refined in small contexts.

@@ -12,8 +12,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 
-/// What a lane's window holds, in tokens.
-const WINDOW: usize = 256;
+/// What a lane's window holds, in tokens, where lanes are few and where they are many.
+const WINDOW: usize = 512;
+const SHORT_WINDOW: usize = 256;
 /// What [`Network::probe`] is about.
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
@@ -88,11 +89,11 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn backend(&self, lanes: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window())?.adaptive()?))
+        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive()?))
     }
 
-    fn window(&self) -> usize {
-        self.model.config().context.clamp(16, WINDOW)
+    fn window(&self, lanes: usize) -> usize {
+        self.model.config().context.clamp(16, if lanes <= 2 { WINDOW } else { SHORT_WINDOW })
     }
 
     /// Bytes of memory that a backend of `lanes` lanes takes with the weights; these are counted with each.
@@ -100,7 +101,7 @@ impl Network {
         let config = self.model.config();
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
         let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
-        let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window();
+        let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
         let adaptive = 5 * config.vocabulary * config.hidden;
         (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
     }

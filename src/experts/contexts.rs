@@ -1,6 +1,7 @@
 //! The contexts of the ensemble, as hashes.
 
 use super::history::Past;
+use crate::mix::REFINEMENTS;
 
 /// What a block consists of, as the encoder judges it: text and binary data have contexts of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,12 @@ pub fn direct(h: Past, expected: u8) -> [u32; DIRECT] {
         order(h.last8, 3),
         hash3(expected, c4 & 0xFFFF, 6),
     ]
+}
+
+/// The contexts in which the opinions of token models are refined, as hashes. `expected`: the byte that another expert expects.
+pub fn of_opinions(h: Past, expected: u8) -> [u32; REFINEMENTS] {
+    let c4 = h.last8 as u32;
+    [c4 & 0xFF, hash2(c4 & 0xFFFF, 1), hash2(h.word, 2), hash2(expected.into(), 3)]
 }
 
 /// Mixes two numbers into a hash.

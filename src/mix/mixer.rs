@@ -7,7 +7,7 @@ use crate::num::arch::{MAX_SETS, MixKernels};
 use crate::num::{STRETCH_MAX, squash16};
 
 /// The most inputs one mixer takes.
-pub const MAX_INPUTS: usize = 80;
+pub const MAX_INPUTS: usize = 96;
 
 /// Weights in a cache line, opinions in a vector.
 pub const LINE: usize = 16;

@@ -5,8 +5,11 @@ use crate::num::arch::prefetch;
 use crate::num::int8::{Packed, Quantised};
 use crate::{Error, ErrorKind};
 
-/// The step of normalised least mean squares: the share of an error that one lesson takes away from its output.
-const RATE: f32 = 0.2;
+/// The step of normalised least mean squares, the share of an error that a lesson takes away from its output: of the first
+/// lesson, and of the last there could be. So many lessons take away half of what is between.
+const FIRST_RATE: f32 = 0.2;
+const LAST_RATE: f32 = 0.02;
+const HALFWAY: f32 = 30_000.0;
 /// Outputs with less than this share of the mass, as its inverse, are left alone unless they come.
 const UNLIKELY: u32 = 256;
 /// Floats of a cache line.
@@ -39,6 +42,7 @@ pub struct AdaptiveHead {
     /// The same, rounded.
     pub packed: Packed,
     row: Quantised,
+    lessons: f32,
 }
 
 impl AdaptiveHead {
@@ -56,7 +60,7 @@ impl AdaptiveHead {
             .head
             .to_own()
             .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for a head that adapts: {error}")))?;
-        Ok(AdaptiveHead { weights, packed, row: Quantised::default() })
+        Ok(AdaptiveHead { weights, packed, row: Quantised::default(), lessons: 0.0 })
     }
 
     /// Learns that `target` came: a step down the gradient of its cost.
@@ -69,7 +73,8 @@ impl AdaptiveHead {
         for &(output, _) in likely {
             (0..input.len()).step_by(FLOATS).for_each(|i| prefetch(&self.weights, output * input.len() + i));
         }
-        let rate = RATE / squares;
+        let rate = (LAST_RATE + (FIRST_RATE - LAST_RATE) / (1.0 + self.lessons / HALFWAY)) / squares;
+        self.lessons += 1.0;
         for &(output, p) in likely.iter().filter(|&&(output, _)| output != target) {
             self.step(model, output, rate * p, input);
         }

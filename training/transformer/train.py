@@ -6,7 +6,8 @@ usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL]
 Saves OUT/state.pt every few minutes and resumes from it; at N tokens in all it stops and prints the validation loss.
 Learning rate: short warm-up, constant, linear decay over the last 60 % of N. To train on after that, raise N and resume.
 --until stops at a time of day instead: N is then what the speed so far promises, so that the decay ends on time.
---init starts from the weights of a model (whatever weights.load reads) instead of random ones, where there is no state yet.
+--init starts from the weights of a model (whatever weights.load reads) instead of random ones, where there is no state yet;
+--seen says on how many tokens it was trained, for the learning rate's fall and a choice of text that is not the first again.
 export.py turns the state into the GGUF file that nzip embeds.
 """
 import argparse, json, math, os, time
@@ -32,6 +33,7 @@ def arguments():
     p.add_argument("--tokens", type=float, default=100e6)
     p.add_argument("--until", type=time_of_day, help="stop at this time of day, HH:MM")
     p.add_argument("--init", help="start from this model's weights")
+    p.add_argument("--seen", type=float, default=0, help="tokens that model has seen")
     p.add_argument("--d", type=int, default=256)
     p.add_argument("--layers", type=int, default=6)
     p.add_argument("--heads", type=int, default=4)
@@ -76,7 +78,8 @@ class Trainer:
             self.resume()
         elif args.init:
             self.model.set_weights(load(args.init))
-            print(f"starting from {args.init}", flush=True)
+            self.seen = int(args.seen)
+            print(f"starting from {args.init}, {self.seen / 1e6:.1f} M tokens", flush=True)
 
     def resume(self):
         state = torch.load(self.state, map_location=self.device, weights_only=False)

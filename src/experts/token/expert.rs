@@ -19,8 +19,8 @@ const STEPS: usize = 64;
 const STRONG: usize = 32;
 /// Classes of how probable it is that the token goes on.
 const CLASSES: usize = 5;
-/// A token that ended with less than this probability, in units of 2^-16, is not asked about.
-const UNLIKELY: u64 = 1 << 13;
+/// Both readings' own opinions.
+pub const READINGS: usize = 2;
 
 /// What the model is to be asked.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ struct Place {
 
 impl Place {
     /// After a byte that the token goes on with: asks what follows if it is a token, and likely to have ended.
-    fn end_byte(&mut self, trie: &Trie) {
+    fn end_byte(&mut self, trie: &Trie, unlikely: u64) {
         let Some(reading) = &mut self.reading else { return };
         if !reading.end_byte() {
             if let Some(next) = &mut self.next {
@@ -110,7 +110,7 @@ impl Place {
             return;
         }
         let (zeros, ones) = reading.on();
-        let likely = reading.ended >= ((zeros + ones + reading.ended) >> 16) * UNLIKELY;
+        let likely = reading.ended >= ((zeros + ones + reading.ended) >> 16) * unlikely;
         let tokens: Vec<u32> = reading.walk.token(trie).into_iter().filter(|_| likely).collect();
         // A shorter token hasn't ended, then.
         let retract = std::mem::replace(&mut self.told, likely);
@@ -124,6 +124,8 @@ impl Place {
 /// The expert.
 pub struct TokenExpert {
     trie: Arc<Trie>,
+    /// A token that ended with less than this probability, in units of 2^-16, is not asked about.
+    unlikely: u64,
     places: Vec<Place>,
     lane: usize,
     /// How often a 1 came, by the class and the model's probability.
@@ -139,6 +141,12 @@ impl TokenExpert {
     pub fn new(trie: Arc<Trie>, lanes: usize) -> Self {
         TokenExpert {
             trie,
+            // A few lanes are for those who wait for ratio: at 1/8, a third of the questions are left out, for 0.7 %.
+            unlikely: match lanes {
+                1 => 1 << 9,
+                2 => 1 << 11,
+                _ => 1 << 13,
+            },
             places: (0..lanes).map(|_| Place::default()).collect(),
             lane: 0,
             calibrated: StateMap::new(CLASSES * STEPS, 1023, |state| {
@@ -200,8 +208,24 @@ impl TokenExpert {
             let step = ((self.stretched + 2048) >> 6).clamp(0, STEPS as i32 - 1) as usize;
             class * STEPS + step
         });
-        inputs.push(if self.state.is_some() { self.stretched } else { 0 });
+        inputs.push(self.opinion());
         inputs.push(self.state.map_or(0, |state| self.calibrated.stretched(state)));
+    }
+
+    /// The model's opinion in the logistic domain; none where it isn't asked.
+    pub fn opinion(&self) -> i32 {
+        if self.state.is_some() { self.stretched } else { 0 }
+    }
+
+    /// What each reading says by itself: of the tokens that go on, and of what follows if one has ended.
+    pub fn readings(&self) -> [i32; READINGS] {
+        let place = &self.places[self.lane];
+        let on = place.reading.as_ref().and_then(|reading| {
+            let (zeros, ones) = reading.on();
+            (ones << 16).checked_div(ones + zeros).map(|p| p.clamp(1, 65535) as u32)
+        });
+        let next = place.next.as_ref().map(|_| self.others[1]);
+        [on, next].map(|p16| p16.map_or(0, stretch_fine))
     }
 
     /// The model's opinion in a few steps, and how much of it is its own: a context for the mixer.
@@ -229,7 +253,7 @@ impl TokenExpert {
         let Some(reading) = &mut place.reading else { return };
         place.pending.push(byte);
         if reading.alive && !reading.walk.must_end() {
-            place.end_byte(&self.trie);
+            place.end_byte(&self.trie, self.unlikely);
             return;
         }
         let mut tokens = Vec::new();
@@ -248,7 +272,7 @@ impl TokenExpert {
             place.spare = old.totals;
         }
         if tokens.is_empty() {
-            place.end_byte(&self.trie);
+            place.end_byte(&self.trie, self.unlikely);
         } else {
             place.question = Some(Question { retract, tokens });
         }

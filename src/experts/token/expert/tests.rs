@@ -160,7 +160,7 @@ proptest! {
     #[test]
     fn lanes_go_their_own_ways(tokens in tokens(6), texts in proptest::collection::vec(text(), 3), seed: u64) {
         let alone = texts.iter().map(|text| {
-            let mut asked = Asked::new(&tokens, 1, ANY);
+            let mut asked = Asked::new(&tokens, texts.len(), ANY);
             text.iter().map(|&byte| asked.push(0, byte)).collect::<Vec<_>>()
         });
         let alone: Vec<_> = alone.collect();

@@ -1,6 +1,7 @@
 //! Lanes of text on their way through a model.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::adaptive::{AdaptiveHead, Lessons};
 use super::backend::{Backend, Step};
@@ -8,7 +9,7 @@ use super::cache::{Cache, CacheShape};
 use super::forward::{Forward, Part, Row, Shared};
 use super::model::Model;
 use super::rope::Rope;
-use super::threads::Threads;
+use super::threads::{Pace, Threads};
 use crate::num::int8::BLOCK;
 use crate::{Error, ErrorKind};
 
@@ -30,6 +31,7 @@ pub struct Session {
     lanes: Vec<Lane>,
     window: usize,
     threads: Threads<Part>,
+    pace: Pace,
     /// One for each thread.
     forwards: Vec<Forward>,
     rows: Vec<Row>,
@@ -62,6 +64,7 @@ impl Session {
                 .collect(),
             window,
             threads: Threads::new(threads)?,
+            pace: Pace::default(),
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
@@ -124,12 +127,14 @@ impl Session {
         count
     }
 
-    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes.
+    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes; into
+    /// one where it doesn't pay to share them.
     fn divide(&mut self, count: usize) -> Vec<Part> {
         let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
         let mut parts = Vec::new();
         let mut first = 0;
-        for left in (1..=self.threads.count()).rev() {
+        let most = if self.pace.shares() { self.threads.count() } else { 1 };
+        for left in (1..=most).rev() {
             let end = rows.len().div_ceil(left);
             let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
             let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
@@ -180,8 +185,10 @@ impl Backend for Session {
             if count == 0 {
                 return;
             }
+            let start = Instant::now();
             let parts = self.divide(count);
             self.unite(self.threads.run(parts));
+            self.pace.learn(start.elapsed().as_secs_f64() / count as f64);
             let Session { rows, lanes, .. } = self;
             for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {

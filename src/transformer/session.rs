@@ -127,8 +127,8 @@ impl Session {
         count
     }
 
-    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes; into
-    /// one where it doesn't pay to share them.
+    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes;
+    /// into one where it doesn't pay to share them.
     fn divide(&mut self, count: usize) -> Vec<Part> {
         let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
         let mut parts = Vec::new();

@@ -4,7 +4,7 @@ use crate::{Error, ErrorKind};
 use std::hint::spin_loop;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-/// Looks for a message before a thread goes to sleep, some tenths of a millisecond. A small model's batch takes less than waking
+/// Looks for a message before a thread goes to sleep, some tenths of a millisecond: a small model's batch takes less than waking
 /// up does.
 const LOOKS: usize = 10_000;
 /// Batches of a trial, and from one trial to the next, at least and at most.
@@ -76,7 +76,8 @@ impl<W: Work> Threads<W> {
         if count <= 1 {
             return Ok(Threads { _pool: None, others: Vec::new() });
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(count - 1).build();
+        // A job that panics leaves its caller without an answer, which then panics in its turn.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count - 1).panic_handler(|_| ()).build();
         let pool = pool.map_err(|error| Error::new(ErrorKind::Io, format!("no threads: {error}")))?;
         let other = |_| {
             let ((to, jobs), (done, from)) = (sync_channel::<W>(1), sync_channel(1));
@@ -151,6 +152,20 @@ mod tests {
         fn run(&mut self) {
             self.0 *= self.0;
         }
+    }
+
+    struct Trap(bool);
+
+    impl Work for Trap {
+        fn run(&mut self) {
+            assert!(!self.0, "trapped");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a job panicked")]
+    fn a_panic_in_another_thread_is_one_here() {
+        Threads::new(2).unwrap().run(vec![Trap(false), Trap(true)]);
     }
 
     #[test]

@@ -30,7 +30,9 @@ const GROUPS: usize = 20;
 fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -> Vec<i32> {
     let mut weights = Vec::new();
     if network {
-        weights.extend([180; expert::INPUTS]);
+        weights.extend([180, 180, 30, 30]);
+        weights.extend([30; REFINEMENTS]);
+        weights.extend([0; REFINEMENTS]);
     }
     if prior {
         weights.extend([300, 200]);
@@ -38,10 +40,6 @@ fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -
     weights.extend([45, 45, 80, 80]);
     weights.extend(if prior { [10, 38] } else { [130, 80] });
     weights.extend(vec![if prior { 5 } else { 40 }; direct]);
-    if network {
-        weights.extend([30; expert::READINGS + REFINEMENTS]);
-        weights.extend([0; REFINEMENTS]);
-    }
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
         let [plain, certain] = match (prior, group) {
@@ -141,8 +139,7 @@ impl Ensemble {
         let initial = initial_weights(count, direct, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
-            mixer.deafen(DEAF, 0..expert::INPUTS);
-            mixer.deafen(DEAF, LINE..LINE + expert::READINGS + REFINEMENTS);
+            mixer.deafen(DEAF, 0..expert::INPUTS + REFINEMENTS);
         } else if prior.is_some() {
             mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
@@ -244,6 +241,7 @@ impl Ensemble {
         if let Some(network) = &mut self.network {
             network.predict(other, &mut self.inputs);
         }
+        self.refine_opinions(other);
         if let Some(prior) = &self.prior {
             prior.predict(&mut self.inputs);
         }
@@ -252,7 +250,6 @@ impl Ensemble {
         self.long_match.predict(&mut self.inputs);
         self.ppm.predict(&mut self.inputs);
         self.direct.predict(&mut self.inputs);
-        self.refine_opinions(other);
         self.ngram.predict(&mut self.inputs);
 
         let mixed = self.mixer.mix(&self.inputs);
@@ -265,7 +262,6 @@ impl Ensemble {
         let (Some(network), Some(refinements)) = (&self.network, &mut self.refinements) else { return };
         let past = self.text.past(self.lane);
         let contexts = contexts::of_opinions(past, self.ppm.top());
-        network.readings().into_iter().for_each(|opinion| self.inputs.push(opinion));
         for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
             refinements.refine(opinion, contexts, self.node).into_iter().for_each(|opinion| self.inputs.push(opinion));
         }

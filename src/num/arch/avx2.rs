@@ -11,47 +11,7 @@ pub fn detected() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// [`super::definition::mix`]. Only handed out by `MixKernels::detect`, which has seen AVX2.
-pub fn mix(
-    weights: &[i32],
-    starts: &[usize],
-    inputs: &[i16],
-    last: [&[i32; MAX_SETS]; 2],
-    outputs: &mut [i32; MAX_SETS],
-    predictions: &mut [i32; MAX_SETS],
-) -> [i32; 2] {
-    // SAFETY: AVX2 was detected.
-    unsafe {
-        match inputs.len() {
-            96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
-            80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
-            _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
-        }
-    }
-}
-
-/// [`super::definition::train`], handed out likewise.
-pub fn train(
-    weights: &mut [i32],
-    starts: &[usize],
-    inputs: &[i16],
-    predictions: &[i32; MAX_SETS],
-    target: i32,
-    rate: i32,
-) {
-    // SAFETY: AVX2 was detected.
-    unsafe {
-        let mut errors = [0; MAX_SETS];
-        if !find_errors(predictions, target, rate, starts.len(), &mut errors) {
-            return;
-        }
-        match inputs.len() {
-            96 => train_blocks::<6>(weights, starts, inputs, &errors),
-            80 => train_blocks::<5>(weights, starts, inputs, &errors),
-            _ => train_blocks::<3>(weights, starts, inputs, &errors),
-        }
-    }
-}
+mixer_entries!();
 
 /// Gives the errors, and says whether any of the first `sets` isn't negligible.
 #[target_feature(enable = "avx2")]

@@ -1,7 +1,7 @@
 //! AVX-512: 16 contexts a step.
 
 use super::MAX_SETS;
-use super::avx2;
+use super::avx2::{self, find_errors};
 use super::eight::{Decision, INPUTS, Weights};
 use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
 use crate::num::LOGS;
@@ -17,47 +17,7 @@ pub fn detected() -> bool {
         && avx2::detected()
 }
 
-/// [`super::definition::mix`]. Only handed out by `MixKernels::detect`, which has seen AVX-512; so is [`train`].
-pub fn mix(
-    weights: &[i32],
-    starts: &[usize],
-    inputs: &[i16],
-    last: [&[i32; MAX_SETS]; 2],
-    outputs: &mut [i32; MAX_SETS],
-    predictions: &mut [i32; MAX_SETS],
-) -> [i32; 2] {
-    // SAFETY: AVX-512 was detected.
-    unsafe {
-        match inputs.len() {
-            96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
-            80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
-            _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
-        }
-    }
-}
-
-/// [`super::definition::train`], handed out likewise.
-pub fn train(
-    weights: &mut [i32],
-    starts: &[usize],
-    inputs: &[i16],
-    predictions: &[i32; MAX_SETS],
-    target: i32,
-    rate: i32,
-) {
-    // SAFETY: AVX-512 was detected.
-    unsafe {
-        let mut errors = [0; MAX_SETS];
-        if !avx2::find_errors(predictions, target, rate, starts.len(), &mut errors) {
-            return;
-        }
-        match inputs.len() {
-            96 => train_blocks::<6>(weights, starts, inputs, &errors),
-            80 => train_blocks::<5>(weights, starts, inputs, &errors),
-            _ => train_blocks::<3>(weights, starts, inputs, &errors),
-        }
-    }
-}
+mixer_entries!();
 
 /// For `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -4,6 +4,55 @@
 
 use std::sync::LazyLock;
 
+/// A module's `mix` and `train`, made of its `mix_blocks` and `train_blocks`, one of each for all lengths that inputs have, and
+/// of `find_errors`. Only handed out by `MixKernels::detect`, which has seen the instructions that they are compiled for.
+#[cfg(target_arch = "x86_64")]
+macro_rules! mixer_entries {
+    () => {
+        /// [`super::definition::mix`].
+        pub fn mix(
+            weights: &[i32],
+            starts: &[usize],
+            inputs: &[i16],
+            last: [&[i32; MAX_SETS]; 2],
+            outputs: &mut [i32; MAX_SETS],
+            predictions: &mut [i32; MAX_SETS],
+        ) -> [i32; 2] {
+            // SAFETY: the instructions were detected.
+            unsafe {
+                match inputs.len() {
+                    96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
+                    80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
+                    _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
+                }
+            }
+        }
+
+        /// [`super::definition::train`].
+        pub fn train(
+            weights: &mut [i32],
+            starts: &[usize],
+            inputs: &[i16],
+            predictions: &[i32; MAX_SETS],
+            target: i32,
+            rate: i32,
+        ) {
+            // SAFETY: the instructions were detected.
+            unsafe {
+                let mut errors = [0; MAX_SETS];
+                if !find_errors(predictions, target, rate, starts.len(), &mut errors) {
+                    return;
+                }
+                match inputs.len() {
+                    96 => train_blocks::<6>(weights, starts, inputs, &errors),
+                    80 => train_blocks::<5>(weights, starts, inputs, &errors),
+                    _ => train_blocks::<3>(weights, starts, inputs, &errors),
+                }
+            }
+        }
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

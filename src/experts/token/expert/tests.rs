@@ -56,7 +56,7 @@ impl Asked {
     fn predict(&mut self, other: u32) -> u32 {
         self.expert.predict(other, &mut Inputs::default());
         let reading = self.expert.places[self.expert.lane].reading.as_ref().expect("the lane is asked");
-        reading.p16(self.expert.others[1])
+        reading.p16(reading.on(), self.expert.others[1])
     }
 
     /// A lane's next byte: `code` is told P(1) for each bit, and tells the bit.

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use crate::codec::{Division, MAX_LANES, Model, Network};
+use crate::codec::{Division, MAX_LANES, Model, Network, Predictor};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 
@@ -34,7 +34,7 @@ impl Level {
         self.0
     }
 
-    /// The predictor this level codes with.
+    /// The model this level codes with.
     pub fn model(self) -> Model {
         match self.0 {
             1 => Model::Fast,
@@ -45,13 +45,30 @@ impl Level {
     }
 
     /// How a block is divided where the transformer is asked: as in `lanes`, or as the level has it.
-    pub fn division(self, lanes: Option<Lanes>) -> Division {
+    fn division(self, lanes: Option<Lanes>) -> Division {
         match (lanes, self.0) {
             (Some(lanes), _) => Division::Exactly(lanes.0),
             (None, ..=6) => Division::UpTo(4),
             (None, 7) => Division::UpTo(2),
             (None, _) => Division::UpTo(1),
         }
+    }
+
+    /// How many of the transformer's last feed-forward layers learn.
+    fn learning(self) -> usize {
+        match self.0 {
+            ..=7 => 0,
+            8 => 1,
+            _ => 3,
+        }
+    }
+
+    /// What this level codes with: `network` in the embedded transformer's place, so many lanes, where these are given.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`].
+    pub fn predictor(self, network: Option<Arc<Network>>, lanes: Option<Lanes>) -> Result<Predictor, Error> {
+        Ok(Predictor::new(self.model(), network, self.division(lanes))?.learning(self.learning()))
     }
 }
 

@@ -72,15 +72,15 @@ fn streams_and_spellings() {
 fn levels_say_what_they_are() {
     let shell = Shell::new();
     let made = |line: &str| shell.run(line).stdout;
-    let [fast, full, primed, neural] = ["-1", "-2", "-3", "-6"].map(|level| made(&format!("c -c {level} text")));
-    assert!(fast != full && primed != full && neural != primed);
+    let [fast, full, primed, neural, best] = ["-1", "-2", "-3", "-6", "-9"].map(|level| made(&format!("c -c {level} text")));
+    assert!(fast != full && primed != full && neural != primed && best != neural);
     for (line, same) in [
         ("c -c --fast text", &fast),
         ("c -c text", &neural),
         ("c -c -1 -5 text", &primed),
         ("c -1c -3 text", &primed),
-        ("c -c -9 text", &neural),
-        ("c -c --best text", &neural),
+        ("c -c -7 text", &neural),
+        ("c -c --best text", &best),
     ] {
         assert_eq!(made(line), *same, "nzip {line}");
     }
@@ -91,7 +91,7 @@ fn levels_say_what_they_are() {
 fn forced_scalar_changes_nothing() {
     let shell = Shell::new();
     shell.write("mixed", &content(Kind::Mixed, 20_000, 5));
-    for (level, file) in [1, 2, 6].into_iter().flat_map(|level| [(level, "text"), (level, "mixed")]) {
+    for (level, file) in [1, 2, 6, 9].into_iter().flat_map(|level| [(level, "text"), (level, "mixed")]) {
         let line = format!("c -c -{level} {file}");
         let forced = shell.command(&line).env("NZIP_FORCE_SCALAR", "1").output().unwrap();
         assert!(forced.status.success() && forced.stdout == shell.run(&line).stdout, "nzip {line}");

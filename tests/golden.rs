@@ -43,6 +43,10 @@ fn archives_stay_as_they_are() {
         let two_blocks = options.block_size(BlockSize::MIN);
         compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks);
     }
+    for kind in [Kind::Text, Kind::Utf8] {
+        let name = format!("{}-9.nz", format!("{kind:?}").to_lowercase());
+        compare(&name, &content(kind, 8000, 42), CompressOptions::new().level(Level::MAX));
+    }
     compare("stored.nz", &content(Kind::Random, 500, 42), CompressOptions::new());
     compare("empty.nz", b"", CompressOptions::new());
 }

@@ -63,7 +63,7 @@ proptest! {
     fn any_content_in_any_pieces(
         kind in prop::sample::select(&KINDS[..]),
         len in prop_oneof![0..2000usize, 0..90_000usize],
-        level in prop_oneof![4 => 1..=3u8, 1 => Just(6u8)],
+        level in prop_oneof![8 => 1..=3u8, 1 => Just(6u8), 1 => Just(9u8)],
         threads in 1..4usize,
         block_size in prop::sample::select(vec![64 << 10, 80 << 10, 64 << 20]),
         flush: bool,

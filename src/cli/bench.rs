@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nzip::codec::{self, Predictor};
+use nzip::codec;
 use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
@@ -122,8 +122,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
 /// Bytes that all blocks' bodies would take without the denoiser.
 fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
-    let level = args.level.0;
-    let predictor = Predictor::new(level.model(), model::network(&args.common)?, level.division(args.lanes))?;
+    let predictor = args.level.0.predictor(model::network(&args.common)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
         let coded = codec::len_without_denoiser(&predictor, block)?;

@@ -25,7 +25,9 @@ impl Args for LevelArg {
                 '6' => flag.help(
                     "The default: with the prior and the embedded transformer, several places of a file at a time",
                 ),
-                '9' => flag.long("best").help("The smallest there is: the same, one place at a time"),
+                '9' => flag
+                    .long("best")
+                    .help("The smallest there is: one place at a time, and the transformer learns from the text"),
                 _ => flag.hide(true),
             })
         })

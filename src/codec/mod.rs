@@ -49,6 +49,8 @@ pub struct Coded {
 struct Profile {
     content: Content,
     lanes: usize,
+    /// How many of the transformer's last feed-forward layers learn.
+    learning: usize,
     filter: Filter,
 }
 
@@ -69,17 +71,19 @@ impl Profile {
                 if most > 1 && repeats(sample)? { 1 } else { 1 << most.ilog2() }
             }
         };
-        Ok(Profile { content, lanes, filter })
+        let learning = if asked { predictor.learning } else { 0 };
+        Ok(Profile { content, lanes, learning, filter })
     }
 
-    /// The kind of content in bit 0, the logarithm of the number of lanes in bits 1 to 3, the filter in the high half.
+    /// The kind of content in bit 0, the logarithm of the number of lanes in bits 1 to 3, the filter in bits 4 and 5, the number
+    /// of layers that learn in bits 6 and 7.
     fn to_byte(self) -> u8 {
-        self.content as u8 | (self.lanes.ilog2() as u8) << 1 | (self.filter as u8) << 4
+        self.content as u8 | (self.lanes.ilog2() as u8) << 1 | (self.filter as u8) << 4 | (self.learning as u8) << 6
     }
 
     fn from_byte(byte: u8) -> Result<Profile, Error> {
         let content = if byte & 1 == 0 { Content::Text } else { Content::Binary };
-        Ok(Profile { content, lanes: lanes(byte), filter: Filter::from_id(byte >> 4)? })
+        Ok(Profile { content, lanes: lanes(byte), learning: learning(byte), filter: Filter::from_id(byte >> 4 & 3)? })
     }
 }
 
@@ -92,6 +96,10 @@ fn repeats(sample: &[u8]) -> Result<bool, Error> {
 
 fn lanes(profile: u8) -> usize {
     1 << (profile >> 1 & 7)
+}
+
+fn learning(profile: u8) -> usize {
+    usize::from(profile >> 6)
 }
 
 /// Codes one block. The transformer may use `threads` threads, which changes nothing but time.
@@ -150,8 +158,11 @@ pub fn decode(
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
     let profile = Profile::from_byte(profile)?;
-    if profile.lanes > 1 && network(predictor, profile).is_none() {
-        return Err(Error::new(ErrorKind::Corrupt, "a block of several lanes without a transformer"));
+    if (profile.lanes > 1 || profile.learning > 0) && network(predictor, profile).is_none() {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "a block without a transformer has several lanes, or layers that learn",
+        ));
     }
     let coder = Decoder::new(payload);
     let mut bytes = if predictor.model == Model::Fast {
@@ -203,7 +214,7 @@ fn run<C: BitCoder>(
     progress: &mut Progress,
 ) -> Result<(), Error> {
     let Some(network) = network(predictor, profile) else { return turns.run(progress) };
-    turns.run_with(network, &mut *network.backend(profile.lanes, threads)?, progress)
+    turns.run_with(network, &mut *network.backend(profile.lanes, profile.learning, threads)?, progress)
 }
 
 #[cfg(test)]

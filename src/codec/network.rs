@@ -69,7 +69,7 @@ impl Network {
         if let Some(&probe) = self.probe.get() {
             return Ok(probe);
         }
-        let mut backend = self.backend(1, 1)?;
+        let mut backend = self.backend(1, 0, 1)?;
         let mut hash = Xxh3::new();
         for token in self.context(PROBE) {
             backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, totals| {
@@ -84,12 +84,12 @@ impl Network {
         &self.trie
     }
 
-    /// What runs it, its last layer learning: `lanes` lanes, on `threads` threads.
+    /// What runs it: `lanes` lanes, on `threads` threads; the head and the last `learning` feed-forward layers learn.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the system gives no threads.
-    pub fn backend(&self, lanes: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive()?))
+    /// [`ErrorKind::Io`] if the system gives no threads or no memory.
+    pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
+        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?))
     }
 
     fn window(&self, lanes: usize) -> usize {
@@ -97,12 +97,13 @@ impl Network {
     }
 
     /// Bytes of memory that a backend of `lanes` lanes takes with the weights; these are counted with each.
-    pub fn memory(&self, lanes: usize) -> u64 {
+    pub fn memory(&self, lanes: usize, learning: usize) -> u64 {
         let config = self.model.config();
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
         let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
         let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
-        let adaptive = 5 * config.vocabulary * config.hidden;
+        let learned = learning * 3 * config.hidden * config.feed_forward;
+        let adaptive = 5 * (config.vocabulary * config.hidden + learned) + 8 * config.hidden * config.feed_forward;
         (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
     }
 

@@ -72,6 +72,8 @@ pub struct Predictor {
     pub(super) model: Model,
     pub(super) network: Option<Arc<Network>>,
     pub(super) division: Division,
+    /// How many of the transformer's last feed-forward layers an encoder has learn.
+    pub(super) learning: usize,
 }
 
 impl Predictor {
@@ -88,7 +90,12 @@ impl Predictor {
             }
             _ => (model, None),
         };
-        Ok(Predictor { model, network, division })
+        Ok(Predictor { model, network, division, learning: 0 })
+    }
+
+    /// The same, with so many of the transformer's last feed-forward layers learning, 3 at most.
+    pub fn learning(self, learning: usize) -> Predictor {
+        Predictor { learning, ..self }
     }
 
     /// The predictor that decodes an archive of `model` and `identity`.
@@ -147,16 +154,16 @@ impl Predictor {
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, input and output not counted.
     pub fn memory(&self, raw_len: usize) -> u64 {
-        self.memory_in_lanes(raw_len, self.division.most())
+        self.memory_with(raw_len, self.division.most(), self.learning)
     }
 
     /// Bytes of memory that decoding a block of `raw_len` bytes with this profile takes, input and output not counted.
     pub fn memory_of(&self, raw_len: usize, profile: u8) -> u64 {
-        self.memory_in_lanes(raw_len, super::lanes(profile))
+        self.memory_with(raw_len, super::lanes(profile), super::learning(profile))
     }
 
-    fn memory_in_lanes(&self, raw_len: usize, lanes: usize) -> u64 {
-        let network = self.network.as_ref().map_or(0, |network| network.memory(lanes));
+    fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+        let network = self.network.as_ref().map_or(0, |network| network.memory(lanes, learning));
         let ensemble =
             if self.model == Model::Fast { fast::memory(raw_len) } else { ensemble::memory(self.model, raw_len) };
         ensemble + network

@@ -41,18 +41,20 @@ fn profiles_are_bytes() {
                 assert_eq!(profile.to_byte(), byte);
                 assert_eq!((profile.lanes, profile.lanes <= MAX_LANES), (lanes(byte), true));
             }
-            Err(error) => assert!(byte >> 4 > 1 && error.kind() == ErrorKind::Corrupt),
+            Err(error) => assert!(byte >> 4 & 3 > 1 && error.kind() == ErrorKind::Corrupt),
         }
     }
 }
 
 #[test]
 fn any_lanes_come_back() {
-    let predictor = neural();
-    for (len, lanes) in [(3000, 1), (3000, 2), (3001, 4), (2999, 8), (700, MAX_LANES), (5, 8)] {
+    for (len, lanes, learning) in
+        [(3000, 1, 0), (3001, 1, 3), (3000, 2, 1), (3001, 4, 0), (2999, 8, 2), (700, MAX_LANES, 3), (5, 8, 0)]
+    {
+        let predictor = neural().learning(learning);
         let data = prose(len);
         let coded = in_lanes(&predictor, &data, lanes, 1);
-        assert_eq!(super::lanes(coded.profile), lanes);
+        assert_eq!([super::lanes(coded.profile), super::learning(coded.profile)], [lanes, learning]);
         assert!(coded.payload == in_lanes(&predictor, &data, lanes, 2).payload);
         for threads in [1, 2] {
             let back = decode(&predictor, coded.profile, &coded.payload, len, threads, &mut on).unwrap();
@@ -104,14 +106,15 @@ fn damage_is_no_panic() {
 }
 
 #[test]
-fn lanes_are_for_the_transformer() {
+fn lanes_and_learning_are_for_the_transformer() {
     let data = prose(400);
-    for (predictor, profile) in [(Predictor::new(Model::Full, None, Division::UpTo(1)).unwrap(), 2), (neural(), 3)] {
+    let full = Predictor::new(Model::Full, None, Division::UpTo(1)).unwrap();
+    for (predictor, profile) in [(full, 2), (neural(), 3), (neural(), 0x41)] {
         let coded = in_lanes(&predictor, &data, 1, 1);
         let error = decode(&predictor, profile, &coded.payload, data.len(), 1, &mut on).unwrap_err();
         assert_eq!(
             (error.kind(), error.reason()),
-            (ErrorKind::Corrupt, "a block of several lanes without a transformer")
+            (ErrorKind::Corrupt, "a block without a transformer has several lanes, or layers that learn")
         );
     }
 }

@@ -126,7 +126,7 @@ impl<W: Write> Compressor<W> {
             return Ok(predictor.clone());
         }
         let CompressOptions { level, network, lanes, .. } = &self.options;
-        let predictor = Arc::new(Predictor::new(level.model(), network.clone(), level.division(*lanes))?);
+        let predictor = Arc::new(level.predictor(network.clone(), *lanes)?);
         self.predictor = Some(predictor.clone());
         Ok(predictor)
     }

@@ -3,9 +3,12 @@
 //! `docs/ARITHMETIC.md` defines the operations.
 
 use super::int8::{BLOCK, Quantised};
+use std::array::from_fn;
 
 /// Partial sums of a reduction: element `i` goes to sum `i % LANES`.
 const LANES: usize = 16;
+/// Rows that [`product`] does at once, of either matrix.
+const PANEL: usize = 4;
 /// 1.5 * 2^23: adding it to a small number rounds that to an integer, ties to even, in the sum's low bits.
 pub const ROUND: f32 = 12_582_912.0;
 /// A block whose values are all below this is taken for zeros.
@@ -124,6 +127,70 @@ pub fn descend(weights: &mut [f32], input: &[f32], factor: f32) {
     }
 }
 
+/// `sums + values²`.
+#[inline(always)]
+pub fn add_squares(sums: &mut [f32], values: &[f32]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += value * value;
+    }
+}
+
+/// `weights - factor * gradient * scales`.
+#[inline(always)]
+pub fn descend_scaled(weights: &mut [f32], gradient: &[f32], scales: &[f32], factor: f32) {
+    for ((weight, &gradient), &scale) in weights.iter_mut().zip(gradient).zip(scales) {
+        *weight -= factor * gradient * scale;
+    }
+}
+
+/// A product of matrices: `out[r][j]` becomes the sum of `a[r * strides[0] + k * strides[1]] * b[k][j]`, in order of `k`, from 0.
+/// Rows of `b` and `out` are `width` long.
+#[inline(always)]
+pub fn product(a: &[f32], strides: [usize; 2], b: &[f32], width: usize, out: &mut [f32]) {
+    out.fill(0.0);
+    let a = |r: usize, k: usize| a[r * strides[0] + k * strides[1]];
+    let depth = b.len() / width;
+    for (row, out) in out.chunks_mut(PANEL * width).enumerate().map(|(i, out)| (i * PANEL, out)) {
+        let mut done = 0;
+        if out.len() == PANEL * width {
+            let (out0, out) = out.split_at_mut(width);
+            let (out1, out) = out.split_at_mut(width);
+            let (out2, out3) = out.split_at_mut(width);
+            for b in b.chunks_exact(PANEL * width) {
+                let a = from_fn(|r| from_fn(|i| a(row + r, done + i)));
+                panel(&a, from_fn(|i| &b[i * width..][..width]), out0, out1, out2, out3);
+                done += PANEL;
+            }
+        }
+        for (r, out) in out.chunks_exact_mut(width).enumerate() {
+            (done..depth).for_each(|k| descend(out, &b[k * width..][..width], -a(row + r, k)));
+        }
+    }
+}
+
+/// Four rows of `b`, each times a number, added to each of four rows. Apart, for compilers to see that these don't overlap.
+#[inline(always)]
+fn panel(
+    a: &[[f32; PANEL]; PANEL],
+    b: [&[f32]; PANEL],
+    out0: &mut [f32],
+    out1: &mut [f32],
+    out2: &mut [f32],
+    out3: &mut [f32],
+) {
+    let width = out0.len();
+    let [b0, b1, b2, b3] = b.map(|b| &b[..width]);
+    let (out1, out2, out3) = (&mut out1[..width], &mut out2[..width], &mut out3[..width]);
+    let sum =
+        |start: f32, a: &[f32; PANEL], j: usize| start + a[0] * b0[j] + a[1] * b1[j] + a[2] * b2[j] + a[3] * b3[j];
+    for j in 0..width {
+        out0[j] = sum(out0[j], &a[0], j);
+        out1[j] = sum(out1[j], &a[1], j);
+        out2[j] = sum(out2[j], &a[2], j);
+        out3[j] = sum(out3[j], &a[3], j);
+    }
+}
+
 /// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
 #[inline(always)]
 pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
@@ -134,11 +201,42 @@ pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
+/// Adds to `to` how a cost changes with `x`, given how it does with [`norm`]'s result.
+#[inline(always)]
+pub fn norm_gradient(x: &[f32], weights: &[f32], eps: f32, gradient: &[f32], to: &mut [f32]) {
+    let mean = squares(x) / x.len() as f32;
+    let factor = 1.0 / (mean + eps).sqrt();
+    let mut sums = [0.0; LANES];
+    for ((x, weights), gradient) in
+        x.chunks_exact(LANES).zip(weights.chunks_exact(LANES)).zip(gradient.chunks_exact(LANES))
+    {
+        for (((sum, &x), &weight), &gradient) in sums.iter_mut().zip(x).zip(weights).zip(gradient) {
+            *sum += x * weight * gradient;
+        }
+    }
+    let along = fold(sums, |a, b| a + b) / x.len() as f32 * factor * factor;
+    for (((to, &x), &weight), &gradient) in to.iter_mut().zip(x).zip(weights).zip(gradient) {
+        *to += factor * (weight * gradient - x * along);
+    }
+}
+
 /// `gate * sigmoid(gate) * up`.
 #[inline(always)]
 pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
         *out = gate / (1.0 + exp(-gate)) * up;
+    }
+}
+
+/// How a cost changes with gate and up, given how it does with [`swiglu`]'s result.
+#[inline(always)]
+pub fn swiglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]) {
+    let values = gate.iter().zip(up).zip(gradient);
+    for (((&gate, &up), &gradient), (to_gate, to_up)) in values.zip(to_gate.iter_mut().zip(to_up)) {
+        let sigmoid = 1.0 / (1.0 + exp(-gate));
+        let swish = gate * sigmoid;
+        *to_up = gradient * swish;
+        *to_gate = gradient * up * (sigmoid + swish * (1.0 - sigmoid));
     }
 }
 
@@ -175,7 +273,7 @@ pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
 fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
     let mut before = [0; 2 * LANES];
     before[LANES..].copy_from_slice(&values);
-    std::array::from_fn(|i| values[i] + before[LANES + i - BY])
+    from_fn(|i| values[i] + before[LANES + i - BY])
 }
 
 /// What brings masses that sum up to `sum` to [`TOTAL`] less one for each of `count` tokens, in units of 2^-31.
@@ -228,6 +326,81 @@ pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
                     tell(chunk * LANES + i, after - before);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::arch::float::FloatKernels;
+
+    /// Numbers from -1 to 1.
+    fn numbers(seed: u32, count: usize) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state as i32 as f32) / (1u32 << 31) as f32
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn products_are_sums_in_order() {
+        for (rows, depth, width) in [(4, 4, 16), (7, 9, 48), (1, 3, 32), (12, 64, 96)] {
+            let (a, b) = (numbers(1, rows * depth), numbers(2, depth * width));
+            let transposed: Vec<f32> = (0..rows * depth).map(|i| a[i % rows * depth + i / rows]).collect();
+            let mut exact = vec![0.0; rows * width];
+            for (i, sum) in exact.iter_mut().enumerate() {
+                (0..depth).for_each(|k| *sum += a[i / width * depth + k] * b[k * width + i % width]);
+            }
+            for kernels in FloatKernels::all() {
+                let mut out = vec![f32::NAN; rows * width];
+                (kernels.product)(&a, [depth, 1], &b, width, &mut out);
+                assert_eq!(out, exact);
+                (kernels.product)(&transposed, [1, rows], &b, width, &mut out);
+                assert_eq!(out, exact);
+            }
+        }
+    }
+
+    /// That `gradient` of a cost in `count` variables is what little changes of each say.
+    fn check(values: &[f32], gradient: &[f32], cost: impl Fn(&[f32]) -> f32) {
+        for (i, slope) in gradient.iter().enumerate() {
+            let at = |change: f32| {
+                let mut values = values.to_vec();
+                values[i] += change;
+                cost(&values)
+            };
+            let measured = (at(0.01) - at(-0.01)) / 0.02;
+            assert!((measured - slope).abs() < 0.002 + 0.01 * slope.abs(), "{i}: {measured}, {slope}");
+        }
+    }
+
+    fn dot(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let [x, weights, gradient] = [1, 2, 3].map(|seed| numbers(seed, 32));
+        for kernels in FloatKernels::all() {
+            let mut to = vec![0.0; 32];
+            (kernels.norm_gradient)(&x, &weights, 0.01, &gradient, &mut to);
+            check(&x, &to, |x| {
+                let mut y = vec![0.0; 32];
+                norm(x, &weights, 0.01, &mut y);
+                dot(&y, &gradient)
+            });
+            let (mut to_gate, mut to_up) = (vec![0.0; 32], vec![0.0; 32]);
+            (kernels.swiglu_gradient)(&x, &weights, &gradient, &mut to_gate, &mut to_up);
+            let cost = |gate: &[f32], up: &[f32]| {
+                let mut y = vec![0.0; 32];
+                swiglu(gate, up, &mut y);
+                dot(&y, &gradient)
+            };
+            check(&x, &to_gate, |gate| cost(gate, &weights));
+            check(&weights, &to_up, |up| cost(&x, up));
         }
     }
 }

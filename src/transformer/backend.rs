@@ -11,12 +11,12 @@ pub struct Step<'a> {
 
 /// Several texts (lanes) on their way through a model. What a lane's tokens are followed by is what `docs/ARITHMETIC.md`
 /// defines, to the bit: no matter of threads or of the machine. It depends on that lane's tokens alone, not on how they are
-/// dealt out to calls, but for a last layer that adapts: that learns at the beginning of each call, from all lanes.
+/// dealt out to calls, but for layers that adapt: these learn at the beginning of each call, from all lanes.
 pub trait Backend {
     /// Empties a lane. Its text then begins with the token that is appended first, the model's start token as a rule.
     fn reset(&mut self, lane: usize);
 
-    /// Takes a lane's last token away, if there is one. A last layer that adapts may have learned from it only if another had
+    /// Takes a lane's last token away, if there is one. Layers that adapt may have learned from it only if another had
     /// followed, which is to be taken away first.
     ///
     /// # Panics

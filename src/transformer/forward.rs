@@ -1,6 +1,6 @@
 //! A batch of rows through the model.
 
-use super::adaptive::{AdaptiveHead, Prediction};
+use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
 use super::model::Model;
 use super::rope::{Rope, Turn};
@@ -19,8 +19,10 @@ pub struct Row {
     pub output: Option<(usize, usize)>,
     /// Masses of the next token, cumulated, after [`Part::run`].
     pub table: Vec<u32>,
-    /// What has to be known of it to learn, where the head adapts.
+    /// What has to be known of it to learn, where layers adapt.
     pub prediction: Option<Prediction>,
+    /// The inputs and the products of the first matrix of the feed-forward layers that adapt; the last one's output.
+    trace: Vec<f32>,
     pub turn: Turn,
 }
 
@@ -29,8 +31,8 @@ pub struct Shared {
     pub model: Arc<Model>,
     pub rope: Rope,
     pub ones: Vec<f32>,
-    /// In the model's head's place.
-    pub head: Option<AdaptiveHead>,
+    /// In the place of some of the model's layers.
+    pub adaptive: Option<Adaptive>,
 }
 
 /// Some of a batch's rows, with all that it takes to evaluate them.
@@ -91,22 +93,32 @@ impl Forward {
             (floats.quantise)(&self.heads, &mut self.input);
             self.add_product(model, block.o.tiles(), rows.len());
 
+            let own = shared.adaptive.as_ref().and_then(|adaptive| adaptive.feed_forward.layer(layer));
+            let (gate_up, down) =
+                own.map_or((&block.gate_up, &block.down), |own| (&own.gate_up.packed, &own.down.packed));
             self.normalise(model, &block.feed_forward_norm);
-            let product = multiply(model, block.gate_up.tiles(), &self.input, rows.len(), &mut self.product);
-            let (used, width) = (block.gate_up.rows() / 2, block.down.blocks() * BLOCK);
+            let product = multiply(model, gate_up.tiles(), &self.input, rows.len(), &mut self.product);
+            let (used, width) = (gate_up.rows() / 2, down.blocks() * BLOCK);
+            if own.is_some() {
+                let values = self.x.chunks_exact(hidden).zip(product.chunks_exact(product.len() / rows.len()));
+                for (row, (x, both)) in rows.iter_mut().zip(values).filter(|(row, _)| row.output.is_some()) {
+                    row.trace.extend_from_slice(x);
+                    row.trace.extend_from_slice(&both[..2 * used]);
+                }
+            }
             self.inner.resize(rows.len() * width, 0.0);
             let both = product.chunks_exact(product.len() / rows.len());
             for (both, out) in both.zip(self.inner.chunks_exact_mut(width)) {
                 (floats.swiglu)(&both[..used], &both[used..2 * used], &mut out[..used]);
             }
             (floats.quantise)(&self.inner, &mut self.input);
-            self.add_product(model, block.down.tiles(), rows.len());
+            self.add_product(model, down.tiles(), rows.len());
         }
-        self.head(model, shared.head.as_ref(), rows);
+        self.head(model, shared.adaptive.as_ref(), rows);
     }
 
     /// The distributions of the rows that want one.
-    fn head(&mut self, model: &Model, adaptive: Option<&AdaptiveHead>, rows: &mut [Row]) {
+    fn head(&mut self, model: &Model, adaptive: Option<&Adaptive>, rows: &mut [Row]) {
         let hidden = model.config.hidden;
         let mut wanted = 0;
         for (index, _) in rows.iter().enumerate().filter(|(_, row)| row.output.is_some()) {
@@ -117,8 +129,12 @@ impl Forward {
             return;
         }
         self.x.truncate(wanted * hidden);
+        let last = self.x.chunks_exact(hidden);
+        for (row, x) in rows.iter_mut().filter(|row| adaptive.is_some() && row.output.is_some()).zip(last) {
+            row.trace.extend_from_slice(x);
+        }
         self.normalise(model, &model.norm);
-        let weights = adaptive.map_or(&model.head, |head| &head.packed).tiles();
+        let weights = adaptive.map_or(&model.head, |adaptive| &adaptive.head.packed).tiles();
         let tiles = Tiles { count: model.outputs.div_ceil(TILE), ..weights };
         let product = multiply(model, tiles, &self.input, wanted, &mut self.product);
         let logits = product.chunks_exact(product.len() / wanted);
@@ -126,7 +142,8 @@ impl Forward {
         for ((row, logits), input) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits).zip(inputs) {
             row.table.resize(model.outputs + 1, 0);
             (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
-            row.prediction = adaptive.map(|_| Prediction::new(model, input, &row.table));
+            row.prediction =
+                adaptive.map(|_| Prediction::new(model, input, &row.table, std::mem::take(&mut row.trace)));
         }
     }
 

@@ -5,11 +5,11 @@
 //! tokens ─► Session        lanes, each with its window of context
 //!             ► forward      a batch of rows through the layers: products of int8, floats in written order between them
 //!             ► cache        keys and values of a lane's window, int8
-//!             ► adaptive     the last layer, which learns as it goes
+//!             ► adaptive     the last layers, which learn as they go
 //!           ► cumulated masses of the next token, in integers
 //! ```
 //! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on threads or the machine, nor,
-//! but for what the last layer learns, on how tokens are batched.
+//! but for what the last layers learn, on how tokens are batched.
 
 mod adaptive;
 mod attention;
@@ -31,4 +31,4 @@ pub use model::Model;
 pub use session::Session;
 
 /// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
-pub const ARITHMETIC_VERSION: u32 = 4;
+pub const ARITHMETIC_VERSION: u32 = 5;

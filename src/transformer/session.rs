@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::adaptive::{AdaptiveHead, Lessons};
+use super::adaptive::{Adaptive, Lessons};
 use super::backend::{Backend, Step};
 use super::cache::{Cache, CacheShape};
 use super::forward::{Forward, Part, Row, Shared};
@@ -71,19 +71,19 @@ impl Session {
             shared: Arc::new(Shared {
                 rope: Rope::new(window, config.head_dim, config.rope_theta),
                 ones: vec![1.0; shape.scales()],
-                head: None,
+                adaptive: None,
                 model,
             }),
         })
     }
 
-    /// The same, with a last layer that learns from what comes, in all lanes together.
+    /// The same, with a head that learns from what comes, in all lanes together, and so many of the last feed-forward layers.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where there is no memory.
-    pub fn adaptive(mut self) -> Result<Session, Error> {
-        let head = AdaptiveHead::new(self.model())?;
-        own(&mut self.shared).head = Some(head);
+    pub fn adaptive(mut self, layers: usize) -> Result<Session, Error> {
+        let adaptive = Adaptive::new(self.model(), layers)?;
+        own(&mut self.shared).adaptive = Some(adaptive);
         Ok(self)
     }
 
@@ -94,11 +94,11 @@ impl Session {
 
     /// Learns what the steps' tokens make sure.
     fn learn(&mut self, steps: &[Step<'_>]) {
-        let Shared { model, head: Some(head), .. } = own(&mut self.shared) else { return };
+        let Shared { model, adaptive: Some(adaptive), .. } = own(&mut self.shared) else { return };
         for step in steps {
             self.lanes[step.lane].lessons.append(step.tokens, |prediction, token| {
                 if let Some(output) = model.output(token) {
-                    head.learn(model, prediction, output);
+                    adaptive.learn(model, prediction, output);
                 }
             });
         }

@@ -72,7 +72,8 @@ fn streams_and_spellings() {
 fn levels_say_what_they_are() {
     let shell = Shell::new();
     let made = |line: &str| shell.run(line).stdout;
-    let [fast, full, primed, neural, best] = ["-1", "-2", "-3", "-6", "-9"].map(|level| made(&format!("c -c {level} text")));
+    let [fast, full, primed, neural, best] =
+        ["-1", "-2", "-3", "-6", "-9"].map(|level| made(&format!("c -c {level} text")));
     assert!(fast != full && primed != full && neural != primed && best != neural);
     for (line, same) in [
         ("c -c --fast text", &fast),

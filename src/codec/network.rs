@@ -102,8 +102,10 @@ impl Network {
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
         let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
         let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
-        let learned = learning * 3 * config.hidden * config.feed_forward;
-        let adaptive = 5 * (config.vocabulary * config.hidden + learned) + 8 * config.hidden * config.feed_forward;
+        // Weights in binary32 and int8; of a layer's one gradient besides.
+        let matrix = config.hidden * config.feed_forward;
+        let adaptive = 5 * (config.vocabulary * config.hidden + learning * 3 * layer)
+            + learning.min(1) * 2 * size_of::<f32>() * layer;
         (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
     }
 

@@ -93,8 +93,12 @@ impl Predictor {
         Ok(Predictor { model, network, division, learning: 0 })
     }
 
-    /// The same, with so many of the transformer's last feed-forward layers learning, 3 at most.
+    /// The same, with so many of the transformer's last feed-forward layers learning.
+    ///
+    /// # Panics
+    /// If these are more than 3.
     pub fn learning(self, learning: usize) -> Predictor {
+        assert!(learning <= 3, "{learning} layers are more than a profile can tell");
         Predictor { learning, ..self }
     }
 

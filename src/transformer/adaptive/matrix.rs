@@ -24,9 +24,9 @@ pub struct Matrix {
     /// Means of the gradient's squares.
     rows: Vec<f32>,
     columns: Vec<f32>,
-    lessons: f32,
+    steps: f32,
     row: Quantised,
-    /// Of a lesson: the sums of squares, then the steps' scales.
+    /// Of a step: the sums of squares, then the columns' scales.
     scales: Vec<f32>,
     squares: Vec<f32>,
 }
@@ -47,7 +47,7 @@ impl Matrix {
             columns: vec![0.0; width],
             scales: vec![0.0; width],
             squares: vec![0.0; rows],
-            lessons: 0.0,
+            steps: 0.0,
             row: Quantised::default(),
             weights,
             width,
@@ -64,16 +64,19 @@ impl Matrix {
             (model.floats.add_squares)(scales, gradient);
             sum += *square;
         }
-        if !sum.is_normal() {
+        if !sum.is_normal() || !scales.iter().sum::<f32>().is_normal() {
             return;
         }
-        self.lessons += 1.0;
-        let share = if 1.0 / self.lessons > SHARE { 1.0 / self.lessons } else { SHARE };
+        self.steps += 1.0;
+        let share = if 1.0 / self.steps > SHARE { 1.0 / self.steps } else { SHARE };
         let count = rows.len() as f32;
         let mut mean = 0.0;
         for (row, square) in rows.iter_mut().zip(&*squares) {
             *row += share * (square - *row);
             mean += *row / count;
+        }
+        if !mean.is_normal() {
+            return;
         }
         let least = EPSILON * mean.sqrt();
         for (column, scale) in columns.iter_mut().zip(&mut *scales) {

@@ -104,8 +104,9 @@ impl Network {
         let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
         // Weights in binary32 and int8; of a layer's one gradient besides.
         let matrix = config.hidden * config.feed_forward;
-        let adaptive = 5 * (config.vocabulary * config.hidden + learning * 3 * layer)
-            + learning.min(1) * 2 * size_of::<f32>() * layer;
+        let learned = learning * 3 * matrix;
+        let gradient = learning.min(1) * 2 * matrix;
+        let adaptive = 5 * (config.vocabulary * config.hidden + learned) + 4 * gradient;
         (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
     }
 

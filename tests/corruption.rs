@@ -169,9 +169,13 @@ fn damage_in_one_archive_leaves_the_others() {
 fn unknown_profiles_are_named() {
     let predictor = Predictor::new(Model::Fast, None, Division::UpTo(1)).unwrap();
     let decode = |profile| nzip::codec::decode(&predictor, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
-    for (profile, reason) in
-        [(0x20, "unknown filter 2 in a block's profile"), (0xF1, "unknown filter 15 in a block's profile")]
-    {
+    let learns = "a block without a transformer has several lanes, or layers that learn";
+    for (profile, reason) in [
+        (0x20, "unknown filter 2 in a block's profile"),
+        (0xF1, "unknown filter 3 in a block's profile"),
+        (0x40, learns),
+        (0x04, learns),
+    ] {
         assert_eq!((decode(profile).kind(), decode(profile).reason()), (ErrorKind::Corrupt, reason));
     }
 }

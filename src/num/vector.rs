@@ -191,11 +191,17 @@ fn panel(
     }
 }
 
+/// `1 / sqrt(mean(x²) + eps)`.
+#[inline(always)]
+fn norm_factor(x: &[f32], eps: f32) -> f32 {
+    let mean = squares(x) / x.len() as f32;
+    1.0 / (mean + eps).sqrt()
+}
+
 /// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
 #[inline(always)]
 pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
-    let mean = squares(x) / x.len() as f32;
-    let factor = 1.0 / (mean + eps).sqrt();
+    let factor = norm_factor(x, eps);
     for ((y, &x), &weight) in y.iter_mut().zip(x).zip(weights) {
         *y = x * factor * weight;
     }
@@ -204,8 +210,7 @@ pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
 /// Adds to `to` how a cost changes with `x`, given how it does with [`norm`]'s result.
 #[inline(always)]
 pub fn norm_gradient(x: &[f32], weights: &[f32], eps: f32, gradient: &[f32], to: &mut [f32]) {
-    let mean = squares(x) / x.len() as f32;
-    let factor = 1.0 / (mean + eps).sqrt();
+    let factor = norm_factor(x, eps);
     let mut sums = [0.0; LANES];
     for ((x, weights), gradient) in
         x.chunks_exact(LANES).zip(weights.chunks_exact(LANES)).zip(gradient.chunks_exact(LANES))

@@ -129,9 +129,11 @@ impl Forward {
             return;
         }
         self.x.truncate(wanted * hidden);
-        let last = self.x.chunks_exact(hidden);
-        for (row, x) in rows.iter_mut().filter(|row| adaptive.is_some() && row.output.is_some()).zip(last) {
-            row.trace.extend_from_slice(x);
+        if adaptive.is_some_and(|adaptive| adaptive.feed_forward.learns()) {
+            let last = self.x.chunks_exact(hidden);
+            for (row, x) in rows.iter_mut().filter(|row| row.output.is_some()).zip(last) {
+                row.trace.extend_from_slice(x);
+            }
         }
         self.normalise(model, &model.norm);
         let weights = adaptive.map_or(&model.head, |adaptive| &adaptive.head.packed).tiles();

@@ -62,13 +62,13 @@ impl FeedForward {
     }
 
     /// Learns from one more prediction, given how its cost changes with the head's input.
-    pub fn learn(&mut self, model: &Model, trace: &[f32], gradient: &[f32]) {
+    pub fn learn(&mut self, model: &Model, trace: Vec<f32>, gradient: &[f32]) {
         let hidden = model.config.hidden;
         let before = self.outputs.len();
         self.outputs.resize(before + hidden, 0.0);
         let last = &trace[trace.len() - hidden..];
         (model.floats.norm_gradient)(last, &model.norm, model.config.norm_eps, gradient, &mut self.outputs[before..]);
-        self.traces.push(trace.to_vec());
+        self.traces.push(trace);
         if self.traces.len() == BATCH {
             (0..self.layers.len()).rev().for_each(|index| self.step(model, index));
             self.traces.clear();

@@ -23,14 +23,14 @@ impl Lessons {
     }
 
     /// Tokens are appended. What can't be taken back any more is to be learned: `learn` is told of predictions and what came.
-    pub fn append(&mut self, tokens: &[u32], mut learn: impl FnMut(&Prediction, u32)) {
+    pub fn append(&mut self, tokens: &[u32], mut learn: impl FnMut(Prediction, u32)) {
         let [first, ref rest @ ..] = *tokens else { return };
         if let Some((prediction, token)) = self.unsure.take() {
-            learn(&prediction, token);
+            learn(prediction, token);
         }
         match self.last.take() {
             Some(prediction) if rest.is_empty() => self.unsure = Some((prediction, first)),
-            Some(prediction) => learn(&prediction, first),
+            Some(prediction) => learn(prediction, first),
             None => {}
         }
     }

@@ -19,7 +19,7 @@ pub use lessons::Lessons;
 
 use super::model::Model;
 use crate::{Error, ErrorKind};
-use std::io;
+use std::{io, mem};
 
 /// What a session has of its own in its model's place.
 pub struct Adaptive {
@@ -43,11 +43,11 @@ impl Adaptive {
     }
 
     /// Learns that `target` came.
-    pub fn learn(&mut self, model: &Model, prediction: &Prediction, target: usize) {
+    pub fn learn(&mut self, model: &Model, mut prediction: Prediction, target: usize) {
         if self.feed_forward.learns() {
-            self.head.gradient(model, prediction, target, &mut self.gradient);
-            self.feed_forward.learn(model, &prediction.trace, &self.gradient);
+            self.head.gradient(model, &prediction, target, &mut self.gradient);
+            self.feed_forward.learn(model, mem::take(&mut prediction.trace), &self.gradient);
         }
-        self.head.learn(model, prediction, target);
+        self.head.learn(model, &prediction, target);
     }
 }

@@ -6,7 +6,8 @@
 
 use super::TokenId;
 use super::fold::Fold;
-use super::prior::{Fan, LEVELS, Level, MASS_BITS, Prior, UNIGRAM_BITS};
+use super::prior::{Bound, Fan, LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
+use std::ops::Range;
 
 /// Masses are scaled to about 2^SCALE at the start of each byte.
 const SCALE: u32 = 44;
@@ -24,33 +25,37 @@ pub struct Guess {
     pub order: u32,
 }
 
-/// A part of a list: entries `from..to` of the list that starts at `start`, whose mass counts `weight`, and the list's mass
-/// before each bound.
+/// A place in a list: an entry's number, and the list's mass before it.
+#[derive(Clone, Copy, Default)]
+struct Edge {
+    entry: u32,
+    before: u32,
+}
+
+/// A part of the list that starts at `start`, whose mass counts `weight`.
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
-    from: u32,
-    to: u32,
-    before_from: u32,
-    before_to: u32,
+    from: Edge,
+    to: Edge,
     weight: u64,
 }
 
 impl Span {
-    fn new(level: &Level, start: u32, from: u32, to: u32, weight: u64) -> Span {
-        Span { start, from, to, before_from: level.before(start, from), before_to: level.before(start, to), weight }
+    fn is_empty(&self) -> bool {
+        self.from.entry == self.to.entry
     }
 
     fn mass(&self) -> u64 {
-        self.weight * u64::from(self.before_to - self.before_from)
+        self.weight * u64::from(self.to.before - self.from.before)
     }
 }
 
-/// Tokens `from..to` in one context, shortest context first.
+/// Some tokens in one context, shortest context first.
 #[derive(Clone, Copy, Default)]
 struct Reading {
-    from: u32,
-    to: u32,
+    from: Bound,
+    to: Bound,
     spans: [Span; LEVELS],
     /// What the mass without context counts.
     rest: u64,
@@ -58,75 +63,70 @@ struct Reading {
     mass: u64,
 }
 
-/// Where a reading divides: a token, an entry of each list and the list's mass before it, and the mass from there on.
+/// Where a reading divides, in each list, and the mass from there on.
 #[derive(Clone, Copy, Default)]
 struct Cut {
-    token: u32,
-    entries: [(u32, u32); LEVELS],
+    at: Bound,
+    edges: [Edge; LEVELS],
     upper: u64,
 }
 
 impl Reading {
     /// The mass of what the spans and the token range hold.
-    fn sum(&self, prior: &Prior) -> u64 {
-        self.spans.iter().map(Span::mass).sum::<u64>() + self.unlisted(prior, self.from, self.to)
+    fn sum(&self) -> u64 {
+        self.spans.iter().map(Span::mass).sum::<u64>() + self.unlisted(self.from, self.to)
     }
 
     /// The mass of some tokens without context.
     #[inline]
-    fn unlisted(&self, prior: &Prior, from: u32, to: u32) -> u64 {
-        (self.rest * u64::from(prior.unigram(from, to))) >> (UNIGRAM_BITS - MASS_BITS)
+    fn unlisted(&self, from: Bound, to: Bound) -> u64 {
+        (self.rest * u64::from(to.below - from.below)) >> (UNIGRAM_BITS - MASS_BITS)
     }
 
-    /// Finds `token` in all lists. `first`: its position in the first one and the mass before it, where they are known.
+    /// Finds `at` in all lists. `first`: its position in the first one and the mass before it, where they are known.
     #[inline]
-    fn cut(&self, prior: &Prior, token: u32, first: Option<(u32, u32)>) -> Cut {
-        let mut cut = Cut { token, entries: self.spans.map(|s| (s.to, s.before_to)), upper: 0 };
-        if self.from == self.to {
+    fn cut(&self, prior: &Prior, at: Bound, first: Option<(u32, u32)>) -> Cut {
+        let mut cut = Cut { at, edges: self.spans.map(|span| span.to), upper: 0 };
+        if self.from.token == self.to.token {
             return cut;
         }
-        let (mut bound, mut known) = (token, first);
-        let mut upper = self.unlisted(prior, token, self.to);
-        for ((at, s), level) in cut.entries.iter_mut().zip(&self.spans).zip(prior.levels()) {
-            if s.from == s.to {
+        let (mut bound, mut known) = (at.token, first);
+        let mut upper = self.unlisted(at, self.to);
+        for ((edge, span), level) in cut.edges.iter_mut().zip(&self.spans).zip(prior.levels()) {
+            if span.is_empty() {
                 break;
             }
-            *at = match known.take() {
-                Some((position, before)) => (s.start + position, before),
+            *edge = match known.take() {
+                Some((position, before)) => Edge { entry: span.start + position, before },
                 None => {
-                    let entry = level.find(s.from, s.to, bound);
-                    (entry, level.before(s.start, entry))
+                    let entry = level.find(span.from.entry, span.to.entry, bound);
+                    Edge { entry, before: level.before(span.start, entry) }
                 }
             };
-            bound = at.0 - s.start;
-            upper += s.weight * u64::from(s.before_to - at.1);
+            bound = edge.entry - span.start;
+            upper += span.weight * u64::from(span.to.before - edge.before);
         }
         cut.upper = upper.min(self.mass);
         cut
     }
 
-    /// The part before the cut, or from it on.
+    /// Keeps the part before the cut, or from it on.
     #[inline]
-    fn part(mut self, cut: &Cut, upper: bool) -> Reading {
+    fn narrow(&mut self, cut: &Cut, upper: bool) {
         if upper {
-            (self.mass, self.from) = (cut.upper, cut.token);
+            (self.mass, self.from) = (cut.upper, cut.at);
+            self.spans.iter_mut().zip(cut.edges).for_each(|(span, edge)| span.from = edge);
         } else {
-            (self.mass, self.to) = (self.mass - cut.upper, cut.token);
+            (self.mass, self.to) = (self.mass - cut.upper, cut.at);
+            self.spans.iter_mut().zip(cut.edges).for_each(|(span, edge)| span.to = edge);
         }
-        for (span, &(entry, before)) in self.spans.iter_mut().zip(&cut.entries) {
-            if upper {
-                (span.from, span.before_from) = (entry, before);
-            } else {
-                (span.to, span.before_to) = (entry, before);
-            }
-        }
-        self
     }
 
     /// The part within the tokens `from..to`.
-    fn between(self, prior: &Prior, from: u32, to: u32) -> Reading {
-        let upper = self.part(&self.cut(prior, from, None), true);
-        upper.part(&upper.cut(prior, to, None), false)
+    fn between(mut self, prior: &Prior, from: u32, to: u32) -> Reading {
+        self.narrow(&self.cut(prior, prior.bound(from), None), true);
+        self.narrow(&self.cut(prior, prior.bound(to), None), false);
+        self
     }
 }
 
@@ -147,6 +147,9 @@ pub struct Cursor<'a> {
     begin: [Reading; 2],
     walk: [Reading; 2],
     cuts: [Cut; 2],
+    /// The children of the pending token that the byte's bits leave, and where the next bit divides them.
+    children: Range<usize>,
+    middle: usize,
     /// How the first list of an ended token's context divides, where that is known.
     fan: Option<&'a Fan>,
     /// The bits of the byte so far behind a leading 1.
@@ -172,14 +175,16 @@ impl<'a> Cursor<'a> {
             begin: Default::default(),
             walk: Default::default(),
             cuts: Default::default(),
+            children: 0..0,
+            middle: 0,
             fan: None,
             partial: 1,
             moves: Default::default(),
             wrap: [1 << 11; 128],
             line_end: b'\n',
         };
-        let to = prior.vocabulary().end(0);
-        cursor.enter(0, Reading { from: 0, to, rest: ONE, ..Reading::default() });
+        let to = prior.bound(prior.vocabulary().end(0));
+        cursor.enter(0, Reading { from: prior.bound(0), to, rest: ONE, ..Reading::default() });
         cursor
     }
 
@@ -190,26 +195,30 @@ impl<'a> Cursor<'a> {
         }
         let known = 31 - self.partial.leading_zeros();
         let bound = ((self.partial << 1 | 1) << (7 - known)) & 0xFF;
-        let vocabulary = self.prior.vocabulary();
-        let tokens = [vocabulary.child_from(self.node, bound as u8), vocabulary.from_byte(bound)];
+        self.middle = self.prior.vocabulary().split(self.children.clone(), bound as u8);
+        let on = &self.walk[0];
+        let bounds = [
+            if self.middle == self.children.end { on.to } else { self.prior.bound_of_child(self.middle) },
+            self.prior.bound_of_byte(bound as u8),
+        ];
         let (mut all, mut ones, mut order, mut best) = (0, 0, 0, 0);
-        for (k, token) in tokens.into_iter().enumerate() {
+        for (k, at) in bounds.into_iter().enumerate() {
             let reading = &self.walk[k];
             let first = if k == 1 { self.fan.map(|fan| fan.at(self.partial)) } else { None };
-            let cut = reading.cut(self.prior, token.clamp(reading.from, reading.to), first);
-            self.cuts[k] = cut;
+            let cut = reading.cut(self.prior, at, first);
             if reading.mass >= best {
                 best = reading.mass;
-                order = reading.spans.iter().take_while(|s| s.from < s.to).count() as u32;
+                order = reading.spans.iter().take_while(|span| !span.is_empty()).count() as u32;
             }
             all += reading.mass;
             ones += cut.upper;
+            self.cuts[k] = cut;
         }
         if self.partial >= 128 {
             // Where the byte may end up, which the fan led to without a look.
             let level = &self.prior.levels()[0];
-            level.prefetch_entry(self.walk[1].spans[0].from);
-            level.prefetch_entry(self.cuts[1].entries[0].0);
+            level.prefetch_entry(self.walk[1].spans[0].from.entry);
+            level.prefetch_entry(self.cuts[1].edges[0].entry);
         }
         let mut zeros = all - ones;
         if self.partial == 4 {
@@ -235,7 +244,12 @@ impl<'a> Cursor<'a> {
     /// Takes the bit.
     pub fn push(&mut self, bit: u32) {
         for (walk, cut) in self.walk.iter_mut().zip(&self.cuts) {
-            *walk = walk.part(cut, bit == 1);
+            walk.narrow(cut, bit == 1);
+        }
+        if bit == 1 {
+            self.children.start = self.middle;
+        } else {
+            self.children.end = self.middle;
         }
         self.partial = self.partial << 1 | bit;
         match (self.partial, self.fan) {
@@ -282,14 +296,18 @@ impl<'a> Cursor<'a> {
             let p = &mut self.wrap[column];
             *p = if byte == b' ' { *p - (*p >> 5) } else { *p + ((65_535 - *p) >> 5) };
         }
-        if folded != byte {
+        let vocabulary = self.prior.vocabulary();
+        let child = if folded == byte {
+            self.children.clone().next().map(|place| vocabulary.child_at(place))
+        } else {
             self.walk = self.at(folded);
-        }
-        match self.prior.vocabulary().child(self.node, folded) {
+            vocabulary.child(self.node, folded)
+        };
+        match child {
             Some(child) => self.enter(child, self.walk[0]),
             None => {
                 self.recent = [self.node, self.recent[0], self.recent[1]];
-                self.enter(self.prior.vocabulary().single(folded), self.walk[1]);
+                self.enter(vocabulary.single(folded), self.walk[1]);
             }
         }
     }
@@ -299,34 +317,35 @@ impl<'a> Cursor<'a> {
         let (prior, levels) = (self.prior, self.prior.levels());
         let mut contexts = [Some(u32::from(node)), None, None, None];
         let mut name = u32::from(node);
-        let mut ended = on.unlisted(prior, name, name + 1);
-        on.from += 1;
+        let next = prior.bound(name + 1);
+        let mut ended = on.unlisted(on.from, next);
+        on.from = next;
         for k in 0..LEVELS {
             let span = &mut on.spans[k];
-            if span.from == span.to || levels[k].index(span.from) != name {
+            let Edge { entry, before } = span.from;
+            if span.is_empty() || levels[k].index(entry) != name {
                 break;
             }
-            let before = levels[k].before(span.start, span.from + 1);
-            ended += span.weight * u64::from(before - span.before_from);
-            contexts[k + 1] = Some(span.from);
-            name = span.from - span.start;
-            (span.from, span.before_from) = (span.from + 1, before);
+            span.from = Edge { entry: entry + 1, before: levels[k].before(span.start, entry + 1) };
+            ended += span.weight * u64::from(span.from.before - before);
+            contexts[k + 1] = Some(entry);
+            name = entry - span.start;
         }
         for (k, list) in self.lists.iter_mut().enumerate() {
             *list = contexts[k].map_or(levels[k].none(), |context| levels[k].list_of(context));
             levels[k].prefetch_bounds(*list);
         }
-        levels[0].prefetch(on.spans[0].from, on.spans[0].to);
-        let all = on.sum(prior) + ended;
+        levels[0].prefetch(on.spans[0].from.entry, on.spans[0].to.entry);
+        let all = on.sum() + ended;
         let scaled = |mass: u64| {
             let bits = 64 - all.leading_zeros();
             if bits <= SCALE { mass << (SCALE - bits) } else { mass >> (bits - SCALE) }
         };
         for span in &mut on.spans {
-            span.weight = if span.from == span.to { 0 } else { scaled(span.weight) };
+            span.weight = if span.is_empty() { 0 } else { scaled(span.weight) };
         }
         on.rest = scaled(on.rest).max(1);
-        on.mass = on.sum(prior);
+        on.mass = on.sum();
         self.node = node;
         self.ended = scaled(ended);
         self.begin[0] = on;
@@ -337,21 +356,23 @@ impl<'a> Cursor<'a> {
         let (prior, levels) = (self.prior, self.prior.levels());
         let share = self.ended >> MASS_BITS;
         let mut weight = ONE;
-        let mut new = Reading { from: 0, to: prior.vocabulary().len() as u32, ..Reading::default() };
+        let to = prior.bound(prior.vocabulary().len() as u32);
+        let mut new = Reading { to, ..Reading::default() };
         for k in (0..LEVELS).rev() {
             let (start, end) = levels[k].bounds(self.lists[k]);
             if start < end {
-                let span = Span::new(&levels[k], start, start, end, (weight * share) >> (SCALE - MASS_BITS));
-                let left = (1 << MASS_BITS) - span.before_to;
-                new.spans[k] = span;
+                let [from, to] = [start, end].map(|entry| Edge { entry, before: levels[k].before(start, entry) });
+                let left = (1 << MASS_BITS) - to.before;
+                new.spans[k] = Span { start, from, to, weight: (weight * share) >> (SCALE - MASS_BITS) };
                 weight = ((weight * u64::from(left)) >> MASS_BITS).max(1);
             }
         }
         new.rest = ((weight * share) >> (SCALE - MASS_BITS)).max(1);
-        new.mass = new.sum(prior);
+        new.mass = new.sum();
         self.fan = prior.fan(self.lists[0]);
         self.begin[1] = new;
         self.walk = self.begin;
+        self.children = prior.vocabulary().children(self.node);
     }
 
     /// Both readings narrowed to a next byte.

@@ -8,6 +8,7 @@
 //! A list's entry number is the handle of the context one token longer. Entries of the second and third level don't name
 //! tokens but positions in the list of the next shorter context, which always holds them: fewer bits, and no search.
 
+use super::TokenId;
 use super::huffman::{BitReader, BitWriter, Decoder, Encoder};
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ErrorKind};
@@ -74,7 +75,7 @@ impl Fan {
         let (mut index, mut sum) = (0, 0);
         // Each byte but 0 is where one node's upper half begins.
         for byte in 1..256u32 {
-            let token = vocabulary.from_byte(byte);
+            let token = u32::from(vocabulary.single(byte as u8));
             while let Some(entry) = list.get(index).filter(|e| u32::from(e.index) < token) {
                 (index, sum) = (index + 1, entry.sum);
             }
@@ -178,12 +179,22 @@ impl Level {
     }
 }
 
+/// A token, and the probability of all tokens before it without context, in units of 2^-[`UNIGRAM_BITS`].
+#[derive(Clone, Copy, Default)]
+pub struct Bound {
+    pub token: u32,
+    pub below: u32,
+}
+
 /// The model; made once by [`Prior::parse`].
 pub struct Prior {
     id: u64,
     vocabulary: Vocabulary,
     /// Running sums over all tokens, `1 << UNIGRAM_BITS` in all.
     unigram: Vec<u32>,
+    /// The bounds that are asked for most, together in memory: of single bytes, and of the vocabulary's list of children.
+    bytes: [Bound; 256],
+    children: Vec<Bound>,
     levels: [Level; LEVELS],
     /// Of the first level's lists.
     fans: Vec<Option<Box<Fan>>>,
@@ -239,10 +250,22 @@ impl Prior {
         self.fans[list as usize].as_deref()
     }
 
-    /// Probability of the tokens `from..to` without context, in units of 2^-[`UNIGRAM_BITS`].
+    /// The bound before a token.
     #[inline]
-    pub fn unigram(&self, from: u32, to: u32) -> u32 {
-        self.unigram[to as usize] - self.unigram[from as usize]
+    pub fn bound(&self, token: u32) -> Bound {
+        Bound { token, below: self.unigram[token as usize] }
+    }
+
+    /// The bound before the tokens that begin with `byte`.
+    #[inline]
+    pub fn bound_of_byte(&self, byte: u8) -> Bound {
+        self.bytes[usize::from(byte)]
+    }
+
+    /// The bound before the child at a place of the vocabulary's list.
+    #[inline]
+    pub fn bound_of_child(&self, place: usize) -> Bound {
+        self.children[place]
     }
 }
 
@@ -349,7 +372,10 @@ fn decode(body: &[u8], id: u64) -> Option<Prior> {
         match levels {
             [Some(one), Some(two), Some(three)] if fits => {
                 let fans = fans(&one, &vocabulary);
-                Some(Prior { id, vocabulary, unigram, levels: [one, two, three], fans })
+                let bound = |token: TokenId| Bound { token: token.into(), below: unigram[usize::from(token)] };
+                let bytes = std::array::from_fn(|byte| bound(vocabulary.single(byte as u8)));
+                let children = vocabulary.all_children().iter().map(|&child| bound(child)).collect();
+                Some(Prior { id, vocabulary, unigram, bytes, children, levels: [one, two, three], fans })
             }
             _ => None,
         }

@@ -72,7 +72,8 @@ fn probability(prior: &Prior, context: &[u16], token: u32) -> f64 {
         }
         share *= 1.0 - mass(to);
     }
-    p + share * f64::from(prior.unigram(token, token + 1)) / f64::from(1u32 << UNIGRAM_BITS)
+    let unlisted = prior.bound(token + 1).below - prior.bound(token).below;
+    p + share * f64::from(unlisted) / f64::from(1u32 << UNIGRAM_BITS)
 }
 
 /// The level and number of a context.
@@ -221,7 +222,7 @@ fn a_fan_divides_a_list_as_a_search_does() {
             for known in 0..8 {
                 let node = (byte | 256) >> (8 - known);
                 let middle = (byte >> (8 - known) << 1 | 1) << (7 - known);
-                let entry = level.find(from, to, vocabulary.from_byte(middle));
+                let entry = level.find(from, to, vocabulary.single(middle as u8).into());
                 assert_eq!(fan.at(node), (entry - from, level.before(from, entry)), "{context} {node}");
             }
         }

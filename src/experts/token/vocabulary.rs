@@ -5,6 +5,7 @@
 //! bytes are tokens: any input can be walked. A token ends where the trie can't follow the next byte.
 
 use super::TokenId;
+use std::ops::Range;
 
 /// A trie of tokens. Ids count the nodes in depth-first order, the empty root not included.
 pub struct Vocabulary {
@@ -77,35 +78,40 @@ impl Vocabulary {
         self.root[usize::from(byte)]
     }
 
-    /// Where the tokens begin that start with a byte >= `byte`.
-    pub fn from_byte(&self, byte: u32) -> u32 {
-        self.root.get(byte as usize).map_or(self.len() as u32, |&id| u32::from(id))
-    }
-
     /// First id after the descendants of `id`.
     pub fn end(&self, id: TokenId) -> u32 {
         self.end[usize::from(id)]
     }
 
-    /// The tokens one byte longer than `id`, in order, and their last bytes.
-    fn children(&self, id: TokenId) -> (&[TokenId], &[u8]) {
-        let range = self.first[usize::from(id)] as usize..self.first[usize::from(id) + 1] as usize;
-        (&self.children[range.clone()], &self.child_bytes[range])
+    /// The children of all tokens, one token's after the other's.
+    pub fn all_children(&self) -> &[TokenId] {
+        &self.children
     }
 
-    /// Where the descendants of `id` begin that go on with a byte >= `byte`.
+    /// The places of a token's children, those one byte longer, in the list of all children.
     #[inline]
-    pub fn child_from(&self, id: TokenId, byte: u8) -> u32 {
-        let (children, bytes) = self.children(id);
-        let place = bytes.partition_point(|&b| b < byte);
-        children.get(place).map_or(self.end(id), |&c| u32::from(c))
+    pub fn children(&self, id: TokenId) -> Range<usize> {
+        self.first[usize::from(id)] as usize..self.first[usize::from(id) + 1] as usize
+    }
+
+    /// The child at a place of that list.
+    #[inline]
+    pub fn child_at(&self, place: usize) -> TokenId {
+        self.children[place]
+    }
+
+    /// The place of the first of some children of a token that ends with a byte >= `byte`.
+    #[inline]
+    pub fn split(&self, children: Range<usize>, byte: u8) -> usize {
+        children.start + self.child_bytes[children].partition_point(|&b| b < byte)
     }
 
     /// The token `id` continued with `byte`.
     #[inline]
     pub fn child(&self, id: TokenId, byte: u8) -> Option<TokenId> {
-        let (children, bytes) = self.children(id);
-        bytes.binary_search(&byte).ok().map(|i| children[i])
+        let children = self.children(id);
+        let place = children.start + self.child_bytes[children].binary_search(&byte).ok()?;
+        Some(self.child_at(place))
     }
 
     /// The tokens of a byte sequence: each as long as the trie goes.

@@ -150,8 +150,8 @@ pub struct Cursor<'a> {
     /// The children of the pending token that the byte's bits leave, and where the next bit divides them.
     children: Range<usize>,
     middle: usize,
-    /// How the first list of an ended token's context divides, where that is known.
-    fan: Option<&'a Fan>,
+    /// How each reading's first list divides, where that is at hand.
+    fans: [Option<&'a Fan>; 2],
     /// The bits of the byte so far behind a leading 1.
     partial: u32,
     /// Mass that line ends take from the bytes they are folded to: (byte, change).
@@ -177,7 +177,7 @@ impl<'a> Cursor<'a> {
             cuts: Default::default(),
             children: 0..0,
             middle: 0,
-            fan: None,
+            fans: [None; 2],
             partial: 1,
             moves: Default::default(),
             wrap: [1 << 11; 128],
@@ -204,8 +204,7 @@ impl<'a> Cursor<'a> {
         let (mut all, mut ones, mut order, mut best) = (0, 0, 0, 0);
         for (k, at) in bounds.into_iter().enumerate() {
             let reading = &self.walk[k];
-            let first = if k == 1 { self.fan.map(|fan| fan.at(self.partial)) } else { None };
-            let cut = reading.cut(self.prior, at, first);
+            let cut = reading.cut(self.prior, at, self.fans[k].map(|fan| fan.at(self.partial)));
             if reading.mass >= best {
                 best = reading.mass;
                 order = reading.spans.iter().take_while(|span| !span.is_empty()).count() as u32;
@@ -215,10 +214,12 @@ impl<'a> Cursor<'a> {
             self.cuts[k] = cut;
         }
         if self.partial >= 128 {
-            // Where the byte may end up, which the fan led to without a look.
+            // Where the byte may end up, which fans led to without a look.
             let level = &self.prior.levels()[0];
-            level.prefetch_entry(self.walk[1].spans[0].from.entry);
-            level.prefetch_entry(self.cuts[1].edges[0].entry);
+            for (walk, cut) in self.walk.iter().zip(&self.cuts) {
+                level.prefetch_entry(walk.spans[0].from.entry);
+                level.prefetch_entry(cut.edges[0].entry);
+            }
         }
         let mut zeros = all - ones;
         if self.partial == 4 {
@@ -252,10 +253,14 @@ impl<'a> Cursor<'a> {
             self.children.end = self.middle;
         }
         self.partial = self.partial << 1 | bit;
-        match (self.partial, self.fan) {
+        match self.partial {
             // One bit early, both nibbles that are left.
-            (8..16, Some(fan)) => [0, 1].into_iter().for_each(|bit| fan.prefetch(self.partial << 1 | bit)),
-            (256.., _) => {
+            8..16 => {
+                for fan in self.fans.into_iter().flatten() {
+                    [0, 1].into_iter().for_each(|bit| fan.prefetch(self.partial << 1 | bit));
+                }
+            }
+            256.. => {
                 self.end_byte(self.partial as u8);
                 self.partial = 1;
             }
@@ -266,6 +271,7 @@ impl<'a> Cursor<'a> {
     /// Asks for the lists that a new byte needs. What is done until [`Cursor::guess`] hides the memory's latency.
     pub fn prefetch(&self) {
         let mut fan = self.prior.fan(self.lists[0]);
+        self.fans[0].into_iter().for_each(|fan| fan.prefetch(1));
         for (level, &list) in self.prior.levels().iter().zip(&self.lists) {
             let (from, to) = level.bounds(list);
             match fan.take() {
@@ -331,6 +337,9 @@ impl<'a> Cursor<'a> {
             contexts[k + 1] = Some(entry);
             name = entry - span.start;
         }
+        // Before a space was read, the lists were those that it is in now.
+        let at_space = node == prior.vocabulary().single(b' ');
+        self.fans[0] = if at_space { prior.fan_of_space(self.lists[0]) } else { None };
         for (k, list) in self.lists.iter_mut().enumerate() {
             *list = contexts[k].map_or(levels[k].none(), |context| levels[k].list_of(context));
             levels[k].prefetch_bounds(*list);
@@ -369,7 +378,7 @@ impl<'a> Cursor<'a> {
         }
         new.rest = ((weight * share) >> (SCALE - MASS_BITS)).max(1);
         new.mass = new.sum();
-        self.fan = prior.fan(self.lists[0]);
+        self.fans[1] = prior.fan(self.lists[0]);
         self.begin[1] = new;
         self.walk = self.begin;
         self.children = prior.vocabulary().children(self.node);

@@ -14,6 +14,7 @@ use super::vocabulary::Vocabulary;
 use crate::error::{Error, ErrorKind};
 use crate::experts::buckets::node_of_nibble;
 use crate::num::arch::prefetch;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Levels of lists: the longest context has as many tokens.
@@ -26,8 +27,10 @@ pub const UNIGRAM_BITS: u32 = 31;
 const PARTS: u32 = 16;
 /// Entries of a cache line.
 const LINE: u32 = 16;
-/// A first-level list this long has its bounds by first byte at hand.
+/// A first-level list with this many entries has its bounds by first byte at hand, and this many after a space those by the
+/// next byte.
 const LONG: usize = 64;
+const LONG_SPACE: usize = 256;
 /// Number of different masses an entry can have.
 pub const MASSES: usize = 32;
 
@@ -64,18 +67,19 @@ struct Entry {
     sum: u16,
 }
 
-/// Where a long first-level list divides as a token's first byte becomes known: for each node of the byte's binary tree,
+/// Where a long first-level list divides as a byte of its tokens becomes known: for each node of the byte's binary tree,
 /// the position of the first entry of its upper half, and the list's mass before it. Two cache lines a byte: line 0 has
 /// the first nibble's tree, line 1 + n that of the second one after nibble n.
 pub struct Fan([[Entry; 16]; 17]);
 
 impl Fan {
-    fn new(list: &[Entry], vocabulary: &Vocabulary) -> Fan {
+    /// `first`: the first token of those that go on with a byte or a greater one.
+    fn new(list: &[Entry], first: impl Fn(u8) -> u32) -> Fan {
         let mut fan = Fan([[Entry::default(); 16]; 17]);
         let (mut index, mut sum) = (0, 0);
         // Each byte but 0 is where one node's upper half begins.
         for byte in 1..256u32 {
-            let token = u32::from(vocabulary.single(byte as u8));
+            let token = first(byte as u8);
             while let Some(entry) = list.get(index).filter(|e| u32::from(e.index) < token) {
                 (index, sum) = (index + 1, entry.sum);
             }
@@ -196,8 +200,9 @@ pub struct Prior {
     bytes: [Bound; 256],
     children: Vec<Bound>,
     levels: [Level; LEVELS],
-    /// Of the first level's lists.
+    /// Of the first level's lists, by the first byte, and by the one after a space.
     fans: Vec<Option<Box<Fan>>>,
+    fans_of_space: Vec<Option<Box<Fan>>>,
 }
 
 /// The prior that is part of the program; training/prior says how it was made.
@@ -248,6 +253,12 @@ impl Prior {
     #[inline]
     pub fn fan(&self, list: u32) -> Option<&Fan> {
         self.fans[list as usize].as_deref()
+    }
+
+    /// How the tokens in a list of the first level that begin with a space divide by the next byte, where there are many.
+    #[inline]
+    pub fn fan_of_space(&self, list: u32) -> Option<&Fan> {
+        self.fans_of_space[list as usize].as_deref()
     }
 
     /// The bound before a token.
@@ -371,20 +382,28 @@ fn decode(body: &[u8], id: u64) -> Option<Prior> {
         let fits = contexts.zip(levels.iter().flatten()).all(|(n, level)| level.contexts == n);
         match levels {
             [Some(one), Some(two), Some(three)] if fits => {
-                let fans = fans(&one, &vocabulary);
+                let space = vocabulary.single(b' ');
+                let fans = fans_of(&one, LONG, 0..u32::MAX, |byte| vocabulary.single(byte).into());
+                let after_space = |byte| vocabulary.first_child(space, byte);
+                let fans_of_space = fans_of(&one, LONG_SPACE, space.into()..vocabulary.end(space), after_space);
                 let bound = |token: TokenId| Bound { token: token.into(), below: unigram[usize::from(token)] };
                 let bytes = std::array::from_fn(|byte| bound(vocabulary.single(byte as u8)));
                 let children = vocabulary.all_children().iter().map(|&child| bound(child)).collect();
-                Some(Prior { id, vocabulary, unigram, bytes, children, levels: [one, two, three], fans })
+                Some(Prior { id, vocabulary, unigram, bytes, children, levels: [one, two, three], fans, fans_of_space })
             }
             _ => None,
         }
     })
 }
 
-fn fans(level: &Level, vocabulary: &Vocabulary) -> Vec<Option<Box<Fan>>> {
-    let lists = level.start.windows(2).map(|bounds| &level.entries[bounds[0] as usize..bounds[1] as usize]);
-    lists.map(|list| (list.len() >= LONG).then(|| Box::new(Fan::new(list, vocabulary)))).collect()
+/// The fans of lists with at least so many of the tokens in `range`.
+fn fans_of(level: &Level, least: usize, range: Range<u32>, first: impl Fn(u8) -> u32) -> Vec<Option<Box<Fan>>> {
+    let fan = |bounds: &[u32]| {
+        let [from, to] = [range.start, range.end].map(|token| level.find(bounds[0], bounds[1], token));
+        let list = &level.entries[bounds[0] as usize..bounds[1] as usize];
+        ((to - from) as usize >= least).then(|| Box::new(Fan::new(list, &first)))
+    };
+    level.start.windows(2).map(fan).collect()
 }
 
 fn decode_head(head: &[u8]) -> Option<(Vocabulary, Vec<u32>)> {

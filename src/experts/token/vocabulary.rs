@@ -106,6 +106,13 @@ impl Vocabulary {
         children.start + self.child_bytes[children].partition_point(|&b| b < byte)
     }
 
+    /// The first child of `id` that ends with a byte >= `byte`, or what follows the descendants of `id`.
+    pub fn first_child(&self, id: TokenId, byte: u8) -> u32 {
+        let children = self.children(id);
+        let place = self.split(children.clone(), byte);
+        if place < children.end { self.child_at(place).into() } else { self.end(id) }
+    }
+
     /// The token `id` continued with `byte`.
     #[inline]
     pub fn child(&self, id: TokenId, byte: u8) -> Option<TokenId> {

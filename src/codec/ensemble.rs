@@ -43,9 +43,9 @@ fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -
     weights.resize(weights.len().next_multiple_of(LINE), 0);
     for group in 0..contexts / LINE {
         let [plain, certain] = match (prior, group) {
-            (false, _) => [50, 60],
+            (false, 0) => [50, 60],
             (true, 0) => [20, 36],
-            (true, _) => [8, 16],
+            (_, _) => [8, 16],
         };
         weights.extend([plain; LINE]);
         weights.extend([certain; LINE]);
@@ -93,6 +93,8 @@ pub struct Ensemble {
     text: Text,
     lane: usize,
     indirect: Indirect,
+    /// Whether there are [`contexts::more`].
+    more: bool,
     ngram: Ngram,
     short_match: MatchModel,
     long_match: MatchModel,
@@ -119,7 +121,7 @@ pub struct Ensemble {
 
 impl Ensemble {
     /// An ensemble that has seen nothing, for a block in `lanes` lanes. [`Self::turn_to`] comes next. `network` is the
-    /// vocabulary of one that will be asked. Archives are made with `denoise`.
+    /// vocabulary of one that will be asked; then there is a prior, too. Archives are made with `denoise`.
     ///
     /// # Errors
     /// The system's, where it has no memory.
@@ -127,6 +129,7 @@ impl Ensemble {
         content: Content,
         raw_len: usize,
         lanes: usize,
+        contexts: usize,
         prior: Option<&'static Prior>,
         network: Option<Arc<Trie>>,
         denoise: bool,
@@ -134,9 +137,8 @@ impl Ensemble {
         let last = if network.is_some() { expert::SITUATIONS } else { 2048 };
         let sets = [256, 256, 2048, 2048, 256, 256, 256, last];
         let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
-        let count = if prior.is_some() { contexts::FULL + contexts::MORE } else { contexts::FULL };
         let direct = direct_contexts(prior.is_some(), network.is_some());
-        let initial = initial_weights(count, direct, prior.is_some(), network.is_some());
+        let initial = initial_weights(contexts, direct, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
             mixer.deafen(DEAF, 0..expert::INPUTS + REFINEMENTS);
@@ -149,7 +151,8 @@ impl Ensemble {
             text: Text::new(raw_len, lanes, content == Content::Binary, true),
             lane: 0,
             indirect: Indirect::default(),
-            ngram: Ngram::new(count, contexts::ORDERS, line_bits(raw_len))?,
+            more: contexts > contexts::FULL,
+            ngram: Ngram::new(contexts, contexts::ORDERS, line_bits(raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
             ppm: Ppm::new(content, raw_len, lanes)?,
@@ -208,8 +211,9 @@ impl Ensemble {
         for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
             self.ngram.select(i, context);
         }
-        if let Some(prior) = &self.prior {
-            let contexts = contexts::more(self.content, past, &self.indirect, prior.tokens());
+        if self.more {
+            let tokens = self.prior.as_ref().map_or([0; 3], PriorExpert::tokens);
+            let contexts = contexts::more(self.content, past, &self.indirect, tokens);
             for (i, context) in contexts.into_iter().enumerate() {
                 self.ngram.select(contexts::FULL + i, context);
             }

@@ -64,6 +64,22 @@ fn any_lanes_come_back() {
 }
 
 #[test]
+fn long_binary_data_come_back() {
+    let data: Vec<u8> = (0..LONG_BINARY as u32 / 8)
+        .flat_map(|n| [n % 251, n.wrapping_mul(n) >> 7])
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    assert_eq!((data.len(), Content::of(&data)), (LONG_BINARY, Content::Binary));
+    let [full, primed] = [Model::Full, Model::Primed].map(|model| {
+        let predictor = Predictor::new(model, None, Division::UpTo(1)).unwrap();
+        let coded = encode(&predictor, &data, 1, &mut on).unwrap();
+        assert!(decode(&predictor, coded.profile, &coded.payload, data.len(), 1, &mut on).unwrap() == data);
+        coded.payload.len()
+    });
+    assert!(primed < full, "{primed} bytes, {full} at level 2");
+}
+
+#[test]
 fn encoders_choose_lanes_by_length() {
     let choose = |division, len, text: bool| {
         let predictor = Predictor { division, ..neural() };

@@ -1,17 +1,20 @@
 //! The micro-diffusion denoiser: K small calibrated corrections of the mixed prediction, behind a learned gate.
 //!
-//! Each step reads the previous step's probability, finds the bin of like situations (step, node of the byte's binary
-//! tree, the models' confidence, quantised logit) and adds the bin's mean error E[outcome] − E[prediction] (Tweedie's
-//! correction), shrunk by how certain that mean is. The gate is a weight of the last blend, which starts at none.
+//! Each step takes the previous step's logit, finds the bin of like situations (step, node of the byte's binary tree, the
+//! models' confidence, quantised logit) and moves the logit by the bin's mean error E[outcome] − E[prediction] (Tweedie's
+//! correction) over the predictions' variance, shrunk by how certain that mean is. The gate is a weight of the last blend,
+//! which starts at none.
 
 use crate::num::arch::prefetch;
-use crate::num::{squash16, stretch_fine};
+use crate::num::squash16;
 
 /// Correction steps.
 pub const STEPS: usize = 2;
 const LOGIT_BINS: usize = 24;
 /// Experience after which a bin's mean error becomes a moving average.
 const MEMORY: i32 = 1023;
+/// The longest step.
+const STEP_MAX: i64 = 512;
 
 /// A mean of outcome − prediction, in units of 2^-21 (the upper 22 bits, signed), and how many it is of (the lower 10 bits).
 #[derive(Clone, Copy, Default)]
@@ -45,58 +48,82 @@ impl Bin {
             self.error() + ((i64::from(difference * 32 - self.error()) * RECIPROCAL[count as usize]) >> 16) as i32;
         self.0 = error << 10 | count;
     }
+
+    /// The step that the error asks for where the predictions' variance is that of `scale`.
+    #[inline]
+    fn step(self, scale: Scale) -> i16 {
+        let error = i64::from(self.error());
+        // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.
+        let evidence = ((error * error) >> 10) * i64::from(self.count());
+        let certainty = (evidence >> scale.noise).min(1024);
+        ((((error * certainty) >> 10) * scale.slope) >> 15).clamp(-STEP_MAX, STEP_MAX) as i16
+    }
+}
+
+/// The variance p (1 − p) of predictions with like logits.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// Its logarithm: divisions take long.
+    noise: u32,
+    /// How far the logit moves with the probability: 1 / (p (1 − p)), in units of 2^-26.
+    slope: i64,
+}
+
+impl Scale {
+    fn of(logit: usize) -> Scale {
+        let p = i64::from(squash16(((logit as i32) << 8) + 128 - 3072));
+        let variance = p * (65536 - p);
+        Scale { noise: ((variance >> 8) + 1).ilog2(), slope: (1 << 34) / variance }
+    }
 }
 
 /// The corrections.
 pub struct Denoiser {
-    bins: Vec<Bin>,
-    /// Bin and prediction of each step of the last decision.
+    scales: [Scale; LOGIT_BINS],
+    /// What each bin has learned, and the step in the logistic domain that comes of it, which is all that a decision waits for.
+    bins: Vec<[[Bin; LOGIT_BINS]; STEPS]>,
+    steps: Vec<[[i16; LOGIT_BINS]; STEPS]>,
+    situation: usize,
+    /// The bin of each step of the last decision, and what it was to correct, in the logistic domain.
     trail: [(usize, i32); STEPS],
 }
 
 impl Denoiser {
     /// A denoiser for contexts below `groups` (models' confidence classes) and the 256 tree nodes.
     pub fn new(groups: usize) -> Self {
-        Denoiser { bins: vec![Bin::default(); STEPS * groups * 64 * LOGIT_BINS], trail: [(0, 0); STEPS] }
+        Denoiser {
+            scales: std::array::from_fn(Scale::of),
+            bins: vec![Default::default(); groups * 64],
+            steps: vec![Default::default(); groups * 64],
+            situation: 0,
+            trail: [(0, 0); STEPS],
+        }
     }
 
-    /// Where the bins of a situation begin.
-    #[inline]
-    fn first(node: usize, group: usize) -> usize {
+    fn situation(node: usize, group: usize) -> usize {
         let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
-        (group * 64 + place) * LOGIT_BINS * STEPS
+        group * 64 + place
     }
 
     /// Asks for a situation's bins ahead of their use.
     #[inline]
     pub fn prefetch(&self, node: usize, group: usize) {
-        let first = Self::first(node, group);
-        for third in 0..3 {
-            prefetch(&self.bins, first + third * LOGIT_BINS * STEPS / 3);
-        }
+        let situation = Self::situation(node, group);
+        let steps = self.steps[situation].as_flattened();
+        prefetch(steps, 0);
+        prefetch(steps, steps.len() - 1);
     }
 
     /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
     /// the confidence class.
     #[inline]
     pub fn refine(&mut self, stretched: i32, node: usize, group: usize) -> i32 {
-        let mut p = squash16(stretched);
+        self.situation = Self::situation(node, group);
         let mut x = stretched;
-        let first = Self::first(node, group);
-        for step in 0..STEPS {
+        for (steps, trail) in self.steps[self.situation].iter().zip(&mut self.trail) {
             let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
-            let at = first + logit * STEPS + step;
-            self.trail[step] = (at, p);
-            let bin = self.bins[at];
-            // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.
-            let signal = (i64::from(bin.error()) * i64::from(bin.error())) >> 10;
-            let noise = ((i64::from(p) * i64::from(65536 - p)) >> 8) + 1;
-            let evidence = signal * i64::from(bin.count());
-            // The noise is rounded down to a power of two: divisions would be on the way of every bit.
-            let snr = (evidence >> noise.ilog2()).min(1024) as i32;
-            let step_by = ((bin.error() >> 5) * snr) >> 10;
-            p = (p + step_by).clamp(1, 65535);
-            x = stretch_fine(p as u32);
+            *trail = (logit, x);
+            x += i32::from(steps[logit]);
         }
         x - stretched
     }
@@ -104,8 +131,10 @@ impl Denoiser {
     /// Learns from the outcome.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        for &(at, p) in &self.trail {
-            self.bins[at].learn(((bit as i32) << 16) - p);
+        let (bins, steps) = (&mut self.bins[self.situation], &mut self.steps[self.situation]);
+        for ((bins, steps), &(logit, x)) in bins.iter_mut().zip(steps).zip(&self.trail) {
+            bins[logit].learn(((bit as i32) << 16) - squash16(x));
+            steps[logit] = bins[logit].step(self.scales[logit]);
         }
     }
 }

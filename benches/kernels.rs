@@ -93,7 +93,9 @@ fn forward(criterion: &mut Criterion) {
     let shape =
         Config { vocabulary: 49152, hidden: 576, layers: 30, heads: 9, kv_heads: 3, feed_forward: 1536, ..config };
     let smol = model(&mut random, shape);
-    for (name, model, lanes) in [("early-6m", early, &[1, 8, 16, 32][..]), ("SmolLM2-135M", smol, &[1, 16])] {
+    for (name, model, lanes) in
+        [("early-6m", early, &[1, 2, 4, 8, 16, 32][..]), ("SmolLM2-135M", smol, &[1, 8, 16, 32])]
+    {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         for &lanes in lanes {

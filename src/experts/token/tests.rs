@@ -213,22 +213,24 @@ fn the_embedded_prior_knows_english() {
 fn a_fan_divides_a_list_as_a_search_does() {
     let prior = Prior::embedded().expect("the embedded prior");
     let (level, vocabulary) = (&prior.levels()[0], prior.vocabulary());
-    let mut fans = 0;
+    let space = vocabulary.single(b' ');
+    let mut fans = [0; 2];
     for context in 0..vocabulary.len() as u32 {
         let list = level.list_of(context);
         let (from, to) = level.bounds(list);
-        let Some(fan) = prior.fan(list) else { continue };
-        for byte in 0..=255u32 {
-            for known in 0..8 {
-                let node = (byte | 256) >> (8 - known);
-                let middle = (byte >> (8 - known) << 1 | 1) << (7 - known);
-                let entry = level.find(from, to, vocabulary.single(middle as u8).into());
+        for (k, fan) in [prior.fan(list), prior.fan_of_space(list)].into_iter().enumerate() {
+            let Some(fan) = fan else { continue };
+            for node in 1..256u32 {
+                let middle = ((node << 1 | 1) << (node.leading_zeros() - 24)) as u8;
+                let token =
+                    if k == 0 { vocabulary.single(middle).into() } else { vocabulary.first_child(space, middle) };
+                let entry = level.find(from, to, token);
                 assert_eq!(fan.at(node), (entry - from, level.before(from, entry)), "{context} {node}");
             }
+            fans[k] += 1;
         }
-        fans += 1;
     }
-    assert!(fans > 1000, "{fans} lists are long");
+    assert!(fans[0] > 1000 && fans[1] > 100, "{fans:?} lists are long");
 }
 
 #[test]

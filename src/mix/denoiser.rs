@@ -6,7 +6,7 @@
 //! which starts at none.
 
 use crate::num::arch::prefetch;
-use crate::num::squash16;
+use crate::num::{RECIPROCAL, squash16};
 
 /// Correction steps.
 pub const STEPS: usize = 2;
@@ -20,17 +20,6 @@ const STEP_MAX: i64 = 512;
 #[derive(Clone, Copy, Default)]
 struct Bin(i32);
 
-/// 2^16 / n.
-const RECIPROCAL: [i64; MEMORY as usize + 1] = {
-    let mut table = [0; MEMORY as usize + 1];
-    let mut n = 1;
-    while n < table.len() {
-        table[n] = (1 << 16) / n as i64;
-        n += 1;
-    }
-    table
-};
-
 impl Bin {
     fn error(self) -> i32 {
         self.0 >> 10
@@ -43,10 +32,9 @@ impl Bin {
     /// Learns one more difference, in units of 2^-16.
     #[inline]
     fn learn(&mut self, difference: i32) {
-        let count = (self.count() + 1).min(MEMORY);
-        let error =
-            self.error() + ((i64::from(difference * 32 - self.error()) * RECIPROCAL[count as usize]) >> 16) as i32;
-        self.0 = error << 10 | count;
+        let rate = i64::from(RECIPROCAL[self.count() as usize]);
+        let error = self.error() + ((i64::from(difference * 32 - self.error()) * rate) >> 16) as i32;
+        self.0 = error << 10 | (self.count() + 1).min(MEMORY);
     }
 
     /// The step that the error asks for where the predictions' variance is that of `scale`.

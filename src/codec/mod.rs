@@ -25,11 +25,11 @@ pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 /// The most lanes of a block.
 pub const MAX_LANES: usize = 1 << 7;
 /// Content of less than this for each lane costs more than lanes gain.
-const LEAST_LANE: usize = 32 << 10;
+const LEAST_LANE: usize = 64 << 10;
 /// The same for records, which live from the ones before: vega_airports.csv, 210 KB, is 1.3 % larger in four lanes than in
 /// one. Text is taken for records where one in so many bytes is a digit. Prose and code have less than 5 %, logs, tables and
 /// JSON as a rule more than 7 %.
-const LEAST_RECORDS: usize = 8 * LEAST_LANE;
+const LEAST_RECORDS: usize = 4 * LEAST_LANE;
 const DIGITS: usize = 16;
 
 /// What is looked at to see whether lanes are of use, in bytes, and the tenths of bits per byte that the fast ensemble must

@@ -5,7 +5,7 @@ usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL]
 
 Saves OUT/state.pt every few minutes and resumes from it; at N tokens in all it stops and prints the validation loss.
 Learning rate: short warm-up, constant, linear decay over the last 60 % of N. To train on after that, raise N and resume.
---until stops at a time of day instead: N is then what the speed so far promises, so that the decay ends on time.
+--until stops at a time instead: N is then what the speed so far promises, so that the decay ends on time.
 --init starts from the weights of a model (whatever weights.load reads) instead of random ones, where there is no state yet;
 --seen says on how many tokens it was trained, for the learning rate's fall and a choice of text that is not the first again.
 export.py turns the state into the GGUF file that nzip embeds.
@@ -18,8 +18,10 @@ from weights import load
 LN2 = math.log(2)
 
 
-def time_of_day(text):
-    """The next such time, in seconds since the epoch."""
+def moment(text):
+    """The next such time of day, or so many seconds from now; in seconds since the epoch."""
+    if text.startswith("+"):
+        return time.time() + float(text)
     clock = time.strptime(text, "%H:%M")
     now = time.localtime()
     at = time.mktime((*now[:3], clock.tm_hour, clock.tm_min, 0, 0, 0, -1))
@@ -31,13 +33,14 @@ def arguments():
     p.add_argument("--data", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--tokens", type=float, default=100e6)
-    p.add_argument("--until", type=time_of_day, help="stop at this time of day, HH:MM")
+    p.add_argument("--until", type=moment, help="stop at this time of day, HH:MM, or after +SECONDS")
     p.add_argument("--init", help="start from this model's weights")
     p.add_argument("--seen", type=float, default=0, help="tokens that model has seen")
     p.add_argument("--d", type=int, default=256)
     p.add_argument("--layers", type=int, default=6)
     p.add_argument("--heads", type=int, default=4)
     p.add_argument("--kv-heads", type=int, default=2)
+    p.add_argument("--head-dim", type=int, default=64)
     p.add_argument("--ff", type=int, default=704)
     p.add_argument("--ctx", type=int, default=256)
     p.add_argument("--batch", type=int, default=32, help="sequences per step")
@@ -53,12 +56,13 @@ class Text:
     """Random windows of a file of token ids."""
 
     def __init__(self, path, length, device):
-        self.ids, self.length, self.device = np.memmap(path, dtype=np.uint16, mode="r"), length, device
+        ids = np.memmap(path, dtype=np.int16, mode="c")  # those of a vocabulary of 32,768 at most
+        self.ids = torch.from_numpy(ids).to(device)
+        self.window = torch.arange(length + 1, device=device)
 
     def batch(self, n, rng):
-        starts = rng.integers(0, len(self.ids) - self.length - 1, n)
-        rows = np.stack([self.ids[i : i + self.length + 1] for i in starts]).astype(np.int64)
-        rows = torch.from_numpy(rows).to(self.device)
+        starts = torch.from_numpy(rng.integers(0, len(self.ids) - len(self.window), n)).to(self.ids.device)
+        rows = self.ids[starts[:, None] + self.window].long()
         return rows[:, :-1], rows[:, 1:]
 
 
@@ -67,11 +71,14 @@ class Trainer:
         self.args, self.seen, self.state = args, 0, f"{args.out}/state.pt"
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.meta = json.load(open(f"{args.data}/meta.json"))
-        shape = (self.meta["vocab"], args.d, args.layers, args.heads, args.kv_heads, args.ff)
+        shape = (self.meta["vocab"], args.d, args.layers, args.heads, args.kv_heads, args.ff, args.head_dim)
         self.model = Model(*shape).to(self.device)
         named = list(self.model.named_parameters())
         self.matrices = [p for name, p in named if p.ndim == 2 and name != "embed"]
         self.momentum = [torch.zeros_like(p) for p in self.matrices]
+        self.alike = {}  # matrices of one shape are orthogonalised together
+        for i, p in enumerate(self.matrices):
+            self.alike.setdefault(p.shape, []).append(i)
         others = [p for name, p in named if p.ndim != 2 or name == "embed"]
         self.adam = torch.optim.AdamW(others, lr=args.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
         if os.path.exists(self.state):
@@ -107,18 +114,24 @@ class Trainer:
             loss = self.loss(xs, ys) * (len(xs) / len(x))
             loss.backward()
             total += loss.detach()
-        lr = self.args.lr * scale
-        with torch.no_grad():
-            for p, m in zip(self.matrices, self.momentum):
-                m.lerp_(p.grad, 0.05)
-                update = orthogonalise(p.grad.lerp(m, 0.95))
-                p.mul_(1 - 0.01 * lr).add_(update, alpha=-lr * max(1, p.size(0) / p.size(1)) ** 0.5)
-                p.grad = None
+        self.step_matrices(self.args.lr * scale)
         for group in self.adam.param_groups:
             group["lr"] = self.args.adam_lr * scale
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         return total
+
+    @torch.no_grad()
+    def step_matrices(self, lr):
+        for (rows, columns), alike in self.alike.items():
+            matrices, momentum = [self.matrices[i] for i in alike], [self.momentum[i] for i in alike]
+            gradients = [p.grad for p in matrices]
+            torch._foreach_lerp_(momentum, gradients, 0.05)
+            updates = orthogonalise(torch.stack(torch._foreach_lerp(gradients, momentum, 0.95)))
+            torch._foreach_mul_(matrices, 1 - 0.01 * lr)
+            torch._foreach_add_(matrices, list(updates), alpha=-lr * max(1, rows / columns) ** 0.5)
+            for p in matrices:
+                p.grad = None
 
     def total(self, start, wall):
         """Tokens in all, as far as can be told: `start` had been seen at the time `wall`."""
@@ -135,11 +148,11 @@ class Trainer:
             done = self.seen / total
             decay = 1.0 if done < 0.4 else max(0.02, (1 - done) / 0.6)
             x, y = text.batch(self.args.batch, rng)
-            recent += self.step(x, y, decay * min(1.0, (steps + 1) / 40)).item()
+            recent += self.step(x, y, decay * min(1.0, (steps + 1) / 40))  # a tensor: not waited for here
             self.seen += x.numel()
             steps += 1
             if steps % 20 == 0:
-                loss, new, recent = recent / 20, self.seen - start, 0.0
+                loss, new, recent = recent.item() / 20, self.seen - start, 0.0
                 print(f"{self.seen / 1e6:.2f} M tokens, loss {loss:.3f}, {loss / LN2 / self.meta['bytes_per_token']:.3f} bpb, "
                       f"{new / (time.time() - wall):.0f} tokens/s, {(time.process_time() - cpu) / new * 1e6:.0f} CPU s per M, "
                       f"{time.strftime('%H:%M:%S')}, of {total / 1e6:.1f} M", flush=True)

@@ -38,7 +38,7 @@ def from_state(path):
             tensors[f"model.layers.{i}.{name}.weight"] = weights[f"blocks.{i}.{short}"] / scale
     config = dict(vocab_size=len(weights["embed"]), hidden_size=args["d"], intermediate_size=args["ff"],
                   num_hidden_layers=args["layers"], num_attention_heads=args["heads"], num_key_value_heads=args["kv_heads"],
-                  head_dim=args["d"] // args["heads"], rms_norm_eps=EPS / EMBED_SCALE**2, rope_theta=10000.0,
+                  head_dim=args["head_dim"], rms_norm_eps=EPS / EMBED_SCALE**2, rope_theta=10000.0,
                   max_position_embeddings=args["ctx"])
     return Model(config, tensors, json.load(open(f"{args['data']}/tokenizer.json")))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train nzip's embedded language model: a small Llama, on CPU or CUDA, resumable.
 
-usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL] [--d 256 --layers 6 ...]
+usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL] [--d 320 --layers 7 ...]
 
 Saves OUT/state.pt every few minutes and resumes from it; at N tokens in all it stops and prints the validation loss.
 Learning rate: short warm-up, constant, linear decay over the last 60 % of N. To train on after that, raise N and resume.
@@ -36,15 +36,15 @@ def arguments():
     p.add_argument("--until", type=moment, help="stop at this time of day, HH:MM, or after +SECONDS")
     p.add_argument("--init", help="start from this model's weights")
     p.add_argument("--seen", type=float, default=0, help="tokens that model has seen")
-    p.add_argument("--d", type=int, default=256)
-    p.add_argument("--layers", type=int, default=6)
+    p.add_argument("--d", type=int, default=320)
+    p.add_argument("--layers", type=int, default=7)
     p.add_argument("--heads", type=int, default=4)
     p.add_argument("--kv-heads", type=int, default=2)
     p.add_argument("--head-dim", type=int, default=64)
-    p.add_argument("--ff", type=int, default=704)
-    p.add_argument("--ctx", type=int, default=256)
-    p.add_argument("--batch", type=int, default=32, help="sequences per step")
-    p.add_argument("--micro", type=int, default=8, help="sequences at once: their activations should fit the caches")
+    p.add_argument("--ff", type=int, default=896)
+    p.add_argument("--ctx", type=int, default=512)
+    p.add_argument("--batch", type=int, default=16, help="sequences per step")
+    p.add_argument("--micro", type=int, default=4, help="sequences at once: their activations should fit the caches")
     p.add_argument("--lr", type=float, default=0.02, help="Muon: matrices")
     p.add_argument("--adam-lr", type=float, default=4e-3, help="AdamW: embedding and norms")
     p.add_argument("--threads", type=int, default=os.cpu_count())

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train nzip's embedded language model: a small Llama, on CPU or CUDA, resumable.
 
-usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM] [--init MODEL] [--d 320 --layers 7 ...]
+usage: train.py --data DIR --out DIR [--tokens N] [--until HH:MM|+SECONDS] [--init MODEL] [--d 320 --layers 7 ...]
 
 Saves OUT/state.pt every few minutes and resumes from it; at N tokens in all it stops and prints the validation loss.
 Learning rate: short warm-up, constant, linear decay over the last 60 % of N. To train on after that, raise N and resume.

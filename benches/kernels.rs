@@ -79,22 +79,22 @@ fn forward(criterion: &mut Criterion) {
     let mut random = Random(2);
     let config = Config {
         vocabulary: 8192,
-        hidden: 256,
-        layers: 6,
+        hidden: 320,
+        layers: 7,
         heads: 4,
         kv_heads: 2,
         head_dim: 64,
-        feed_forward: 704,
+        feed_forward: 896,
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 256,
     };
-    let early = model(&mut random, config.clone());
+    let embedded = model(&mut random, config.clone());
     let shape =
         Config { vocabulary: 49152, hidden: 576, layers: 30, heads: 9, kv_heads: 3, feed_forward: 1536, ..config };
     let smol = model(&mut random, shape);
     for (name, model, lanes) in
-        [("early-6m", early, &[1, 2, 4, 8, 16, 32][..]), ("SmolLM2-135M", smol, &[1, 8, 16, 32])]
+        [("embedded", embedded, &[1, 2, 4, 8, 16, 32][..]), ("SmolLM2-135M", smol, &[1, 8, 16, 32])]
     {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);

@@ -5,7 +5,7 @@ use super::lanes::{Bits, probability};
 use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::direct::Direct;
 use crate::experts::history::Text;
-use crate::experts::match_model::MatchModel;
+use crate::experts::match_model::{Finder, MatchModel};
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
 use crate::experts::token::expert::{self, TokenExpert};
@@ -26,27 +26,24 @@ const DEAF: usize = 6;
 /// Classes of confidence: of the short match, and how many orders were seen before.
 const GROUPS: usize = 20;
 
-/// What the mixer's inputs weigh at first, in their order and in units of 1/1000, as learned on text of all kinds.
+/// What the mixer's inputs weigh at first, in their order and in units of 1/1000: rounded from what was best for the first
+/// 5,000 to 25,000 bytes of texts of all kinds.
 fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -> Vec<i32> {
-    let mut weights = Vec::new();
-    if network {
-        weights.extend([180, 180, 30, 30]);
-        weights.extend([30; REFINEMENTS]);
-        weights.extend([0; REFINEMENTS]);
-    }
-    if prior {
-        weights.extend([300, 200]);
-    }
-    weights.extend([45, 45, 80, 80]);
-    weights.extend(if prior { [10, 38] } else { [130, 80] });
-    weights.extend(vec![if prior { 5 } else { 40 }; direct]);
-    weights.resize(weights.len().next_multiple_of(LINE), 0);
-    for group in 0..contexts / LINE {
-        let [plain, certain] = match (prior, group) {
-            (false, 0) => [50, 60],
-            (true, 0) => [20, 36],
-            (_, _) => [8, 16],
-        };
+    // Of tokens, of matches, of PPM, of the first direct contexts; of a group of contexts, plain and certain.
+    let (tokens, matches, ppm, first, groups): (&[i32], _, _, _, _) = match (prior, network) {
+        (_, true) => (
+            &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
+            [0, 0, 30, 30],
+            [50, 10],
+            [-40, 0],
+            [[-8, 28], [-3, 12]],
+        ),
+        (true, false) => (&[400, 120], [50, 40, 85, 65], [80, 30], [-30, 20], [[8, 44], [3, 20]]),
+        (false, false) => (&[], [60, 30, 50, 80], [170, 60], [45, 100], [[36, 60]; 2]),
+    };
+    let mut weights = [tokens, &matches, &ppm, &first].concat();
+    weights.resize((weights.len() + direct - first.len()).next_multiple_of(LINE), 0);
+    for [plain, certain] in &groups[..contexts / LINE] {
         weights.extend([plain; LINE]);
         weights.extend([certain; LINE]);
     }
@@ -134,8 +131,7 @@ impl Ensemble {
         network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let last = if network.is_some() { expert::SITUATIONS } else { 2048 };
-        let sets = [256, 256, 2048, 2048, 256, 256, 256, last];
+        let sets = [256, 256, 2048, 2048, 256, 256, 256, Finder::CONFIDENCES];
         let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
         let direct = direct_contexts(prior.is_some(), network.is_some());
         let initial = initial_weights(contexts, direct, prior.is_some(), network.is_some());
@@ -163,8 +159,8 @@ impl Ensemble {
             direct: Direct::new(direct, direct_bits(direct, raw_len))?,
             inputs: Inputs::default(),
             mixer,
-            apm0: Apm::new(256, 7),
-            apm1: Apm::new(1 << 16, 7),
+            apm0: Apm::new(256),
+            apm1: Apm::new(1 << 16),
             refined: Blend::new(GROUPS, [30_000, 5_000, 30_000, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             node: 1,
@@ -299,10 +295,9 @@ impl Ensemble {
             }
         };
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
-        // As the network has it, or else the byte that is expected.
-        let expected = usize::from(self.ppm.top()) << 3 | bit;
-        let situation = self.network.as_ref().map_or(expected, TokenExpert::situation);
-        let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, situation];
+        // The last set has few vectors, which learn the soonest.
+        let trust = self.long_match.finder.confidence();
+        let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, trust];
         self.mixer.select(select, [self.node, self.ppm.order()]);
     }
 }

@@ -103,7 +103,7 @@ impl Fast {
             known: 0,
             mixed: 1 << 15,
             rate: Rate::default(),
-            refined: Apm::new(1 << 16, 6),
+            refined: Apm::new(1 << 16),
             node: 1,
             place: 1,
             p24: 1 << 23,

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;
 
 /// The format this build writes and reads.
-pub const FORMAT_VERSION: u8 = 8;
+pub const FORMAT_VERSION: u8 = 9;
 
 /// What an archive starts with, before the version: no text, and changed by whatever treats it as text (the top bit is
 /// set, line ends of both kinds, DOS's end of file).
@@ -223,7 +223,7 @@ mod tests {
             b.extend([3, 7, 7, 7]);
         });
         assert_eq!(kind(&extended), ErrorKind::Unsupported, "an extension that the model doesn't have");
-        assert_eq!(kind(&forged(|b| b[7] = 9)), ErrorKind::Unsupported);
+        assert_eq!(kind(&forged(|b| b[7] = FORMAT_VERSION + 1)), ErrorKind::Unsupported);
         assert_eq!(kind(&forged(|b| b[9] = 200)), ErrorKind::Model);
         assert_eq!(kind(&forged(|b| b[10] = 225)), ErrorKind::Corrupt);
     }

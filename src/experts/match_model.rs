@@ -42,6 +42,8 @@ struct Match {
 impl Finder {
     /// States are below this.
     pub const STATES: usize = 192;
+    /// So is how far a match is to be trusted.
+    pub const CONFIDENCES: usize = 8;
 
     /// Looks for matches of `min` bytes (5 or 12) or more with 2^`bits` hashes.
     pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
@@ -111,7 +113,7 @@ impl Finder {
         self.trust = 1 + (class >> 2).min(6);
     }
 
-    /// How far the match is to be trusted: 0 (there is none) to 7.
+    /// How far the match is to be trusted, below [`Self::CONFIDENCES`]; 0 where there is none.
     #[inline]
     pub fn confidence(&self) -> usize {
         if self.predicted.is_some() { self.trust } else { 0 }

@@ -1,22 +1,47 @@
 //! Adaptive probability maps (SSE): a probability, refined by what followed it in a small context.
 
 use crate::num::arch::prefetch;
-use crate::num::{RECIPROCAL, squash16, stretch};
+use crate::num::{RECIPROCAL, squash24, stretch};
 
 const BINS: usize = 33;
 
+/// How often a bin counts as seen from the start, and when its probability becomes a moving average.
+const SEEN: u32 = 30;
+const LIMIT: u32 = 255;
+
+/// A probability learned at a rate that falls with experience: 22 bits of it, and 10 bits of how often it was learned.
+#[derive(Clone, Copy)]
+struct Learned(u32);
+
+impl Learned {
+    /// P(1), in units of 2^-22.
+    #[inline]
+    fn p22(self) -> u32 {
+        self.0 >> 10
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32, limit: u32) {
+        let count = self.0 & 1023;
+        let p = self.p22() as i32;
+        let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
+        let step = ((i64::from(target - p) * i64::from(RECIPROCAL[count as usize])) >> 16) as i32;
+        self.0 = ((p + step) as u32) << 10 | (count + u32::from(count < limit));
+    }
+}
+
 /// Maps (context, probability) to a better probability, interpolating between 33 bins of the logistic domain.
 pub struct Apm {
-    table: Vec<u16>,
+    table: Vec<Learned>,
     index: usize,
-    rate: u32,
 }
 
 impl Apm {
-    /// An identity map for `contexts` contexts, adapting by 2^-`rate`.
-    pub fn new(contexts: usize, rate: u32) -> Self {
-        let row: Vec<u16> = (0..BINS as i32).map(|i| squash16((i - 16) * 128) as u16).collect();
-        Apm { table: row.repeat(contexts), index: 0, rate }
+    /// An identity map for `contexts` contexts.
+    pub fn new(contexts: usize) -> Self {
+        let bin = |i| Learned(squash24((i - 16) * 128) >> 2 << 10 | SEEN);
+        let row: Vec<Learned> = (0..BINS as i32).map(bin).collect();
+        Apm { table: row.repeat(contexts), index: 0 }
     }
 
     /// Asks for a context's row ahead of its use.
@@ -33,39 +58,33 @@ impl Apm {
         let (bin, weight) = ((x >> 7) as usize, x & 127);
         let base = context * BINS + bin;
         self.index = base + usize::from(weight >= 64);
-        let (low, high) = (u32::from(self.table[base]), u32::from(self.table[base + 1]));
-        (low * (128 - weight) + high * weight) >> 7
+        let (low, high) = (self.table[base].p22(), self.table[base + 1].p22());
+        (low * (128 - weight) + high * weight) >> 13
     }
 
     /// Learns from the outcome.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let p = &mut self.table[self.index];
-        if bit == 1 {
-            *p += (65535 - *p) >> self.rate;
-        } else {
-            *p -= *p >> self.rate;
-        }
+        self.table[self.index].update(bit, LIMIT);
     }
 }
 
-/// A probability learned for each of a small number of states, at a rate that falls with experience.
+/// A probability for each of a small number of states.
 pub struct StateMap {
-    /// 22 bits of probability, 10 bits of count.
-    table: Vec<u32>,
+    table: Vec<Learned>,
     limit: u32,
 }
 
 impl StateMap {
-    /// All states start at `initial(state)`, a probability in units of 2^-16.
+    /// All states start at `initial(state)`, a probability in units of 2^-16; from `limit` times on, theirs is a moving average.
     pub fn new(states: usize, limit: u32, initial: impl Fn(usize) -> u32) -> Self {
-        StateMap { table: (0..states).map(|s| initial(s) << 16).collect(), limit }
+        StateMap { table: (0..states).map(|state| Learned(initial(state) << 16)).collect(), limit }
     }
 
     /// P(bit = 1) of a state, in units of 2^-16.
     #[inline]
     pub fn p16(&self, state: usize) -> u32 {
-        self.table[state] >> 16
+        self.table[state].p22() >> 6
     }
 
     /// The same in the logistic domain.
@@ -77,12 +96,6 @@ impl StateMap {
     /// Learns from the outcome.
     #[inline]
     pub fn update(&mut self, state: usize, bit: u32) {
-        let entry = &mut self.table[state];
-        let count = *entry & 1023;
-        let p = *entry >> 10;
-        let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
-        let step = ((i64::from(target - p as i32) * i64::from(RECIPROCAL[count as usize])) >> 16) as i32;
-        let next = (p as i32 + step) as u32;
-        *entry = next << 10 | (count + u32::from(count < self.limit));
+        self.table[state].update(bit, self.limit);
     }
 }

@@ -76,28 +76,29 @@ struct Last {
     prediction: i32,
 }
 
-const LAST_RATE: i32 = 5;
+/// The last layer's learning rate is this part of the first one's.
+const LAST_PART: i32 = 3;
 
-/// A first layer's learning rate, which falls with each bit, in units of 2^-16 of its unit.
+/// A first layer's learning rate, which falls with each bit, in units of 2^-24 of its unit.
 pub struct Rate(i32);
 
 impl Default for Rate {
     fn default() -> Self {
-        Rate(40 << 16)
+        Rate(40 << 24)
     }
 }
 
 impl Rate {
-    const FINAL: i32 = 14 << 16;
+    const FINAL: i32 = 12 << 24;
 
     #[inline]
     pub fn now(&self) -> i32 {
-        self.0 >> 16
+        self.0 >> 24
     }
 
     #[inline]
     pub fn fall(&mut self) {
-        self.0 -= (self.0 - Self::FINAL) >> 10;
+        self.0 -= (self.0 - Self::FINAL) >> 18;
     }
 }
 
@@ -177,12 +178,13 @@ impl Mixer {
         let chosen = &self.chosen[..self.sets];
         let x = &inputs.values[..self.stride];
         let target = if bit == 1 { 65535 } else { 0 };
-        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, self.rate.now());
+        let rate = self.rate.now();
+        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, rate);
         for (set, inputs) in &self.deaf {
             self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
         }
         for last in &mut self.last {
-            let error = ((((bit as i32) << 16) - last.prediction) * LAST_RATE) >> 4;
+            let error = ((((bit as i32) << 16) - last.prediction) * (rate / LAST_PART)) >> 4;
             (self.kernels.learn)(&mut last.weights[last.chosen], &self.outputs, error);
         }
         self.rate.fall();

@@ -6,14 +6,14 @@ use crate::num::stretch_fine;
 /// Refinements of each opinion.
 pub const REFINEMENTS: usize = 4;
 /// Base-2 logarithm of the number of rows that contexts and nodes share.
-const BITS: u32 = 12;
+const BITS: u32 = 10;
 
 /// The maps of one expert's opinion.
 pub struct Refinements([Apm; REFINEMENTS]);
 
 impl Default for Refinements {
     fn default() -> Self {
-        Refinements([(); REFINEMENTS].map(|()| Apm::new(1 << BITS, 6)))
+        Refinements([(); REFINEMENTS].map(|()| Apm::new(1 << BITS)))
     }
 }
 

@@ -151,7 +151,7 @@ impl Packed {
         Packed { rows: count, blocks, offset, quants: Quants::Alone(quants), scales }
     }
 
-    /// Lays matrices one behind the other, in the order in which they are used: kernels ask for what comes next.
+    /// Lays matrices one behind the other, in the order in which they are used, on large pages.
     ///
     /// # Errors
     /// What the system says where there is no memory.

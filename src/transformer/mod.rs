@@ -31,4 +31,4 @@ pub use model::Model;
 pub use session::Session;
 
 /// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
-pub const ARITHMETIC_VERSION: u32 = 5;
+pub const ARITHMETIC_VERSION: u32 = 6;

@@ -11,7 +11,7 @@ use crate::num::arch::int8::Kernel;
 /// What the arithmetic gives for [`texts`] and [`checkpoint`]. It changes with `ARITHMETIC_VERSION` only.
 const DIGEST: u64 = 8207810484489214568;
 /// The same where the head and both layers adapt, a token at a time.
-const ADAPTED: u64 = 11078482253071921477;
+const ADAPTED: u64 = 7693159552640665332;
 
 struct Random(u64);
 

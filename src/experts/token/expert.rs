@@ -12,11 +12,8 @@ use std::sync::Arc;
 
 /// Opinions on each bit.
 pub const INPUTS: usize = 4;
-/// What [`TokenExpert::situation`] is below.
-pub const SITUATIONS: usize = 3 * STRONG + 1;
 /// Steps in which probabilities are told apart.
 const STEPS: usize = 64;
-const STRONG: usize = 32;
 /// Classes of how probable it is that the token goes on.
 const CLASSES: usize = 5;
 
@@ -138,9 +135,9 @@ impl TokenExpert {
     pub fn new(trie: Arc<Trie>, lanes: usize) -> Self {
         TokenExpert {
             trie,
-            // One lane is for those who wait for ratio: 1/128 rather than 1/8 takes a quarter more time, for 0.7 %.
+            // One lane is for those who wait for ratio.
             unlikely: match lanes {
-                1 => 1 << 9,
+                1 => 1 << 7,
                 2 => 1 << 11,
                 _ => 1 << 13,
             },
@@ -217,11 +214,6 @@ impl TokenExpert {
     /// The model's opinion in the logistic domain; none where it isn't asked.
     pub fn opinion(&self) -> i32 {
         if self.state.is_some() { self.stretched } else { 0 }
-    }
-
-    /// The model's opinion in a few steps, and how much of it is its own: a context for the mixer.
-    pub fn situation(&self) -> usize {
-        self.state.map_or(3 * STRONG, |state| (state / STEPS / 2) * STRONG + state % STEPS * STRONG / STEPS)
     }
 
     /// Learns the bit.

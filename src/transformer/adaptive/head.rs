@@ -7,7 +7,7 @@ use std::io;
 
 /// The step of normalised least mean squares, the share of an error that a lesson takes away from its output: of the first
 /// lesson, and of the last there could be. So many lessons take away half of what is between.
-const FIRST_RATE: f32 = 0.2;
+const FIRST_RATE: f32 = 0.1;
 const LAST_RATE: f32 = 0.02;
 const HALFWAY: f32 = 30_000.0;
 /// Outputs with less than this share of the mass, as its inverse, are left alone unless they come.

@@ -5,7 +5,7 @@ use crate::num::int8::{BLOCK, Packed, Quantised};
 use std::io;
 
 /// The root mean square of a step's changes, as a share of the weights'.
-const RATE: f32 = 0.0012;
+const RATE: f32 = 0.0004;
 /// The least weight that a gradient has in the means of squares.
 const SHARE: f32 = 0.02;
 /// What keeps steps small where gradients are, as a share of their root mean square.

@@ -5,9 +5,6 @@ use std::arch::x86_64::*;
 use super::Panel;
 use crate::num::int8::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
-/// Bytes of a line of the cache.
-const LINE: usize = 64;
-
 /// Whether this machine has what the functions here are compiled for.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
@@ -58,16 +55,6 @@ unsafe fn panel<const T: usize, const R: usize>(
             let place = r * inputs.stride + block;
             [_mm512_set1_epi32(unsafe { *inputs.offsets.get_unchecked(place) }); T]
         });
-        for t in 0..if R == 1 { 0 } else { T } {
-            // The same block of the tiles that come next, of a matrix kept right behind this one at the end.
-            let ahead = ((T + t) * weights.stride + block) * TILE_BLOCK;
-            for line in 0..TILE_BLOCK / LINE {
-                let place = weights.quants.as_ptr().wrapping_add(ahead + line * LINE);
-                _mm_prefetch::<_MM_HINT_T1>(place.cast());
-            }
-            let place = weights.scales.as_ptr().wrapping_add(((T + t) * weights.stride + block) * TILE);
-            _mm_prefetch::<_MM_HINT_T1>(place.cast());
-        }
         for step in 0..TILE_BLOCK / (TILE * STEP) {
             // SAFETY: each of the `T` tiles holds `blocks` blocks of `TILE_BLOCK` bytes, `stride` blocks apart.
             let quants: [__m512i; T] = std::array::from_fn(|t| unsafe {

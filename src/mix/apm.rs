@@ -3,7 +3,7 @@
 use crate::num::arch::prefetch;
 use crate::num::{RECIPROCAL, squash24, stretch};
 
-const BINS: usize = 33;
+const BINS: usize = 17;
 
 /// How often a bin counts as seen from the start, and when its probability becomes a moving average.
 const SEEN: u32 = 30;
@@ -30,7 +30,7 @@ impl Learned {
     }
 }
 
-/// Maps (context, probability) to a better probability, interpolating between 33 bins of the logistic domain.
+/// Maps (context, probability) to a better probability, interpolating between 17 bins of the logistic domain.
 pub struct Apm {
     table: Vec<Learned>,
     index: usize,
@@ -39,7 +39,7 @@ pub struct Apm {
 impl Apm {
     /// An identity map for `contexts` contexts.
     pub fn new(contexts: usize) -> Self {
-        let bin = |i| Learned(squash24((i - 16) * 128) >> 2 << 10 | SEEN);
+        let bin = |i| Learned(squash24((i - 8) * 256) >> 2 << 10 | SEEN);
         let row: Vec<Learned> = (0..BINS as i32).map(bin).collect();
         Apm { table: row.repeat(contexts), index: 0 }
     }
@@ -47,7 +47,7 @@ impl Apm {
     /// Asks for a context's row ahead of its use.
     #[inline]
     pub fn prefetch(&self, context: usize) {
-        prefetch(&self.table, context * BINS + BINS / 4);
+        prefetch(&self.table, context * BINS);
         prefetch(&self.table, context * BINS + BINS - 1);
     }
 
@@ -55,11 +55,11 @@ impl Apm {
     #[inline]
     pub fn refine(&mut self, stretched: i32, context: usize) -> u32 {
         let x = (stretched + 2048).clamp(0, 4095) as u32;
-        let (bin, weight) = ((x >> 7) as usize, x & 127);
+        let (bin, weight) = ((x >> 8) as usize, x & 255);
         let base = context * BINS + bin;
-        self.index = base + usize::from(weight >= 64);
+        self.index = base + usize::from(weight >= 128);
         let (low, high) = (self.table[base].p22(), self.table[base + 1].p22());
-        (low * (128 - weight) + high * weight) >> 13
+        (low * (256 - weight) + high * weight) >> 14
     }
 
     /// Learns from the outcome.

@@ -6,7 +6,7 @@ use crate::num::stretch_fine;
 /// Refinements of each opinion.
 pub const REFINEMENTS: usize = 4;
 /// Base-2 logarithm of the number of rows that contexts and nodes share.
-const BITS: u32 = 10;
+const BITS: u32 = 11;
 
 /// The maps of one expert's opinion.
 pub struct Refinements([Apm; REFINEMENTS]);

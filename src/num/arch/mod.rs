@@ -100,7 +100,7 @@ pub const MAX_SETS: usize = 8;
 /// The largest weight there.
 const MAX_WEIGHT: i32 = 1 << 19;
 /// Where no set's error (in units of 2^-16, times the rate) is above this, there is nothing to learn, and time to be saved.
-const NEGLIGIBLE: i32 = 1024;
+const NEGLIGIBLE: i32 = 2048;
 
 type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SETS], &mut [i32; MAX_SETS]) -> [i32; 2];
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);

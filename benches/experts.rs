@@ -136,7 +136,8 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             for &byte in text {
                 for (node, bit) in bits(byte).enumerate() {
                     let stretched = i32::from(byte) * 8 - 1024;
-                    black_box(denoiser.refine(stretched, 1 << node, usize::from(byte) % 20));
+                    denoiser.select(1 << node, usize::from(byte) % 20);
+                    black_box(denoiser.refine(stretched));
                     denoiser.update(bit);
                 }
             }

@@ -235,7 +235,7 @@ impl Ensemble {
         let order1 = self.order1_context();
         self.apm1.prefetch(order1);
         let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.prefetch(self.node, group);
+        self.denoiser.select(self.node, group);
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -270,7 +270,7 @@ impl Ensemble {
     /// The mixed prediction, refined in small contexts.
     #[inline]
     fn refine(&mut self, mixed: i32, order1: usize, group: usize) -> i32 {
-        let correction = if self.denoise { self.denoiser.refine(mixed, self.node, group) } else { 0 };
+        let correction = if self.denoise { self.denoiser.refine(mixed) } else { 0 };
         let opinions = [
             mixed,
             stretch_fine(self.apm0.refine(mixed, self.node)),

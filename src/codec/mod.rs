@@ -195,11 +195,15 @@ fn network(predictor: &Predictor, profile: Profile) -> Option<&Network> {
     predictor.network.as_deref().filter(|_| profile.content == Content::Text)
 }
 
-fn start(predictor: &Predictor, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
-    let primed = predictor.model.is_primed();
+/// The prior, where it is asked: not of long binary data.
+fn prior(predictor: &Predictor, profile: Profile, raw_len: usize) -> Result<Option<&'static Prior>, Error> {
     let asked = profile.content == Content::Text || raw_len < LONG_BINARY;
-    let prior = if primed && asked { Some(Prior::embedded()?) } else { None };
-    let contexts = if primed { contexts::FULL + contexts::MORE } else { contexts::FULL };
+    (predictor.model.is_primed() && asked).then(Prior::embedded).transpose()
+}
+
+fn start(predictor: &Predictor, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
+    let prior = prior(predictor, profile, raw_len)?;
+    let contexts = if predictor.model.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL };
     let trie = network(predictor, profile).map(|network| network.trie().clone());
     Ensemble::new(profile.content, raw_len, profile.lanes, contexts, prior, trie, denoise).map_err(no_memory)
 }

@@ -88,25 +88,20 @@ impl Denoiser {
         }
     }
 
-    fn situation(node: usize, group: usize) -> usize {
-        let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
-        group * 64 + place
-    }
-
-    /// Asks for a situation's bins ahead of their use.
+    /// Chooses the situation, and asks for its bins ahead of their use. `node` is the partial byte with its leading 1, `group`
+    /// the confidence class.
     #[inline]
-    pub fn prefetch(&self, node: usize, group: usize) {
-        let situation = Self::situation(node, group);
-        let steps = self.steps[situation].as_flattened();
+    pub fn select(&mut self, node: usize, group: usize) {
+        let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
+        self.situation = group * 64 + place;
+        let steps = self.steps[self.situation].as_flattened();
         prefetch(steps, 0);
         prefetch(steps, steps.len() - 1);
     }
 
-    /// The correction of a prediction, both in the logistic domain. `node` is the partial byte with its leading 1, `group`
-    /// the confidence class.
+    /// The correction of a prediction, both in the logistic domain.
     #[inline]
-    pub fn refine(&mut self, stretched: i32, node: usize, group: usize) -> i32 {
-        self.situation = Self::situation(node, group);
+    pub fn refine(&mut self, stretched: i32) -> i32 {
         let mut x = stretched;
         for (steps, trail) in self.steps[self.situation].iter().zip(&mut self.trail) {
             let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;

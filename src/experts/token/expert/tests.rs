@@ -233,7 +233,7 @@ fn a_lane_that_is_not_asked_has_no_opinion() {
     asked.expert.withdraw(0);
     let mut inputs = Inputs::default();
     asked.expert.predict(9, &mut inputs);
-    assert_eq!(asked.expert.state, None);
+    assert_eq!((asked.expert.state, asked.expert.opinion()), (None, 0));
     asked.expert.update(1);
     asked.expert.end_byte(b'b');
     assert_eq!(asked.expert.take_question(), None);

@@ -1,11 +1,12 @@
 //! What the ensemble consists of, part by part: `cargo bench --bench experts`. Bytes of throughput are bytes of content,
-//! whose eight bits a part predicts and learns; of the kernels, bytes of weights.
+//! whose bits a part predicts and learns; of the kernels, bytes of weights.
 
 use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::bench::{Denoiser, Filter, Inputs, MixKernels, Mixer, StateMap};
+use nzip::experts::alphabet::Alphabet;
 use nzip::experts::contexts::{self, Content, Indirect};
 use nzip::experts::history::{Past, Text};
 use nzip::experts::match_model::MatchModel;
@@ -59,6 +60,7 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 }
 
 fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
+    let alphabet = Alphabet::of(Content::Text);
     let mut places = Vec::new();
     each_byte(text, |history, indirect, _| places.push(contexts::full(Content::Text, history, indirect)));
     let mut inputs = Inputs::default();
@@ -69,11 +71,11 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                 for (i, &context) in place.iter().enumerate() {
                     ngram.select(i, context);
                 }
-                for bit in bits(byte) {
+                for (_, bit, next) in alphabet.decisions(byte) {
                     inputs.clear();
                     ngram.arrive();
                     ngram.predict(&mut inputs);
-                    ngram.update(bit);
+                    ngram.update(bit, next);
                 }
             }
         });
@@ -85,11 +87,11 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                 each_byte(text, |history, _, byte| {
                     model.finder.prepare(history);
                     model.finder.look(history);
-                    model.finder.select(0, history);
-                    for bit in bits(byte) {
+                    model.finder.select(0, history, alphabet);
+                    for (_, bit, next) in alphabet.decisions(byte) {
                         inputs.clear();
                         model.predict(&mut inputs);
-                        model.update(bit);
+                        model.update(bit, next);
                     }
                 });
             });

@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::lanes::{Bits, probability};
+use crate::experts::alphabet::{Alphabet, Node};
 use crate::experts::contexts::{self, Content, Indirect};
 use crate::experts::direct::Direct;
 use crate::experts::history::Text;
@@ -61,13 +62,13 @@ fn direct_contexts(prior: bool, network: bool) -> usize {
     match (prior, network) {
         (_, true) => 6,
         (true, false) => contexts::DIRECT,
-        (false, false) => 2,
+        (false, false) => 4,
     }
 }
 
 /// Base-2 logarithm of the number of cache lines of so many direct contexts.
 fn direct_bits(contexts: usize, raw_len: usize) -> u32 {
-    line_bits(raw_len).min(18 + contexts.ilog2())
+    line_bits(raw_len).min(16 + contexts.ilog2())
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -105,12 +106,12 @@ pub struct Ensemble {
     direct: Direct,
     inputs: Inputs,
     mixer: Mixer,
-    apm0: Apm,
-    apm1: Apm,
-    refined: Blend<4>,
+    apm: Apm,
+    refined: Blend<3>,
     denoiser: Denoiser,
-    /// The partial byte, with a leading 1.
-    node: usize,
+    alphabet: &'static Alphabet,
+    /// The byte's next decision.
+    node: Node,
     /// A byte's last bit, which is learned from when it is known where to go on.
     last_bit: Option<u32>,
     p24: u32,
@@ -141,6 +142,7 @@ impl Ensemble {
         } else if prior.is_some() {
             mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
+        let alphabet = if prior.is_none() { Alphabet::of(content) } else { Alphabet::bits() };
         Ok(Ensemble {
             content,
             denoise,
@@ -151,7 +153,7 @@ impl Ensemble {
             ngram: Ngram::new(contexts, contexts::ORDERS, line_bits(raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
-            ppm: Ppm::new(content, raw_len, lanes)?,
+            ppm: Ppm::new(content, alphabet, raw_len, lanes)?,
             prior: prior.map(|prior| PriorExpert::new(prior, lanes)),
             refinements: network.is_some().then(Default::default),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
@@ -159,11 +161,11 @@ impl Ensemble {
             direct: Direct::new(direct, direct_bits(direct, raw_len))?,
             inputs: Inputs::default(),
             mixer,
-            apm0: Apm::new(256),
-            apm1: Apm::new(1 << 16),
-            refined: Blend::new(GROUPS, [30_000, 5_000, 30_000, 0], 2),
+            apm: Apm::new(1 << 16),
+            refined: Blend::new(GROUPS, [32_500, 32_500, 0], 2),
             denoiser: Denoiser::new(GROUPS),
-            node: 1,
+            alphabet,
+            node: alphabet.root(),
             last_bit: None,
             p24: 1 << 23,
         })
@@ -179,24 +181,23 @@ impl Ensemble {
         std::mem::take(&mut self.saved)
     }
 
-    /// Learns what doesn't depend on the lane.
+    /// Learns what doesn't depend on the lane. `next`: the byte's next decision.
     #[inline]
-    fn learn(&mut self, bit: u32) {
-        self.ngram.update(bit);
-        self.short_match.update(bit);
-        self.long_match.update(bit);
+    fn learn(&mut self, bit: u32, next: Option<Node>) {
+        self.ngram.update(bit, next);
+        self.short_match.update(bit, next);
+        self.long_match.update(bit, next);
         self.mixer.update(&self.inputs, bit);
         if self.denoise {
             self.denoiser.update(bit);
         }
         self.refined.update(bit);
-        self.apm0.update(bit);
-        self.apm1.update(bit);
+        self.apm.update(bit);
         self.refinements.iter_mut().flatten().for_each(|refinements| refinements.update(bit));
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node
+        usize::from(self.text.past(self.lane).last8 as u8) << 8 | usize::from(self.node.number)
     }
 
     /// Asks for the memory that the contexts of a new byte need.
@@ -226,16 +227,16 @@ impl Ensemble {
         self.short_match.finder.look(past);
         self.long_match.finder.look(past);
         self.ngram.arrive();
-        self.short_match.finder.select(self.lane, past);
-        self.long_match.finder.select(self.lane, past);
+        self.short_match.finder.select(self.lane, past, self.alphabet);
+        self.long_match.finder.select(self.lane, past, self.alphabet);
     }
 
     #[inline]
     fn predict(&mut self) {
         let order1 = self.order1_context();
-        self.apm1.prefetch(order1);
+        self.apm.prefetch(order1);
         let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.select(self.node, group);
+        self.denoiser.select(usize::from(self.node.number), group);
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -263,7 +264,7 @@ impl Ensemble {
         let past = self.text.past(self.lane);
         let contexts = contexts::of_opinions(past, self.ppm.top());
         for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
-            refinements.refine(opinion, contexts, self.node).into_iter().for_each(|opinion| self.inputs.push(opinion));
+            self.inputs.push(refinements.refine(opinion, contexts, usize::from(self.node.number)));
         }
     }
 
@@ -271,34 +272,29 @@ impl Ensemble {
     #[inline]
     fn refine(&mut self, mixed: i32, order1: usize, group: usize) -> i32 {
         let correction = if self.denoise { self.denoiser.refine(mixed) } else { 0 };
-        let opinions = [
-            mixed,
-            stretch_fine(self.apm0.refine(mixed, self.node)),
-            stretch_fine(self.apm1.refine(mixed, order1)),
-            correction,
-        ];
-        self.refined.mix(opinions, group)
+        self.refined.mix([mixed, stretch_fine(self.apm.refine(mixed, order1)), correction], group)
     }
 
     /// Has the situation choose the mixer's weights.
     #[inline]
     fn select_weights(&mut self) {
         let past = self.text.past(self.lane);
-        let bit = self.node.ilog2() as usize;
+        let node = usize::from(self.node.number);
+        let depth = usize::from(self.node.depth.min(7));
         let c1 = usize::from(past.last8 as u8);
         let c2 = usize::from((past.last8 >> 8) as u8);
         let (place, which) = match self.content {
-            Content::Text => ((past.skeleton as usize & 511) << 2 | bit >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
+            Content::Text => ((past.skeleton as usize & 511) << 2 | depth >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
             Content::Binary => {
                 let column = (past.at % past.record.max(1)).min(255);
-                (column << 3 | bit, [[0, 2, 4, 5], [7, 15, 9, 10]])
+                (column << 3 | depth, [[0, 2, 4, 5], [7, 15, 9, 10]])
             }
         };
         let [known, more] = which.map(|which| self.ngram.knowledge(which));
         // The last set has few vectors, which learn the soonest.
         let trust = self.long_match.finder.confidence();
-        let select = [self.node, c1, c2 << 3 | bit, place, known, more, self.node, trust];
-        self.mixer.select(select, [self.node, self.ppm.order()]);
+        let select = [node, c1, c2 << 3 | depth, place, known, more, node, trust];
+        self.mixer.select(select, [node, self.ppm.order()]);
     }
 }
 
@@ -312,15 +308,20 @@ impl Bits for Ensemble {
     }
 
     #[inline]
+    fn bit_of(&self, byte: u8) -> u32 {
+        self.node.bit(self.alphabet.leaf(byte))
+    }
+
+    #[inline]
     fn p24(&self) -> u32 {
         self.p24
     }
 
     #[inline]
-    fn update(&mut self, bit: u32) {
-        self.ppm.update(bit);
-        self.direct.update(bit);
-        self.node = self.node << 1 | bit as usize;
+    fn update(&mut self, bit: u32) -> bool {
+        let next = self.alphabet.next(self.node, bit);
+        self.ppm.update(bit, next);
+        self.direct.update(bit, next);
         if let Some(prior) = &mut self.prior {
             let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
             self.saved += i64::from(deaf) - i64::from(hearing);
@@ -329,13 +330,14 @@ impl Bits for Ensemble {
         if let Some(network) = &mut self.network {
             network.update(bit);
         }
-        if self.node < 256 {
-            self.learn(bit);
+        if let Some(node) = next {
+            self.node = node;
+            self.learn(bit, next);
             self.ngram.arrive();
             self.predict();
-            return;
+            return true;
         }
-        let byte = self.node as u8;
+        let byte = self.alphabet.byte(self.node, bit);
         self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
         self.text.push(self.lane, byte);
         self.ppm.learn_last(self.text.past(self.lane));
@@ -345,12 +347,13 @@ impl Bits for Ensemble {
             (None, None) => {}
         }
         self.last_bit = Some(bit);
+        false
     }
 
     #[inline]
     fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
-        self.node = 1;
+        self.node = self.alphabet.root();
         if let Some(prior) = &mut self.prior {
             prior.select(lane, self.text.past(lane));
         }
@@ -360,7 +363,7 @@ impl Bits for Ensemble {
         self.set_out();
         // All else that learns hides how long the memory for the new byte takes.
         if let Some(bit) = self.last_bit.take() {
-            self.learn(bit);
+            self.learn(bit, None);
         }
         self.arrive();
         self.predict();

@@ -1,7 +1,8 @@
 //! The fast ensemble: eight histories of a bit - hashed contexts, the last byte's, the match - and one layer to mix them.
 
 use super::lanes::{Bits, probability};
-use crate::experts::buckets::{Bucket, Buckets, first_nibble, second_nibble};
+use crate::experts::alphabet::{Alphabet, Node};
+use crate::experts::buckets::{Bucket, Buckets, first_nibble, next_nibble};
 use crate::experts::contexts::{self, Content};
 use crate::experts::history::Text;
 use crate::experts::match_model::Finder;
@@ -41,7 +42,7 @@ pub struct Fast {
     kernels: EightKernels,
     tables: StateTables,
     knowledge: Knowledge,
-    /// The histories of the last byte, by it and the nibble.
+    /// The histories of the last byte, by it and the nibble's first node.
     order1: Vec<Bucket>,
     order1_at: usize,
     buckets: Buckets,
@@ -57,14 +58,15 @@ pub struct Fast {
     /// Weights by the partial byte, and by how much the contexts know.
     by_node: Vec<Weights>,
     by_knowledge: Vec<Weights>,
-    known: usize,
+    knowing: usize,
     /// The mixer's prediction, in units of 2^-16.
     mixed: i32,
     rate: Rate,
     refined: Apm,
-    /// The partial byte and the partial nibble, with a leading 1.
-    node: usize,
-    place: usize,
+    alphabet: &'static Alphabet,
+    /// The byte's next decision, and the bits before it.
+    node: Node,
+    known: u8,
     p24: u32,
     /// The byte whose successor was set out for.
     guess: u8,
@@ -81,6 +83,7 @@ impl Fast {
         for (state, entry) in maps[MATCH].iter_mut().enumerate() {
             *entry = if state == 0 { 1 << 31 } else { 0x4000_0000 + 0x8000_0000 * (state as u32 & 1) };
         }
+        let alphabet = Alphabet::of(content);
         let weights = Weights([ONE / 1000 * 150; INPUTS]);
         let mut fast = Fast {
             content,
@@ -88,7 +91,7 @@ impl Fast {
             kernels: EightKernels::detect(),
             tables,
             knowledge,
-            order1: vec![[0; 16]; 256 << 5],
+            order1: vec![[0; 16]; 1 << 16],
             order1_at: 0,
             buckets: Buckets::new(line_bits(raw_len))?,
             hashes: [0; MATCH],
@@ -100,12 +103,13 @@ impl Fast {
             order0: StateMap::new(256, 255, |_| 1 << 15),
             by_node: vec![weights; 256],
             by_knowledge: vec![weights; 4 << 8],
-            known: 0,
+            knowing: 0,
             mixed: 1 << 15,
             rate: Rate::default(),
             refined: Apm::new(1 << 16),
-            node: 1,
-            place: 1,
+            alphabet,
+            node: alphabet.root(),
+            known: 0,
             p24: 1 << 23,
             guess: 0,
         };
@@ -114,7 +118,7 @@ impl Fast {
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.text.past(0).last8 as u8) << 8 | self.node
+        usize::from(self.text.past(0).last8 as u8) << 8 | usize::from(self.node.number)
     }
 
     /// Asks for the memory that the byte after `byte` needs.
@@ -127,24 +131,29 @@ impl Fast {
         self.guess = byte;
     }
 
-    /// Asks for the memory of a byte's second nibble, before the first one's last two bits are known: it is in the same
-    /// lines whatever they are.
+    /// Asks for the memory of a byte's next nibble, before this one's last two bits are known: it is in the same lines
+    /// whatever they are.
     fn set_out_again(&mut self) {
-        let nibble = self.place as u32 - 3;
+        let nibble = u32::from(self.node.place) - 3;
         for hash in &mut self.hashes[HASHED] {
-            *hash = second_nibble(*hash, nibble);
+            *hash = next_nibble(*hash, nibble);
             self.buckets.prefetch(*hash);
         }
     }
 
+    /// The node's place in its nibble.
+    fn place(&self) -> usize {
+        usize::from(self.node.place) & 15
+    }
+
     /// Goes to the histories of the next nibble.
     fn arrive(&mut self) {
-        // The nibble before is part of the second one's place, but for its last bits, which are part of the check.
-        let last = if self.node == 1 { 0 } else { self.node as u8 & 3 };
+        // The nibble before is part of the next one's place, but for its last bits, which are part of the check.
+        let last = self.known & 3;
         let mut own: [Bucket; GROUP] = [[0; 16]; GROUP];
         (self.kernels.join)(&self.histories, &mut own);
         self.order1[self.order1_at] = own[0];
-        self.order1_at = usize::from(self.text.past(0).last8 as u8) << 5 | self.node;
+        self.order1_at = self.order1_context();
         own[0] = self.order1[self.order1_at];
         let mut lines = self.buckets.lines();
         for i in HASHED {
@@ -153,7 +162,6 @@ impl Fast {
             self.places[i] = lines.find(self.hashes[i], check, &mut own[i]);
         }
         (self.kernels.split)(&own, &mut self.histories);
-        self.place = 1;
     }
 
     #[inline]
@@ -162,12 +170,12 @@ impl Fast {
         self.refined.prefetch(order1);
         let matched = self.finder.state().unwrap_or(0) as u64;
         // In one piece: it is read so right after.
-        let states = u64::from_le_bytes(self.histories[self.place & 15]) & u64::MAX >> 8 | matched << (8 * MATCH);
+        let states = u64::from_le_bytes(self.histories[self.place()]) & u64::MAX >> 8 | matched << (8 * MATCH);
         self.decision.states = states.to_le_bytes();
-        let known = self.knowledge.of(&self.histories[self.place & 15], [1, 2, 3, 4]);
-        self.known = self.finder.confidence().min(3) << 8 | known;
-        let weights = [&self.by_node[self.node], &self.by_knowledge[self.known]];
-        let order0 = self.order0.stretched(self.node) as i16;
+        let known = self.knowledge.of(&self.histories[self.place()], [1, 2, 3, 4]);
+        self.knowing = self.finder.confidence().min(3) << 8 | known;
+        let weights = [&self.by_node[usize::from(self.node.number)], &self.by_knowledge[self.knowing]];
+        let order0 = self.order0.stretched(usize::from(self.node.number)) as i16;
         let sum = (self.kernels.predict)(&self.tables, &mut self.decision, &self.maps, order0, weights);
         let mixed = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
         self.mixed = squash16(mixed);
@@ -175,20 +183,19 @@ impl Fast {
         self.p24 = probability(refined);
     }
 
-    /// Learns a bit, but for the byte it belongs to.
+    /// Learns a bit, but for the byte it belongs to. `next`: the byte's next decision.
     #[inline]
-    fn learn(&mut self, bit: u32) {
+    fn learn(&mut self, bit: u32, next: Option<Node>) {
         let target = if bit == 1 { 65535 } else { 0 };
         let error = ((target - self.mixed) * self.rate.now()) >> 4;
         self.rate.fall();
-        let weights = [&mut self.by_node[self.node], &mut self.by_knowledge[self.known]];
+        let weights = [&mut self.by_node[usize::from(self.node.number)], &mut self.by_knowledge[self.knowing]];
         (self.kernels.update)(&self.tables, &mut self.decision, bit, error, &mut self.maps, weights);
-        self.histories[self.place & 15] = self.decision.states;
-        self.order0.update(self.node, bit);
+        self.histories[self.place()] = self.decision.states;
+        self.order0.update(usize::from(self.node.number), bit);
         self.refined.update(bit);
-        self.finder.update(bit);
-        self.node = self.node << 1 | bit as usize;
-        self.place = self.place << 1 | bit as usize;
+        self.finder.update(bit, next);
+        self.known = self.known << 1 | bit as u8;
     }
 }
 
@@ -202,39 +209,50 @@ impl Bits for Fast {
     }
 
     #[inline]
+    fn bit_of(&self, byte: u8) -> u32 {
+        self.node.bit(self.alphabet.leaf(byte))
+    }
+
+    #[inline]
     fn p24(&self) -> u32 {
         self.p24
     }
 
     #[inline]
     fn turn_to(&mut self, _: usize) {
-        self.node = 1;
+        self.node = self.alphabet.root();
+        self.known = 0;
         self.finder.look(self.text.past(0));
         self.arrive();
-        self.finder.select(0, self.text.past(0));
+        self.finder.select(0, self.text.past(0), self.alphabet);
         self.predict();
     }
 
     #[inline]
-    fn update(&mut self, bit: u32) {
-        self.learn(bit);
-        if self.node >= 256 {
-            let byte = self.node as u8;
+    fn update(&mut self, bit: u32) -> bool {
+        let next = self.alphabet.next(self.node, bit);
+        self.learn(bit, next);
+        let Some(node) = next else {
+            let byte = self.alphabet.byte(self.node, bit);
             if byte != self.guess {
                 self.set_out(byte);
             }
             self.text.push(0, byte);
-            return self.finder.prepare(self.text.past(0));
-        }
-        match self.node {
-            4..8 => self.set_out_again(),
-            16..32 => self.arrive(),
+            self.finder.prepare(self.text.past(0));
+            return false;
+        };
+        self.node = node;
+        match node.place {
+            4..8 if node.beyond => self.set_out_again(),
+            1 => self.arrive(),
             _ => {}
         }
         self.predict();
-        if self.node >= 128 {
+        let guess = self.p24 >> 23;
+        if self.alphabet.next(node, guess).is_none() {
             // A whole bit early, as the last one is mostly known to be.
-            self.set_out((self.node << 1) as u8 | (self.p24 >> 23) as u8);
+            self.set_out(self.alphabet.byte(node, guess));
         }
+        true
     }
 }

@@ -29,11 +29,13 @@ pub trait Bits {
     fn into_bytes(self) -> Vec<u8>;
     /// Predicts the first bit of a lane's next byte.
     fn turn_to(&mut self, lane: usize);
+    /// What the next bit is where a byte is coded.
+    fn bit_of(&self, byte: u8) -> u32;
     /// P(the next bit is 1), in units of 2^-24.
     fn p24(&self) -> u32;
-    /// Learns the next bit and predicts the one after it, except after a byte's last: then [`Self::turn_to`] says where to
-    /// go on.
-    fn update(&mut self, bit: u32);
+    /// Learns the next bit and predicts the one after it. False after a byte's last: then [`Self::turn_to`] says where to go
+    /// on.
+    fn update(&mut self, bit: u32) -> bool;
 }
 
 /// No probability comes nearer to 0 or 1, in units of 2^-24.
@@ -149,9 +151,11 @@ impl<'a, M: Bits, C: BitCoder> Turns<'a, M, C> {
         let at = self.model.text().past(lane).at;
         let byte = self.content.map_or(0, |content| content[at]);
         self.model.turn_to(lane);
-        for known in (0..8).rev() {
-            let bit = self.coder.code(u32::from(byte) >> known & 1, self.model.p24());
-            self.model.update(bit);
+        loop {
+            let bit = self.coder.code(self.model.bit_of(byte), self.model.p24());
+            if !self.model.update(bit) {
+                break;
+            }
         }
         self.done += 1;
     }

@@ -17,9 +17,9 @@ pub fn first_nibble(i: usize, context: u32) -> u32 {
     (h ^ h >> 15).wrapping_mul(0x85EB_CA6B) ^ i as u32
 }
 
-/// The hash of its second nibble, by the first one's, and what is known of the first.
+/// The hash of another nibble, by the one's before it, and what is known of that.
 #[inline]
-pub fn second_nibble(hash: u32, known: u32) -> u32 {
+pub fn next_nibble(hash: u32, known: u32) -> u32 {
     let h = hash.wrapping_add(known.wrapping_mul(0x61C8_8647)).wrapping_mul(0xC2B2_AE35);
     h ^ h >> 16
 }

@@ -1,7 +1,8 @@
 //! Direct contexts: each leads straight to probabilities, one a node of the byte's binary tree. They learn more slowly than
 //! histories do, and keep exactly what those forget.
 
-use super::buckets::{LINE, first_nibble, line, lines, node_of_nibble, second_nibble};
+use super::alphabet::Node;
+use super::buckets::{LINE, first_nibble, line, lines, next_nibble};
 use super::contexts::DIRECT;
 use crate::mix::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
@@ -23,7 +24,8 @@ pub struct Direct {
     hashes: [u32; DIRECT],
     lines: [usize; DIRECT],
     entries: [u32; DIRECT],
-    c0: usize,
+    /// The place among the last four decisions.
+    node: usize,
 }
 
 impl Direct {
@@ -40,13 +42,13 @@ impl Direct {
             hashes: [0; DIRECT],
             lines: [0; DIRECT],
             entries: [0; DIRECT],
-            c0: 1,
+            node: 1,
         })
     }
 
     /// Goes to the contexts of a new byte.
     pub fn select(&mut self, contexts: [u32; DIRECT]) {
-        self.c0 = 1;
+        self.node = 1;
         for (i, hash) in self.hashes[..self.count].iter_mut().enumerate() {
             *hash = first_nibble(i, contexts[i]);
         }
@@ -63,26 +65,25 @@ impl Direct {
     /// An opinion a context.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let node = node_of_nibble(self.c0);
         let lines = self.table.as_chunks::<LINE>().0;
         for (entry, &at) in self.entries.iter_mut().zip(&self.lines[..self.count]) {
-            *entry = u32::from_ne_bytes(lines[at].as_chunks().0[node]) ^ HALF;
-            inputs.push(stretch(*entry >> 16));
+            *entry = u32::from_ne_bytes(lines[at].as_chunks().0[self.node & 15]) ^ HALF;
+            inputs.push([stretch(*entry >> 16)]);
         }
     }
 
-    /// Learns the bit.
+    /// Learns the bit. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
-        let node = node_of_nibble(self.c0);
+    pub fn update(&mut self, bit: u32, next: Option<Node>) {
         let lines = self.table.as_chunks_mut::<LINE>().0;
         for (entry, &at) in (self.kernels.learn)(&self.entries, bit).iter().zip(&self.lines[..self.count]) {
-            lines[at].as_chunks_mut().0[node] = (entry ^ HALF).to_ne_bytes();
+            lines[at].as_chunks_mut().0[self.node & 15] = (entry ^ HALF).to_ne_bytes();
         }
-        self.c0 = self.c0 << 1 | bit as usize;
-        if (16..32).contains(&self.c0) {
-            let nibble = self.c0 as u32;
-            self.hashes[..self.count].iter_mut().for_each(|hash| *hash = second_nibble(*hash, nibble));
+        let Some(next) = next else { return };
+        let nibble = (self.node as u32) << 1 | bit;
+        self.node = usize::from(next.place);
+        if self.node == 1 {
+            self.hashes[..self.count].iter_mut().for_each(|hash| *hash = next_nibble(*hash, nibble));
             self.find();
         }
     }
@@ -91,26 +92,27 @@ impl Direct {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experts::alphabet::Alphabet;
+    use crate::experts::contexts::Content;
     use std::collections::HashMap;
 
     #[test]
     fn each_context_has_probabilities_of_its_own() {
         let mut direct = Direct::new(DIRECT, 20).unwrap();
-        let mut known: HashMap<(usize, u32, usize), u32> = HashMap::new();
+        let alphabet = Alphabet::of(Content::Text);
+        let mut known: HashMap<(usize, u32, u8), u32> = HashMap::new();
         let mut state = 1u32;
         for _ in 0..2000 {
             state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
             let contexts = std::array::from_fn(|i| state >> (8 + i) & 1);
-            let byte = (state >> 24 & 0x1F) as usize;
+            let byte = (state >> 24 & 0x1F) as u8;
             direct.select(contexts);
-            for depth in 0..8 {
-                let node = (byte | 256) >> (8 - depth);
-                let bit = (byte >> (7 - depth) & 1) as u32;
-                let place = |i| (i, contexts[i], node);
+            for (node, bit, next) in alphabet.decisions(byte) {
+                let place = |i| (i, contexts[i], node.number);
                 let entries = std::array::from_fn(|i| known.get(&place(i)).copied().unwrap_or(HALF));
                 direct.predict(&mut Inputs::default());
                 assert_eq!(direct.entries, entries);
-                direct.update(bit);
+                direct.update(bit, next);
                 for (i, entry) in (MapKernels::definition().learn)(&entries, bit).into_iter().enumerate() {
                     known.insert(place(i), entry);
                 }

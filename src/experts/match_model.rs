@@ -1,5 +1,6 @@
 //! The match model: the latest earlier occurrence of the last bytes predicts what followed it.
 
+use super::alphabet::{Alphabet, Node};
 use super::history::Past;
 use crate::mix::{Inputs, StateMap};
 use crate::num::arch::prefetch;
@@ -20,10 +21,8 @@ pub struct Finder {
     candidate: usize,
     matches: Vec<Match>,
     lane: usize,
-    /// The byte that followed.
-    expected: usize,
-    /// The partial byte, with a leading 1.
-    node: usize,
+    /// The leaf of the byte that followed.
+    expected: u8,
     /// The bit that the match predicts, while it agrees with the byte so far.
     predicted: Option<usize>,
     /// The state but for the bit, and how far the match is to be trusted, while there is one.
@@ -55,7 +54,6 @@ impl Finder {
             matches: vec![Match::default(); lanes],
             lane: 0,
             expected: 0,
-            node: 1,
             predicted: None,
             state: 0,
             trust: 0,
@@ -89,9 +87,8 @@ impl Finder {
     }
 
     /// Follows the lane's match to its next byte, or looks for a new one.
-    pub fn select(&mut self, lane: usize, past: Past) {
+    pub fn select(&mut self, lane: usize, past: Past, alphabet: &Alphabet) {
         let bytes = past.bytes();
-        self.node = 1;
         self.lane = lane;
         let found = &mut self.matches[lane];
         if found.len == 0 && self.candidate > 0 {
@@ -106,8 +103,8 @@ impl Finder {
         if expected.is_none() {
             found.len = 0;
         }
-        self.expected = expected.map_or(0, usize::from);
-        self.predicted = expected.map(|byte| usize::from(byte >> 7));
+        self.expected = expected.map_or(0, |byte| alphabet.leaf(byte));
+        self.predicted = expected.map(|_| alphabet.root().bit(self.expected) as usize);
         let class = if found.len < 16 { found.len } else { (16 + (found.len - 16) / 8).min(31) };
         self.state = (class * 3 + found.wary.div_ceil(WARY / 2)) * 2;
         self.trust = 1 + (class >> 2).min(6);
@@ -125,13 +122,12 @@ impl Finder {
         self.predicted.map(|bit| self.state + bit)
     }
 
-    /// Learns the bit; a wrong prediction ends the match.
+    /// Learns the bit; a wrong prediction ends the match. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
-        self.node = self.node << 1 | bit as usize;
+    pub fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(predicted) = self.predicted {
             self.predicted = if predicted == bit as usize {
-                Some(self.expected << 1 >> (8 - self.node.ilog2()) & 1)
+                Some(next.map_or(0, |node| node.bit(self.expected) as usize))
             } else {
                 let found = &mut self.matches[self.lane];
                 found.wary = WARY;
@@ -139,7 +135,7 @@ impl Finder {
                 None
             };
         }
-        if self.node >= 256 {
+        if next.is_none() {
             let found = &mut self.matches[self.lane];
             found.wary = found.wary.saturating_sub(1);
             if found.len > 0 {
@@ -173,17 +169,16 @@ impl MatchModel {
     pub fn predict(&mut self, inputs: &mut Inputs) {
         self.state = self.finder.state();
         let p = self.state.map_or(1 << 15, |state| self.map.p16(state));
-        inputs.push(stretch(p));
-        inputs.push((p as i32 - (1 << 15)) >> 5);
+        inputs.push([stretch(p), (p as i32 - (1 << 15)) >> 5]);
     }
 
-    /// Learns the bit.
+    /// Learns the bit. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
+    pub fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(state) = self.state {
             self.map.update(state, bit);
         }
-        self.finder.update(bit);
+        self.finder.update(bit, next);
     }
 }
 
@@ -197,18 +192,19 @@ mod tests {
     fn predictions(content: &[u8], lanes: usize, min: usize, turn: usize) -> Vec<(i32, usize)> {
         let mut text = Text::new(content.len(), lanes, false, true);
         let mut model = MatchModel::new(min, 10, lanes);
+        let alphabet = Alphabet::bits();
         let mut said = Vec::new();
         while (0..lanes).any(|lane| text.left(lane) > 0) {
             for lane in 0..lanes {
                 for _ in 0..turn.min(text.left(lane)) {
                     model.finder.prepare(text.past(lane));
                     model.finder.look(text.past(lane));
-                    model.finder.select(lane, text.past(lane));
+                    model.finder.select(lane, text.past(lane), alphabet);
                     let byte = content[text.past(lane).at];
-                    for bit in (0..8).rev() {
+                    for (_, bit, next) in alphabet.decisions(byte) {
                         model.predict(&mut Inputs::default());
                         said.push((model.state.map_or(-1, |state| state as i32), model.finder.confidence()));
-                        model.update(u32::from(byte) >> bit & 1);
+                        model.update(bit, next);
                     }
                     text.push(lane, byte);
                 }

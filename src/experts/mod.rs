@@ -1,5 +1,6 @@
 //! The experts: each answers "how probable is it that the next bit is 1?" in the logistic domain, then learns the bit.
 
+pub mod alphabet;
 pub mod buckets;
 pub mod contexts;
 pub mod direct;

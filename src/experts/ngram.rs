@@ -1,6 +1,7 @@
 //! N-gram contexts: each hashed context leads to bit histories, each history to a learned probability.
 
-use super::buckets::{Bucket, Buckets, first_nibble, second_nibble};
+use super::alphabet::Node;
+use super::buckets::{Bucket, Buckets, first_nibble, next_nibble};
 use super::state::States;
 use crate::mix::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
@@ -61,8 +62,10 @@ pub struct Ngram {
     buckets: Buckets,
     knowledge: Knowledge,
     groups: Vec<Group>,
+    /// The place among the last four decisions, the last one of these, and whether they are the first.
     node: usize,
-    c0: usize,
+    last: u8,
+    first: bool,
     /// How many of the first `orders` contexts were seen before.
     confident: usize,
     orders: usize,
@@ -93,7 +96,8 @@ impl Ngram {
             knowledge,
             groups: (0..contexts / WIDE).map(|_| group()).collect(),
             node: NOWHERE,
-            c0: 1,
+            last: 0,
+            first: true,
             confident: 0,
             orders,
         })
@@ -117,8 +121,8 @@ impl Ngram {
     }
 
     fn change_buckets(&mut self) {
-        // The nibble before is part of the second one's place, but for its last bit, which is part of the check.
-        let last = if self.c0 == 1 { 0 } else { self.c0 as u8 & 1 };
+        // The nibble before is part of the next one's place, but for its last bit, which is part of the check.
+        let last = if self.first { 0 } else { self.last };
         let mut lines = self.buckets.lines();
         for group in &mut self.groups {
             let mut own: [Bucket; WIDE] = [[0; 16]; WIDE];
@@ -130,7 +134,7 @@ impl Ngram {
             (self.kernels.transpose)(&own, &mut group.histories);
         }
         self.node = 1;
-        if self.c0 == 1 {
+        if self.first {
             self.confident = self.groups[0].histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
         }
     }
@@ -156,30 +160,30 @@ impl Ngram {
         }
     }
 
-    /// Learns the bit, in all contexts, and sets out for the next nibble's.
+    /// Learns the bit, in all contexts, and sets out for the next nibble's. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
+    pub fn update(&mut self, bit: u32, next: Option<Node>) {
         for group in &mut self.groups {
             let states = &mut group.histories[self.node & 15];
             (self.kernels.update)(&self.tables, states, &group.entries, bit, &mut group.maps);
         }
-        self.node = self.node << 1 | bit as usize;
-        self.c0 = self.c0 << 1 | bit as usize;
-        if self.c0 >= 256 {
-            (self.node, self.c0) = (NOWHERE, 1);
-        } else if self.c0 < 32 {
-            match self.node {
-                // One bit early: both nibbles that are left have their buckets in the same line.
-                8..16 => {
-                    let nibble = self.node as u32 - 7;
-                    for place in self.groups.iter_mut().flat_map(|group| &mut group.places) {
-                        place.hash = second_nibble(place.hash, nibble);
-                        self.buckets.prefetch(place.hash);
-                    }
+        let Some(next) = next else {
+            (self.node, self.first) = (NOWHERE, true);
+            return;
+        };
+        self.last = bit as u8;
+        self.node = usize::from(next.place);
+        match self.node {
+            // One bit early: both nibbles that may follow have their buckets in the same line.
+            8..16 if next.beyond => {
+                let nibble = self.node as u32 - 7;
+                for place in self.groups.iter_mut().flat_map(|group| &mut group.places) {
+                    place.hash = next_nibble(place.hash, nibble);
+                    self.buckets.prefetch(place.hash);
                 }
-                16.. => self.node = NOWHERE,
-                _ => {}
             }
+            1 => (self.node, self.first) = (NOWHERE, false),
+            _ => {}
         }
     }
 }

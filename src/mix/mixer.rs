@@ -34,11 +34,12 @@ impl Inputs {
         self.len = 0;
     }
 
-    /// Adds one opinion.
+    /// Adds opinions.
     #[inline]
-    pub fn push(&mut self, stretched: i32) {
-        self.values[self.len] = stretched as i16;
-        self.len += 1;
+    pub fn push<const N: usize>(&mut self, stretched: [i32; N]) {
+        let room = self.values[self.len..].first_chunk_mut().expect("there are no more opinions than MAX_INPUTS");
+        *room = stretched.map(|x| x as i16);
+        self.len += N;
     }
 
     /// Makes room for `N` opinions at once, from the next multiple of [`LINE`] on, the place where vectors are written
@@ -84,7 +85,7 @@ pub struct Rate(i32);
 
 impl Default for Rate {
     fn default() -> Self {
-        Rate(40 << 24)
+        Rate(50 << 24)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bytes that may come next and their probabilities, narrowed bit by bit.
 
+use crate::experts::alphabet::{Alphabet, Node};
+
 /// All of the probability.
 pub const ALL: u32 = 1 << 31;
 /// At least this much is left to bytes that aren't named.
@@ -7,13 +9,17 @@ const FLOOR: u32 = ALL >> 16;
 
 /// A distribution over the next byte: of some bytes each, of the others together.
 pub struct Candidates {
-    /// Nothing for those that aren't named.
+    alphabet: &'static Alphabet,
+    /// By leaf; nothing for those that aren't named.
     masses: [u32; 256],
+    /// By byte.
+    is_named: [bool; 256],
     named: [u8; 256],
     count: usize,
     /// The share of each byte in what is left to those that aren't named.
     tail: u32,
-    /// The mass of the named bytes that agree with the bits so far, and of those with a 1 next.
+    /// The next decision, the mass of the named bytes that agree with those before, and of those with a 1 next.
+    node: Node,
     agreeing: u32,
     ones: u32,
     /// The most probable one.
@@ -22,14 +28,27 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    pub fn new() -> Self {
-        Candidates { masses: [0; 256], named: [0; 256], count: 0, tail: 0, agreeing: 0, ones: 0, top: 0, top_mass: 0 }
+    pub fn new(alphabet: &'static Alphabet) -> Self {
+        Candidates {
+            alphabet,
+            masses: [0; 256],
+            is_named: [false; 256],
+            named: [0; 256],
+            count: 0,
+            tail: 0,
+            node: alphabet.root(),
+            agreeing: 0,
+            ones: 0,
+            top: 0,
+            top_mass: 0,
+        }
     }
 
     /// Starts a new byte.
     pub fn clear(&mut self) {
         for &byte in &self.named[..self.count] {
-            self.masses[usize::from(byte)] = 0;
+            self.is_named[usize::from(byte)] = false;
+            self.masses[usize::from(self.alphabet.leaf(byte))] = 0;
         }
         self.count = 0;
         self.top_mass = 0;
@@ -44,15 +63,15 @@ impl Candidates {
     /// Whether a byte was named.
     #[inline]
     pub fn has(&self, byte: u8) -> bool {
-        self.masses[usize::from(byte)] != 0
+        self.is_named[usize::from(byte)]
     }
 
     /// Names a byte that wasn't named yet.
     #[inline]
     pub fn push(&mut self, byte: u8, mass: u32) {
         self.named[self.count & 255] = byte;
-        // Only learning goes on to where nothing is left, and predicts nothing with it.
-        self.masses[usize::from(byte)] = mass.max(1);
+        self.is_named[usize::from(byte)] = true;
+        self.masses[usize::from(self.alphabet.leaf(byte))] = mass;
         self.count += 1;
         if mass > self.top_mass {
             self.top = byte;
@@ -76,7 +95,8 @@ impl Candidates {
     pub fn close(&mut self, tail: u32) {
         self.tail = tail.max(FLOOR) >> 8;
         self.agreeing = ALL - tail;
-        self.ones = self.masses[128..].iter().sum();
+        self.node = self.alphabet.root();
+        self.ones = self.masses[self.node.upper()].iter().sum();
     }
 
     /// How far the most probable byte is from certain: two classes for each power of two, 0 to 31.
@@ -86,24 +106,35 @@ impl Candidates {
         (2 * (scale - 1) + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize
     }
 
-    /// P(the next bit is 1), in units of 2^-16; `node` is the partial byte with a leading 1.
+    /// What is decided next.
     #[inline]
-    pub fn p16(&self, node: usize) -> u32 {
-        let half = u64::from(self.tail << (7 - node.ilog2()));
-        let ones = u64::from(self.ones) + half;
-        let all = u64::from(self.agreeing) + 2 * half;
+    pub fn node(&self) -> Node {
+        self.node
+    }
+
+    /// P(the next bit is 1), in units of 2^-16.
+    #[inline]
+    pub fn p16(&self) -> u32 {
+        let tail = u64::from(self.tail);
+        let ones = u64::from(self.ones) + tail * self.node.upper().len() as u64;
+        let all = u64::from(self.agreeing) + tail * u64::from(self.node.leaves());
         ((ones << 16) / all) as u32
     }
 
-    /// Keeps the candidates with the bits of `node`, the partial byte with a leading 1; `bit` is its last.
+    /// The next bit of the most probable byte, as long as that agrees.
     #[inline]
-    pub fn narrow(&mut self, node: usize, bit: u32) {
+    pub fn expected(&self) -> Option<u32> {
+        let leaf = self.alphabet.leaf(self.top);
+        self.node.has(leaf).then(|| self.node.bit(leaf))
+    }
+
+    /// Keeps the candidates with such a bit, of which `next` is decided next.
+    #[inline]
+    pub fn narrow(&mut self, bit: u32, next: Option<Node>) {
         self.agreeing = if bit == 1 { self.ones } else { self.agreeing - self.ones };
-        let left = 8 - node.ilog2();
-        if left > 0 {
-            let half = 1 << (left - 1);
-            let start = ((2 * node + 1) * half) & 255;
-            self.ones = self.masses[start..start + half].iter().sum();
+        if let Some(next) = next {
+            self.node = next;
+            self.ones = self.masses[next.upper()].iter().sum();
         }
     }
 }
@@ -111,25 +142,25 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experts::contexts::Content;
 
     #[test]
     fn the_bits_add_up_to_the_bytes() {
         let named = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
         let mut all = 0.0;
         for byte in 0..=255u8 {
-            let mut candidates = Candidates::new();
+            let alphabet = Alphabet::of(Content::Text);
+            let mut candidates = Candidates::new(alphabet);
             for (byte, mass) in named {
                 candidates.push(byte, mass);
             }
             let tail = ALL - named.iter().map(|(_, mass)| mass).sum::<u32>();
             candidates.close(tail);
-            let (mut node, mut p) = (1, 1.0);
-            for shift in (0..8).rev() {
-                let bit = u32::from(byte >> shift) & 1;
-                let p1 = f64::from(candidates.p16(node)) / 65536.0;
+            let mut p = 1.0;
+            for (_, bit, next) in alphabet.decisions(byte) {
+                let p1 = f64::from(candidates.p16()) / 65536.0;
                 p *= if bit == 1 { p1 } else { 1.0 - p1 };
-                node = node << 1 | bit as usize;
-                candidates.narrow(node, bit);
+                candidates.narrow(bit, next);
             }
             let mass = named.iter().find(|(known, _)| *known == byte).map_or(0, |(_, mass)| *mass);
             let expected = f64::from(mass + tail / 256) / f64::from(ALL);

@@ -11,6 +11,7 @@ mod escape;
 mod learn;
 mod tree;
 
+use crate::experts::alphabet::{Alphabet, Node};
 use crate::experts::contexts::Content;
 use crate::experts::history::Past;
 use crate::mix::{Inputs, StateMap};
@@ -76,8 +77,6 @@ struct Cursor {
     candidates: Candidates,
     /// Class of the most probable byte's probability, below [`SURENESS`].
     sureness: usize,
-    /// The partial byte, with a leading 1.
-    node: usize,
 }
 
 /// The model of all text so far, and each lane's place in it.
@@ -107,7 +106,7 @@ impl Ppm {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(content: Content, raw_len: usize, lanes: usize) -> io::Result<Self> {
+    pub fn new(content: Content, alphabet: &'static Alphabet, raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
         let place = Place { context: tree.root(), order: 0, situation: Situation::default(), single_escape: 0 };
         Ok(Ppm {
@@ -127,9 +126,8 @@ impl Ppm {
                 open: [0; 256],
                 ahead: 0,
                 left: ALL,
-                candidates: Candidates::new(),
+                candidates: Candidates::new(alphabet),
                 sureness: 0,
-                node: 1,
             },
             expected: StateMap::new(
                 (MAX_ORDER + 1) * SURENESS * 16,
@@ -165,7 +163,6 @@ impl Ppm {
         cursor.candidates.clear();
         cursor.depth = 0;
         cursor.left = ALL;
-        cursor.node = 1;
         self.descend();
         while self.cursor.left > ENOUGH && self.descend() {}
         self.cursor.candidates.close(self.cursor.left);
@@ -247,25 +244,22 @@ impl Ppm {
     /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
-        let Cursor { candidates, node, place: Place { order, .. }, sureness, .. } = &self.cursor;
-        inputs.push(stretch_fine(candidates.p16(*node)));
-        let bits = node.ilog2();
-        let top = usize::from(candidates.top);
-        let agrees = (top | 256) >> (8 - bits) == *node;
+        let Cursor { candidates, place: Place { order, .. }, sureness, .. } = &self.cursor;
+        let depth = usize::from(candidates.node().depth.min(7));
         self.expected_state =
-            agrees.then(|| ((order * SURENESS + sureness) * 8 + bits as usize) * 2 + (top >> (7 - bits) & 1));
-        inputs.push(self.expected_state.map_or(0, |state| self.expected.stretched(state)));
+            candidates.expected().map(|bit| ((order * SURENESS + sureness) * 8 + depth) * 2 + bit as usize);
+        let expected = self.expected_state.map_or(0, |state| self.expected.stretched(state));
+        inputs.push([stretch_fine(candidates.p16()), expected]);
     }
 
-    /// Learns the bit.
+    /// Learns the bit. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32) {
+    pub fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(state) = self.expected_state {
             self.expected.update(state, bit);
         }
         let cursor = &mut self.cursor;
-        cursor.node = cursor.node << 1 | bit as usize;
-        cursor.candidates.narrow(cursor.node, bit);
+        cursor.candidates.narrow(bit, next);
         // The contexts that follow the most probable byte, one more with each bit.
         if cursor.ahead != 0 {
             self.tree.prefetch(self.tree.first(cursor.ahead));
@@ -282,7 +276,8 @@ mod tests {
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let mut ppm = Ppm::new(Content::Binary, raw_len, 1).unwrap();
+        let alphabet = Alphabet::of(Content::Text);
+        let mut ppm = Ppm::new(Content::Binary, alphabet, raw_len, 1).unwrap();
         let mut known = Text::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
         ppm.turn_to(0);
@@ -290,13 +285,12 @@ mod tests {
         let mut costs = Vec::new();
         for &byte in text {
             let mut cost = 0.0;
-            for shift in (0..8).rev() {
-                let bit = u32::from(byte >> shift) & 1;
-                let p1 = f64::from(ppm.cursor.candidates.p16(ppm.cursor.node).clamp(1, 65535)) / 65536.0;
+            for (_, bit, next) in alphabet.decisions(byte) {
+                let p1 = f64::from(ppm.cursor.candidates.p16().clamp(1, 65535)) / 65536.0;
                 cost -= if bit == 1 { p1.log2() } else { (1.0 - p1).log2() };
                 inputs.clear();
                 ppm.predict(&mut inputs);
-                ppm.update(bit);
+                ppm.update(bit, next);
             }
             costs.push(cost);
             known.push(0, byte);
@@ -355,7 +349,8 @@ mod tests {
 
     /// What the first opinion on each bit is, where lanes take turns of `turn` bytes.
     fn opinions(content: &[u8], raw_len: usize, lanes: usize, turn: usize) -> Vec<u32> {
-        let mut ppm = Ppm::new(Content::Text, raw_len, lanes).unwrap();
+        let alphabet = Alphabet::bits();
+        let mut ppm = Ppm::new(Content::Text, alphabet, raw_len, lanes).unwrap();
         let mut known = Text::new(content.len(), lanes, false, true);
         let mut opinions = Vec::new();
         while (0..lanes).any(|lane| known.left(lane) > 0) {
@@ -364,10 +359,10 @@ mod tests {
                     ppm.turn_to(lane);
                     ppm.select();
                     let byte = content[known.past(lane).at];
-                    for shift in (0..8).rev() {
-                        opinions.push(ppm.cursor.candidates.p16(ppm.cursor.node));
+                    for (_, bit, next) in alphabet.decisions(byte) {
+                        opinions.push(ppm.cursor.candidates.p16());
                         ppm.predict(&mut Inputs::default());
-                        ppm.update(u32::from(byte) >> shift & 1);
+                        ppm.update(bit, next);
                     }
                     known.push(lane, byte);
                     ppm.learn_last(known.past(lane));

@@ -205,10 +205,8 @@ impl TokenExpert {
             let step = ((self.stretched + 2048) >> 6).clamp(0, STEPS as i32 - 1) as usize;
             class * STEPS + step
         });
-        inputs.push(self.opinion());
-        inputs.push(self.state.map_or(0, |state| self.calibrated.stretched(state)));
-        inputs.push(going.map_or(0, stretch_fine));
-        inputs.push(after.map_or(0, stretch_fine));
+        let calibrated = self.state.map_or(0, |state| self.calibrated.stretched(state));
+        inputs.push([self.opinion(), calibrated, going.map_or(0, stretch_fine), after.map_or(0, stretch_fine)]);
     }
 
     /// The model's opinion in the logistic domain; none where it isn't asked.

@@ -87,8 +87,8 @@ impl PriorExpert {
     /// Two opinions: the guess, and what such a guess was worth.
     #[inline]
     pub fn predict(&self, inputs: &mut Inputs) {
-        inputs.push(self.guess.map_or(0, |(p1, _)| stretch_fine(p1)));
-        inputs.push(self.guess.map_or(0, |(_, state)| self.calibrated.stretched(state)));
+        let opinion = |(p1, state): (u32, usize)| [stretch_fine(p1), self.calibrated.stretched(state)];
+        inputs.push(self.guess.map_or([0; INPUTS], opinion));
     }
 
     /// Learns the bit.

@@ -1,0 +1,246 @@
+//! The binary decisions that a byte is coded by: a path down a binary tree whose leaves are all bytes. A tree in which frequent
+//! bytes are near the root, and bytes of a kind near each other, needs fewer decisions than bytes have bits, and each says
+//! more (Mattern, "On Statistical Data Compression", 2016, calls this alphabet decomposition).
+
+use super::contexts::Content;
+use std::ops::{Range, RangeInclusive};
+use std::sync::LazyLock;
+
+/// The depths of the leaves that suit text, from left to right. Kinds of characters come first: whether a small letter, then
+/// whether a vowel; or whether a space, a line's end or punctuation, and so on. Within a kind both parts of a range are about as
+/// frequent in held-out text of many kinds.
+#[rustfmt::skip]
+const TEXT_LEAVES: [(u8, RangeInclusive<u8>); 83] = [
+    (3, b' '..=b' '), (5, b'\n'..=b'\n'), (6, b'\r'..=b'\r'), (6, b'\t'..=b'\t'), (7, b'.'..=b'.'), (8, b','..=b','),
+    (8, b';'..=b';'), (9, b':'..=b':'), (10, b'!'..=b'!'), (10, b'?'..=b'?'), (8, b'-'..=b'-'), (8, b')'..=b')'),
+    (8, b']'..=b']'), (10, b'}'..=b'}'), (10, b'>'..=b'>'), (9, b'\''..=b'\''), (8, b'"'..=b'"'), (9, b'('..=b'('),
+    (9, b'['..=b'['), (10, b'{'..=b'{'), (10, b'<'..=b'<'), (10, b'#'..=b'#'), (11, b'$'..=b'%'), (10, b'&'..=b'&'),
+    (10, b'*'..=b'*'), (9, b'+'..=b'+'), (8, b'/'..=b'/'), (9, b'='..=b'='), (10, b'@'..=b'@'), (11, b'\\'..=b'\\'),
+    (11, b'^'..=b'^'), (9, b'_'..=b'_'), (10, b'`'..=b'`'), (11, b'|'..=b'|'), (11, b'~'..=b'~'), (9, b'A'..=b'B'),
+    (8, b'C'..=b'E'), (9, b'F'..=b'G'), (8, b'H'..=b'I'), (10, b'J'..=b'K'), (9, b'L'..=b'L'), (8, b'M'..=b'M'),
+    (9, b'N'..=b'O'), (8, b'P'..=b'P'), (9, b'Q'..=b'R'), (8, b'S'..=b'T'), (9, b'U'..=b'W'), (10, b'X'..=b'X'),
+    (11, b'Y'..=b'Z'), (6, b'0'..=b'0'), (7, b'1'..=b'2'), (8, b'3'..=b'4'), (7, b'5'..=b'5'), (8, b'6'..=b'9'),
+    (11, 128..=255), (8, 0..=0), (9, 1..=8), (9, 11..=12), (9, 14..=17), (8, 18..=18), (9, 19..=31), (9, 127..=127),
+    (4, b'a'..=b'a'), (4, b'e'..=b'e'), (4, b'i'..=b'i'), (5, b'o'..=b'o'), (6, b'u'..=b'u'), (6, b'y'..=b'y'),
+    (7, b'b'..=b'c'), (6, b'd'..=b'd'), (7, b'f'..=b'g'), (6, b'h'..=b'h'), (8, b'j'..=b'k'), (7, b'l'..=b'l'),
+    (6, b'm'..=b'm'), (5, b'n'..=b'n'), (7, b'p'..=b'q'), (6, b'r'..=b'r'), (5, b's'..=b't'), (6, b'v'..=b'v'),
+    (7, b'w'..=b'w'), (8, b'x'..=b'x'), (8, b'z'..=b'z'),
+];
+
+/// One decision: in which of two parts of a range of leaves a byte is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// 1 to 255: first the root, then the nodes of each depth from left to right.
+    pub number: u8,
+    pub depth: u8,
+    /// Decisions come in fours: the last ones of these, behind a leading 1.
+    pub place: u8,
+    /// Whether decisions may follow that are the next four.
+    pub beyond: bool,
+    /// The range: its first leaf, the first of its upper part, its last.
+    first: u8,
+    middle: u8,
+    last: u8,
+    /// The numbers of both parts' nodes; 0 where a part is one leaf.
+    parts: [u8; 2],
+}
+
+impl Node {
+    /// The decision for a leaf of the range.
+    #[inline]
+    pub fn bit(self, leaf: u8) -> u32 {
+        u32::from(leaf >= self.middle)
+    }
+
+    /// Whether a leaf is in the range.
+    #[inline]
+    pub fn has(self, leaf: u8) -> bool {
+        (self.first..=self.last).contains(&leaf)
+    }
+
+    /// The number of leaves in the range.
+    #[inline]
+    pub fn leaves(self) -> u32 {
+        u32::from(self.last - self.first) + 1
+    }
+
+    /// The leaves of the upper part.
+    #[inline]
+    pub fn upper(self) -> Range<usize> {
+        usize::from(self.middle)..usize::from(self.last) + 1
+    }
+}
+
+/// A tree of decisions.
+pub struct Alphabet {
+    nodes: [Node; 256],
+    /// The leaf of each byte, and the byte of each leaf.
+    leaves: [u8; 256],
+    bytes: [u8; 256],
+}
+
+impl Alphabet {
+    /// The bits of a byte, the highest first.
+    pub fn bits() -> &'static Alphabet {
+        static BITS: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&[(8, 0..=255)]));
+        &BITS
+    }
+
+    /// What suits a kind of content.
+    pub fn of(content: Content) -> &'static Alphabet {
+        static TEXT: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&TEXT_LEAVES));
+        match content {
+            Content::Text => &TEXT,
+            Content::Binary => Alphabet::bits(),
+        }
+    }
+
+    /// The tree with such leaves from left to right: the depths of runs of bytes.
+    fn new(runs: &[(u8, RangeInclusive<u8>)]) -> Alphabet {
+        let leaves: Vec<(u8, u8)> =
+            runs.iter().flat_map(|(depth, bytes)| bytes.clone().map(|byte| (*depth, byte))).collect();
+        let mut alphabet = Alphabet { nodes: [Node::default(); 256], leaves: [0; 256], bytes: [0; 256] };
+        for (leaf, &(_, byte)) in leaves.iter().enumerate() {
+            alphabet.leaves[usize::from(byte)] = leaf as u8;
+            alphabet.bytes[leaf] = byte;
+        }
+        // A node of each range that is to be divided, by number.
+        let mut ranges = vec![(0..leaves.len(), 0, 1)];
+        let mut number = 1;
+        while let Some((range, depth, place)) = ranges.get(number - 1).cloned() {
+            // A leaf at depth d has a share of 2^-d.
+            let mut left = 1u64 << (63 - depth - 1);
+            let upper = leaves[range.clone()].iter().position(|&(depth, _)| {
+                let full = left == 0;
+                left = left.wrapping_sub(1 << (63 - depth));
+                full
+            });
+            let middle = range.start + upper.expect("the tree is complete");
+            let mut parts = [0; 2];
+            for (bit, part) in [range.start..middle, middle..range.end].into_iter().enumerate() {
+                if part.len() > 1 {
+                    let place = if depth % 4 == 3 { 1 } else { place << 1 | bit as u8 };
+                    ranges.push((part, depth + 1, place));
+                    parts[bit] = ranges.len() as u8;
+                }
+            }
+            let [first, middle, last] = [range.start, middle, range.end - 1].map(|leaf| leaf as u8);
+            alphabet.nodes[number] =
+                Node { number: number as u8, depth, place, first, middle, last, parts, ..Node::default() };
+            number += 1;
+        }
+        for number in (1..256).rev() {
+            let beyond = |&part: &u8| {
+                let part = alphabet.nodes[usize::from(part)];
+                part.number > 0 && (part.place == 1 || part.beyond)
+            };
+            alphabet.nodes[number].beyond = alphabet.nodes[number].parts.iter().any(beyond);
+        }
+        alphabet
+    }
+
+    /// The first decision.
+    #[inline]
+    pub fn root(&self) -> Node {
+        self.nodes[1]
+    }
+
+    /// The decision that follows, if there is one.
+    #[inline]
+    pub fn next(&self, node: Node, bit: u32) -> Option<Node> {
+        match node.parts[bit as usize & 1] {
+            0 => None,
+            number => Some(self.nodes[usize::from(number)]),
+        }
+    }
+
+    /// The decisions for a byte: of each its node, the bit, and the node after it.
+    pub fn decisions(&self, byte: u8) -> impl Iterator<Item = (Node, u32, Option<Node>)> {
+        let leaf = self.leaf(byte);
+        let mut node = Some(self.root());
+        std::iter::from_fn(move || {
+            let this = node?;
+            let bit = this.bit(leaf);
+            node = self.next(this, bit);
+            Some((this, bit, node))
+        })
+    }
+
+    /// The byte that a last decision leads to.
+    #[inline]
+    pub fn byte(&self, node: Node, bit: u32) -> u8 {
+        self.bytes[usize::from(if bit == 1 { node.middle } else { node.first })]
+    }
+
+    /// A byte's leaf, counted from the left.
+    #[inline]
+    pub fn leaf(&self, byte: u8) -> u8 {
+        self.leaves[usize::from(byte)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bits that lead to a byte.
+    fn code(alphabet: &Alphabet, byte: u8) -> Vec<u32> {
+        let check = |(node, bit, next): (Node, u32, Option<Node>)| {
+            assert!(node.has(alphabet.leaf(byte)));
+            assert!(next.is_some() || alphabet.byte(node, bit) == byte);
+            bit
+        };
+        alphabet.decisions(byte).map(check).collect()
+    }
+
+    #[test]
+    fn each_byte_has_a_code_of_its_own() {
+        for alphabet in [Alphabet::bits(), Alphabet::of(Content::Text)] {
+            let codes: Vec<_> = (0..=255).map(|byte| code(alphabet, byte)).collect();
+            for (i, a) in codes.iter().enumerate() {
+                assert!(codes[i + 1..].iter().all(|b| !a.starts_with(b) && !b.starts_with(a)));
+            }
+            let all: f64 = codes.iter().map(|code| 0.5f64.powi(code.len() as i32)).sum();
+            assert_eq!(all, 1.0);
+        }
+    }
+
+    #[test]
+    fn a_node_knows_its_place() {
+        for alphabet in [Alphabet::bits(), Alphabet::of(Content::Text)] {
+            let mut numbers = vec![1u8];
+            for number in 1..256 {
+                let node = alphabet.nodes[number];
+                assert_eq!(usize::from(node.number), number);
+                let parts: Vec<Node> = [0, 1].into_iter().filter_map(|bit| alphabet.next(node, bit)).collect();
+                for part in &parts {
+                    assert_eq!(part.depth, node.depth + 1);
+                    assert!(part.depth % 4 == 0 || part.place >> 1 == node.place);
+                    numbers.push(part.number);
+                }
+                assert_eq!(node.place == 1, node.depth % 4 == 0);
+                assert_eq!(node.beyond, parts.iter().any(|part| part.place == 1 || part.beyond));
+                assert!(node.upper().len() < node.leaves() as usize);
+            }
+            numbers.sort_unstable();
+            assert_eq!(numbers, (1..=255).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn bits_are_bits() {
+        for byte in 0..=255u8 {
+            assert_eq!(
+                code(Alphabet::bits(), byte),
+                (0..8).rev().map(|i| u32::from(byte >> i & 1)).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn english_takes_few_decisions() {
+        let text = b"What is frequent takes few decisions, and what is alike shares them.\n";
+        let decisions: usize = text.iter().map(|&byte| code(Alphabet::of(Content::Text), byte).len()).sum();
+        assert!(10 * decisions < 55 * text.len(), "{decisions} for {} bytes", text.len());
+    }
+}

@@ -100,8 +100,9 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let Ok(prior) = Prior::embedded() else { return };
     group.bench_function("prior cursor", |bencher| {
         bencher.iter(|| {
-            let mut cursor = Cursor::new(prior);
-            text.iter().flat_map(|&byte| bits(byte)).fold(0u64, |sum, bit| {
+            let alphabet = Alphabet::ordered(Content::Text);
+            let mut cursor = Cursor::new(prior, alphabet);
+            text.iter().flat_map(|&byte| alphabet.decisions(byte)).fold(0u64, |sum, (_, bit, _)| {
                 let guess = cursor.guess();
                 cursor.push(bit);
                 sum + u64::from(guess.p1)

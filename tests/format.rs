@@ -29,7 +29,7 @@ fn the_example_in_the_document() {
     let text: Vec<String> = archive.iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(
         text.join(" "),
-        "8E 6E 7A 0D 0A 1A 0A 0A 00 02 A0 00 74 80 74 3E F5 C2 00 02 FB 3E 36 1E 32 68 04 D4 6E 7A F5 C4 66 97 8C 1E"
+        "8E 6E 7A 0D 0A 1A 0A 0B 00 02 A0 00 FD 32 2F CA F5 C2 00 02 FB 3E 36 1E 32 68 04 D4 6E 7A F5 C4 66 97 8C 1E"
     );
 }
 

@@ -20,7 +20,7 @@ Exit codes:
   5    a limit (-M, --max-output) would be exceeded
   130  interrupted";
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 10)");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 11)");
 
 /// A lossless compressor that spends computing on prediction to save bytes.
 ///

@@ -142,7 +142,7 @@ impl Ensemble {
         } else if prior.is_some() {
             mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
-        let alphabet = if prior.is_none() { Alphabet::of(content) } else { Alphabet::bits() };
+        let alphabet = if prior.is_some() { Alphabet::ordered(content) } else { Alphabet::of(content) };
         Ok(Ensemble {
             content,
             denoise,
@@ -154,7 +154,7 @@ impl Ensemble {
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
             ppm: Ppm::new(content, alphabet, raw_len, lanes)?,
-            prior: prior.map(|prior| PriorExpert::new(prior, lanes)),
+            prior: prior.map(|prior| PriorExpert::new(prior, alphabet, lanes)),
             refinements: network.is_some().then(Default::default),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
             saved: 0,

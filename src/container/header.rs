@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;
 
 /// The format this build writes and reads.
-pub const FORMAT_VERSION: u8 = 10;
+pub const FORMAT_VERSION: u8 = 11;
 
 /// What an archive starts with, before the version: no text, and changed by whatever treats it as text (the top bit is
 /// set, line ends of both kinds, DOS's end of file).

@@ -27,6 +27,30 @@ const TEXT_LEAVES: [(u8, RangeInclusive<u8>); 83] = [
     (7, b'w'..=b'w'), (8, b'x'..=b'x'), (8, b'z'..=b'z'),
 ];
 
+/// The same where the leaves are in the order of their bytes.
+#[rustfmt::skip]
+const ORDERED_LEAVES: [(u8, RangeInclusive<u8>); 119] = [
+    (9, 0..=7), (7, 8..=b'\t'), (5, b'\n'..=b'\n'), (8, 11..=12), (7, b'\r'..=b'\r'), (8, 14..=14), (9, 15..=16),
+    (8, 17..=17), (9, 18..=19), (8, 20..=20), (9, 21..=22), (8, 23..=23), (9, 24..=25), (8, 26..=26), (9, 27..=28),
+    (8, 29..=29), (9, 30..=31), (3, b' '..=b' '), (8, b'!'..=b'#'), (9, b'$'..=b'$'), (10, b'%'..=b'&'),
+    (8, b'\''..=b'('), (7, b')'..=b'+'), (6, b','..=b','), (5, b'-'..=b'-'), (6, b'.'..=b'/'), (7, b'0'..=b'0'),
+    (8, b'1'..=b'2'), (9, b'3'..=b'4'), (8, b'5'..=b'5'), (9, b'6'..=b'9'), (7, b':'..=b':'), (8, b';'..=b'<'),
+    (7, b'='..=b'='), (8, b'>'..=b'>'), (9, b'?'..=b'B'), (8, b'C'..=b'C'), (9, b'D'..=b'G'), (8, b'H'..=b'H'),
+    (9, b'I'..=b'I'), (10, b'J'..=b'K'), (9, b'L'..=b'P'), (10, b'Q'..=b'R'), (8, b'S'..=b'T'), (10, b'U'..=b'V'),
+    (9, b'W'..=b'W'), (10, b'X'..=b'X'), (11, b'Y'..=b'Z'), (9, b'['..=b'_'), (8, b'`'..=b'`'), (6, b'a'..=b'a'),
+    (7, b'b'..=b'c'), (6, b'd'..=b'e'), (7, b'f'..=b'g'), (6, b'h'..=b'i'), (8, b'j'..=b'k'), (7, b'l'..=b'l'),
+    (6, b'm'..=b'o'), (8, b'p'..=b'q'), (7, b'r'..=b'r'), (6, b's'..=b't'), (7, b'u'..=b'v'), (8, b'w'..=b'z'),
+    (7, b'{'..=b'{'), (8, b'|'..=b'}'), (9, b'~'..=132), (10, 133..=136), (9, 137..=137), (10, 138..=139),
+    (9, 140..=141), (10, 142..=143), (9, 144..=144), (10, 145..=148), (9, 149..=149), (10, 150..=151), (9, 152..=153),
+    (10, 154..=155), (9, 156..=156), (10, 157..=158), (9, 159..=160), (8, 161..=161), (10, 162..=163), (9, 164..=164),
+    (10, 165..=166), (9, 167..=170), (10, 171..=172), (8, 173..=173), (10, 174..=175), (9, 176..=178), (8, 179..=180),
+    (9, 181..=182), (10, 183..=184), (9, 185..=193), (8, 194..=194), (7, 195..=195), (8, 196..=196), (9, 197..=203),
+    (10, 204..=205), (9, 206..=207), (8, 208..=209), (9, 210..=210), (10, 211..=212), (9, 213..=213), (10, 214..=215),
+    (9, 216..=216), (10, 217..=222), (8, 223..=226), (9, 227..=228), (8, 229..=231), (9, 232..=234), (10, 235..=238),
+    (9, 239..=240), (10, 241..=242), (9, 243..=243), (10, 244..=245), (9, 246..=246), (10, 247..=248), (9, 249..=249),
+    (10, 250..=255),
+];
+
 /// One decision: in which of two parts of a range of leaves a byte is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Node {
@@ -56,6 +80,24 @@ impl Node {
     #[inline]
     pub fn has(self, leaf: u8) -> bool {
         (self.first..=self.last).contains(&leaf)
+    }
+
+    /// The first leaf of the upper part.
+    #[inline]
+    pub fn middle(self) -> u8 {
+        self.middle
+    }
+
+    /// Whether all leaves of the range are below one.
+    #[inline]
+    pub fn is_below(self, leaf: u8) -> bool {
+        self.last < leaf
+    }
+
+    /// Whether no decision follows.
+    #[inline]
+    pub fn is_last(self) -> bool {
+        self.parts == [0; 2]
     }
 
     /// The number of leaves in the range.
@@ -89,6 +131,15 @@ impl Alphabet {
     /// What suits a kind of content.
     pub fn of(content: Content) -> &'static Alphabet {
         static TEXT: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&TEXT_LEAVES));
+        match content {
+            Content::Text => &TEXT,
+            Content::Binary => Alphabet::bits(),
+        }
+    }
+
+    /// The same with the leaves in the order of their bytes, as experts need it that have sorted lists of tokens.
+    pub fn ordered(content: Content) -> &'static Alphabet {
+        static TEXT: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&ORDERED_LEAVES));
         match content {
             Content::Text => &TEXT,
             Content::Binary => Alphabet::bits(),
@@ -183,6 +234,10 @@ impl Alphabet {
 mod tests {
     use super::*;
 
+    fn all() -> [&'static Alphabet; 3] {
+        [Alphabet::bits(), Alphabet::of(Content::Text), Alphabet::ordered(Content::Text)]
+    }
+
     /// The bits that lead to a byte.
     fn code(alphabet: &Alphabet, byte: u8) -> Vec<u32> {
         let check = |(node, bit, next): (Node, u32, Option<Node>)| {
@@ -195,7 +250,7 @@ mod tests {
 
     #[test]
     fn each_byte_has_a_code_of_its_own() {
-        for alphabet in [Alphabet::bits(), Alphabet::of(Content::Text)] {
+        for alphabet in all() {
             let codes: Vec<_> = (0..=255).map(|byte| code(alphabet, byte)).collect();
             for (i, a) in codes.iter().enumerate() {
                 assert!(codes[i + 1..].iter().all(|b| !a.starts_with(b) && !b.starts_with(a)));
@@ -207,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_node_knows_its_place() {
-        for alphabet in [Alphabet::bits(), Alphabet::of(Content::Text)] {
+        for alphabet in all() {
             let mut numbers = vec![1u8];
             for number in 1..256 {
                 let node = alphabet.nodes[number];
@@ -224,6 +279,13 @@ mod tests {
             }
             numbers.sort_unstable();
             assert_eq!(numbers, (1..=255).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn ordered_leaves_are_bytes() {
+        for content in [Content::Text, Content::Binary] {
+            assert!((0..=255).all(|byte| Alphabet::ordered(content).leaf(byte) == byte));
         }
     }
 

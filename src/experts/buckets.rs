@@ -24,13 +24,6 @@ pub fn next_nibble(hash: u32, known: u32) -> u32 {
     h ^ h >> 16
 }
 
-/// The node in its nibble's binary tree (1 to 15) of a byte's (1 to 255).
-#[inline]
-pub fn node_of_nibble(node: usize) -> usize {
-    let known = node.ilog2() & 3;
-    1 << known | node & ((1 << known) - 1)
-}
-
 /// 2^`bits` cache lines, all zero; the pages are only taken from the system when touched.
 pub fn lines(bits: u32) -> std::io::Result<MmapMut> {
     let bytes = MmapMut::map_anon(LINE << bits)?;

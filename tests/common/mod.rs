@@ -146,7 +146,7 @@ pub mod forge {
     }
 
     pub fn header(block_size: u8, content_length: Option<u64>) -> Vec<u8> {
-        let mut bytes = b"\x8Enz\r\n\x1A\n\x0A\x00".to_vec();
+        let mut bytes = b"\x8Enz\r\n\x1A\n\x0B\x00".to_vec();
         bytes.extend([MODEL_FAST, block_size]);
         bytes.extend(varint(content_length.map_or(0, |length| length + 1)));
         checked(bytes)

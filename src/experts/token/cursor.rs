@@ -7,6 +7,7 @@
 use super::TokenId;
 use super::fold::Fold;
 use super::prior::{Bound, Fan, LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
+use crate::experts::alphabet::{Alphabet, Node};
 use std::ops::Range;
 
 /// Masses are scaled to about 2^SCALE at the start of each byte.
@@ -134,6 +135,8 @@ impl Reading {
 #[derive(Clone)]
 pub struct Cursor<'a> {
     prior: &'a Prior,
+    /// Its leaves are in the order of their bytes.
+    alphabet: &'static Alphabet,
     fold: Fold,
     /// The pending token; everything before it is context.
     node: TokenId,
@@ -152,10 +155,10 @@ pub struct Cursor<'a> {
     middle: usize,
     /// How each reading's first list divides, where that is at hand.
     fans: [Option<&'a Fan>; 2],
-    /// The bits of the byte so far behind a leading 1.
-    partial: u32,
-    /// Mass that line ends take from the bytes they are folded to: (byte, change).
-    moves: [(u8, i64); 3],
+    /// The byte's next decision.
+    decision: Node,
+    /// Mass that line ends take from the bytes they are folded to, once the byte may be one of few: (byte, change).
+    moves: Option<[(u8, i64); 3]>,
     /// P(a space is a wrapped line's end) by column, 2^-16, learned.
     wrap: [u16; 128],
     /// The byte that lines end with here.
@@ -164,9 +167,10 @@ pub struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// A cursor at the start of a text.
-    pub fn new(prior: &'a Prior) -> Self {
+    pub fn new(prior: &'a Prior, alphabet: &'static Alphabet) -> Self {
         let mut cursor = Cursor {
             prior,
+            alphabet,
             fold: Fold::default(),
             node: 0,
             recent: [0; LEVELS],
@@ -178,8 +182,8 @@ impl<'a> Cursor<'a> {
             children: 0..0,
             middle: 0,
             fans: [None; 2],
-            partial: 1,
-            moves: Default::default(),
+            decision: alphabet.root(),
+            moves: None,
             wrap: [1 << 11; 128],
             line_end: b'\n',
         };
@@ -190,21 +194,21 @@ impl<'a> Cursor<'a> {
 
     /// What the prior says about the next bit. Must be asked before each [`Cursor::push`].
     pub fn guess(&mut self) -> Guess {
-        if self.partial == 1 {
+        let node = self.decision;
+        if node.depth == 0 {
             self.begin_byte();
         }
-        let known = 31 - self.partial.leading_zeros();
-        let bound = ((self.partial << 1 | 1) << (7 - known)) & 0xFF;
-        self.middle = self.prior.vocabulary().split(self.children.clone(), bound as u8);
+        let bound = node.middle();
+        self.middle = self.prior.vocabulary().split(self.children.clone(), bound);
         let on = &self.walk[0];
         let bounds = [
             if self.middle == self.children.end { on.to } else { self.prior.bound_of_child(self.middle) },
-            self.prior.bound_of_byte(bound as u8),
+            self.prior.bound_of_byte(bound),
         ];
         let (mut all, mut ones, mut order, mut best) = (0, 0, 0, 0);
         for (k, at) in bounds.into_iter().enumerate() {
             let reading = &self.walk[k];
-            let cut = reading.cut(self.prior, at, self.fans[k].map(|fan| fan.at(self.partial)));
+            let cut = reading.cut(self.prior, at, self.fans[k].map(|fan| fan.at(bound)));
             if reading.mass >= best {
                 best = reading.mass;
                 order = reading.spans.iter().take_while(|span| !span.is_empty()).count() as u32;
@@ -213,7 +217,7 @@ impl<'a> Cursor<'a> {
             ones += cut.upper;
             self.cuts[k] = cut;
         }
-        if self.partial >= 128 {
+        if node.is_last() {
             // Where the byte may end up, which fans led to without a look.
             let level = &self.prior.levels()[0];
             for (walk, cut) in self.walk.iter().zip(&self.cuts) {
@@ -222,20 +226,16 @@ impl<'a> Cursor<'a> {
             }
         }
         let mut zeros = all - ones;
-        if self.partial == 4 {
-            self.move_line_ends();
+        if self.moves.is_none() && node.has(b'\n') && node.is_below(b'@') {
+            self.moves = Some(self.line_ends());
         }
-        if known >= 2 && self.partial >> (known - 2) == 4 {
-            for (byte, change) in self.moves {
-                if self.leads_to(byte) {
-                    let side = if byte >> (7 - known) & 1 == 1 { &mut ones } else { &mut zeros };
-                    *side = side.saturating_add_signed(change);
-                }
-            }
+        for (byte, change) in self.moves.into_iter().flatten().filter(|&(byte, _)| node.has(byte)) {
+            let side = if node.bit(byte) == 1 { &mut ones } else { &mut zeros };
+            *side = side.saturating_add_signed(change);
         }
         let all = ones + zeros;
-        let p1 = if self.fold.last() == b'\r' && self.leads_to(b'\n') {
-            if b'\n' >> (7 - known) & 1 == 1 { LINE_FEED } else { (1 << 16) - LINE_FEED }
+        let p1 = if self.fold.last() == b'\r' && node.has(b'\n') {
+            if node.bit(b'\n') == 1 { LINE_FEED } else { (1 << 16) - LINE_FEED }
         } else {
             ((ones << 16) / all.max(1)) as u32
         };
@@ -252,31 +252,24 @@ impl<'a> Cursor<'a> {
         } else {
             self.children.end = self.middle;
         }
-        self.partial = self.partial << 1 | bit;
-        match self.partial {
-            // One bit early, both nibbles that are left.
-            8..16 => {
-                for fan in self.fans.into_iter().flatten() {
-                    [0, 1].into_iter().for_each(|bit| fan.prefetch(self.partial << 1 | bit));
-                }
+        match self.alphabet.next(self.decision, bit) {
+            Some(node) => self.decision = node,
+            None => {
+                self.end_byte(self.alphabet.byte(self.decision, bit));
+                self.decision = self.alphabet.root();
             }
-            256.. => {
-                self.end_byte(self.partial as u8);
-                self.partial = 1;
-            }
-            _ => {}
         }
     }
 
     /// Asks for the lists that a new byte needs. What is done until [`Cursor::guess`] hides the memory's latency.
     pub fn prefetch(&self) {
         let mut fan = self.prior.fan(self.lists[0]);
-        self.fans[0].into_iter().for_each(|fan| fan.prefetch(1));
+        self.fans[0].into_iter().for_each(Fan::prefetch);
         for (level, &list) in self.prior.levels().iter().zip(&self.lists) {
             let (from, to) = level.bounds(list);
             match fan.take() {
                 Some(fan) => {
-                    fan.prefetch(1);
+                    fan.prefetch();
                     level.prefetch_entry(to - 1);
                 }
                 None => level.prefetch(from, to),
@@ -381,6 +374,7 @@ impl<'a> Cursor<'a> {
         self.fans[1] = prior.fan(self.lists[0]);
         self.begin[1] = new;
         self.walk = self.begin;
+        self.moves = None;
         self.children = prior.vocabulary().children(self.node);
     }
 
@@ -397,16 +391,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Line ends are folded to spaces or `\n`: takes their share of those bytes' mass to the byte that lines end with.
-    fn move_line_ends(&mut self) {
+    fn line_ends(&self) -> [(u8, i64); 3] {
         let mass = |byte| self.at(byte).iter().map(|r| r.mass).sum::<u64>();
         let wrap = u64::from(self.wrap[self.fold.column().min(127) as usize]);
         let wrapped = if self.fold.wraps() { ((mass(b' ') >> 16) * wrap) as i64 } else { 0 };
         let feeds = if self.line_end == b'\r' { mass(b'\n') as i64 } else { 0 };
-        self.moves = [(b' ', -wrapped), (b'\n', -feeds), (self.line_end, wrapped + feeds)];
-    }
-
-    /// Whether the bits so far are `byte`'s first.
-    fn leads_to(&self, byte: u8) -> bool {
-        (0x100 | u32::from(byte)) >> (self.partial.leading_zeros() - 23) == self.partial
+        [(b' ', -wrapped), (b'\n', -feeds), (self.line_end, wrapped + feeds)]
     }
 }

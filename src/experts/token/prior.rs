@@ -12,7 +12,6 @@ use super::TokenId;
 use super::huffman::{BitReader, BitWriter, Decoder, Encoder};
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, ErrorKind};
-use crate::experts::buckets::node_of_nibble;
 use crate::num::arch::prefetch;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -67,46 +66,37 @@ struct Entry {
     sum: u16,
 }
 
-/// Where a long first-level list divides as a byte of its tokens becomes known: for each node of the byte's binary tree,
-/// the position of the first entry of its upper half, and the list's mass before it. Two cache lines a byte: line 0 has
-/// the first nibble's tree, line 1 + n that of the second one after nibble n.
-pub struct Fan([[Entry; 16]; 17]);
+/// Where a long first-level list divides as a byte of its tokens becomes known: the position of the first entry that goes on
+/// with each byte or a greater one, and the list's mass before it.
+#[repr(align(64))]
+pub struct Fan([Entry; 256]);
 
 impl Fan {
     /// `first`: the first token of those that go on with a byte or a greater one.
     fn new(list: &[Entry], first: impl Fn(u8) -> u32) -> Fan {
-        let mut fan = Fan([[Entry::default(); 16]; 17]);
+        let mut fan = Fan([Entry::default(); 256]);
         let (mut index, mut sum) = (0, 0);
-        // Each byte but 0 is where one node's upper half begins.
-        for byte in 1..256u32 {
-            let token = first(byte as u8);
+        for byte in 1..=255 {
+            let token = first(byte);
             while let Some(entry) = list.get(index).filter(|e| u32::from(e.index) < token) {
                 (index, sum) = (index + 1, entry.sum);
             }
-            let (line, entry) = Self::place((byte | 256) >> (byte.trailing_zeros() + 1));
-            fan.0[line][entry] = Entry { index: index as u16, sum };
+            fan.0[usize::from(byte)] = Entry { index: index as u16, sum };
         }
         fan
     }
 
+    /// The position of the first entry with `byte` or a greater one, and the mass before it. `byte` is not 0.
     #[inline]
-    fn place(node: u32) -> (usize, usize) {
-        let first = if node < 16 { 0 } else { 1 + (node >> (node.ilog2() - 4) & 15) };
-        (first as usize, node_of_nibble(node as usize))
-    }
-
-    /// The position and the mass before it at a node, the byte's bits behind a leading 1.
-    #[inline]
-    pub fn at(&self, node: u32) -> (u32, u32) {
-        let (line, entry) = Self::place(node);
-        let Entry { index, sum } = self.0[line][entry];
+    pub fn at(&self, byte: u8) -> (u32, u32) {
+        let Entry { index, sum } = self.0[usize::from(byte)];
         (u32::from(index), u32::from(sum))
     }
 
-    /// Asks for what a node and those of its nibble have.
+    /// Asks for what text divides at first: its small letters, and spaces.
     #[inline]
-    pub fn prefetch(&self, node: u32) {
-        prefetch(&self.0, Self::place(node).0);
+    pub fn prefetch(&self) {
+        [b' ', b'a', b'z'].into_iter().for_each(|byte| prefetch(&self.0, byte.into()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::prior::Prior;
+use crate::experts::alphabet::Alphabet;
 use crate::experts::history::Past;
 use crate::experts::score::Score;
 use crate::mix::{Inputs, StateMap};
@@ -26,6 +27,7 @@ struct Place {
 /// The expert.
 pub struct PriorExpert {
     prior: &'static Prior,
+    alphabet: &'static Alphabet,
     places: Vec<Place>,
     lane: usize,
     /// How often a 1 came, by the tokens that the guess rests on and its probability.
@@ -36,10 +38,11 @@ pub struct PriorExpert {
 
 impl PriorExpert {
     /// An expert that has seen nothing.
-    pub fn new(prior: &'static Prior, lanes: usize) -> Self {
-        let place = || Place { cursor: Cursor::new(prior), score: Score::new(WINDOW, 0) };
+    pub fn new(prior: &'static Prior, alphabet: &'static Alphabet, lanes: usize) -> Self {
+        let place = || Place { cursor: Cursor::new(prior, alphabet), score: Score::new(WINDOW, 0) };
         PriorExpert {
             prior,
+            alphabet,
             places: (0..lanes).map(|_| place()).collect(),
             lane: 0,
             calibrated: StateMap::new(ORDERS * STEPS, 1023, |state| ((state % STEPS) << 10 | 1 << 9) as u32),
@@ -52,12 +55,12 @@ impl PriorExpert {
         self.lane = lane;
         let place = &mut self.places[lane];
         if place.score.resume(past.at) {
-            place.cursor = Cursor::new(self.prior);
+            place.cursor = Cursor::new(self.prior, self.alphabet);
             let bytes = past.bytes();
             for &byte in &bytes[bytes.len().saturating_sub(CONTEXT)..] {
-                for shift in (0..8).rev() {
+                for (_, bit, _) in self.alphabet.decisions(byte) {
                     place.cursor.guess();
-                    place.cursor.push(u32::from(byte) >> shift & 1);
+                    place.cursor.push(bit);
                 }
             }
         }

@@ -4,6 +4,8 @@ use super::cursor::{Cursor, Guess};
 use super::prior::{LEVELS, LevelSource, MASS_BITS, MASSES, Prior, Source, UNIGRAM_BITS, encode};
 use super::vocabulary::Vocabulary;
 use crate::error::ErrorKind;
+use crate::experts::alphabet::Alphabet;
+use crate::experts::contexts::Content;
 use std::collections::{BTreeMap, BTreeSet};
 
 const TEXT: &[u8] = b"the then other there; that theory is the other one, and then the other was there. the end \
@@ -97,10 +99,10 @@ fn name(prior: &Prior, context: &[u16], entry: u32) -> u32 {
     name(prior, &context[1..], bounds(prior, level, list).0 + index)
 }
 
-/// All guesses on the way through `bytes`, and their brute-force counterparts where `check`.
-fn follow(prior: &Prior, bytes: &[u8], check: bool) -> Vec<Guess> {
+/// All guesses on the way through `bytes` and the bits that came, compared with their brute-force counterparts where `check`.
+fn follow(prior: &Prior, alphabet: &'static Alphabet, bytes: &[u8], check: bool) -> Vec<(Guess, u32)> {
     let vocabulary = prior.vocabulary();
-    let (mut cursor, mut guesses) = (Cursor::new(prior), Vec::new());
+    let (mut cursor, mut guesses) = (Cursor::new(prior, alphabet), Vec::new());
     let (mut context, mut node) = (Vec::new(), 0u16);
     for &byte in bytes {
         let after = [&context[..], &[node]].concat();
@@ -113,20 +115,19 @@ fn follow(prior: &Prior, bytes: &[u8], check: bool) -> Vec<Guess> {
                 + ended * sum(&after, vocabulary.single(next))
         };
         let chances: Vec<f64> = if check { (0..=255).map(chance).collect() } else { Vec::new() };
-        for known in 0..8u32 {
+        for (node, bit, _) in alphabet.decisions(byte) {
             let guess = cursor.guess();
             assert!((1..1 << 16).contains(&guess.p1));
-            guesses.push(guess);
+            guesses.push((guess, bit));
             let side = |bit: u32| -> f64 {
-                let prefix = (u32::from(byte) | 256) >> (8 - known) << 1 | bit;
-                (0..256).filter(|b| (b | 256) >> (7 - known) == prefix).map(|b| chances[b as usize]).sum()
+                (0..=255).filter(|&b| node.has(b) && node.bit(b) == bit).map(|b| chances[usize::from(b)]).sum()
             };
             if check {
                 let expected = side(1) / (side(0) + side(1)) * 65_536.0;
                 let expected = expected.clamp(16.0, 65_520.0);
-                assert!((expected - f64::from(guess.p1)).abs() < 3.0, "{expected} {guess:?} at {known} of {byte}");
+                assert!((expected - f64::from(guess.p1)).abs() < 3.0, "{expected} {guess:?} at {node:?} of {byte}");
             }
-            cursor.push(u32::from(byte) >> (7 - known) & 1);
+            cursor.push(bit);
         }
         match vocabulary.child(node, byte) {
             Some(child) => node = child,
@@ -137,6 +138,19 @@ fn follow(prior: &Prior, bytes: &[u8], check: bool) -> Vec<Guess> {
         }
     }
     guesses
+}
+
+/// What bits cost, in bits.
+fn cost(guesses: &[(Guess, u32)]) -> f64 {
+    let p = |(guess, bit): &(Guess, u32)| {
+        let p = f64::from(guess.p1) / 65_536.0;
+        if *bit == 1 { p } else { 1.0 - p }
+    };
+    guesses.iter().map(|guess| -p(guess).log2()).sum()
+}
+
+fn alphabets() -> [&'static Alphabet; 2] {
+    [Content::Text, Content::Binary].map(Alphabet::ordered)
 }
 
 fn noise(length: usize) -> Vec<u8> {
@@ -151,27 +165,22 @@ fn noise(length: usize) -> Vec<u8> {
 #[test]
 fn cursor_agrees_with_sums_over_the_vocabulary() {
     let prior = toy();
-    for part in TEXT.chunks(50) {
-        follow(&prior, part, true); // shorter than lines that may be wrapped
-    }
-    follow(&prior, b" then\xFF\xE2\x82 \xE2\x82\xAC<|eod|><|eod", true);
     let odd: Vec<u8> = noise(50).into_iter().filter(|b| !matches!(b, b'\n' | b'\r')).collect();
-    follow(&prior, &odd, true);
+    for alphabet in alphabets() {
+        for part in TEXT.chunks(50) {
+            follow(&prior, alphabet, part, true); // shorter than lines that may be wrapped
+        }
+        follow(&prior, alphabet, b" then\xFF\xE2\x82 \xE2\x82\xAC<|eod|><|eod", true);
+        follow(&prior, alphabet, &odd, true);
+    }
 }
 
 #[test]
 fn line_ends_are_predicted_as_such() {
     let prior = toy();
     let line = b"the then other there; that theory is the other one, and then\r\n".repeat(40);
-    let guesses = follow(&prior, &line, false);
-    let bits = |range: std::ops::Range<usize>| -> f64 {
-        range
-            .map(|i| {
-                let p = f64::from(guesses[i].p1) / 65_536.0;
-                -(if line[i / 8] >> (7 - i % 8) & 1 == 1 { p } else { 1.0 - p }).log2()
-            })
-            .sum()
-    };
+    let guesses = follow(&prior, Alphabet::bits(), &line, false);
+    let bits = |range: std::ops::Range<usize>| cost(&guesses[range]);
     let last = (line.len() - 2) * 8;
     assert!(bits(last..last + 8) < bits(60 * 8..61 * 8) - 2.0, "the column of wraps is learned");
     assert!(bits(last + 8..last + 16) < 0.2, "a line feed follows a carriage return");
@@ -183,7 +192,9 @@ fn any_bytes_can_be_followed() {
     for prior in [&toy(), Prior::embedded().expect("the embedded prior")] {
         for bytes in [&all[..], &noise(5000), b"\r\r\n\n\r", b"<|eod|><|endoftext|>\0\0\0", &[b'a'; 3000], &[b' '; 300]]
         {
-            assert_eq!(follow(prior, bytes, false), follow(prior, bytes, false));
+            for alphabet in alphabets() {
+                assert_eq!(follow(prior, alphabet, bytes, false), follow(prior, alphabet, bytes, false));
+            }
         }
     }
 }
@@ -193,15 +204,10 @@ fn the_embedded_prior_knows_english() {
     let prior = Prior::embedded().expect("the embedded prior");
     let text =
         b"It was the best thing that could have happened to him, and he knew that it would not be the last time.";
-    let bits: f64 = follow(prior, text, false)
-        .iter()
-        .enumerate()
-        .map(|(i, guess)| {
-            let p = f64::from(guess.p1) / 65_536.0;
-            -(if text[i / 8] >> (7 - i % 8) & 1 == 1 { p } else { 1.0 - p }).log2()
-        })
-        .sum();
-    assert!(bits / (text.len() as f64) < 1.7, "{bits} bits");
+    for alphabet in alphabets() {
+        let bits = cost(&follow(prior, alphabet, text, false));
+        assert!(bits / (text.len() as f64) < 1.7, "{bits} bits");
+    }
     let levels = prior.levels();
     for context in 0..prior.vocabulary().len() as u32 {
         let (from, to) = bounds(prior, 0, context);
@@ -220,12 +226,10 @@ fn a_fan_divides_a_list_as_a_search_does() {
         let (from, to) = level.bounds(list);
         for (k, fan) in [prior.fan(list), prior.fan_of_space(list)].into_iter().enumerate() {
             let Some(fan) = fan else { continue };
-            for node in 1..256u32 {
-                let middle = ((node << 1 | 1) << (node.leading_zeros() - 24)) as u8;
-                let token =
-                    if k == 0 { vocabulary.single(middle).into() } else { vocabulary.first_child(space, middle) };
+            for byte in 1..=255 {
+                let token = if k == 0 { vocabulary.single(byte).into() } else { vocabulary.first_child(space, byte) };
                 let entry = level.find(from, to, token);
-                assert_eq!(fan.at(node), (entry - from, level.before(from, entry)), "{context} {node}");
+                assert_eq!(fan.at(byte), (entry - from, level.before(from, entry)), "{context} {byte}");
             }
             fans[k] += 1;
         }
@@ -246,7 +250,8 @@ fn damage_is_found_when_the_prior_is_read() {
 
 #[test]
 fn guesses_are_the_same_everywhere() {
-    let digest = follow(&toy(), &[TEXT, &noise(500)].concat(), false).iter().fold(0u64, |hash, g| {
+    let guesses = follow(&toy(), Alphabet::bits(), &[TEXT, &noise(500)].concat(), false);
+    let digest = guesses.iter().fold(0u64, |hash, (g, _)| {
         (hash ^ u64::from(g.p1 << 2 | g.order)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
     });
     assert_eq!(digest, 3_289_574_950_578_933_241);

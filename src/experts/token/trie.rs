@@ -4,14 +4,18 @@
 //! running totals of the tokens' counts in that order, those that go on with either bit are two subtractions. A token may
 //! be the beginning of others: then the bytes so far are a token that may have ended, or one that goes on.
 
+use crate::experts::alphabet::{Alphabet, Node};
+use crate::experts::contexts::Content;
+
 /// The id of a byte that is no token of the model's; see [`Trie::new`].
 pub const VIRTUAL: u32 = u32::MAX;
 
 /// No token.
 const NONE: u32 = u32::MAX;
 
-/// Tokens in the order of their bytes. Node 0 is the root; child `c` leads to node `c + 1`.
+/// Tokens in the order of their bytes, which are those of text. Node 0 is the root; child `c` leads to node `c + 1`.
 pub struct Trie {
+    alphabet: &'static Alphabet,
     order: Vec<u32>,
     /// The places in the order that are [`VIRTUAL`].
     lacking: Vec<usize>,
@@ -41,6 +45,7 @@ impl Trie {
         all.dedup_by_key(|(bytes, _)| *bytes);
 
         let mut trie = Trie {
+            alphabet: Alphabet::ordered(Content::Text),
             order: all.iter().map(|&(_, id)| id).collect(),
             lacking: (0..all.len()).filter(|&place| all[place].1 == VIRTUAL).collect(),
             first: vec![],
@@ -149,8 +154,8 @@ pub struct Walk {
     child_from: u32,
     child_middle: u32,
     child_to: u32,
-    /// The bits of the byte so far after a leading 1.
-    bits: u32,
+    /// The byte's next decision.
+    decision: Node,
 }
 
 impl Walk {
@@ -170,7 +175,7 @@ impl Walk {
             child_from: children.start as u32,
             child_middle: 0,
             child_to: children.end as u32,
-            bits: 1,
+            decision: trie.alphabet.root(),
         };
         walk.divide(trie);
         walk
@@ -178,8 +183,7 @@ impl Walk {
 
     /// Finds where the tokens begin whose next bit is a 1.
     fn divide(&mut self, trie: &Trie) {
-        let left = 7 - self.bits.ilog2();
-        let least = ((self.bits << 1 | 1) << left) as u8;
+        let least = self.decision.middle();
         let children = &trie.byte[self.child_from as usize..self.child_to as usize];
         self.child_middle = self.child_from + children.partition_point(|&byte| byte < least) as u32;
         self.middle = if self.child_middle < self.child_to { trie.begin[self.child_middle as usize] } else { self.to };
@@ -194,17 +198,19 @@ impl Walk {
         (self.from, self.to, self.token) = (from, to, NONE);
         let child = if bit { &mut self.child_from } else { &mut self.child_to };
         *child = self.child_middle;
-        self.bits = self.bits << 1 | u32::from(bit);
-        match self.bits < 256 {
-            true => self.divide(trie),
-            false => *self = Walk::at_node(trie, self.child_from as usize + 1, from, to),
+        match trie.alphabet.next(self.decision, bit.into()) {
+            Some(decision) => {
+                self.decision = decision;
+                self.divide(trie);
+            }
+            None => *self = Walk::at_node(trie, self.child_from as usize + 1, from, to),
         }
         true
     }
 
     /// Goes on by a whole byte; false, with part of it walked, where no token does.
     pub fn push_byte(&mut self, trie: &Trie, byte: u8) -> bool {
-        (0..8).rev().all(|place| self.push_bit(trie, byte >> place & 1 == 1))
+        trie.alphabet.decisions(byte).all(|(_, bit, _)| self.push_bit(trie, bit == 1))
     }
 
     /// Whether the bytes so far are a token, and no other begins with them.
@@ -291,14 +297,10 @@ mod tests {
         );
     }
 
-    /// The count of tokens that go on from `bytes` with `bits` (after a leading 1), by looking at all.
-    fn count(order: &[(&[u8], u32)], bytes: &[u8], bits: u32) -> u32 {
-        let known = bits.ilog2();
-        let fits = |token: &[u8]| {
-            token
-                .strip_prefix(bytes)
-                .is_some_and(|rest| rest.first().is_some_and(|&next| (u32::from(next) | 256) >> (8 - known) == bits))
-        };
+    /// The count of tokens that go on from `bytes` with one that `fits`, by looking at all.
+    fn count(order: &[(&[u8], u32)], bytes: &[u8], fits: impl Fn(u8) -> bool) -> u32 {
+        let fits =
+            |token: &[u8]| token.strip_prefix(bytes).is_some_and(|rest| rest.first().is_some_and(|&next| fits(next)));
         order.iter().filter(|(token, _)| fits(token)).map(|&(_, count)| count).sum()
     }
 
@@ -326,16 +328,17 @@ mod tests {
             for (place, token) in bytes.iter().enumerate() {
                 let mut walk = Walk::start(&trie);
                 for (depth, &byte) in token.iter().enumerate() {
-                    for known in 0..8 {
-                        let bits = (u32::from(byte) | 256) >> (8 - known);
-                        let (zeros, ones) = (count(&order, &token[..depth], bits << 1), count(&order, &token[..depth], bits << 1 | 1));
+                    for (node, bit, _) in trie.alphabet.decisions(byte) {
+                        let [zeros, ones] = [0, 1].map(|bit| {
+                            count(&order, &token[..depth], |next| node.has(next) && node.bit(next) == bit)
+                        });
                         prop_assert_eq!(walk.masses(&totals), (zeros, ones));
-                        prop_assert!(walk.push_bit(&trie, byte >> (7 - known) & 1 == 1));
+                        prop_assert!(walk.push_bit(&trie, bit == 1));
                     }
                     let prefix = &token[..=depth];
                     let own = order.iter().find(|(token, _)| *token == prefix).map(|&(_, count)| count);
                     prop_assert_eq!(walk.count(&totals), own);
-                    prop_assert_eq!(walk.must_end(), count(&order, prefix, 1) == 0);
+                    prop_assert_eq!(walk.must_end(), count(&order, prefix, |_| true) == 0);
                 }
                 prop_assert_eq!(walk.token(&trie), Some(trie.order()[place]));
                 let id = trie.order()[place];

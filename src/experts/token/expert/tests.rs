@@ -3,11 +3,17 @@
 
 use super::*;
 use crate::coder::{Decoder, Encoder};
+use crate::experts::alphabet::{Alphabet, Node};
+use crate::experts::contexts::Content;
 use proptest::prelude::*;
 
 /// How much more probable single bytes are: with `LIKELY` they are asked about wherever they may have ended.
 const ANY: u32 = 1;
 const LIKELY: u32 = 400;
+
+fn alphabet() -> &'static Alphabet {
+    Alphabet::ordered(Content::Text)
+}
 
 /// An expert, and what each lane's model was told.
 struct Asked {
@@ -59,18 +65,20 @@ impl Asked {
         reading.p16(reading.on(), self.expert.others[1])
     }
 
-    /// A lane's next byte: `code` is told P(1) for each bit, and tells the bit.
-    fn byte(&mut self, lane: usize, mut code: impl FnMut(u32) -> u32) -> u8 {
+    /// A lane's next byte: `code` is told P(1) for each decision, and makes it.
+    fn byte(&mut self, lane: usize, mut code: impl FnMut(Node, u32) -> u32) -> u8 {
         self.expert.select(lane);
-        let mut node = 1;
-        while node < 256 {
+        let mut node = alphabet().root();
+        let byte = loop {
             // Anything will do, as long as it depends on what both sides know.
-            let other = 1000 + (node * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
-            let bit = code(self.predict(other));
+            let other = 1000 + (u32::from(node.number) * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
+            let bit = code(node, self.predict(other));
             self.expert.update(bit);
-            node = node << 1 | bit;
-        }
-        let byte = node as u8;
+            match alphabet().next(node, bit) {
+                Some(next) => node = next,
+                None => break alphabet().byte(node, bit),
+            }
+        };
         self.text[lane].push(byte);
         self.expert.end_byte(byte);
         if let Some(question) = self.expert.take_question() {
@@ -87,10 +95,9 @@ impl Asked {
 
     fn push(&mut self, lane: usize, byte: u8) -> Vec<u32> {
         let mut predictions = Vec::new();
-        let mut bits = (0..8).rev();
-        self.byte(lane, |p16| {
+        self.byte(lane, |node, p16| {
             predictions.push(p16);
-            u32::from(byte) >> bits.next().expect("eight bits") & 1
+            node.bit(byte)
         });
         predictions
     }
@@ -143,17 +150,15 @@ proptest! {
         let mut asked = Asked::new(&tokens, 1, ANY);
         let mut encoder = Encoder::default();
         for &byte in &text {
-            let mut bits = (0..8).rev();
-            asked.byte(0, |p16| {
-                let bit = u32::from(byte) >> bits.next().expect("eight bits") & 1;
-                encoder.encode(bit, p16 << 8);
-                bit
+            asked.byte(0, |node, p16| {
+                encoder.encode(node.bit(byte), p16 << 8);
+                node.bit(byte)
             });
         }
         let coded = encoder.finish();
         let mut decoder = Decoder::new(&coded);
         let mut asked = Asked::new(&tokens, 1, ANY);
-        let decoded: Vec<u8> = text.iter().map(|_| asked.byte(0, |p16| decoder.decode(p16 << 8))).collect();
+        let decoded: Vec<u8> = text.iter().map(|_| asked.byte(0, |_, p16| decoder.decode(p16 << 8))).collect();
         prop_assert_eq!(decoded, text);
     }
 
@@ -198,27 +203,27 @@ proptest! {
             }
             let first = asked.counts(&asked.told[0][..maybe]);
             let second = asked.counts(&asked.told[0]);
-            // The shares of tokens that go on from `start` with `bits`, after a leading 1.
-            let share = |counts: &[u32], start: &[u8], bits: u32| -> f64 {
+            // The shares of tokens that go on from `start` with a byte of the node's, and the bit `bit`.
+            let share = |counts: &[u32], start: &[u8], node: Node, bit: u32| -> f64 {
                 let fits = |token: &[u8]| token.strip_prefix(start).and_then(|rest| rest.first().copied())
-                    .is_some_and(|next| (u32::from(next) | 256) >> (8 - bits.ilog2()) == bits);
+                    .is_some_and(|next| node.has(next) && node.bit(next) == bit);
                 order.iter().zip(counts).filter(|(token, _)| fits(token)).map(|(_, &count)| f64::from(count)).sum()
             };
             // What is left of the pending token's, and P(1) of what follows it, which is rounded to 16 bits.
             let mut ended = order.iter().position(|token| *token == pending).map_or(0.0, |place| f64::from(first[place]));
-            let next = |bits: u32| {
-                let p16 = share(&second, &[], bits << 1 | 1) / share(&second, &[], bits) * 65536.0;
+            let next = |node: Node| {
+                let [zeros, ones] = [0, 1].map(|bit| share(&second, &[], node, bit));
+                let p16 = ones / (zeros + ones) * 65536.0;
                 p16.floor().clamp(1.0, 65535.0) / 65536.0
             };
             // Shares are kept in units of 2^-16 of the counts'.
             let kept = |share: f64| (share * 65536.0).floor() / 65536.0;
             let predictions = asked.push(0, byte);
-            for (known, &p16) in predictions.iter().enumerate() {
-                let bits = (u32::from(byte) | 256) >> (8 - known);
-                let ones = share(&first, &pending, bits << 1 | 1) + kept(ended * next(bits));
-                let zeros = share(&first, &pending, bits << 1) + kept(ended * (1.0 - next(bits)));
+            for ((node, bit, _), &p16) in alphabet().decisions(byte).zip(&predictions) {
+                let ones = share(&first, &pending, node, 1) + kept(ended * next(node));
+                let zeros = share(&first, &pending, node, 0) + kept(ended * (1.0 - next(node)));
                 let expected = ones / (ones + zeros) * 65536.0;
-                ended = kept(ended * if byte >> (7 - known) & 1 == 1 { next(bits) } else { 1.0 - next(bits) });
+                ended = kept(ended * if bit == 1 { next(node) } else { 1.0 - next(node) });
                 prop_assert!((f64::from(p16) - expected).abs() < 4.0, "{} for {}", p16, expected);
             }
         }

@@ -1,6 +1,7 @@
 //! The binary decisions that a byte is coded by: a path down a binary tree whose leaves are all bytes. A tree in which frequent
 //! bytes are near the root, and bytes of a kind near each other, needs fewer decisions than bytes have bits, and each says
-//! more (Mattern, "On Statistical Data Compression", 2016, calls this alphabet decomposition).
+//! more (a binary decomposition of the alphabet, as in Tjalkens, Volf & Willems, "A Context-tree Weighting Method for Text
+//! Generating Sources", 1997).
 
 use super::contexts::Content;
 use std::ops::{Range, RangeInclusive};

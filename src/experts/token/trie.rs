@@ -1,6 +1,6 @@
 //! A trie over any model's vocabulary, and the walk through it that turns shares of tokens into those of bits.
 //!
-//! Sorted by their bytes, all tokens that begin with given bytes, and some bits of the next one, are one range. So with
+//! Sorted by their bytes, all tokens that begin with given bytes, and some decisions on the next, are one range. So with
 //! running totals of the tokens' counts in that order, those that go on with either bit are two subtractions. A token may
 //! be the beginning of others: then the bytes so far are a token that may have ended, or one that goes on.
 
@@ -13,7 +13,8 @@ pub const VIRTUAL: u32 = u32::MAX;
 /// No token.
 const NONE: u32 = u32::MAX;
 
-/// Tokens in the order of their bytes, which are those of text. Node 0 is the root; child `c` leads to node `c + 1`.
+/// Tokens in the order of their bytes, to be walked along the decisions of text. Node 0 is the root; child `c` leads to
+/// node `c + 1`.
 pub struct Trie {
     alphabet: &'static Alphabet,
     order: Vec<u32>,

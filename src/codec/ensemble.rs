@@ -197,7 +197,7 @@ impl Ensemble {
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.text.past(self.lane).last8 as u8) << 8 | usize::from(self.node.number)
+        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node.number()
     }
 
     /// Asks for the memory that the contexts of a new byte need.
@@ -236,7 +236,7 @@ impl Ensemble {
         let order1 = self.order1_context();
         self.apm.prefetch(order1);
         let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.select(usize::from(self.node.number), group);
+        self.denoiser.select(self.node.number(), group);
         self.inputs.clear();
         let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
         if let Some(network) = &mut self.network {
@@ -264,7 +264,7 @@ impl Ensemble {
         let past = self.text.past(self.lane);
         let contexts = contexts::of_opinions(past, self.ppm.top());
         for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
-            self.inputs.push(refinements.refine(opinion, contexts, usize::from(self.node.number)));
+            self.inputs.push(refinements.refine(opinion, contexts, self.node.number()));
         }
     }
 
@@ -279,7 +279,7 @@ impl Ensemble {
     #[inline]
     fn select_weights(&mut self) {
         let past = self.text.past(self.lane);
-        let node = usize::from(self.node.number);
+        let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
         let c1 = usize::from(past.last8 as u8);
         let c2 = usize::from((past.last8 >> 8) as u8);

@@ -118,7 +118,7 @@ impl Fast {
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.text.past(0).last8 as u8) << 8 | usize::from(self.node.number)
+        usize::from(self.text.past(0).last8 as u8) << 8 | self.node.number()
     }
 
     /// Asks for the memory that the byte after `byte` needs.
@@ -174,8 +174,8 @@ impl Fast {
         self.decision.states = states.to_le_bytes();
         let known = self.knowledge.of(&self.histories[self.place()], [1, 2, 3, 4]);
         self.knowing = self.finder.confidence().min(3) << 8 | known;
-        let weights = [&self.by_node[usize::from(self.node.number)], &self.by_knowledge[self.knowing]];
-        let order0 = self.order0.stretched(usize::from(self.node.number)) as i16;
+        let weights = [&self.by_node[self.node.number()], &self.by_knowledge[self.knowing]];
+        let order0 = self.order0.stretched(self.node.number()) as i16;
         let sum = (self.kernels.predict)(&self.tables, &mut self.decision, &self.maps, order0, weights);
         let mixed = (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX);
         self.mixed = squash16(mixed);
@@ -189,10 +189,10 @@ impl Fast {
         let target = if bit == 1 { 65535 } else { 0 };
         let error = ((target - self.mixed) * self.rate.now()) >> 4;
         self.rate.fall();
-        let weights = [&mut self.by_node[usize::from(self.node.number)], &mut self.by_knowledge[self.knowing]];
+        let weights = [&mut self.by_node[self.node.number()], &mut self.by_knowledge[self.knowing]];
         (self.kernels.update)(&self.tables, &mut self.decision, bit, error, &mut self.maps, weights);
         self.histories[self.place()] = self.decision.states;
-        self.order0.update(usize::from(self.node.number), bit);
+        self.order0.update(self.node.number(), bit);
         self.refined.update(bit);
         self.finder.update(bit, next);
         self.known = self.known << 1 | bit as u8;

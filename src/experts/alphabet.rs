@@ -55,8 +55,7 @@ const ORDERED_LEAVES: [(u8, RangeInclusive<u8>); 119] = [
 /// One decision: in which of two parts of a range of leaves a byte is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// 1 to 255: first the root, then the nodes of each depth from left to right.
-    pub number: u8,
+    number: u8,
     pub depth: u8,
     /// Decisions come in fours: the last ones of these, behind a leading 1.
     pub place: u8,
@@ -71,6 +70,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// 1 to 255: first the root, then the nodes of each depth from left to right.
+    #[inline]
+    pub fn number(self) -> usize {
+        self.number.into()
+    }
+
     /// The decision for a leaf of the range.
     #[inline]
     pub fn bit(self, leaf: u8) -> u32 {
@@ -267,7 +272,7 @@ mod tests {
             let mut numbers = vec![1u8];
             for number in 1..256 {
                 let node = alphabet.nodes[number];
-                assert_eq!(usize::from(node.number), number);
+                assert_eq!(node.number(), number);
                 let parts: Vec<Node> = [0, 1].into_iter().filter_map(|bit| alphabet.next(node, bit)).collect();
                 for part in &parts {
                     assert_eq!(part.depth, node.depth + 1);

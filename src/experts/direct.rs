@@ -100,7 +100,7 @@ mod tests {
     fn each_context_has_probabilities_of_its_own() {
         let mut direct = Direct::new(DIRECT, 20).unwrap();
         let alphabet = Alphabet::of(Content::Text);
-        let mut known: HashMap<(usize, u32, u8), u32> = HashMap::new();
+        let mut known: HashMap<(usize, u32, usize), u32> = HashMap::new();
         let mut state = 1u32;
         for _ in 0..2000 {
             state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
@@ -108,7 +108,7 @@ mod tests {
             let byte = (state >> 24 & 0x1F) as u8;
             direct.select(contexts);
             for (node, bit, next) in alphabet.decisions(byte) {
-                let place = |i| (i, contexts[i], node.number);
+                let place = |i| (i, contexts[i], node.number());
                 let entries = std::array::from_fn(|i| known.get(&place(i)).copied().unwrap_or(HALF));
                 direct.predict(&mut Inputs::default());
                 assert_eq!(direct.entries, entries);

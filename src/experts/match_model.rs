@@ -127,7 +127,7 @@ impl Finder {
     pub fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(predicted) = self.predicted {
             self.predicted = if predicted == bit as usize {
-                Some(next.map_or(0, |node| node.bit(self.expected) as usize))
+                next.map(|node| node.bit(self.expected) as usize)
             } else {
                 let found = &mut self.matches[self.lane];
                 found.wary = WARY;

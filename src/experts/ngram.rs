@@ -62,7 +62,7 @@ pub struct Ngram {
     buckets: Buckets,
     knowledge: Knowledge,
     groups: Vec<Group>,
-    /// The place among the last four decisions, the last one of these, and whether they are the first.
+    /// The place among the last four decisions, the byte's last one, 0 before it, and whether the four are its first.
     node: usize,
     last: u8,
     first: bool,
@@ -122,7 +122,7 @@ impl Ngram {
 
     fn change_buckets(&mut self) {
         // The nibble before is part of the next one's place, but for its last bit, which is part of the check.
-        let last = if self.first { 0 } else { self.last };
+        let last = self.last;
         let mut lines = self.buckets.lines();
         for group in &mut self.groups {
             let mut own: [Bucket; WIDE] = [[0; 16]; WIDE];
@@ -168,7 +168,7 @@ impl Ngram {
             (self.kernels.update)(&self.tables, states, &group.entries, bit, &mut group.maps);
         }
         let Some(next) = next else {
-            (self.node, self.first) = (NOWHERE, true);
+            (self.node, self.last, self.first) = (NOWHERE, 0, true);
             return;
         };
         self.last = bit as u8;

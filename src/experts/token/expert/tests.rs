@@ -71,7 +71,7 @@ impl Asked {
         let mut node = alphabet().root();
         let byte = loop {
             // Anything will do, as long as it depends on what both sides know.
-            let other = 1000 + (u32::from(node.number) * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
+            let other = 1000 + (node.number() as u32 * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
             let bit = code(node, self.predict(other));
             self.expert.update(bit);
             match alphabet().next(node, bit) {

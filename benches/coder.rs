@@ -1,7 +1,7 @@
 //! The arithmetic coder alone: `cargo bench --bench coder`. A byte of throughput is eight bits coded.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use nzip::coder::{Decoder, Encoder, PROB_ONE};
+use nzip::internals::coder::{Decoder, Encoder, PROB_ONE};
 
 const BITS: usize = 1 << 19;
 

@@ -5,14 +5,18 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use nzip::bench::{Denoiser, Filter, Inputs, MixKernels, Mixer, StateMap};
-use nzip::experts::alphabet::Alphabet;
-use nzip::experts::contexts::{self, Content, Indirect};
-use nzip::experts::history::{Past, Text};
-use nzip::experts::match_model::MatchModel;
-use nzip::experts::ngram::Ngram;
-use nzip::experts::token::cursor::Cursor;
-use nzip::experts::token::prior::Prior;
+use nzip::internals::content::{DataKind, Filter};
+use nzip::internals::experts::contexts::{self, Indirect};
+use nzip::internals::experts::inputs::Inputs;
+use nzip::internals::experts::match_model::MatchModel;
+use nzip::internals::experts::ngram::Ngram;
+use nzip::internals::experts::prior::Prior;
+use nzip::internals::experts::prior::cursor::Cursor;
+use nzip::internals::mix::{Denoiser, Mixer};
+use nzip::internals::num::MixKernels;
+use nzip::internals::tables::StateMap;
+use nzip::internals::text::SymbolTree;
+use nzip::internals::text::{BlockBuffer, LaneView};
 
 const LEN: usize = 32 << 10;
 
@@ -28,8 +32,8 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 }
 
 /// Does `step` for each byte of the text, with what came before it.
-fn each_byte(text: &[u8], mut step: impl FnMut(Past, &Indirect, u8)) {
-    let (mut known, mut indirect) = (Text::new(text.len(), 1, true, true), Indirect::default());
+fn each_byte(text: &[u8], mut step: impl FnMut(LaneView, &Indirect, u8)) {
+    let (mut known, mut indirect) = (BlockBuffer::new(text.len(), 1, true, true), Indirect::default());
     for &byte in text {
         step(known.past(0), &indirect, byte);
         indirect.push(known.past(0).last8 as u32, byte);
@@ -45,7 +49,7 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             records
         });
     });
-    for content in [Content::Text, Content::Binary] {
+    for content in [DataKind::Text, DataKind::Binary] {
         group.bench_function(format!("history and contexts {content:?}"), |bencher| {
             bencher.iter(|| {
                 let mut sum = 0u32;
@@ -60,9 +64,9 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 }
 
 fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
-    let alphabet = Alphabet::of(Content::Text);
+    let alphabet = SymbolTree::of(DataKind::Text);
     let mut places = Vec::new();
-    each_byte(text, |history, indirect, _| places.push(contexts::full(Content::Text, history, indirect)));
+    each_byte(text, |history, indirect, _| places.push(contexts::full(DataKind::Text, history, indirect)));
     let mut inputs = Inputs::default();
     group.bench_function("ngram", |bencher| {
         bencher.iter(|| {
@@ -100,7 +104,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let Ok(prior) = Prior::embedded() else { return };
     group.bench_function("prior cursor", |bencher| {
         bencher.iter(|| {
-            let alphabet = Alphabet::ordered(Content::Text);
+            let alphabet = SymbolTree::ordered(DataKind::Text);
             let mut cursor = Cursor::new(prior, alphabet);
             text.iter().flat_map(|&byte| alphabet.decisions(byte)).fold(0u64, |sum, (_, bit, _)| {
                 let guess = cursor.guess();

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use nzip::bench::{Kernel, Packed, Quantised};
-use nzip::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
-use nzip::transformer::{Backend, Model, Session, Step};
+use nzip::internals::num::{Kernel, Packed, Quantised};
+use nzip::internals::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use nzip::internals::transformer::{Backend, Model, Session, Step};
 
 struct Random(u64);
 

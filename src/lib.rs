@@ -1,13 +1,17 @@
 //! nzip: a lossless compressor that spends computing on prediction to save bytes.
 //!
 //! ```text
-//! bytes ─► container   archives of independent blocks, checks, threads
-//!            ► codec       a block's content: every bit is predicted, then coded
-//!              ► filter      what hides repetition is made plain, reversibly
-//!              ► experts     each answers: how likely is the next bit a 1?
-//!              ► mix         one answer out of many
-//!              ► coder       the arithmetic coder: a good prediction costs few bits
+//! bytes ─► container     archives of independent blocks: checksums, threads, recovery
+//!            ► content       what a block's bytes are: text or binary; reversible filters
+//!            ► codec         one block: each bit is predicted, then coded
+//!              ► text          the bytes coded so far, and the tree of decisions that codes a byte
+//!              ► experts       each predicts the next bit; they learn in tables
+//!              ► transformer   predicts the next token; an expert turns that into a bit's probability
+//!              ► mix           many predictions become one
+//!              ► coder         the arithmetic coder
 //!            ► payload ► block ► archive
+//!
+//! num: fixed-point arithmetic and the kernels under all of it
 //! ```
 //! The decoder repeats every prediction, so whatever reaches the coder computes the same on every machine.
 //!
@@ -24,19 +28,21 @@
 // Tests may compare with what std computes; what is coded may not.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
-pub mod codec;
-pub mod coder;
+mod codec;
+mod coder;
 mod container;
+mod content;
 mod error;
-pub mod experts;
-mod filter;
+mod experts;
 mod mix;
 mod monitor;
 mod num;
 mod options;
-pub mod transformer;
+mod tables;
+mod text;
+mod transformer;
 
-pub use codec::Network;
+pub use codec::LanguageModel;
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};
 pub use error::{Error, ErrorKind};
 pub use monitor::Monitor;
@@ -88,14 +94,39 @@ pub fn decompress_with(archive: &[u8], options: DecompressOptions) -> Result<Vec
     Ok(content)
 }
 
-/// What benches measure. No part of the API: anything here may change at any time.
+/// The parts that the program, the benches, the tests, the fuzz targets and the trainer need. Not part of the API: anything
+/// here may change in any release.
 #[doc(hidden)]
-pub mod bench {
-    pub use crate::filter::Filter;
-    pub use crate::mix::{Denoiser, Inputs, Mixer, StateMap};
-    pub use crate::num::arch::MixKernels;
-    pub use crate::num::arch::int8::Kernel;
-    pub use crate::num::int8::{Packed, Quantised};
+pub mod internals {
+    pub mod codec {
+        pub use crate::codec::*;
+    }
+    pub mod coder {
+        pub use crate::coder::*;
+    }
+    pub mod content {
+        pub use crate::content::*;
+    }
+    pub mod experts {
+        pub use crate::experts::*;
+    }
+    pub mod mix {
+        pub use crate::mix::*;
+    }
+    pub mod num {
+        pub use crate::num::arch::MixKernels;
+        pub use crate::num::arch::int8::Kernel;
+        pub use crate::num::int8::{Packed, Quantised};
+    }
+    pub mod tables {
+        pub use crate::tables::*;
+    }
+    pub mod text {
+        pub use crate::text::*;
+    }
+    pub mod transformer {
+        pub use crate::transformer::*;
+    }
 }
 
 /// The example in the README is tested, too.

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use crate::codec::{Division, MAX_LANES, Model, Network, Predictor};
+use crate::codec::{CodecConfig, LanePolicy, LanguageModel, MAX_LANES, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 
@@ -35,22 +35,22 @@ impl Level {
     }
 
     /// The model this level codes with.
-    pub fn model(self) -> Model {
+    pub fn model(self) -> Preset {
         match self.0 {
-            1 => Model::Fast,
-            2 => Model::Full,
-            3..=5 => Model::Primed,
-            _ => Model::Neural,
+            1 => Preset::Fast,
+            2 => Preset::Full,
+            3..=5 => Preset::Primed,
+            _ => Preset::Neural,
         }
     }
 
     /// How a block is divided where the transformer is asked: as in `lanes`, or as the level has it.
-    fn division(self, lanes: Option<Lanes>) -> Division {
+    fn lane_policy(self, lanes: Option<Lanes>) -> LanePolicy {
         match (lanes, self.0) {
-            (Some(lanes), _) => Division::Exactly(lanes.0),
-            (None, ..=6) => Division::UpTo(4),
-            (None, 7) => Division::UpTo(2),
-            (None, _) => Division::UpTo(1),
+            (Some(lanes), _) => LanePolicy::Exactly(lanes.0),
+            (None, ..=6) => LanePolicy::UpTo(4),
+            (None, 7) => LanePolicy::UpTo(2),
+            (None, _) => LanePolicy::UpTo(1),
         }
     }
 
@@ -63,12 +63,16 @@ impl Level {
         }
     }
 
-    /// What this level codes with: `network` in the embedded transformer's place, so many lanes, where these are given.
+    /// What this level codes with: `language_model` in the embedded transformer's place, so many lanes, where these are given.
     ///
     /// # Errors
-    /// As [`Predictor::new`].
-    pub fn predictor(self, network: Option<Arc<Network>>, lanes: Option<Lanes>) -> Result<Predictor, Error> {
-        Ok(Predictor::new(self.model(), network, self.division(lanes))?.learning(self.learning()))
+    /// As [`CodecConfig::new`].
+    pub fn config(
+        self,
+        language_model: Option<Arc<LanguageModel>>,
+        lanes: Option<Lanes>,
+    ) -> Result<CodecConfig, Error> {
+        Ok(CodecConfig::new(self.model(), language_model, self.lane_policy(lanes))?.learning(self.learning()))
     }
 }
 
@@ -151,7 +155,7 @@ impl Default for BlockSize {
 #[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
-    pub(crate) network: Option<Arc<Network>>,
+    pub(crate) language_model: Option<Arc<LanguageModel>>,
     pub(crate) lanes: Option<Lanes>,
     pub(crate) block_size: BlockSize,
     pub(crate) threads: usize,
@@ -173,8 +177,8 @@ impl CompressOptions {
     }
 
     /// Sets the transformer that levels from 6 on ask, in the embedded one's place. Decoders will need it, too.
-    pub fn network(mut self, network: Arc<Network>) -> Self {
-        self.network = Some(network);
+    pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
+        self.language_model = Some(language_model);
         self
     }
 
@@ -224,7 +228,7 @@ pub struct DecompressOptions {
     pub(crate) memory: Option<u64>,
     pub(crate) max_output: Option<u64>,
     pub(crate) keep_going: bool,
-    pub(crate) network: Option<Arc<Network>>,
+    pub(crate) language_model: Option<Arc<LanguageModel>>,
     pub(crate) monitor: Arc<Monitor>,
 }
 
@@ -253,8 +257,8 @@ impl DecompressOptions {
     }
 
     /// Gives the transformer that archives made with another than the embedded one need; others don't use it.
-    pub fn network(mut self, network: Arc<Network>) -> Self {
-        self.network = Some(network);
+    pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
+        self.language_model = Some(language_model);
         self
     }
 
@@ -297,16 +301,16 @@ mod tests {
     fn lanes_are_powers_of_two() {
         let good: Vec<usize> = (0..1000).filter(|&number| Lanes::new(number).is_ok()).collect();
         assert_eq!(good, [1, 2, 4, 8, 16, 32, 64, 128]);
-        assert_eq!(Level::MAX.division(Lanes::new(16).ok()), Division::Exactly(16));
-        assert_eq!(Level::MAX.division(None), Division::UpTo(1));
+        assert_eq!(Level::MAX.lane_policy(Lanes::new(16).ok()), LanePolicy::Exactly(16));
+        assert_eq!(Level::MAX.lane_policy(None), LanePolicy::UpTo(1));
     }
 
     #[test]
     fn levels_are_one_to_nine() {
         assert!(Level::new(0).is_err() && Level::new(10).is_err());
-        assert_eq!(Level::new(1).unwrap().model(), Model::Fast);
-        assert_eq!(Level::new(2).unwrap().model(), Model::Full);
-        assert_eq!(Level::new(3).unwrap().model(), Model::Primed);
-        assert_eq!(Level::default().model(), Model::Neural);
+        assert_eq!(Level::new(1).unwrap().model(), Preset::Fast);
+        assert_eq!(Level::new(2).unwrap().model(), Preset::Full);
+        assert_eq!(Level::new(3).unwrap().model(), Preset::Primed);
+        assert_eq!(Level::default().model(), Preset::Neural);
     }
 }

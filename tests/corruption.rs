@@ -6,7 +6,7 @@ mod common;
 use std::io::{Read, Write};
 
 use common::{Kind, Random, content};
-use nzip::codec::{Division, Model, Predictor};
+use nzip::internals::codec::{CodecConfig, LanePolicy, Preset};
 use nzip::{
     BlockSize, CompressOptions, Compressor, Damage, DecompressOptions, Decompressor, Error, ErrorKind, Level,
     compress_with, decompress,
@@ -167,8 +167,9 @@ fn damage_in_one_archive_leaves_the_others() {
 
 #[test]
 fn unknown_profiles_are_named() {
-    let predictor = Predictor::new(Model::Fast, None, Division::UpTo(1)).unwrap();
-    let decode = |profile| nzip::codec::decode(&predictor, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
+    let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
+    let decode =
+        |profile| nzip::internals::codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
     let learns = "a block without a transformer has several lanes, or layers that learn";
     for (profile, reason) in [
         (0x20, "unknown filter 2 in a block's profile"),

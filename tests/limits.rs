@@ -5,7 +5,7 @@ mod common;
 use std::io::Read;
 
 use common::{Kind, content, forge};
-use nzip::codec::{Division, Predictor};
+use nzip::internals::codec::{CodecConfig, LanePolicy};
 use nzip::{
     BlockSize, CompressOptions, DecompressOptions, Decompressor, ErrorKind, Level, compress, compress_with,
     decompress_with,
@@ -74,7 +74,7 @@ fn memory_is_limited_both_ways() {
     let options = CompressOptions::new().level(Level::MIN).block_size(BlockSize::MIN);
     let refused = compress_with(&content, options.clone().memory(100_000)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::MemoryLimit);
-    let one_block = Predictor::new(Level::MIN.model(), None, Division::UpTo(1)).unwrap().memory(65536) + 5 * 65536;
+    let one_block = CodecConfig::new(Level::MIN.model(), None, LanePolicy::UpTo(1)).unwrap().memory(65536) + 5 * 65536;
     let archive = compress_with(&content, options.clone().memory(one_block).threads(4)).unwrap();
     assert_eq!(archive, compress_with(&content, options.threads(4)).unwrap());
     assert_eq!(kind(&archive, DecompressOptions::new().memory(100_000)), ErrorKind::MemoryLimit);

@@ -7,9 +7,10 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use common::{KINDS, Kind, Random, content};
+use nzip::internals::codec;
 use nzip::{
-    BlockSize, CompressOptions, Compressor, DecompressOptions, Decompressor, ErrorKind, Level, Monitor, codec,
-    compress_with, decompress, decompress_with,
+    BlockSize, CompressOptions, Compressor, DecompressOptions, Decompressor, ErrorKind, Level, Monitor, compress_with,
+    decompress, decompress_with,
 };
 use proptest::prelude::*;
 
@@ -173,14 +174,14 @@ fn progress_is_told() {
 #[test]
 fn the_ratio_shows_within_a_block() {
     let content = content(Kind::Text, 100_000, 1);
-    let predictor = codec::Predictor::new(codec::Model::Fast, None, codec::Division::UpTo(1)).unwrap();
+    let config = codec::CodecConfig::new(codec::Preset::Fast, None, codec::LanePolicy::UpTo(1)).unwrap();
     let mut told = Vec::new();
     let mut note = |content, coded| {
         told.push((content, coded));
         true
     };
-    let coded = codec::encode(&predictor, &content, 1, &mut note).unwrap();
-    codec::decode(&predictor, coded.profile, &coded.payload, content.len(), 1, &mut note).unwrap();
+    let coded = codec::encode(&config, &content, 1, &mut note).unwrap();
+    codec::decode(&config, coded.profile, &coded.payload, content.len(), 1, &mut note).unwrap();
     let (encoder, decoder) = told.split_at(told.len() / 2);
     for (encoded, decoded) in encoder.iter().zip(decoder) {
         assert_eq!(encoded.0, decoded.0);

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use nzip::transformer::load::from_directory;
-use nzip::transformer::{Backend, Model, Session, Step};
+use nzip::internals::transformer::load::from_directory;
+use nzip::internals::transformer::{Backend, Model, Session, Step};
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {

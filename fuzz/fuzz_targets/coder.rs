@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nzip::coder::{Decoder, Encoder, PROB_ONE};
+use nzip::internals::coder::{Decoder, Encoder, PROB_ONE};
 
 fuzz_target!(|input: Vec<(bool, u32)>| {
     let bits: Vec<(u32, u32)> = input.into_iter().map(|(bit, p)| (u32::from(bit), 1 + p % (PROB_ONE - 1))).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nzip::codec;
+use nzip::internals::codec;
 use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let network = model::network_for(&args.common, args.level.0)?;
+    let language_model = model::language_model_for(&args.common, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
@@ -87,9 +87,9 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
-    if let Some(network) = network {
-        options = options.network(network.clone());
-        limits = limits.network(network);
+    if let Some(language_model) = language_model {
+        options = options.language_model(language_model.clone());
+        limits = limits.language_model(language_model);
     }
     let begun = Instant::now();
     let archive = nzip::compress_with(&content, options)?;
@@ -122,10 +122,10 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
 /// Bytes that all blocks' bodies would take without the denoiser.
 fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
-    let predictor = args.level.0.predictor(model::network(&args.common)?, args.lanes)?;
+    let config = args.level.0.config(model::language_model(&args.common)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
-        let coded = codec::len_without_denoiser(&predictor, block)?;
+        let coded = codec::len_without_denoiser(&config, block)?;
         sum += coded.min(block.len()) as u64;
     }
     Ok(sum)

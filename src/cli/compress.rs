@@ -18,7 +18,7 @@ use super::{memory, model};
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    let network = model::network_for(&args.common, args.level.0)?;
+    let language_model = model::language_model_for(&args.common, args.level.0)?;
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 
@@ -35,8 +35,8 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
-    if let Some(network) = network {
-        options = options.network(network);
+    if let Some(language_model) = language_model {
+        options = options.language_model(language_model);
     }
     let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
     let mut compressor = Compressor::new(output, options);

@@ -57,8 +57,8 @@ fn decode(
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
     }
-    if let Some(network) = model::network(job.common)? {
-        options = options.network(network);
+    if let Some(language_model) = model::language_model(job.common)? {
+        options = options.language_model(language_model);
     }
     let progress = Progress::start(job.common, job.input.to_string(), claimed_content(job.input), monitor);
     let mut decompressor = Decompressor::new(source, options);

@@ -69,8 +69,8 @@ fn list(input: &Input) -> Result<Row> {
 /// What an archive was made with; a transformer that is not part of nzip by its hash.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
-    match summary.network {
-        Some(network) => format!("{name}:{}", nzip::codec::hex(&network)),
+    match summary.language_model {
+        Some(language_model) => format!("{name}:{}", nzip::internals::codec::hex(&language_model)),
         None => name,
     }
 }

@@ -1,20 +1,22 @@
 //! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
 
-use super::Model;
-use super::lanes::{Bits, probability};
-use crate::experts::alphabet::{Alphabet, Node};
-use crate::experts::contexts::{self, Content, Indirect};
+use super::Preset;
+use super::bits::{BitPredictor, probability};
+use crate::content::DataKind;
+use crate::experts::contexts::{self, Indirect};
 use crate::experts::direct::Direct;
-use crate::experts::history::Text;
-use crate::experts::match_model::{Finder, MatchModel};
+use crate::experts::inputs::{Inputs, LINE};
+use crate::experts::match_model::{MatchFinder, MatchModel};
 use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
-use crate::experts::token::expert::{self, TokenExpert};
-use crate::experts::token::prior::Prior;
-use crate::experts::token::prior_expert::{self, PriorExpert};
+use crate::experts::prior::Prior;
+use crate::experts::prior::expert::{self as prior_expert, PriorExpert};
+use crate::experts::token::expert::{self as token_expert, TokenExpert};
 use crate::experts::token::trie::Trie;
-use crate::mix::{Apm, Blend, Denoiser, Inputs, LINE, Mixer, REFINEMENTS, Refinements};
+use crate::mix::{ApmBank, Denoiser, FinalMixer, Mixer};
 use crate::num::{cost, stretch_fine};
+use crate::tables::Apm;
+use crate::text::{BlockBuffer, Node, SymbolTree};
 use std::io;
 use std::sync::Arc;
 
@@ -77,7 +79,7 @@ fn match_bits(raw_len: usize) -> u32 {
 }
 
 /// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
-pub fn memory(model: Model, raw_len: usize) -> u64 {
+pub fn memory(model: Preset, raw_len: usize) -> u64 {
     let fixed = if model.is_primed() { 64 << 20 } else { 16 << 20 };
     let direct = direct_bits(direct_contexts(model.is_primed(), false), raw_len);
     let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
@@ -86,9 +88,9 @@ pub fn memory(model: Model, raw_len: usize) -> u64 {
 
 /// Predicts the bits of one block.
 pub struct Ensemble {
-    content: Content,
+    kind: DataKind,
     denoise: bool,
-    text: Text,
+    text: BlockBuffer,
     lane: usize,
     indirect: Indirect,
     /// Whether there are [`contexts::more`].
@@ -100,16 +102,16 @@ pub struct Ensemble {
     prior: Option<PriorExpert>,
     network: Option<TokenExpert>,
     /// Of the network's opinion, and of the prior's beside it.
-    refinements: Option<[Refinements; 2]>,
+    refinements: Option<[ApmBank; 2]>,
     /// Bits saved lately by the network or, where there is none, by the prior, in units of 1/256.
     saved: i64,
     direct: Direct,
     inputs: Inputs,
     mixer: Mixer,
     apm: Apm,
-    refined: Blend<3>,
+    refined: FinalMixer<3>,
     denoiser: Denoiser,
-    alphabet: &'static Alphabet,
+    alphabet: &'static SymbolTree,
     /// The byte's next decision.
     node: Node,
     /// A byte's last bit, which is learned from when it is known where to go on.
@@ -124,7 +126,7 @@ impl Ensemble {
     /// # Errors
     /// The system's, where it has no memory.
     pub fn new(
-        content: Content,
+        kind: DataKind,
         raw_len: usize,
         lanes: usize,
         contexts: usize,
@@ -132,28 +134,28 @@ impl Ensemble {
         network: Option<Arc<Trie>>,
         denoise: bool,
     ) -> io::Result<Self> {
-        let sets = [256, 256, 2048, 2048, 256, 256, 256, Finder::CONFIDENCES];
+        let sets = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
         let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
         let direct = direct_contexts(prior.is_some(), network.is_some());
         let initial = initial_weights(contexts, direct, prior.is_some(), network.is_some());
         let mut mixer = Mixer::new(&initial, sets, [256, 16]);
         if network.is_some() {
-            mixer.deafen(DEAF, 0..expert::INPUTS + REFINEMENTS);
+            mixer.deafen(DEAF, 0..token_expert::INPUTS + contexts::OPINION_CONTEXTS);
         } else if prior.is_some() {
             mixer.deafen(DEAF, 0..prior_expert::INPUTS);
         }
-        let alphabet = if prior.is_some() { Alphabet::ordered(content) } else { Alphabet::of(content) };
+        let alphabet = if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) };
         Ok(Ensemble {
-            content,
+            kind,
             denoise,
-            text: Text::new(raw_len, lanes, content == Content::Binary, true),
+            text: BlockBuffer::new(raw_len, lanes, kind == DataKind::Binary, true),
             lane: 0,
             indirect: Indirect::default(),
             more: contexts > contexts::FULL,
             ngram: Ngram::new(contexts, contexts::ORDERS, line_bits(raw_len))?,
             short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
             long_match: MatchModel::new(12, match_bits(raw_len), lanes),
-            ppm: Ppm::new(content, alphabet, raw_len, lanes)?,
+            ppm: Ppm::new(kind, alphabet, raw_len, lanes)?,
             prior: prior.map(|prior| PriorExpert::new(prior, alphabet, lanes)),
             refinements: network.is_some().then(Default::default),
             network: network.map(|trie| TokenExpert::new(trie, lanes)),
@@ -162,7 +164,7 @@ impl Ensemble {
             inputs: Inputs::default(),
             mixer,
             apm: Apm::new(1 << 16),
-            refined: Blend::new(GROUPS, [32_500, 32_500, 0], 2),
+            refined: FinalMixer::new(GROUPS, [32_500, 32_500, 0], 2),
             denoiser: Denoiser::new(GROUPS),
             alphabet,
             node: alphabet.root(),
@@ -205,12 +207,12 @@ impl Ensemble {
         let past = self.text.past(self.lane);
         self.short_match.finder.prepare(past);
         self.long_match.finder.prepare(past);
-        for (i, context) in contexts::full(self.content, past, &self.indirect).into_iter().enumerate() {
+        for (i, context) in contexts::full(self.kind, past, &self.indirect).into_iter().enumerate() {
             self.ngram.select(i, context);
         }
         if self.more {
             let tokens = self.prior.as_ref().map_or([0; 3], PriorExpert::tokens);
-            let contexts = contexts::more(self.content, past, &self.indirect, tokens);
+            let contexts = contexts::more(self.kind, past, &self.indirect, tokens);
             for (i, context) in contexts.into_iter().enumerate() {
                 self.ngram.select(contexts::FULL + i, context);
             }
@@ -283,9 +285,9 @@ impl Ensemble {
         let depth = usize::from(self.node.depth.min(7));
         let c1 = usize::from(past.last8 as u8);
         let c2 = usize::from((past.last8 >> 8) as u8);
-        let (place, which) = match self.content {
-            Content::Text => ((past.skeleton as usize & 511) << 2 | depth >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
-            Content::Binary => {
+        let (place, which) = match self.kind {
+            DataKind::Text => ((past.skeleton as usize & 511) << 2 | depth >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
+            DataKind::Binary => {
                 let column = (past.at % past.record.max(1)).min(255);
                 (column << 3 | depth, [[0, 2, 4, 5], [7, 15, 9, 10]])
             }
@@ -298,8 +300,8 @@ impl Ensemble {
     }
 }
 
-impl Bits for Ensemble {
-    fn text(&self) -> &Text {
+impl BitPredictor for Ensemble {
+    fn text(&self) -> &BlockBuffer {
         &self.text
     }
 

@@ -1,15 +1,16 @@
 //! The fast ensemble: eight histories of a bit - hashed contexts, the last byte's, the match - and one layer to mix them.
 
-use super::lanes::{Bits, probability};
-use crate::experts::alphabet::{Alphabet, Node};
-use crate::experts::buckets::{Bucket, Buckets, first_nibble, next_nibble};
-use crate::experts::contexts::{self, Content};
-use crate::experts::history::Text;
-use crate::experts::match_model::Finder;
-use crate::experts::ngram::Knowledge;
-use crate::mix::{Apm, Rate, StateMap};
+use super::bits::{BitPredictor, probability};
+use crate::content::DataKind;
+use crate::experts::contexts;
+use crate::experts::match_model::MatchFinder;
+use crate::experts::ngram::Confidence;
+use crate::mix::Rate;
 use crate::num::arch::{Decision, EightKernels, GROUP, INPUTS, Map, StateTables, Weights};
 use crate::num::{STRETCH_MAX, squash16, stretch_fine};
+use crate::tables::hash_table::{Bucket, Buckets, first_nibble, next_nibble};
+use crate::tables::{Apm, StateMap};
+use crate::text::{BlockBuffer, Node, SymbolTree};
 use std::io;
 
 /// Where the match's state is among the contexts' histories, and the first of the hashed ones: that of the last byte is
@@ -37,11 +38,11 @@ pub fn memory(raw_len: usize) -> u64 {
 
 /// Predicts the bits of one block, in one lane.
 pub struct Fast {
-    content: Content,
-    text: Text,
+    kind: DataKind,
+    text: BlockBuffer,
     kernels: EightKernels,
     tables: StateTables,
-    knowledge: Knowledge,
+    knowledge: Confidence,
     /// The histories of the last byte, by it and the nibble's first node.
     order1: Vec<Bucket>,
     order1_at: usize,
@@ -52,7 +53,7 @@ pub struct Fast {
     /// The histories of a nibble's binary tree: of each node, those of all contexts.
     histories: [[u8; GROUP]; 16],
     maps: Box<[Map; GROUP]>,
-    finder: Finder,
+    finder: MatchFinder,
     decision: Decision,
     order0: StateMap,
     /// Weights by the partial byte, and by how much the contexts know.
@@ -63,7 +64,7 @@ pub struct Fast {
     mixed: i32,
     rate: Rate,
     refined: Apm,
-    alphabet: &'static Alphabet,
+    alphabet: &'static SymbolTree,
     /// The byte's next decision, and the bits before it.
     node: Node,
     known: u8,
@@ -77,17 +78,17 @@ impl Fast {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(content: Content, raw_len: usize) -> io::Result<Self> {
+    pub fn new(kind: DataKind, raw_len: usize) -> io::Result<Self> {
         let (tables, knowledge, map) = crate::experts::ngram::tables();
         let mut maps = Box::new([map; GROUP]);
         for (state, entry) in maps[MATCH].iter_mut().enumerate() {
             *entry = if state == 0 { 1 << 31 } else { 0x4000_0000 + 0x8000_0000 * (state as u32 & 1) };
         }
-        let alphabet = Alphabet::of(content);
+        let alphabet = SymbolTree::of(kind);
         let weights = Weights([ONE / 1000 * 150; INPUTS]);
         let mut fast = Fast {
-            content,
-            text: Text::new(raw_len, 1, content == Content::Binary, false),
+            kind,
+            text: BlockBuffer::new(raw_len, 1, kind == DataKind::Binary, false),
             kernels: EightKernels::detect(),
             tables,
             knowledge,
@@ -98,7 +99,7 @@ impl Fast {
             places: [0; MATCH],
             histories: [[0; GROUP]; 16],
             maps,
-            finder: Finder::new(MATCH_MIN, match_bits(raw_len), 1),
+            finder: MatchFinder::new(MATCH_MIN, match_bits(raw_len), 1),
             decision: Decision::default(),
             order0: StateMap::new(256, 255, |_| 1 << 15),
             by_node: vec![weights; 256],
@@ -123,7 +124,7 @@ impl Fast {
 
     /// Asks for the memory that the byte after `byte` needs.
     fn set_out(&mut self, byte: u8) {
-        let contexts = contexts::fast(self.content, self.text.past(0), byte);
+        let contexts = contexts::fast(self.kind, self.text.past(0), byte);
         for (i, (hash, context)) in self.hashes[HASHED].iter_mut().zip(contexts).enumerate() {
             *hash = first_nibble(i, context);
             self.buckets.prefetch(*hash);
@@ -199,8 +200,8 @@ impl Fast {
     }
 }
 
-impl Bits for Fast {
-    fn text(&self) -> &Text {
+impl BitPredictor for Fast {
+    fn text(&self) -> &BlockBuffer {
         &self.text
     }
 

@@ -2,7 +2,7 @@
 
 use super::checksum::check;
 use super::fields::{Fields, put_u32, put_varint};
-use crate::codec::{Identity, Model};
+use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;
 
@@ -27,7 +27,7 @@ const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 /// A header's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    pub model: Model,
+    pub model: Preset,
     /// Models with trained parts have one.
     pub identity: Option<Identity>,
     pub block_size: BlockSize,
@@ -43,8 +43,8 @@ impl Header {
         out.push(self.model as u8);
         out.push(self.block_size.code());
         put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
-        if let Some(Identity { check, network }) = self.identity {
-            let name = network.as_ref().map_or(&[][..], |name| name);
+        if let Some(Identity { check, language_model }) = self.identity {
+            let name = language_model.as_ref().map_or(&[][..], |name| name);
             put_varint(&mut out, (IDENTITY + name.len()) as u64);
             put_u32(&mut out, check);
             out.extend(name);
@@ -87,7 +87,7 @@ impl Header {
             return Err(Error::new(ErrorKind::Corrupt, "the archive's header is damaged"));
         }
         expect_known(features)?;
-        let model = Model::from_id(model).ok_or_else(|| {
+        let model = Preset::from_id(model).ok_or_else(|| {
             Error::new(ErrorKind::Model, format!("made with model {model}, which this nzip does not have"))
         })?;
         let block_size = BlockSize::from_code(block_size)
@@ -98,9 +98,9 @@ impl Header {
 }
 
 /// Reads the extension of a header that names `model`.
-fn identity(model: Model, extension: &[u8]) -> Result<Option<Identity>, Error> {
+fn identity(model: Preset, extension: &[u8]) -> Result<Option<Identity>, Error> {
     let expected = match model {
-        Model::External => IDENTITY + NAME,
+        Preset::External => IDENTITY + NAME,
         _ if model.is_primed() => IDENTITY,
         _ => 0,
     };
@@ -109,7 +109,7 @@ fn identity(model: Model, extension: &[u8]) -> Result<Option<Identity>, Error> {
         return Err(Error::new(ErrorKind::Unsupported, format!("a header extension of {len} bytes is not known")));
     }
     let Some((check, name)) = extension.split_first_chunk() else { return Ok(None) };
-    Ok(Some(Identity { check: u32::from_le_bytes(*check), network: name.try_into().ok() }))
+    Ok(Some(Identity { check: u32::from_le_bytes(*check), language_model: name.try_into().ok() }))
 }
 
 /// Whether `bytes` begin as an archive does.
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     const HEADER: Header =
-        Header { model: Model::Full, identity: None, block_size: BlockSize::MIN, content_length: Some(70_000) };
+        Header { model: Preset::Full, identity: None, block_size: BlockSize::MIN, content_length: Some(70_000) };
 
     /// A header with its check put right after `change`.
     fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -179,11 +179,11 @@ mod tests {
         let unknown = Header { content_length: None, ..HEADER };
         assert_eq!(unknown.write().len(), 16);
         assert_eq!(Header::parse(&unknown.write()).unwrap().0, unknown);
-        let identity = Some(Identity { check: 7, network: None });
-        let primed = Header { model: Model::Primed, identity, ..HEADER };
+        let identity = Some(Identity { check: 7, language_model: None });
+        let primed = Header { model: Preset::Primed, identity, ..HEADER };
         assert_eq!(Header::parse(&primed.write()).unwrap().0, primed);
-        let identity = Some(Identity { check: 7, network: Some([9; 16]) });
-        let external = Header { model: Model::External, identity, ..HEADER };
+        let identity = Some(Identity { check: 7, language_model: Some([9; 16]) });
+        let external = Header { model: Preset::External, identity, ..HEADER };
         assert_eq!(Header::parse(&external.write()).unwrap().0, external);
     }
 

@@ -4,16 +4,16 @@ use std::io::{Read, Seek};
 
 use super::frame::Mode;
 use super::walk::{Event, Walk};
-use crate::codec::Model;
+use crate::codec::Preset;
 use crate::error::Error;
 
 /// What one archive holds, as its heads say; content is not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The model it was made with.
-    pub model: Model,
+    pub model: Preset,
     /// The transformer that decoding needs, where it is not part of nzip.
-    pub network: Option<[u8; 16]>,
+    pub language_model: Option<[u8; 16]>,
     /// The most bytes of content in a block.
     pub block_size: usize,
     /// Blocks, and how many of them are stored as they are.
@@ -45,7 +45,7 @@ pub fn list<R: Read + Seek>(input: R) -> Result<Vec<Summary>, Error> {
         match (event, summaries.last_mut()) {
             (Event::Start(header), _) => summaries.push(Summary {
                 model: header.model,
-                network: header.identity.and_then(|identity| identity.network),
+                language_model: header.identity.and_then(|identity| identity.language_model),
                 block_size: header.block_size.bytes(),
                 blocks: 0,
                 stored: 0,

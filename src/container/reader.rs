@@ -12,7 +12,7 @@ use super::header::Header;
 use super::pool::Pool;
 use super::recover::Damage;
 use super::walk::{Event, Walk};
-use crate::codec::{self, Network, Predictor};
+use crate::codec::{self, CodecConfig, LanguageModel};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
@@ -33,9 +33,9 @@ use crate::options::{DecompressOptions, resolve_threads};
 pub struct Decompressor<R> {
     walk: Walk<R>,
     keep_going: bool,
-    network: Option<Arc<Network>>,
+    language_model: Option<Arc<LanguageModel>>,
     /// What the last block was decoded with.
-    predictor: Option<Arc<Predictor>>,
+    config: Option<Arc<CodecConfig>>,
     monitor: Arc<Monitor>,
     /// A block that was come by and waits for room among the coders.
     waiting: Option<(BlockHead, u64)>,
@@ -64,8 +64,8 @@ impl<R: Read> Decompressor<R> {
         Decompressor {
             walk: Walk::new(input, options.keep_going, options.max_output),
             keep_going: options.keep_going,
-            network: options.network,
-            predictor: None,
+            language_model: options.language_model,
+            config: None,
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
             waiting: None,
@@ -149,26 +149,26 @@ impl<R: Read> Decompressor<R> {
     }
 
     /// What the archive that is being read was made with.
-    fn predictor(&mut self) -> Result<Option<Arc<Predictor>>, Error> {
+    fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
         let Some(&Header { model, identity, .. }) = self.walk.header() else { return Ok(None) };
-        if let Some(predictor) = &self.predictor
-            && (predictor.model(), predictor.identity()?) == (model, identity)
+        if let Some(config) = &self.config
+            && (config.model(), config.identity()?) == (model, identity)
         {
-            return Ok(Some(predictor.clone()));
+            return Ok(Some(config.clone()));
         }
-        let predictor = Arc::new(Predictor::of_archive(model, identity, self.network.clone())?);
-        self.predictor = Some(predictor.clone());
-        Ok(Some(predictor))
+        let config = Arc::new(CodecConfig::of_archive(model, identity, self.language_model.clone())?);
+        self.config = Some(config.clone());
+        Ok(Some(config))
     }
 
     /// Gives a block to the coders.
     fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
         let raw_len = head.raw_len as usize;
-        let (predictor, work) = match head.mode {
+        let (config, work) = match head.mode {
             Mode::Modelled { profile, .. } => {
-                let Some(predictor) = self.predictor()? else { return Ok(false) };
-                let work = predictor.memory_of(raw_len, profile);
-                (Some((predictor, profile)), work)
+                let Some(config) = self.config()? else { return Ok(false) };
+                let work = codec::decode_memory(&config, raw_len, profile);
+                (Some((config, profile)), work)
             }
             Mode::Stored => (None, 0),
         };
@@ -183,8 +183,7 @@ impl<R: Read> Decompressor<R> {
                 // A block that is not full is the last one.
                 let full = self.walk.header().is_none_or(|header| raw_len == header.block_size.bytes());
                 let threads = if full { 1 } else { self.pool.free_threads() };
-                self.pool
-                    .submit(memory, move |cancelled| decode(predictor, &head, body, threads, &monitor, cancelled))?;
+                self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled))?;
                 self.pending.push_back(Pending::Block(head, offset));
             }
             Err(error) => self.walk.body_failed(&head, offset, error)?,
@@ -265,7 +264,7 @@ impl<R: Read> Read for Decompressor<R> {
 
 /// Decodes a block and compares its check.
 fn decode(
-    predictor: Option<(Arc<Predictor>, u8)>,
+    config: Option<(Arc<CodecConfig>, u8)>,
     head: &BlockHead,
     body: Vec<u8>,
     threads: usize,
@@ -276,14 +275,15 @@ fn decode(
     let coded_len = body.len();
     let damaged = |why: &str| Error::new(ErrorKind::Corrupt, format!("block {} is damaged: {why}", head.number));
     let mut progress = monitor.progress(cancelled);
-    let content = match predictor {
-        None => body,
-        Some((predictor, profile)) => codec::decode(&predictor, profile, &body, raw_len, threads, &mut progress)
-            .map_err(|error| match error.kind() {
-                ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
-                _ => error,
-            })?,
-    };
+    let content =
+        match config {
+            None => body,
+            Some((config, profile)) => codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
+                .map_err(|error| match error.kind() {
+                    ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
+                    _ => error,
+                })?,
+        };
     if content.len() != raw_len || check(&content) != head.raw_check {
         return Err(damaged("its check differs"));
     }

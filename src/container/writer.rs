@@ -10,7 +10,7 @@ use super::frame::{BlockHead, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::Pool;
-use crate::codec::{self, Predictor};
+use crate::codec::{self, CodecConfig};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
@@ -32,7 +32,7 @@ pub struct Compressor<W> {
     sink: W,
     options: CompressOptions,
     /// What blocks are coded with, once there is one.
-    predictor: Option<Arc<Predictor>>,
+    config: Option<Arc<CodecConfig>>,
     /// The block being gathered.
     buffer: Vec<u8>,
     pool: Pool<Block>,
@@ -58,7 +58,7 @@ impl<W: Write> Compressor<W> {
         }
         Compressor {
             sink,
-            predictor: None,
+            config: None,
             buffer: Vec::new(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             blocks: 0,
@@ -115,20 +115,20 @@ impl<W: Write> Compressor<W> {
         if self.written > 0 {
             return Ok(());
         }
-        let predictor = self.predictor()?;
-        let (model, identity) = (predictor.model(), predictor.identity()?);
+        let config = self.config()?;
+        let (model, identity) = (config.model(), config.identity()?);
         let header = Header { model, identity, block_size: self.options.block_size, content_length };
         self.put(&header.write())
     }
 
-    fn predictor(&mut self) -> Result<Arc<Predictor>, Error> {
-        if let Some(predictor) = &self.predictor {
-            return Ok(predictor.clone());
+    fn config(&mut self) -> Result<Arc<CodecConfig>, Error> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
         }
-        let CompressOptions { level, network, lanes, .. } = &self.options;
-        let predictor = Arc::new(level.predictor(network.clone(), *lanes)?);
-        self.predictor = Some(predictor.clone());
-        Ok(predictor)
+        let CompressOptions { level, language_model, lanes, .. } = &self.options;
+        let config = Arc::new(level.config(language_model.clone(), *lanes)?);
+        self.config = Some(config.clone());
+        Ok(config)
     }
 
     /// Gives the gathered block, if any, to the coders. If it is the first, `content_length` goes into the header.
@@ -136,9 +136,9 @@ impl<W: Write> Compressor<W> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let predictor = self.predictor()?;
+        let config = self.config()?;
         // The content, perhaps filtered, at worst as much coded, and the next block that is gathered meanwhile.
-        let memory = predictor.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
+        let memory = config.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -151,7 +151,7 @@ impl<W: Write> Compressor<W> {
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         // A block that is not full is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| encode(&predictor, number, content, threads, &monitor, cancelled))
+        self.pool.submit(memory, move |cancelled| encode(&config, number, content, threads, &monitor, cancelled))
     }
 
     /// Waits for all blocks in work and writes them.
@@ -207,7 +207,7 @@ impl<W: Write> Write for Compressor<W> {
 
 /// Codes a block, or stores it where coding gains nothing.
 fn encode(
-    predictor: &Predictor,
+    config: &CodecConfig,
     number: u32,
     content: Vec<u8>,
     threads: usize,
@@ -217,7 +217,7 @@ fn encode(
     let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
-    let coded = codec::encode(predictor, &content, threads, &mut progress)?;
+    let coded = codec::encode(config, &content, threads, &mut progress)?;
     let (mode, body) = if coded.payload.len() < raw_len {
         (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
     } else {

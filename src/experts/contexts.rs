@@ -1,23 +1,7 @@
 //! The contexts of the ensemble, as hashes.
 
-use super::history::Past;
-use crate::mix::REFINEMENTS;
-
-/// What a block consists of, as the encoder judges it: text and binary data have contexts of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Content {
-    Text = 0,
-    Binary = 1,
-}
-
-impl Content {
-    /// Text has few control characters.
-    pub fn of(data: &[u8]) -> Content {
-        let odd = data.iter().filter(|&&b| b < 9 || (14..32).contains(&b)).count();
-        if odd * 50 < data.len() { Content::Text } else { Content::Binary }
-    }
-}
+use crate::content::DataKind;
+use crate::text::LaneView;
 
 /// Contexts of the full ensemble, those that the primed ones have besides, and those of the fast one.
 pub const FULL: usize = 16;
@@ -27,6 +11,9 @@ pub const FAST: usize = 6;
 /// Direct contexts of the full and the primed ensembles, the first of which the neural ones have.
 pub const DIRECT: usize = 8;
 
+/// Contexts in which the opinion of a token model is refined.
+pub const OPINION_CONTEXTS: usize = 4;
+
 /// The full ensemble's context that [`full`] leaves to [`expected`].
 pub const EXPECTED: usize = 15;
 
@@ -34,36 +21,36 @@ pub const EXPECTED: usize = 15;
 pub const ORDERS: usize = 4;
 
 /// The contexts of the next byte, as hashes, without [`EXPECTED`], the last.
-pub fn full(content: Content, h: Past, indirect: &Indirect) -> [u32; EXPECTED] {
+pub fn full(content: DataKind, h: LaneView, indirect: &Indirect) -> [u32; EXPECTED] {
     match content {
-        Content::Text => text(h, indirect),
-        Content::Binary => binary(h, indirect),
+        DataKind::Text => text(h, indirect),
+        DataKind::Binary => binary(h, indirect),
     }
 }
 
 /// Further contexts of the next byte, as hashes. `tokens` are those of the prior, the pending one first.
-pub fn more(content: Content, h: Past, indirect: &Indirect, tokens: [u32; 3]) -> [u32; MORE] {
+pub fn more(content: DataKind, h: LaneView, indirect: &Indirect, tokens: [u32; 3]) -> [u32; MORE] {
     match content {
-        Content::Text => more_text(h, indirect, tokens),
-        Content::Binary => more_binary(h, indirect),
+        DataKind::Text => more_text(h, indirect, tokens),
+        DataKind::Binary => more_binary(h, indirect),
     }
 }
 
 /// The fast ensemble's contexts of the byte after `byte`, if that is the next, as hashes.
-pub fn fast(content: Content, h: Past, byte: u8) -> [u32; FAST] {
+pub fn fast(content: DataKind, h: LaneView, byte: u8) -> [u32; FAST] {
     match content {
-        Content::Text => fast_text(h, byte),
-        Content::Binary => fast_binary(h, byte),
+        DataKind::Text => fast_text(h, byte),
+        DataKind::Binary => fast_binary(h, byte),
     }
 }
 
 /// The context of the byte that another expert expects, and the last byte.
-pub fn expected(byte: u8, h: Past) -> u32 {
+pub fn expected(byte: u8, h: LaneView) -> u32 {
     hash3(byte.into(), h.last8 as u32 & 0xFF, 6)
 }
 
 /// The direct contexts of the next byte, as hashes. `expected`: the byte that another expert expects.
-pub fn direct(h: Past, expected: u8) -> [u32; DIRECT] {
+pub fn direct(h: LaneView, expected: u8) -> [u32; DIRECT] {
     let (c4, expected) = (h.last8 as u32, u32::from(expected));
     [
         c4 & 0xFF,
@@ -78,7 +65,7 @@ pub fn direct(h: Past, expected: u8) -> [u32; DIRECT] {
 }
 
 /// The contexts in which the opinions of token models are refined, as hashes. `expected`: the byte that another expert expects.
-pub fn of_opinions(h: Past, expected: u8) -> [u32; REFINEMENTS] {
+pub fn of_opinions(h: LaneView, expected: u8) -> [u32; OPINION_CONTEXTS] {
     let c4 = h.last8 as u32;
     [c4 & 0xFF, hash2(c4 & 0xFFFF, 1), hash2(h.word, 2), hash2(expected.into(), 3)]
 }
@@ -131,7 +118,7 @@ fn order(last8: u64, n: u32) -> u32 {
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
 }
 
-fn text(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
+fn text(h: LaneView, ind: &Indirect) -> [u32; EXPECTED] {
     let c4 = h.last8 as u32;
     let above = u32::from(h.above());
     let field = u32::from(h.above_field());
@@ -154,7 +141,7 @@ fn text(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
     ]
 }
 
-fn more_text(h: Past, ind: &Indirect, [pending, last, before]: [u32; 3]) -> [u32; MORE] {
+fn more_text(h: LaneView, ind: &Indirect, [pending, last, before]: [u32; 3]) -> [u32; MORE] {
     let c4 = h.last8 as u32;
     let column = h.column().min(255) as u32;
     [
@@ -178,12 +165,12 @@ fn more_text(h: Past, ind: &Indirect, [pending, last, before]: [u32; 3]) -> [u32
 }
 
 /// The length of records, or what comes nearest, and the place in one.
-fn record(h: Past) -> (usize, u32) {
+fn record(h: LaneView) -> (usize, u32) {
     let length = if h.record > 0 { h.record } else { 4 };
     (length, (h.at % length) as u32)
 }
 
-fn binary(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
+fn binary(h: LaneView, ind: &Indirect) -> [u32; EXPECTED] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let n = u32::from(h.back(r));
@@ -210,7 +197,7 @@ fn binary(h: Past, ind: &Indirect) -> [u32; EXPECTED] {
     ]
 }
 
-fn more_binary(h: Past, ind: &Indirect) -> [u32; MORE] {
+fn more_binary(h: LaneView, ind: &Indirect) -> [u32; MORE] {
     let c4 = h.last8 as u32;
     let (r, rc) = record(h);
     let back = |back: usize| u32::from(h.back(back));
@@ -238,14 +225,14 @@ fn more_binary(h: Past, ind: &Indirect) -> [u32; MORE] {
     ]
 }
 
-fn fast_text(h: Past, byte: u8) -> [u32; FAST] {
+fn fast_text(h: LaneView, byte: u8) -> [u32; FAST] {
     let last8 = h.last8 << 8 | u64::from(byte);
     let word = h.word_with(byte);
     let before = if word == 0 && h.word != 0 { h.word } else { h.words[0] };
     [order(last8, 2), order(last8, 3), order(last8, 4), order(last8, 6), hash2(word, byte.into()), hash2(word, before)]
 }
 
-fn fast_binary(h: Past, byte: u8) -> [u32; FAST] {
+fn fast_binary(h: LaneView, byte: u8) -> [u32; FAST] {
     let last8 = h.last8 << 8 | u64::from(byte);
     let length = record(h).0;
     let above = h.back(length - 1).into();

@@ -1,12 +1,12 @@
 //! Direct contexts: each leads straight to probabilities, one a node of the byte's binary tree. They learn more slowly than
 //! histories do, and keep exactly what those forget.
 
-use super::alphabet::Node;
-use super::buckets::{LINE, first_nibble, line, lines, next_nibble};
 use super::contexts::DIRECT;
-use crate::mix::Inputs;
+use crate::experts::inputs::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
 use crate::num::stretch;
+use crate::tables::hash_table::{LINE, first_nibble, line, lines, next_nibble};
+use crate::text::Node;
 use memmap2::MmapMut;
 
 /// An entry as it is after nothing. It is kept as 0, by inverting this bit.
@@ -92,14 +92,14 @@ impl Direct {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experts::alphabet::Alphabet;
-    use crate::experts::contexts::Content;
+    use crate::content::DataKind;
+    use crate::text::SymbolTree;
     use std::collections::HashMap;
 
     #[test]
     fn each_context_has_probabilities_of_its_own() {
         let mut direct = Direct::new(DIRECT, 20).unwrap();
-        let alphabet = Alphabet::of(Content::Text);
+        let alphabet = SymbolTree::of(DataKind::Text);
         let mut known: HashMap<(usize, u32, usize), u32> = HashMap::new();
         let mut state = 1u32;
         for _ in 0..2000 {

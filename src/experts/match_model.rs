@@ -1,10 +1,11 @@
 //! The match model: the latest earlier occurrence of the last bytes predicts what followed it.
 
-use super::alphabet::{Alphabet, Node};
-use super::history::Past;
-use crate::mix::{Inputs, StateMap};
+use crate::experts::inputs::Inputs;
 use crate::num::arch::prefetch;
 use crate::num::stretch;
+use crate::tables::StateMap;
+use crate::text::LaneView;
+use crate::text::{Node, SymbolTree};
 
 /// Longest match that is verified when it is found; it grows on from there.
 const VERIFIED: usize = 64;
@@ -12,7 +13,7 @@ const VERIFIED: usize = 64;
 const WARY: usize = 8;
 
 /// Where the last bytes came before: a match of at least `min` bytes for each lane.
-pub struct Finder {
+pub struct MatchFinder {
     min: usize,
     /// Position after the last occurrence of each hash of `min` bytes.
     heads: Vec<u32>,
@@ -38,7 +39,7 @@ struct Match {
     wary: usize,
 }
 
-impl Finder {
+impl MatchFinder {
     /// States are below this.
     pub const STATES: usize = 192;
     /// So is how far a match is to be trusted.
@@ -46,7 +47,7 @@ impl Finder {
 
     /// Looks for matches of `min` bytes (5 or 12) or more with 2^`bits` hashes.
     pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
-        Finder {
+        MatchFinder {
             min,
             heads: vec![0; 1 << bits],
             slot: 0,
@@ -61,7 +62,7 @@ impl Finder {
     }
 
     /// Finds the hash of a lane's last bytes, and asks for its place ahead of [`Self::look`].
-    pub fn prepare(&mut self, past: Past) {
+    pub fn prepare(&mut self, past: LaneView) {
         let bytes = past.bytes();
         if bytes.len() < self.min {
             return;
@@ -78,7 +79,7 @@ impl Finder {
     }
 
     /// Looks where they came before, notes that they came again, and asks for the place ahead of [`Self::select`].
-    pub fn look(&mut self, past: Past) {
+    pub fn look(&mut self, past: LaneView) {
         self.candidate = 0;
         if past.bytes().len() >= self.min {
             self.candidate = std::mem::replace(&mut self.heads[self.slot], past.at as u32) as usize;
@@ -87,7 +88,7 @@ impl Finder {
     }
 
     /// Follows the lane's match to its next byte, or looks for a new one.
-    pub fn select(&mut self, lane: usize, past: Past, alphabet: &Alphabet) {
+    pub fn select(&mut self, lane: usize, past: LaneView, alphabet: &SymbolTree) {
         let bytes = past.bytes();
         self.lane = lane;
         let found = &mut self.matches[lane];
@@ -148,18 +149,18 @@ impl Finder {
 
 /// The opinion of a match.
 pub struct MatchModel {
-    pub finder: Finder,
+    pub finder: MatchFinder,
     /// How often the predicted bit came, by the finder's state.
     map: StateMap,
     state: Option<usize>,
 }
 
 impl MatchModel {
-    /// As [`Finder::new`].
+    /// As [`MatchFinder::new`].
     pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
         MatchModel {
-            finder: Finder::new(min, bits, lanes),
-            map: StateMap::new(Finder::STATES, 1023, |state| if state & 1 == 1 { 49152 } else { 16384 }),
+            finder: MatchFinder::new(min, bits, lanes),
+            map: StateMap::new(MatchFinder::STATES, 1023, |state| if state & 1 == 1 { 49152 } else { 16384 }),
             state: None,
         }
     }
@@ -185,14 +186,14 @@ impl MatchModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experts::history::Text;
+    use crate::text::BlockBuffer;
     use proptest::prelude::*;
 
     /// What is predicted of each byte's first bit, by lane, where lanes take turns of `turn` bytes.
     fn predictions(content: &[u8], lanes: usize, min: usize, turn: usize) -> Vec<(i32, usize)> {
-        let mut text = Text::new(content.len(), lanes, false, true);
+        let mut text = BlockBuffer::new(content.len(), lanes, false, true);
         let mut model = MatchModel::new(min, 10, lanes);
-        let alphabet = Alphabet::bits();
+        let alphabet = SymbolTree::bits();
         let mut said = Vec::new();
         while (0..lanes).any(|lane| text.left(lane) > 0) {
             for lane in 0..lanes {

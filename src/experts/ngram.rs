@@ -1,15 +1,15 @@
 //! N-gram contexts: each hashed context leads to bit histories, each history to a learned probability.
 
-use super::alphabet::Node;
-use super::buckets::{Bucket, Buckets, first_nibble, next_nibble};
-use super::state::States;
-use crate::mix::Inputs;
+use crate::experts::inputs::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
+use crate::tables::bit_history::States;
+use crate::tables::hash_table::{Bucket, Buckets, first_nibble, next_nibble};
+use crate::text::Node;
 
 /// Of each state: how much it knows.
-pub struct Knowledge([u8; 256]);
+pub struct Confidence([u8; 256]);
 
-impl Knowledge {
+impl Confidence {
     /// How much `which` of the states know of the next bit, two bits each: nothing, little, one outcome only, both.
     #[inline]
     pub fn of<const N: usize>(&self, states: &[u8; N], which: [usize; 4]) -> usize {
@@ -18,7 +18,7 @@ impl Knowledge {
 }
 
 /// What the states of histories mean: in general, to the choice of weights, and as probabilities at first.
-pub fn tables() -> (StateTables, Knowledge, Map) {
+pub fn tables() -> (StateTables, Confidence, Map) {
     let States { next, counts } = States::new();
     let map = counts.map(|(a, b)| {
         let (a, b) = (u32::from(a), u32::from(b));
@@ -34,7 +34,7 @@ pub fn tables() -> (StateTables, Knowledge, Map) {
         (1.., 0) => u8::MAX,
         _ => 0,
     });
-    (StateTables { next, certain }, Knowledge(knowledge), map)
+    (StateTables { next, certain }, Confidence(knowledge), map)
 }
 
 /// Where a context is, this nibble.
@@ -60,7 +60,7 @@ pub struct Ngram {
     kernels: MapKernels,
     tables: StateTables,
     buckets: Buckets,
-    knowledge: Knowledge,
+    knowledge: Confidence,
     groups: Vec<Group>,
     /// The place among the last four decisions, the byte's last one, 0 before it, and whether the four are its first.
     node: usize,

@@ -1,13 +1,11 @@
-//! From the experts' predictions to one probability.
+//! Mixing: the experts' predictions become one probability.
 
-mod apm;
-mod blend;
+mod apm_bank;
 mod denoiser;
+mod final_mixer;
 mod mixer;
-mod refinements;
 
-pub use apm::{Apm, StateMap};
-pub use blend::Blend;
+pub use apm_bank::ApmBank;
 pub use denoiser::Denoiser;
-pub use mixer::{Inputs, LINE, Mixer, Rate};
-pub use refinements::{REFINEMENTS, Refinements};
+pub use final_mixer::FinalMixer;
+pub use mixer::{Mixer, Rate};

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use nzip::experts::token::trie::{Trie, VIRTUAL};
-use nzip::transformer::Model;
-use nzip::transformer::checkpoint::{Checkpoint, Config, Matrix};
-use nzip::transformer::load::load;
+use nzip::internals::experts::token::trie::{Trie, VIRTUAL};
+use nzip::internals::transformer::Model;
+use nzip::internals::transformer::checkpoint::{Checkpoint, Config, Matrix};
+use nzip::internals::transformer::load::load;
 use serde::Serialize;
 
 use super::super::to_json;
@@ -49,7 +49,7 @@ fn info(model: &Path, checkpoint: &Checkpoint) -> Info {
     let layer = 2 * hidden + 2 * hidden * (heads + kv_heads) * head_dim + 3 * hidden * feed_forward;
     Info {
         model: model.display().to_string(),
-        id: nzip::codec::hex(&checkpoint.id()),
+        id: nzip::internals::codec::hex(&checkpoint.id()),
         parameters: ((2 - usize::from(tied)) * vocabulary * hidden + layers * layer + hidden) as u64,
         memory_bytes: matrices(checkpoint).map(|matrix| (matrix.quants.len() + 4 * matrix.scales.len()) as u64).sum(),
         layers,

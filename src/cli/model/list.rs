@@ -1,6 +1,6 @@
 //! `nzip model list`
 
-use nzip::transformer::load::cached;
+use nzip::internals::transformer::load::cached;
 use serde::Serialize;
 
 use super::super::to_json;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
-use nzip::{Error, Level, Network};
+use nzip::{Error, LanguageModel, Level};
 
 use super::args::{Common, ModelVerb};
 use super::exit::{Outcome, report};
@@ -31,14 +31,14 @@ pub fn run(verb: &ModelVerb) -> Outcome {
 ///
 /// # Errors
 /// Those of loading it.
-pub fn network(common: &Common) -> Result<Option<Arc<Network>>, Error> {
-    static LOADED: OnceLock<Arc<Network>> = OnceLock::new();
+pub fn language_model(common: &Common) -> Result<Option<Arc<LanguageModel>>, Error> {
+    static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
     match (&common.model, LOADED.get()) {
         (None, _) => Ok(None),
-        (_, Some(network)) => Ok(Some(network.clone())),
+        (_, Some(language_model)) => Ok(Some(language_model.clone())),
         (Some(path), None) => {
-            let network = Network::load(path, cache().as_deref())?;
-            Ok(Some(LOADED.get_or_init(|| network).clone()))
+            let language_model = LanguageModel::load(path, cache().as_deref())?;
+            Ok(Some(LOADED.get_or_init(|| language_model).clone()))
         }
     }
 }
@@ -47,11 +47,11 @@ pub fn network(common: &Common) -> Result<Option<Arc<Network>>, Error> {
 ///
 /// # Errors
 /// Also where the level asks no transformer.
-pub fn network_for(common: &Common, level: Level) -> Result<Option<Arc<Network>>> {
+pub fn language_model_for(common: &Common, level: Level) -> Result<Option<Arc<LanguageModel>>> {
     if common.model.is_some() && !level.model().is_neural() {
         bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
     }
-    Ok(network(common)?)
+    Ok(language_model(common)?)
 }
 
 /// The folder where Hugging Face's programs keep models.

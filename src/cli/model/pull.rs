@@ -1,7 +1,7 @@
 //! `nzip model pull`
 
 use anyhow::{Result, bail};
-use nzip::transformer::load::Name;
+use nzip::internals::transformer::load::Name;
 
 /// Fetches the model into the cache and says where it is.
 pub fn text(name: &str) -> Result<String> {
@@ -45,7 +45,7 @@ fn fetch(name: &str, parsed: &Name) -> Result<String> {
         Ok(())
     };
     fetched().with_context(|| format!("{name} can't be fetched; {}", by_hand(parsed)))?;
-    let path = nzip::transformer::load::locate(name.as_ref(), Some(&cache))?;
+    let path = nzip::internals::transformer::load::locate(name.as_ref(), Some(&cache))?;
     Ok(format!("{}\n", path.display()))
 }
 

@@ -1,6 +1,6 @@
 //! The bytes that may come next and their probabilities, narrowed bit by bit.
 
-use crate::experts::alphabet::{Alphabet, Node};
+use crate::text::{Node, SymbolTree};
 
 /// All of the probability.
 pub const ALL: u32 = 1 << 31;
@@ -9,7 +9,7 @@ const FLOOR: u32 = ALL >> 16;
 
 /// A distribution over the next byte: of some bytes each, of the others together.
 pub struct Candidates {
-    alphabet: &'static Alphabet,
+    alphabet: &'static SymbolTree,
     /// By leaf; nothing for those that aren't named.
     masses: [u32; 256],
     /// By byte.
@@ -28,7 +28,7 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    pub fn new(alphabet: &'static Alphabet) -> Self {
+    pub fn new(alphabet: &'static SymbolTree) -> Self {
         Candidates {
             alphabet,
             masses: [0; 256],
@@ -142,14 +142,14 @@ impl Candidates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experts::contexts::Content;
+    use crate::content::DataKind;
 
     #[test]
     fn the_bits_add_up_to_the_bytes() {
         let named = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
         let mut all = 0.0;
         for byte in 0..=255u8 {
-            let alphabet = Alphabet::of(Content::Text);
+            let alphabet = SymbolTree::of(DataKind::Text);
             let mut candidates = Candidates::new(alphabet);
             for (byte, mass) in named {
                 candidates.push(byte, mass);

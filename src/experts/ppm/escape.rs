@@ -1,10 +1,10 @@
 //! How probable an escape is: estimated for classes of contexts rather than for each (secondary escape estimation).
 
-use crate::mix::StateMap;
+use crate::tables::StateMap;
 
 /// Where in the text the tree is being used, as far as escapes depend on it.
 #[derive(Clone, Copy, Default)]
-pub struct Situation {
+pub struct EscapeContext {
     /// The last byte was the most probable one.
     pub success: bool,
     /// How many were so in a row lately.
@@ -12,7 +12,7 @@ pub struct Situation {
     pub last_byte: u8,
 }
 
-impl Situation {
+impl EscapeContext {
     fn high(byte: u8) -> usize {
         usize::from(byte >= 0x40)
     }
@@ -63,7 +63,7 @@ impl Escapes {
 
     /// The state of a context of one symbol, `byte`, of frequency `freq`, where the context of one order less has
     /// `suffix_count` symbols.
-    pub fn single_state(situation: Situation, byte: u8, freq: u32, suffix_count: u32) -> usize {
+    pub fn single_state(situation: EscapeContext, byte: u8, freq: u32, suffix_count: u32) -> usize {
         let below = match suffix_count {
             0..=1 => 0,
             2 => 2,
@@ -73,8 +73,8 @@ impl Escapes {
         (freq.clamp(1, 128) as usize - 1) * SINGLE
             + usize::from(situation.success)
             + below
-            + 8 * Situation::high(situation.last_byte)
-            + 16 * Situation::high(byte)
+            + 8 * EscapeContext::high(situation.last_byte)
+            + 16 * EscapeContext::high(byte)
             + 32 * usize::from(situation.run >= 0)
     }
 
@@ -88,13 +88,13 @@ impl Escapes {
     }
 
     /// The state of a context of `count` symbols with frequencies `sum`, of which `masked` are excluded.
-    pub fn masked_state(situation: Situation, count: u32, sum: u32, masked: u32, suffix_count: u32) -> usize {
+    pub fn masked_state(situation: EscapeContext, count: u32, sum: u32, masked: u32, suffix_count: u32) -> usize {
         let open = count - masked;
         class(open) * MASKED
             + usize::from(open + count < suffix_count)
             + 2 * usize::from(sum < 11 * count)
             + 4 * usize::from(masked > open)
-            + 8 * Situation::high(situation.last_byte)
+            + 8 * EscapeContext::high(situation.last_byte)
     }
 
     /// The frequency of an escape, beside those of the symbols that aren't excluded.

@@ -2,7 +2,7 @@
 
 use super::tree::{MAX_FREQ, Symbol, TEXT};
 use super::{Escape, MAX_ORDER, Ppm};
-use crate::experts::history::{Past, Text};
+use crate::text::{BlockBuffer, LaneView};
 
 /// What one occurrence adds to a frequency.
 const STEP: u32 = 4;
@@ -14,7 +14,7 @@ const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 
 
 impl Ppm {
     /// Learns `byte`, the lane's last, and goes to the longest context that ends with it.
-    pub(super) fn learn(&mut self, byte: u8, past: Past) {
+    pub(super) fn learn(&mut self, byte: u8, past: LaneView) {
         let (found, symbol) = self.walk_to(byte);
         let (symbol, single) = self.count(symbol, found);
         let level = self.cursor.levels[found];
@@ -92,7 +92,7 @@ impl Ppm {
     }
 
     /// Adds the symbol to the contexts that did not have it, and goes to the next context.
-    fn grow(&mut self, found: Symbol, level: usize, past: Past, single: u32) {
+    fn grow(&mut self, found: Symbol, level: usize, past: LaneView, single: u32) {
         let (context, order) = (self.cursor.levels[level].context, self.cursor.levels[level].order);
         if found.freq < MAX_FREQ / 4 && self.tree.suffix(context) != 0 {
             self.count_below(self.tree.suffix(context), found.byte);
@@ -187,7 +187,7 @@ impl Ppm {
     /// Makes the contexts that follow a symbol whose successor is still a position in the text: in its own context and
     /// in all shorter ones that have no successor either. Gives the longest one, and whether all could be made: what
     /// follows at the end of another lane isn't known yet, or wasn't when the shorter contexts came to be.
-    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &Text) -> (u32, bool) {
+    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &BlockBuffer) -> (u32, bool) {
         let tree = &mut self.tree;
         let place = found.next;
         let mut pending = [0; MAX_ORDER + 1];

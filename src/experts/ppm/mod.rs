@@ -11,13 +11,14 @@ mod escape;
 mod learn;
 mod tree;
 
-use crate::experts::alphabet::{Alphabet, Node};
-use crate::experts::contexts::Content;
-use crate::experts::history::Past;
-use crate::mix::{Inputs, StateMap};
+use crate::content::DataKind;
+use crate::experts::inputs::Inputs;
 use crate::num::stretch_fine;
+use crate::tables::StateMap;
+use crate::text::LaneView;
+use crate::text::{Node, SymbolTree};
 use candidates::{ALL, Candidates};
-use escape::{Escapes, Situation};
+use escape::{EscapeContext, Escapes};
 use std::io;
 use tree::{TEXT, Tree};
 
@@ -58,7 +59,7 @@ enum Escape {
 struct Place {
     context: u32,
     order: usize,
-    situation: Situation,
+    situation: EscapeContext,
     /// P(escape) of the last context of one symbol that escaped, in units of 2^-16.
     single_escape: u32,
 }
@@ -106,16 +107,16 @@ impl Ppm {
     ///
     /// # Errors
     /// The system's, where it has no memory.
-    pub fn new(content: Content, alphabet: &'static Alphabet, raw_len: usize, lanes: usize) -> io::Result<Self> {
+    pub fn new(content: DataKind, alphabet: &'static SymbolTree, raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
-        let place = Place { context: tree.root(), order: 0, situation: Situation::default(), single_escape: 0 };
+        let place = Place { context: tree.root(), order: 0, situation: EscapeContext::default(), single_escape: 0 };
         Ok(Ppm {
             places: vec![place; lanes],
             lane: 0,
             max_order: match content {
                 _ if raw_len >= LONG => MAX_ORDER,
-                Content::Text => SHORT_TEXT_ORDER,
-                Content::Binary => SHORT_ORDER,
+                DataKind::Text => SHORT_TEXT_ORDER,
+                DataKind::Binary => SHORT_ORDER,
             },
             tree,
             escapes: Escapes::new(),
@@ -139,7 +140,7 @@ impl Ppm {
     }
 
     /// Learns the last byte of the lane that was selected.
-    pub fn learn_last(&mut self, past: Past) {
+    pub fn learn_last(&mut self, past: LaneView) {
         if let Some(&byte) = past.bytes().last() {
             self.learn(byte, past);
         }
@@ -272,13 +273,13 @@ impl Ppm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experts::history::Text;
+    use crate::text::BlockBuffer;
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let alphabet = Alphabet::of(Content::Text);
-        let mut ppm = Ppm::new(Content::Binary, alphabet, raw_len, 1).unwrap();
-        let mut known = Text::new(text.len(), 1, true, true);
+        let alphabet = SymbolTree::of(DataKind::Text);
+        let mut ppm = Ppm::new(DataKind::Binary, alphabet, raw_len, 1).unwrap();
+        let mut known = BlockBuffer::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
         ppm.turn_to(0);
         ppm.select();
@@ -349,9 +350,9 @@ mod tests {
 
     /// What the first opinion on each bit is, where lanes take turns of `turn` bytes.
     fn opinions(content: &[u8], raw_len: usize, lanes: usize, turn: usize) -> Vec<u32> {
-        let alphabet = Alphabet::bits();
-        let mut ppm = Ppm::new(Content::Text, alphabet, raw_len, lanes).unwrap();
-        let mut known = Text::new(content.len(), lanes, false, true);
+        let alphabet = SymbolTree::bits();
+        let mut ppm = Ppm::new(DataKind::Text, alphabet, raw_len, lanes).unwrap();
+        let mut known = BlockBuffer::new(content.len(), lanes, false, true);
         let mut opinions = Vec::new();
         while (0..lanes).any(|lane| known.left(lane) > 0) {
             for lane in 0..lanes {

@@ -5,9 +5,10 @@
 //! then predicted by both readings, each with its probability. Where that question isn't worth its time, or its answer ends
 //! as well, another expert's word is taken instead.
 
-use super::trie::{Trie, VIRTUAL, Walk};
-use crate::mix::{Inputs, StateMap};
+use super::trie::{Trie, TrieCursor, VIRTUAL};
+use crate::experts::inputs::Inputs;
 use crate::num::{squash16, stretch_fine};
+use crate::tables::StateMap;
 use std::sync::Arc;
 
 /// Opinions on each bit.
@@ -27,19 +28,19 @@ pub struct Question {
 }
 
 /// One distribution, and the place of the bytes so far in it.
-struct Reading {
+struct Hypothesis {
     /// Running totals in the vocabulary's order.
     totals: Vec<u32>,
-    walk: Walk,
+    walk: TrieCursor,
     /// Whether any token goes on with the bits so far.
     alive: bool,
     /// The share of the longest token passed, as it has ended or not: 2^16 times the units of the totals.
     ended: u64,
 }
 
-impl Reading {
-    fn new(totals: Vec<u32>, trie: &Trie) -> Reading {
-        Reading { totals, walk: Walk::start(trie), alive: true, ended: 0 }
+impl Hypothesis {
+    fn new(totals: Vec<u32>, trie: &Trie) -> Hypothesis {
+        Hypothesis { totals, walk: TrieCursor::start(trie), alive: true, ended: 0 }
     }
 
     /// The share of tokens that go on with a 0 and with a 1, in the units of `ended`.
@@ -81,9 +82,9 @@ impl Reading {
 #[derive(Default)]
 struct Place {
     /// What the model says of the token that the pending bytes begin; `None` where it is not asked.
-    reading: Option<Reading>,
+    reading: Option<Hypothesis>,
     /// What it says of the next one, where the pending bytes begin with a token that may have ended.
-    next: Option<Reading>,
+    next: Option<Hypothesis>,
     /// The bytes since the last token that is known to have ended.
     pending: Vec<u8>,
     /// Whether the model was told of the token that may have ended.
@@ -158,7 +159,7 @@ impl TokenExpert {
         let mut totals = std::mem::take(&mut place.spare);
         totals.clear();
         fill(&mut totals);
-        let mut reading = Reading::new(totals, &self.trie);
+        let mut reading = Hypothesis::new(totals, &self.trie);
         if place.told {
             place.spare = place.next.replace(reading).map_or(Vec::new(), |old| old.totals);
             return;

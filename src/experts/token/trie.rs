@@ -4,8 +4,8 @@
 //! running totals of the tokens' counts in that order, those that go on with either bit are two subtractions. A token may
 //! be the beginning of others: then the bytes so far are a token that may have ended, or one that goes on.
 
-use crate::experts::alphabet::{Alphabet, Node};
-use crate::experts::contexts::Content;
+use crate::content::DataKind;
+use crate::text::{Node, SymbolTree};
 
 /// The id of a byte that is no token of the model's; see [`Trie::new`].
 pub const VIRTUAL: u32 = u32::MAX;
@@ -16,7 +16,7 @@ const NONE: u32 = u32::MAX;
 /// Tokens in the order of their bytes, to be walked along the decisions of text. Node 0 is the root; child `c` leads to
 /// node `c + 1`.
 pub struct Trie {
-    alphabet: &'static Alphabet,
+    alphabet: &'static SymbolTree,
     order: Vec<u32>,
     /// The places in the order that are [`VIRTUAL`].
     lacking: Vec<usize>,
@@ -46,7 +46,7 @@ impl Trie {
         all.dedup_by_key(|(bytes, _)| *bytes);
 
         let mut trie = Trie {
-            alphabet: Alphabet::ordered(Content::Text),
+            alphabet: SymbolTree::ordered(DataKind::Text),
             order: all.iter().map(|&(_, id)| id).collect(),
             lacking: (0..all.len()).filter(|&place| all[place].1 == VIRTUAL).collect(),
             first: vec![],
@@ -112,7 +112,7 @@ impl Trie {
 
     /// The length of the first token of `bytes`, if what comes after them can't make it longer.
     pub fn ended(&self, bytes: &[u8]) -> Option<usize> {
-        let mut walk = Walk::start(self);
+        let mut walk = TrieCursor::start(self);
         let dies = bytes.iter().any(|&byte| walk.must_end() || !walk.push_byte(self, byte));
         if dies || walk.must_end() { self.cut(bytes).next().map(<[u8]>::len) } else { None }
     }
@@ -144,7 +144,7 @@ impl Trie {
 /// Where in a token the text stands. Totals are the running totals of counts of at least 1 in the trie's order:
 /// `totals[i]` that of the first `i` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub struct TrieCursor {
     /// The place of the token that the bytes so far are, or `NONE`.
     token: u32,
     /// The places of the tokens that go on: with a 0 `from..middle`, with a 1 `middle..to`.
@@ -159,16 +159,16 @@ pub struct Walk {
     decision: Node,
 }
 
-impl Walk {
+impl TrieCursor {
     /// Before the first bit of a token.
-    pub fn start(trie: &Trie) -> Walk {
-        Walk::at_node(trie, 0, 0, trie.order.len() as u32)
+    pub fn start(trie: &Trie) -> TrieCursor {
+        TrieCursor::at_node(trie, 0, 0, trie.order.len() as u32)
     }
 
-    fn at_node(trie: &Trie, node: usize, from: u32, to: u32) -> Walk {
+    fn at_node(trie: &Trie, node: usize, from: u32, to: u32) -> TrieCursor {
         let ends = trie.ends[node];
         let children = trie.children(node);
-        let mut walk = Walk {
+        let mut walk = TrieCursor {
             token: if ends { from } else { NONE },
             from: from + u32::from(ends),
             middle: 0,
@@ -204,7 +204,7 @@ impl Walk {
                 self.decision = decision;
                 self.divide(trie);
             }
-            None => *self = Walk::at_node(trie, self.child_from as usize + 1, from, to),
+            None => *self = TrieCursor::at_node(trie, self.child_from as usize + 1, from, to),
         }
         true
     }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn tokens_end_where_none_goes_on() {
         let (trie, _) = trie(&[b"t", b"the", b"there"]);
-        let mut walk = Walk::start(&trie);
+        let mut walk = TrieCursor::start(&trie);
         let mut after = |byte| {
             assert!(walk.push_byte(&trie, byte));
             (walk.must_end(), walk.token(&trie))
@@ -327,7 +327,7 @@ mod tests {
             let mut totals = vec![0];
             order.iter().for_each(|&(_, count)| totals.push(totals[totals.len() - 1] + count));
             for (place, token) in bytes.iter().enumerate() {
-                let mut walk = Walk::start(&trie);
+                let mut walk = TrieCursor::start(&trie);
                 for (depth, &byte) in token.iter().enumerate() {
                     for (node, bit, _) in trie.alphabet.decisions(byte) {
                         let [zeros, ones] = [0, 1].map(|bit| {

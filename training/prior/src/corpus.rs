@@ -1,6 +1,6 @@
 //! The training text: every category's share, folded, documents ending in 0x00.
 
-use nzip::experts::token::fold::Fold;
+use nzip::internals::experts::prior::line_ends::LineEndFolder;
 use std::process::Command;
 
 /// How much of each category is used.
@@ -24,7 +24,7 @@ pub fn read(dir: &str) -> Vec<u8> {
         });
         assert!(!raw.is_empty(), "{name} is missing");
         for document in raw[..(raw.len() as f64 * share) as usize].split(|&b| b == 0) {
-            let mut fold = Fold::default();
+            let mut fold = LineEndFolder::default();
             text.extend(document.iter().filter_map(|&b| fold.push(b)));
             text.push(0);
         }

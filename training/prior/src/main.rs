@@ -2,7 +2,7 @@
 //!
 //! TEXT_DIR holds `*.txt.bz3` (bzip3-compressed, documents separated by 0x00; `bzip3` must be on PATH). Steps: a vocabulary
 //! (`words`), counts of all n-grams of up to four tokens (`counts`), the n-grams that earn their place (`select`), the
-//! file (`nzip::experts::token::prior`). The selection threshold is searched so that the file just fits the limit.
+//! file (`nzip::internals::experts::prior::file`). The selection threshold is searched so that the file just fits the limit.
 //! Deterministic; about 6 GB of memory and 10 minutes on one core for 530 MB of text.
 
 mod corpus;
@@ -10,7 +10,7 @@ mod counts;
 mod select;
 mod words;
 
-use nzip::experts::token::prior;
+use nzip::internals::experts::prior::file;
 use std::time::Instant;
 
 fn main() {
@@ -38,7 +38,7 @@ fn main() {
     loop {
         let mut source = select::select(&counts, threshold);
         source.nodes.clone_from(&nodes);
-        let file = prior::encode(&source);
+        let file = file::encode(&source);
         let sizes = source.levels.each_ref().map(|l| l.index.len());
         tell(format!("threshold {threshold:.3} bits: {sizes:?} n-grams, {} bytes", file.len()));
         let size = file.len() as f64 / limit;

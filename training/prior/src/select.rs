@@ -5,7 +5,8 @@
 //! prediction, less what the others in its list pay for the mass it takes.
 
 use crate::counts::{Counts, Level, split, suffix};
-use nzip::experts::token::prior::{LEVELS, LevelSource, MASS_BITS, MASSES, Source, weight};
+use nzip::internals::experts::prior::file::{LevelData, MASSES, PriorData, weight};
+use nzip::internals::experts::prior::{LEVELS, MASS_BITS};
 
 /// What was selected of one level.
 struct Kept<'a> {
@@ -17,7 +18,7 @@ struct Kept<'a> {
 }
 
 /// Selects at a threshold in bits. The vocabulary's nodes are left for the caller to fill in.
-pub fn select(counts: &Counts, threshold: f64) -> Source {
+pub fn select(counts: &Counts, threshold: f64) -> PriorData {
     let all: f64 = counts.unigram.iter().map(|&c| f64::from(c) + 0.5).sum();
     let unigram: Vec<f64> = counts.unigram.iter().map(|&c| (f64::from(c) + 0.5) / all).collect();
     let mut kept: Vec<Kept> = Vec::new();
@@ -40,7 +41,7 @@ pub fn select(counts: &Counts, threshold: f64) -> Source {
         kept[k].source(k, shorter, counts.unigram.len(), &masses)
     });
     let unigram = counts.unigram.iter().map(|&c| nearest_weight(u64::from(c) * 8 + 4)).collect();
-    Source { nodes: Vec::new(), unigram, masses, levels }
+    PriorData { nodes: Vec::new(), unigram, masses, levels }
 }
 
 impl<'a> Kept<'a> {
@@ -137,8 +138,8 @@ impl<'a> Kept<'a> {
         shorter: Option<(&Kept, &[u32])>,
         vocabulary: usize,
         masses: &[u16; MASSES],
-    ) -> LevelSource {
-        let mut out = LevelSource { start: vec![0], ..LevelSource::default() };
+    ) -> LevelData {
+        let mut out = LevelData { start: vec![0], ..LevelData::default() };
         let parents = shorter.map_or(vocabulary, |(s, _)| s.keep.iter().filter(|&&keep| keep).count());
         for (context, &key) in self.counts.contexts.iter().enumerate() {
             let list: Vec<usize> = self.counts.list(context).filter(|&e| self.keep[e]).collect();

@@ -1,6 +1,6 @@
 //! Chooses the vocabulary: the most frequent prefixes of words, and of what is left of words where a token ended.
 
-use nzip::experts::token::vocabulary::Vocabulary;
+use nzip::internals::experts::prior::vocabulary::Vocabulary;
 use std::collections::HashMap;
 
 /// Longest piece that can become a token.

@@ -3,16 +3,16 @@
 
 use super::*;
 use crate::coder::{Decoder, Encoder};
-use crate::experts::alphabet::{Alphabet, Node};
-use crate::experts::contexts::Content;
+use crate::content::DataKind;
+use crate::text::{Node, SymbolTree};
 use proptest::prelude::*;
 
 /// How much more probable single bytes are: with `LIKELY` they are asked about wherever they may have ended.
 const ANY: u32 = 1;
 const LIKELY: u32 = 400;
 
-fn alphabet() -> &'static Alphabet {
-    Alphabet::ordered(Content::Text)
+fn alphabet() -> &'static SymbolTree {
+    SymbolTree::ordered(DataKind::Text)
 }
 
 /// An expert, and what each lane's model was told.

@@ -28,17 +28,17 @@ fn is_memory_opcode(opcode: u8) -> bool {
 }
 
 /// The addresses seen lately, and whether absolute ones repeat more than relative ones.
-struct Score {
+struct CostGate {
     value: u32,
     absolute: Vec<u32>,
     relative: Vec<u32>,
 }
 
-impl Score {
+impl CostGate {
     fn new() -> Self {
         // No address: all have copies of bit 24 above it.
         let none = vec![1 << 31; 1 << MEMORY_BITS];
-        Score { value: 0, absolute: none.clone(), relative: none }
+        CostGate { value: 0, absolute: none.clone(), relative: none }
     }
 
     fn is_high(&self) -> bool {
@@ -109,7 +109,7 @@ fn read(bytes: &[u8], at: usize) -> [u8; 4] {
 pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
     let mut filtered = Vec::new();
     let mut converted = 0;
-    let mut scores = [Score::new(), Score::new()];
+    let mut scores = [CostGate::new(), CostGate::new()];
     let mut at = 0;
     while let Some((kind, address)) = next_address(content, &mut at) {
         let end = address + 4;
@@ -131,7 +131,7 @@ pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
 
 /// Undoes [`encode`].
 pub fn decode(bytes: &mut [u8]) {
-    let mut scores = [Score::new(), Score::new()];
+    let mut scores = [CostGate::new(), CostGate::new()];
     let mut at = 0;
     while let Some((kind, address)) = next_address(bytes, &mut at) {
         let end = address + 4;

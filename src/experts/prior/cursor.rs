@@ -5,9 +5,9 @@
 //! Each reading is a range of ids per order that every bit narrows.
 
 use super::TokenId;
-use super::fold::Fold;
-use super::prior::{Bound, Fan, LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
-use crate::experts::alphabet::{Alphabet, Node};
+use super::line_ends::LineEndFolder;
+use super::{Bound, ByteIndex, LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
+use crate::text::{Node, SymbolTree};
 use std::ops::Range;
 
 /// Masses are scaled to about 2^SCALE at the start of each byte.
@@ -19,7 +19,7 @@ const LINE_FEED: u32 = 65_000;
 
 /// What the prior says about a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guess {
+pub struct Prediction {
     /// P(bit = 1) in units of 2^-16, in 16..=65520.
     pub p1: u32,
     /// Tokens of context that still say something about it, 0 to 3.
@@ -28,7 +28,7 @@ pub struct Guess {
 
 /// A place in a list: an entry's number, and the list's mass before it.
 #[derive(Clone, Copy, Default)]
-struct Edge {
+struct ListPos {
     entry: u32,
     before: u32,
 }
@@ -37,8 +37,8 @@ struct Edge {
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: u32,
-    from: Edge,
-    to: Edge,
+    from: ListPos,
+    to: ListPos,
     weight: u64,
 }
 
@@ -66,9 +66,9 @@ struct Reading {
 
 /// Where a reading divides, in each list, and the mass from there on.
 #[derive(Clone, Copy, Default)]
-struct Cut {
+struct Split {
     at: Bound,
-    edges: [Edge; LEVELS],
+    edges: [ListPos; LEVELS],
     upper: u64,
 }
 
@@ -86,8 +86,8 @@ impl Reading {
 
     /// Finds `at` in all lists. `first`: its position in the first one and the mass before it, where they are known.
     #[inline]
-    fn cut(&self, prior: &Prior, at: Bound, first: Option<(u32, u32)>) -> Cut {
-        let mut cut = Cut { at, edges: self.spans.map(|span| span.to), upper: 0 };
+    fn cut(&self, prior: &Prior, at: Bound, first: Option<(u32, u32)>) -> Split {
+        let mut cut = Split { at, edges: self.spans.map(|span| span.to), upper: 0 };
         if self.from.token == self.to.token {
             return cut;
         }
@@ -98,10 +98,10 @@ impl Reading {
                 break;
             }
             *edge = match known.take() {
-                Some((position, before)) => Edge { entry: span.start + position, before },
+                Some((position, before)) => ListPos { entry: span.start + position, before },
                 None => {
                     let entry = level.find(span.from.entry, span.to.entry, bound);
-                    Edge { entry, before: level.before(span.start, entry) }
+                    ListPos { entry, before: level.before(span.start, entry) }
                 }
             };
             bound = edge.entry - span.start;
@@ -113,7 +113,7 @@ impl Reading {
 
     /// Keeps the part before the cut, or from it on.
     #[inline]
-    fn narrow(&mut self, cut: &Cut, upper: bool) {
+    fn narrow(&mut self, cut: &Split, upper: bool) {
         if upper {
             (self.mass, self.from) = (cut.upper, cut.at);
             self.spans.iter_mut().zip(cut.edges).for_each(|(span, edge)| span.from = edge);
@@ -136,8 +136,8 @@ impl Reading {
 pub struct Cursor<'a> {
     prior: &'a Prior,
     /// Its leaves are in the order of their bytes.
-    alphabet: &'static Alphabet,
-    fold: Fold,
+    alphabet: &'static SymbolTree,
+    fold: LineEndFolder,
     /// The pending token; everything before it is context.
     node: TokenId,
     /// The tokens before it, the last one first.
@@ -149,12 +149,12 @@ pub struct Cursor<'a> {
     /// The pending token goes on, or ended: at the start of the byte, and as the byte's bits have narrowed it.
     begin: [Reading; 2],
     walk: [Reading; 2],
-    cuts: [Cut; 2],
+    cuts: [Split; 2],
     /// The children of the pending token that the byte's bits leave, and where the next bit divides them.
     children: Range<usize>,
     middle: usize,
     /// How each reading's first list divides, where that is at hand.
-    fans: [Option<&'a Fan>; 2],
+    fans: [Option<&'a ByteIndex>; 2],
     /// The byte's next decision.
     decision: Node,
     /// Mass that line ends take from the bytes they are folded to, once the byte may be one of few: (byte, change).
@@ -167,11 +167,11 @@ pub struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// A cursor at the start of a text.
-    pub fn new(prior: &'a Prior, alphabet: &'static Alphabet) -> Self {
+    pub fn new(prior: &'a Prior, alphabet: &'static SymbolTree) -> Self {
         let mut cursor = Cursor {
             prior,
             alphabet,
-            fold: Fold::default(),
+            fold: LineEndFolder::default(),
             node: 0,
             recent: [0; LEVELS],
             lists: [0; LEVELS],
@@ -193,7 +193,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// What the prior says about the next bit. Must be asked before each [`Cursor::push`].
-    pub fn guess(&mut self) -> Guess {
+    pub fn guess(&mut self) -> Prediction {
         let node = self.decision;
         if node.depth == 0 {
             self.begin_byte();
@@ -239,7 +239,7 @@ impl<'a> Cursor<'a> {
         } else {
             ((ones << 16) / all.max(1)) as u32
         };
-        Guess { p1: if all == 0 { 1 << 15 } else { p1.clamp(16, 65_520) }, order }
+        Prediction { p1: if all == 0 { 1 << 15 } else { p1.clamp(16, 65_520) }, order }
     }
 
     /// Takes the bit.
@@ -264,7 +264,7 @@ impl<'a> Cursor<'a> {
     /// Asks for the lists that a new byte needs. What is done until [`Cursor::guess`] hides the memory's latency.
     pub fn prefetch(&self) {
         let mut fan = self.prior.fan(self.lists[0]);
-        self.fans[0].into_iter().for_each(Fan::prefetch);
+        self.fans[0].into_iter().for_each(ByteIndex::prefetch);
         for (level, &list) in self.prior.levels().iter().zip(&self.lists) {
             let (from, to) = level.bounds(list);
             match fan.take() {
@@ -321,11 +321,11 @@ impl<'a> Cursor<'a> {
         on.from = next;
         for k in 0..LEVELS {
             let span = &mut on.spans[k];
-            let Edge { entry, before } = span.from;
+            let ListPos { entry, before } = span.from;
             if span.is_empty() || levels[k].index(entry) != name {
                 break;
             }
-            span.from = Edge { entry: entry + 1, before: levels[k].before(span.start, entry + 1) };
+            span.from = ListPos { entry: entry + 1, before: levels[k].before(span.start, entry + 1) };
             ended += span.weight * u64::from(span.from.before - before);
             contexts[k + 1] = Some(entry);
             name = entry - span.start;
@@ -363,7 +363,7 @@ impl<'a> Cursor<'a> {
         for k in (0..LEVELS).rev() {
             let (start, end) = levels[k].bounds(self.lists[k]);
             if start < end {
-                let [from, to] = [start, end].map(|entry| Edge { entry, before: levels[k].before(start, entry) });
+                let [from, to] = [start, end].map(|entry| ListPos { entry, before: levels[k].before(start, entry) });
                 let left = (1 << MASS_BITS) - to.before;
                 new.spans[k] = Span { start, from, to, weight: (weight * share) >> (SCALE - MASS_BITS) };
                 weight = ((weight * u64::from(left)) >> MASS_BITS).max(1);

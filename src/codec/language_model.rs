@@ -15,29 +15,29 @@ static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 /// What a lane's window holds, in tokens, where lanes are few and where they are many.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
-/// What [`Network::probe`] is about.
+/// What [`LanguageModel::probe`] is about.
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
 /// A transformer that predicts text: the embedded one, or any Llama-family model.
-pub struct Network {
+pub struct LanguageModel {
     model: Arc<Model>,
     trie: Arc<Trie>,
     id: [u8; 16],
     probe: OnceLock<u64>,
 }
 
-impl Network {
+impl LanguageModel {
     /// The one that is part of the program.
     ///
     /// # Errors
     /// [`ErrorKind::Model`] when the program file is damaged.
-    pub fn embedded() -> Result<Arc<Network>, Error> {
-        static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
+    pub fn embedded() -> Result<Arc<LanguageModel>, Error> {
+        static NETWORK: OnceLock<Arc<LanguageModel>> = OnceLock::new();
         if let Some(network) = NETWORK.get() {
             return Ok(network.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
-        let network = Arc::new(Network::new(checkpoint)?);
+        let network = Arc::new(LanguageModel::new(checkpoint)?);
         Ok(NETWORK.get_or_init(|| network).clone())
     }
 
@@ -45,15 +45,15 @@ impl Network {
     ///
     /// # Errors
     /// [`ErrorKind::Model`] names what is wrong with it; [`ErrorKind::Io`] where it can't be read.
-    pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<Network>, Error> {
-        Ok(Arc::new(Network::new(load(path, cache)?)?))
+    pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
+        Ok(Arc::new(LanguageModel::new(load(path, cache)?)?))
     }
 
-    fn new(checkpoint: Checkpoint) -> Result<Network, Error> {
+    fn new(checkpoint: Checkpoint) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.known())?;
-        Ok(Network { model: Arc::new(model), trie: Arc::new(trie), id, probe: OnceLock::new() })
+        Ok(LanguageModel { model: Arc::new(model), trie: Arc::new(trie), id, probe: OnceLock::new() })
     }
 
     /// A hash of weights, vocabulary and arithmetic.
@@ -64,7 +64,7 @@ impl Network {
     /// A hash of what this machine computes for a fixed text: the same everywhere, or nothing can be decoded.
     ///
     /// # Errors
-    /// As [`Network::backend`].
+    /// As [`LanguageModel::backend`].
     pub fn probe(&self) -> Result<u64, Error> {
         if let Some(&probe) = self.probe.get() {
             return Ok(probe);

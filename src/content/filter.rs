@@ -4,8 +4,7 @@
 //! encoder: content ─► filter ─► predictor and coder        decoder: decoder and predictor ─► filter undone ─► content
 //! ```
 
-mod x86;
-
+use super::x86;
 use crate::error::{Error, ErrorKind};
 
 /// What was done to a block's content: what the profile byte records.

@@ -1,16 +1,16 @@
 //! What an archive is coded with, and how it is told from others.
 
-use super::network::Network;
+use super::language_model::LanguageModel;
 use super::{ensemble, fast};
 use crate::error::{Error, ErrorKind};
-use crate::experts::token::prior::Prior;
+use crate::experts::prior::Prior;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The predictor an archive is coded with: what the header records, in one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Model {
+pub enum Preset {
     /// Few contexts, high speed (level 1).
     Fast = 1,
     /// The full ensemble (level 2).
@@ -23,20 +23,22 @@ pub enum Model {
     External = 5,
 }
 
-impl Model {
+impl Preset {
     /// The model with this id in an archive's header, if this build knows it.
-    pub fn from_id(id: u8) -> Option<Model> {
-        [Model::Fast, Model::Full, Model::Primed, Model::Neural, Model::External].into_iter().find(|m| *m as u8 == id)
+    pub fn from_id(id: u8) -> Option<Preset> {
+        [Preset::Fast, Preset::Full, Preset::Primed, Preset::Neural, Preset::External]
+            .into_iter()
+            .find(|m| *m as u8 == id)
     }
 
     /// Whether it uses the embedded prior.
     pub fn is_primed(self) -> bool {
-        !matches!(self, Model::Fast | Model::Full)
+        !matches!(self, Preset::Fast | Preset::Full)
     }
 
     /// Whether it uses a transformer.
     pub fn is_neural(self) -> bool {
-        matches!(self, Model::Neural | Model::External)
+        matches!(self, Preset::Neural | Preset::External)
     }
 }
 
@@ -46,60 +48,64 @@ pub struct Identity {
     /// A hash of the prior, the transformer, and what it computes for a probe.
     pub check: u32,
     /// The transformer, where it isn't the embedded one.
-    pub network: Option<[u8; 16]>,
+    pub language_model: Option<[u8; 16]>,
 }
 
 /// Into how many lanes an encoder divides a block where the transformer is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Division {
+pub enum LanePolicy {
     /// At most so many, where the content is long enough and gains from it.
     UpTo(usize),
     /// So many, at any price.
     Exactly(usize),
 }
 
-impl Division {
+impl LanePolicy {
     /// The most lanes that this comes to.
     fn most(self) -> usize {
-        let (Division::UpTo(lanes) | Division::Exactly(lanes)) = self;
+        let (LanePolicy::UpTo(lanes) | LanePolicy::Exactly(lanes)) = self;
         lanes
     }
 }
 
 /// A model with all that it needs.
 #[derive(Clone)]
-pub struct Predictor {
-    pub(super) model: Model,
-    pub(super) network: Option<Arc<Network>>,
-    pub(super) division: Division,
+pub struct CodecConfig {
+    pub(super) model: Preset,
+    pub(super) language_model: Option<Arc<LanguageModel>>,
+    pub(super) lane_policy: LanePolicy,
     /// How many of the transformer's last feed-forward layers an encoder has learn.
     pub(super) learning: usize,
 }
 
-impl Predictor {
-    /// The predictor of `model`, which takes `network` in the embedded transformer's place, where it takes any.
+impl CodecConfig {
+    /// The predictor of `model`, which takes `language_model` in the embedded transformer's place, where it takes any.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] where the program's own models are damaged, or a model of [`Model::External`] isn't given.
-    pub fn new(model: Model, network: Option<Arc<Network>>, division: Division) -> Result<Predictor, Error> {
-        let (model, network) = match (model, network) {
-            (Model::Neural, None) => (model, Some(Network::embedded()?)),
-            (Model::Neural | Model::External, Some(network)) => (Model::External, Some(network)),
-            (Model::External, None) => {
+    /// [`ErrorKind::Model`] where the program's own models are damaged, or a model of [`Preset::External`] isn't given.
+    pub fn new(
+        model: Preset,
+        language_model: Option<Arc<LanguageModel>>,
+        lane_policy: LanePolicy,
+    ) -> Result<CodecConfig, Error> {
+        let (model, language_model) = match (model, language_model) {
+            (Preset::Neural, None) => (model, Some(LanguageModel::embedded()?)),
+            (Preset::Neural | Preset::External, Some(language_model)) => (Preset::External, Some(language_model)),
+            (Preset::External, None) => {
                 return Err(Error::new(ErrorKind::Model, "made with a transformer that is not part of nzip"));
             }
             _ => (model, None),
         };
-        Ok(Predictor { model, network, division, learning: 0 })
+        Ok(CodecConfig { model, language_model, lane_policy, learning: 0 })
     }
 
     /// The same, with so many of the transformer's last feed-forward layers learning.
     ///
     /// # Panics
     /// If these are more than 3.
-    pub fn learning(self, learning: usize) -> Predictor {
+    pub fn learning(self, learning: usize) -> CodecConfig {
         assert!(learning <= 3, "{learning} layers are more than a profile can tell");
-        Predictor { learning, ..self }
+        CodecConfig { learning, ..self }
     }
 
     /// The predictor that decodes an archive of `model` and `identity`.
@@ -107,28 +113,30 @@ impl Predictor {
     /// # Errors
     /// [`ErrorKind::Model`] where it isn't here: the message names it.
     pub fn of_archive(
-        model: Model,
+        model: Preset,
         identity: Option<Identity>,
-        network: Option<Arc<Network>>,
-    ) -> Result<Predictor, Error> {
-        let wanted = identity.and_then(|identity| identity.network);
+        language_model: Option<Arc<LanguageModel>>,
+    ) -> Result<CodecConfig, Error> {
+        let wanted = identity.and_then(|identity| identity.language_model);
         // The blocks say how they are divided.
-        let division = Division::UpTo(1);
-        let predictor = match (wanted, network) {
-            (None, _) => Predictor::new(model, None, division)?,
-            (Some(wanted), Some(network)) if network.id() == wanted => Predictor::new(model, Some(network), division)?,
+        let lane_policy = LanePolicy::UpTo(1);
+        let config = match (wanted, language_model) {
+            (None, _) => CodecConfig::new(model, None, lane_policy)?,
+            (Some(wanted), Some(language_model)) if language_model.id() == wanted => {
+                CodecConfig::new(model, Some(language_model), lane_policy)?
+            }
             (Some(wanted), None) => {
                 let message = format!("made with the transformer {}, which is not part of nzip", hex(&wanted));
                 return Err(Error::new(ErrorKind::Model, message));
             }
-            (Some(wanted), Some(network)) => {
-                let (wanted, given) = (hex(&wanted), hex(&network.id()));
+            (Some(wanted), Some(language_model)) => {
+                let (wanted, given) = (hex(&wanted), hex(&language_model.id()));
                 let message = format!("made with the transformer {wanted}; the one given is {given}");
                 return Err(Error::new(ErrorKind::Model, message));
             }
         };
-        if predictor.identity()? == identity {
-            return Ok(predictor);
+        if config.identity()? == identity {
+            return Ok(config);
         }
         let message = "made with a prior or a transformer of another nzip, or this machine computes another prediction";
         Err(Error::new(ErrorKind::Model, message))
@@ -143,34 +151,33 @@ impl Predictor {
             return Ok(None);
         }
         let mut parts = Prior::embedded()?.id().to_le_bytes().to_vec();
-        if let Some(network) = &self.network {
-            parts.extend(network.id());
-            parts.extend(network.probe()?.to_le_bytes());
+        if let Some(language_model) = &self.language_model {
+            parts.extend(language_model.id());
+            parts.extend(language_model.probe()?.to_le_bytes());
         }
-        let named = self.network.as_ref().filter(|_| self.model == Model::External);
-        Ok(Some(Identity { check: xxh3_64(&parts) as u32, network: named.map(|network| network.id()) }))
+        let named = self.language_model.as_ref().filter(|_| self.model == Preset::External);
+        Ok(Some(Identity {
+            check: xxh3_64(&parts) as u32,
+            language_model: named.map(|language_model| language_model.id()),
+        }))
     }
 
     /// The predictor's model.
-    pub fn model(&self) -> Model {
+    pub fn model(&self) -> Preset {
         self.model
     }
 
     /// Bytes of memory that coding a block of `raw_len` bytes takes, input and output not counted.
     pub fn memory(&self, raw_len: usize) -> u64 {
-        self.memory_with(raw_len, self.division.most(), self.learning)
+        self.memory_with(raw_len, self.lane_policy.most(), self.learning)
     }
 
-    /// Bytes of memory that decoding a block of `raw_len` bytes with this profile takes, input and output not counted.
-    pub fn memory_of(&self, raw_len: usize, profile: u8) -> u64 {
-        self.memory_with(raw_len, super::lanes(profile), super::learning(profile))
-    }
-
-    fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
-        let network = self.network.as_ref().map_or(0, |network| network.memory(lanes, learning));
+    pub(super) fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+        let language_model =
+            self.language_model.as_ref().map_or(0, |language_model| language_model.memory(lanes, learning));
         let ensemble =
-            if self.model == Model::Fast { fast::memory(raw_len) } else { ensemble::memory(self.model, raw_len) };
-        ensemble + network
+            if self.model == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(self.model, raw_len) };
+        ensemble + language_model
     }
 }
 

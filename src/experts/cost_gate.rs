@@ -6,7 +6,7 @@ const SHORTEST: usize = 1 << 11;
 const LONGEST: usize = 1 << 16;
 
 /// The balance of one lane.
-pub struct Score {
+pub struct CostGate {
     /// Bytes after which the balance is drawn.
     window: usize,
     /// What a byte must save at least, in units of 1/256 bit.
@@ -18,10 +18,10 @@ pub struct Score {
     until: Option<usize>,
 }
 
-impl Score {
+impl CostGate {
     /// The score of an expert that is asked until, over `window` bytes, it saves less than `least` units of 1/256 bit a byte.
-    pub fn new(window: usize, least: i64) -> Score {
-        Score { window, least, saved: 0, bytes: 0, pause: SHORTEST, until: None }
+    pub fn new(window: usize, least: i64) -> CostGate {
+        CostGate { window, least, saved: 0, bytes: 0, pause: SHORTEST, until: None }
     }
 
     /// Whether the expert is asked.
@@ -66,20 +66,20 @@ mod tests {
     const LEAST: i64 = 1;
 
     /// Learns a window of bytes that each save this, the last of which ends at `at`.
-    fn window(score: &mut Score, saved: i64, at: usize) -> bool {
+    fn window(score: &mut CostGate, saved: i64, at: usize) -> bool {
         (1..WINDOW).for_each(|_| assert!(score.learn(saved, 1, at)));
         score.learn(saved, 1, at)
     }
 
     #[test]
     fn goes_on_while_it_pays() {
-        let mut score = Score::new(WINDOW, LEAST);
+        let mut score = CostGate::new(WINDOW, LEAST);
         assert!((0..1000).all(|at| window(&mut score, LEAST, at)) && score.asked());
     }
 
     #[test]
     fn pauses_are_longer_each_time_until_it_pays_again() {
-        let mut score = Score::new(WINDOW, LEAST);
+        let mut score = CostGate::new(WINDOW, LEAST);
         let mut at = 0;
         for pause in [2, 4, 8, 16, 32, 64, 64, 64].map(|kib| kib << 10) {
             assert!(!window(&mut score, LEAST - 1, at) && !score.asked());

@@ -1,11 +1,12 @@
 //! The cursor against brute force over the vocabulary, on a prior made from a few lines of text; and the embedded prior.
 
-use super::cursor::{Cursor, Guess};
-use super::prior::{LEVELS, LevelSource, MASS_BITS, MASSES, Prior, Source, UNIGRAM_BITS, encode};
+use super::cursor::{Cursor, Prediction};
+use super::file::{LevelData, MASSES, PriorData, encode};
 use super::vocabulary::Vocabulary;
+use super::{LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
+use crate::content::DataKind;
 use crate::error::ErrorKind;
-use crate::experts::alphabet::Alphabet;
-use crate::experts::contexts::Content;
+use crate::text::SymbolTree;
 use std::collections::{BTreeMap, BTreeSet};
 
 const TEXT: &[u8] = b"the then other there; that theory is the other one, and then the other was there. the end \
@@ -22,7 +23,7 @@ fn nodes() -> Vec<(u8, u8)> {
 }
 
 /// A prior that keeps every n-gram of `TEXT`, with masses that are nobody's best.
-fn source() -> Source {
+fn source() -> PriorData {
     let vocabulary = Vocabulary::new(&nodes()).expect("a vocabulary");
     let tokens: Vec<u16> = vocabulary.tokens(TEXT.iter().copied()).collect();
     let mut lists: [BTreeMap<&[u16], BTreeSet<u16>>; LEVELS] = Default::default();
@@ -32,7 +33,7 @@ fn source() -> Source {
         }
     }
     let levels = std::array::from_fn(|k| {
-        let mut out = LevelSource { start: vec![0], ..LevelSource::default() };
+        let mut out = LevelData { start: vec![0], ..LevelData::default() };
         let contexts: Vec<Vec<u16>> = match k {
             0 => (0..vocabulary.len() as u16).map(|t| vec![t]).collect(),
             _ => lists[k - 1].iter().flat_map(|(c, list)| list.iter().map(|&t| [c, &[t][..]].concat())).collect(),
@@ -49,7 +50,7 @@ fn source() -> Source {
         out
     });
     let masses = std::array::from_fn(|i| (2 + i * i * 3) as u16);
-    Source { nodes: nodes(), unigram: (0..vocabulary.len()).map(|i| (i * 5 % 40) as u8).collect(), masses, levels }
+    PriorData { nodes: nodes(), unigram: (0..vocabulary.len()).map(|i| (i * 5 % 40) as u8).collect(), masses, levels }
 }
 
 fn toy() -> Prior {
@@ -100,7 +101,7 @@ fn name(prior: &Prior, context: &[u16], entry: u32) -> u32 {
 }
 
 /// All guesses on the way through `bytes` and the bits that came, compared with their brute-force counterparts where `check`.
-fn follow(prior: &Prior, alphabet: &'static Alphabet, bytes: &[u8], check: bool) -> Vec<(Guess, u32)> {
+fn follow(prior: &Prior, alphabet: &'static SymbolTree, bytes: &[u8], check: bool) -> Vec<(Prediction, u32)> {
     let vocabulary = prior.vocabulary();
     let (mut cursor, mut guesses) = (Cursor::new(prior, alphabet), Vec::new());
     let (mut context, mut node) = (Vec::new(), 0u16);
@@ -141,16 +142,16 @@ fn follow(prior: &Prior, alphabet: &'static Alphabet, bytes: &[u8], check: bool)
 }
 
 /// What bits cost, in bits.
-fn cost(guesses: &[(Guess, u32)]) -> f64 {
-    let p = |(guess, bit): &(Guess, u32)| {
+fn cost(guesses: &[(Prediction, u32)]) -> f64 {
+    let p = |(guess, bit): &(Prediction, u32)| {
         let p = f64::from(guess.p1) / 65_536.0;
         if *bit == 1 { p } else { 1.0 - p }
     };
     guesses.iter().map(|guess| -p(guess).log2()).sum()
 }
 
-fn alphabets() -> [&'static Alphabet; 2] {
-    [Content::Text, Content::Binary].map(Alphabet::ordered)
+fn alphabets() -> [&'static SymbolTree; 2] {
+    [DataKind::Text, DataKind::Binary].map(SymbolTree::ordered)
 }
 
 fn noise(length: usize) -> Vec<u8> {
@@ -179,7 +180,7 @@ fn cursor_agrees_with_sums_over_the_vocabulary() {
 fn line_ends_are_predicted_as_such() {
     let prior = toy();
     let line = b"the then other there; that theory is the other one, and then\r\n".repeat(40);
-    let guesses = follow(&prior, Alphabet::bits(), &line, false);
+    let guesses = follow(&prior, SymbolTree::bits(), &line, false);
     let bits = |range: std::ops::Range<usize>| cost(&guesses[range]);
     let last = (line.len() - 2) * 8;
     assert!(bits(last..last + 8) < bits(60 * 8..61 * 8) - 2.0, "the column of wraps is learned");
@@ -250,7 +251,7 @@ fn damage_is_found_when_the_prior_is_read() {
 
 #[test]
 fn guesses_are_the_same_everywhere() {
-    let guesses = follow(&toy(), Alphabet::bits(), &[TEXT, &noise(500)].concat(), false);
+    let guesses = follow(&toy(), SymbolTree::bits(), &[TEXT, &noise(500)].concat(), false);
     let digest = guesses.iter().fold(0u64, |hash, (g, _)| {
         (hash ^ u64::from(g.p1 << 2 | g.order)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
     });

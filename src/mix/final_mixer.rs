@@ -3,7 +3,7 @@
 use crate::num::{STRETCH_MAX, squash16};
 
 /// Weighs `N` logistic-domain opinions; weights are in units of 2^-16.
-pub struct Blend<const N: usize> {
+pub struct FinalMixer<const N: usize> {
     weights: Vec<[i32; N]>,
     chosen: usize,
     opinions: [i32; N],
@@ -11,10 +11,10 @@ pub struct Blend<const N: usize> {
     rate: i32,
 }
 
-impl<const N: usize> Blend<N> {
+impl<const N: usize> FinalMixer<N> {
     /// A blend that starts with `initial` weights in each of `contexts` contexts.
     pub fn new(contexts: usize, initial: [i32; N], rate: i32) -> Self {
-        Blend { weights: vec![initial; contexts], chosen: 0, opinions: [0; N], prediction: 1 << 15, rate }
+        FinalMixer { weights: vec![initial; contexts], chosen: 0, opinions: [0; N], prediction: 1 << 15, rate }
     }
 
     /// The weighted sum of the opinions, in the logistic domain.

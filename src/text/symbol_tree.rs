@@ -3,7 +3,7 @@
 //! more (a binary decomposition of the alphabet, as in Tjalkens, Volf & Willems, "A Context-tree Weighting Method for Text
 //! Generating Sources", 1997).
 
-use super::contexts::Content;
+use crate::content::DataKind;
 use std::ops::{Range, RangeInclusive};
 use std::sync::LazyLock;
 
@@ -120,43 +120,43 @@ impl Node {
 }
 
 /// A tree of decisions.
-pub struct Alphabet {
+pub struct SymbolTree {
     nodes: [Node; 256],
     /// The leaf of each byte, and the byte of each leaf.
     leaves: [u8; 256],
     bytes: [u8; 256],
 }
 
-impl Alphabet {
+impl SymbolTree {
     /// The bits of a byte, the highest first.
-    pub fn bits() -> &'static Alphabet {
-        static BITS: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&[(8, 0..=255)]));
+    pub fn bits() -> &'static SymbolTree {
+        static BITS: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&[(8, 0..=255)]));
         &BITS
     }
 
     /// What suits a kind of content.
-    pub fn of(content: Content) -> &'static Alphabet {
-        static TEXT: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&TEXT_LEAVES));
+    pub fn of(content: DataKind) -> &'static SymbolTree {
+        static TEXT: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&TEXT_LEAVES));
         match content {
-            Content::Text => &TEXT,
-            Content::Binary => Alphabet::bits(),
+            DataKind::Text => &TEXT,
+            DataKind::Binary => SymbolTree::bits(),
         }
     }
 
     /// The same with the leaves in the order of their bytes, as experts need it that have sorted lists of tokens.
-    pub fn ordered(content: Content) -> &'static Alphabet {
-        static TEXT: LazyLock<Alphabet> = LazyLock::new(|| Alphabet::new(&ORDERED_LEAVES));
+    pub fn ordered(content: DataKind) -> &'static SymbolTree {
+        static TEXT: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&ORDERED_LEAVES));
         match content {
-            Content::Text => &TEXT,
-            Content::Binary => Alphabet::bits(),
+            DataKind::Text => &TEXT,
+            DataKind::Binary => SymbolTree::bits(),
         }
     }
 
     /// The tree with such leaves from left to right: the depths of runs of bytes.
-    fn new(runs: &[(u8, RangeInclusive<u8>)]) -> Alphabet {
+    fn new(runs: &[(u8, RangeInclusive<u8>)]) -> SymbolTree {
         let leaves: Vec<(u8, u8)> =
             runs.iter().flat_map(|(depth, bytes)| bytes.clone().map(|byte| (*depth, byte))).collect();
-        let mut alphabet = Alphabet { nodes: [Node::default(); 256], leaves: [0; 256], bytes: [0; 256] };
+        let mut alphabet = SymbolTree { nodes: [Node::default(); 256], leaves: [0; 256], bytes: [0; 256] };
         for (leaf, &(_, byte)) in leaves.iter().enumerate() {
             alphabet.leaves[usize::from(byte)] = leaf as u8;
             alphabet.bytes[leaf] = byte;
@@ -240,12 +240,12 @@ impl Alphabet {
 mod tests {
     use super::*;
 
-    fn all() -> [&'static Alphabet; 3] {
-        [Alphabet::bits(), Alphabet::of(Content::Text), Alphabet::ordered(Content::Text)]
+    fn all() -> [&'static SymbolTree; 3] {
+        [SymbolTree::bits(), SymbolTree::of(DataKind::Text), SymbolTree::ordered(DataKind::Text)]
     }
 
     /// The bits that lead to a byte.
-    fn code(alphabet: &Alphabet, byte: u8) -> Vec<u32> {
+    fn code(alphabet: &SymbolTree, byte: u8) -> Vec<u32> {
         let check = |(node, bit, next): (Node, u32, Option<Node>)| {
             assert!(node.has(alphabet.leaf(byte)));
             assert!(next.is_some() || alphabet.byte(node, bit) == byte);
@@ -290,8 +290,8 @@ mod tests {
 
     #[test]
     fn ordered_leaves_are_bytes() {
-        for content in [Content::Text, Content::Binary] {
-            assert!((0..=255).all(|byte| Alphabet::ordered(content).leaf(byte) == byte));
+        for content in [DataKind::Text, DataKind::Binary] {
+            assert!((0..=255).all(|byte| SymbolTree::ordered(content).leaf(byte) == byte));
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
     fn bits_are_bits() {
         for byte in 0..=255u8 {
             assert_eq!(
-                code(Alphabet::bits(), byte),
+                code(SymbolTree::bits(), byte),
                 (0..8).rev().map(|i| u32::from(byte >> i & 1)).collect::<Vec<_>>()
             );
         }
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn english_takes_few_decisions() {
         let text = b"What is frequent takes few decisions, and what is alike shares them.\n";
-        let decisions: usize = text.iter().map(|&byte| code(Alphabet::of(Content::Text), byte).len()).sum();
+        let decisions: usize = text.iter().map(|&byte| code(SymbolTree::of(DataKind::Text), byte).len()).sum();
         assert!(10 * decisions < 55 * text.len(), "{decisions} for {} bytes", text.len());
     }
 }

@@ -8,12 +8,12 @@ const WRAP: std::ops::RangeInclusive<u32> = 52..=92;
 
 /// Folds a byte sequence, one byte at a time.
 #[derive(Clone, Default)]
-pub struct Fold {
+pub struct LineEndFolder {
     column: u32,
     last: u8,
 }
 
-impl Fold {
+impl LineEndFolder {
     /// Takes the next byte; `None` means that the folded text doesn't grow.
     pub fn push(&mut self, byte: u8) -> Option<u8> {
         let folded = match byte {

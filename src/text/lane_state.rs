@@ -1,134 +1,14 @@
-//! What was coded so far, and the running summaries of it that contexts are made of.
-
-use std::ops::Deref;
+//! Summaries of the coded bytes of one lane, from which contexts are made.
 
 /// The largest record length that is looked for, in bytes.
 const MAX_RECORD: usize = 1024;
 /// The window that is searched for it.
 const RECORD_WINDOW: usize = 1 << 14;
 
-/// A block's bytes as far as they are coded, and a history for each of its lanes: contiguous segments that are coded in
-/// turn, a few bytes at a time.
-pub struct Text {
-    /// Zeros where nothing is coded yet.
-    bytes: Vec<u8>,
-    lane_len: usize,
-    lanes: Vec<History>,
-}
-
-impl Text {
-    /// A block of `len` bytes in `lanes` lanes, of which nothing is known. Only with `records` is the length of records
-    /// looked for; only with `structure` are lines and nesting.
-    pub fn new(len: usize, lanes: usize, records: bool, structure: bool) -> Self {
-        let lane_len = len.div_ceil(lanes).max(1);
-        let lanes = (0..lanes).map(|lane| History::from((lane * lane_len).min(len), records, structure)).collect();
-        Text { bytes: vec![0; len], lane_len, lanes }
-    }
-
-    /// All of the block, known or not.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The block.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    /// The past of a lane.
-    #[inline]
-    pub fn past(&self, lane: usize) -> Past<'_> {
-        Past { text: self, history: &self.lanes[lane] }
-    }
-
-    /// Adds a byte to a lane.
-    pub fn push(&mut self, lane: usize, byte: u8) {
-        let history = &mut self.lanes[lane];
-        self.bytes[history.at] = byte;
-        history.push(byte, &self.bytes);
-    }
-
-    /// Bytes that a lane still lacks.
-    pub fn left(&self, lane: usize) -> usize {
-        ((lane + 1) * self.lane_len).min(self.bytes.len()).saturating_sub(self.lanes[lane].at)
-    }
-
-    /// The byte at a position, if it is coded.
-    #[inline]
-    pub fn known(&self, at: usize) -> Option<u8> {
-        let lane = if self.lanes.len() == 1 { 0 } else { at / self.lane_len };
-        self.lanes.get(lane).filter(|history| at < history.at).map(|_| self.bytes[at])
-    }
-}
-
-/// What comes before a lane's next byte.
-#[derive(Clone, Copy)]
-pub struct Past<'a> {
-    text: &'a Text,
-    history: &'a History,
-}
-
-impl Deref for Past<'_> {
-    type Target = History;
-
-    #[inline]
-    fn deref(&self) -> &History {
-        self.history
-    }
-}
-
-impl<'a> Past<'a> {
-    /// The block that the lane is a part of.
-    #[inline]
-    pub fn text(&self) -> &'a Text {
-        self.text
-    }
-
-    /// The lane's bytes so far.
-    #[inline]
-    pub fn bytes(&self) -> &'a [u8] {
-        &self.text.bytes[self.history.start..self.history.at]
-    }
-
-    /// Byte `back` places before the next one (1: the last); 0 before the start.
-    #[inline]
-    pub fn back(&self, back: usize) -> u8 {
-        let bytes = self.bytes();
-        if back <= bytes.len() && back > 0 { bytes[bytes.len() - back] } else { 0 }
-    }
-
-    /// The byte above the next one: same column, previous line.
-    #[inline]
-    pub fn above(&self) -> u8 {
-        self.of_line_above(self.column())
-    }
-
-    /// The byte after that.
-    pub fn after_above(&self) -> u8 {
-        self.of_line_above(self.column() + 1)
-    }
-
-    fn of_line_above(&self, column: usize) -> u8 {
-        let at = self.line.above_start + column;
-        if at < self.line.start { self.text.bytes[at] } else { 0 }
-    }
-
-    /// The byte at the same place of the same field in the line above.
-    #[inline]
-    pub fn above_field(&self) -> u8 {
-        let line = &self.line;
-        let offset = self.at - line.field_start;
-        match line.above_fields.get(line.field) {
-            Some(&start) if start + offset < line.start => self.text.bytes[start + offset],
-            _ => 0,
-        }
-    }
-}
-
 /// What is known about the coded bytes of one lane.
-pub struct History {
+pub struct LaneState {
     /// Positions in the block: where the lane begins, and its next byte.
-    start: usize,
+    pub start: usize,
     pub at: usize,
     /// The last eight bytes, the newest lowest.
     pub last8: u64,
@@ -154,14 +34,14 @@ pub struct History {
 #[derive(Default)]
 pub struct Lines {
     pub start: usize,
-    above_start: usize,
+    pub above_start: usize,
     /// Hash of the first bytes of the line.
     pub head: u32,
     /// Starts of the fields of this line and of the line above.
     fields: Vec<usize>,
-    above_fields: Vec<usize>,
+    pub above_fields: Vec<usize>,
     pub field: usize,
-    field_start: usize,
+    pub field_start: usize,
 }
 
 /// Brackets, quotes and tags that are open.
@@ -193,9 +73,9 @@ fn class(c: u8) -> u64 {
     }
 }
 
-impl History {
-    fn from(start: usize, records: bool, structure: bool) -> Self {
-        History {
+impl LaneState {
+    pub fn new(start: usize, records: bool, structure: bool) -> Self {
+        LaneState {
             start,
             at: start,
             last8: 0,
@@ -216,7 +96,7 @@ impl History {
         self.at - self.line.start
     }
 
-    fn push(&mut self, c: u8, block: &[u8]) {
+    pub fn push(&mut self, c: u8, block: &[u8]) {
         self.at += 1;
         let n = self.at;
         self.last8 = self.last8 << 8 | u64::from(c);
@@ -368,55 +248,5 @@ impl Nesting {
             self.open.remove(0);
         }
         self.open.push(name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lanes_divide_the_block() {
-        for (len, lanes) in [(10, 4), (16, 8), (3, 8), (1, 2), (0, 4), (7, 1)] {
-            let mut text = Text::new(len, lanes, false, true);
-            assert_eq!((0..lanes).map(|lane| text.left(lane)).sum::<usize>(), len);
-            let mut expected = vec![None; len + 1];
-            // A byte of each lane in turn.
-            while let Some(most) = (0..lanes).map(|lane| text.left(lane)).max().filter(|&most| most > 0) {
-                for lane in (0..lanes).filter(|&lane| text.left(lane) == most).collect::<Vec<_>>() {
-                    let at = text.past(lane).at;
-                    assert_eq!(expected[at].replace(at as u8 + 1), None);
-                    text.push(lane, at as u8 + 1);
-                    assert_eq!(text.left(lane), most - 1);
-                    assert_eq!((0..=len).map(|at| text.known(at)).collect::<Vec<_>>(), expected);
-                }
-            }
-            assert_eq!(text.into_bytes(), (1..=len as u8).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn a_lane_begins_as_a_block_does() {
-        let content = b"<a href=\"x\">one two\nthree, four\n{\"key\": [1,\n12";
-        let mut alone = Text::new(content.len(), 1, true, true);
-        let mut text = Text::new(3 * content.len(), 3, true, true);
-        text.push(0, b'"');
-        for &byte in content {
-            let (past, other) = (text.past(1), alone.past(0));
-            assert_eq!(past.bytes(), other.bytes());
-            assert_eq!(
-                (past.last8, past.word, past.words, past.gap),
-                (other.last8, other.word, other.words, other.gap)
-            );
-            assert_eq!((past.token, past.skeleton, past.column()), (other.token, other.skeleton, other.column()));
-            assert_eq!((past.above(), past.above_field()), (other.above(), other.above_field()));
-            assert_eq!((past.line.head, past.line.field), (other.line.head, other.line.field));
-            let nesting = |past: &Past| (past.nesting.enclosing, past.nesting.depth, past.nesting.key);
-            assert_eq!(nesting(&past), nesting(&other));
-            assert_eq!([1, 2, 99].map(|back| past.back(back)), [1, 2, 99].map(|back| other.back(back)));
-            text.push(1, byte);
-            alone.push(0, byte);
-        }
-        assert_eq!((text.past(0).bytes(), text.past(2).bytes()), (&b"\""[..], &b""[..]));
     }
 }

@@ -1,12 +1,13 @@
 //! The prior as an expert: what it guesses, what such guesses were worth, and whether it is asked at all.
 
+use super::Prior;
 use super::cursor::Cursor;
-use super::prior::Prior;
-use crate::experts::alphabet::Alphabet;
-use crate::experts::history::Past;
-use crate::experts::score::Score;
-use crate::mix::{Inputs, StateMap};
+use crate::experts::cost_gate::CostGate;
+use crate::experts::inputs::Inputs;
 use crate::num::stretch_fine;
+use crate::tables::StateMap;
+use crate::text::LaneView;
+use crate::text::SymbolTree;
 
 /// Opinions on each bit.
 pub const INPUTS: usize = 2;
@@ -21,13 +22,13 @@ const CONTEXT: usize = 48;
 /// A lane's place in the prior, and whether it pays there.
 struct Place {
     cursor: Cursor<'static>,
-    score: Score,
+    score: CostGate,
 }
 
 /// The expert.
 pub struct PriorExpert {
     prior: &'static Prior,
-    alphabet: &'static Alphabet,
+    alphabet: &'static SymbolTree,
     places: Vec<Place>,
     lane: usize,
     /// How often a 1 came, by the tokens that the guess rests on and its probability.
@@ -38,8 +39,8 @@ pub struct PriorExpert {
 
 impl PriorExpert {
     /// An expert that has seen nothing.
-    pub fn new(prior: &'static Prior, alphabet: &'static Alphabet, lanes: usize) -> Self {
-        let place = || Place { cursor: Cursor::new(prior, alphabet), score: Score::new(WINDOW, 0) };
+    pub fn new(prior: &'static Prior, alphabet: &'static SymbolTree, lanes: usize) -> Self {
+        let place = || Place { cursor: Cursor::new(prior, alphabet), score: CostGate::new(WINDOW, 0) };
         PriorExpert {
             prior,
             alphabet,
@@ -51,7 +52,7 @@ impl PriorExpert {
     }
 
     /// Goes to a lane, where it may be time to ask again.
-    pub fn select(&mut self, lane: usize, past: Past) {
+    pub fn select(&mut self, lane: usize, past: LaneView) {
         self.lane = lane;
         let place = &mut self.places[lane];
         if place.score.resume(past.at) {

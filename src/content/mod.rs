@@ -1,0 +1,8 @@
+//! What a block's bytes are, decided before they are coded: text or binary data, and a reversible filter for x86 code.
+
+mod data_kind;
+mod filter;
+mod x86;
+
+pub use data_kind::DataKind;
+pub use filter::Filter;

@@ -60,17 +60,17 @@ impl Cache {
     }
 
     /// Whether the window that ends at `position` has moved away from the first one.
-    pub fn passed(&self, position: usize) -> bool {
+    pub fn wrapped(&self, position: usize) -> bool {
         position >= self.shape.window
     }
 
     fn place(&self, position: usize) -> usize {
-        if self.passed(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
+        if self.wrapped(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
     }
 
     /// How many places may be seen from `position`, and which of them may not: it is the next position's.
     pub fn visible(&self, position: usize) -> (usize, Option<usize>) {
-        let full = self.passed(position + 1);
+        let full = self.wrapped(position + 1);
         (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
     }
 

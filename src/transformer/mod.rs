@@ -14,6 +14,7 @@
 mod adaptive;
 mod attention;
 mod backend;
+mod batch;
 mod cache;
 pub mod checkpoint;
 mod forward;
@@ -24,6 +25,7 @@ mod rope;
 mod session;
 #[cfg(test)]
 mod tests;
+mod thread_tuner;
 mod threads;
 
 pub use backend::{Backend, Step};

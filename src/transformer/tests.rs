@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
 use super::{Backend, Model, Session, Step};
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
 

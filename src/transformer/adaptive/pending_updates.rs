@@ -4,17 +4,17 @@ use super::head::Prediction;
 
 /// A lane's.
 #[derive(Default)]
-pub struct Lessons {
+pub struct PendingUpdates {
     /// What was predicted to follow the last token.
     last: Option<Prediction>,
     /// What was predicted before the last token, and that: it may still be taken back.
     unsure: Option<(Prediction, u32)>,
 }
 
-impl Lessons {
+impl PendingUpdates {
     /// The lane is emptied.
     pub fn reset(&mut self) {
-        *self = Lessons::default();
+        *self = PendingUpdates::default();
     }
 
     /// The last token is taken back.

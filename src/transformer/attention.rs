@@ -129,3 +129,86 @@ fn rotate<'a>(
         scales[..heads * blocks].iter_mut().for_each(|x| *x *= scale);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+    use crate::transformer::cache::CacheShape;
+    use crate::transformer::checkpoint::Config;
+    use crate::transformer::rope::Rope;
+    use crate::transformer::tests::fixtures::{assert_close, dot, random_checkpoint, uniform};
+    use std::sync::Arc;
+
+    const DIM: usize = 24;
+    const HEADS: usize = 4;
+    const KV_HEADS: usize = 2;
+    const WINDOW: usize = 20;
+    const THETA: f32 = 100.0;
+
+    fn shared() -> (Shared, Cache) {
+        let config = Config {
+            vocabulary: 20,
+            hidden: 32,
+            layers: 2,
+            heads: HEADS,
+            kv_heads: KV_HEADS,
+            head_dim: DIM,
+            feed_forward: 8,
+            norm_eps: 0.01,
+            rope_theta: THETA,
+            context: 64,
+        };
+        let model = Arc::new(Model::new(random_checkpoint(config, true, 1), &[0]).unwrap());
+        let offset = model.kernel.offset;
+        let shape = CacheShape { layers: 2, kv_heads: KV_HEADS, head_dim: BLOCK, window: WINDOW, offset };
+        let rope = Rope::new(WINDOW, DIM, THETA);
+        (Shared { model, rope, unit_scales: vec![1.0; shape.scales()], adaptive: None }, Cache::new(shape))
+    }
+
+    fn rotated(head: &[f32], position: usize) -> Vec<f64> {
+        let mut out = vec![0.0; DIM];
+        for i in 0..DIM / 2 {
+            let (a, b) = (f64::from(head[i]), f64::from(head[i + DIM / 2]));
+            let angle = position as f64 * f64::from(THETA).powf(-((2 * i) as f64) / DIM as f64);
+            (out[i], out[i + DIM / 2]) = (a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin());
+        }
+        out
+    }
+
+    /// One row at a time against a softmax in binary64, until the window has moved far from its first token.
+    #[test]
+    fn agrees_with_naive_attention() {
+        let ((mut shared, mut cache), mut random) = (shared(), TestRandom::new(5));
+        let (mut attention, mut all) = (Attention::default(), Vec::<Vec<f32>>::new());
+        for position in 0..60 {
+            let qkv: Vec<f32> = (0..(HEADS + 2 * KV_HEADS) * DIM).map(|_| 2.0 * uniform(&mut random)).collect();
+            let mut row = Row { position, ..Row::default() };
+            shared.rope.extend_to(position);
+            shared.rope.angles_at(position, &mut row.angles);
+            let rows = [row];
+            let mut out = vec![0.0; HEADS * DIM];
+            attention.prepare(&shared, cache.wrapped(position), &rows, &qkv);
+            attention.attend(&shared, &mut cache, 1, (0, &rows[0]), &qkv, &mut out);
+
+            all.push(qkv);
+            let seen: Vec<usize> =
+                (0..=position).filter(|&t| position + 1 < WINDOW || t == 0 || t + WINDOW > position + 2).collect();
+            for head in 0..HEADS {
+                let kv = head / (HEADS / KV_HEADS);
+                let query = &all[position][head * DIM..][..DIM];
+                let weight = |&t: &usize| {
+                    let query = rotated(query, if t == 0 { position.min(WINDOW - 1) } else { position });
+                    (dot(&query, &rotated(&all[t][(HEADS + kv) * DIM..][..DIM], t)) / (DIM as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = seen.iter().map(weight).collect();
+                let value = |t: usize, i: usize| f64::from(all[t][(HEADS + KV_HEADS + kv) * DIM + i]);
+                let expected: Vec<f64> = (0..DIM)
+                    .map(|i| seen.iter().zip(&weights).map(|(&t, w)| w * value(t, i)).sum::<f64>())
+                    .map(|sum| sum / weights.iter().sum::<f64>())
+                    .collect();
+                assert_close(&out[head * DIM..][..DIM], &expected, 0.03);
+            }
+        }
+    }
+}

@@ -24,7 +24,7 @@ mod model;
 mod rope;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thread_tuner;
 mod threads;
 

@@ -58,3 +58,29 @@ impl Rope {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_are_those_of_the_definition() {
+        let (theta, head_dim, window) = (10_000f32, 24, 300);
+        let mut rope = Rope::new(window, head_dim, theta);
+        let check = |angles: &RotaryAngles, position: usize| {
+            assert_eq!((angles.cos.len(), angles.sin.len()), (head_dim / 2, head_dim / 2));
+            for i in 0..head_dim / 2 {
+                let angle = position as f64 * f64::from(theta).powf(-((2 * i) as f64) / head_dim as f64);
+                assert!((f64::from(angles.cos[i]) - angle.cos()).abs() < 1e-7, "cosine {i} of position {position}");
+                assert!((f64::from(angles.sin[i]) - angle.sin()).abs() < 1e-7, "sine {i} of position {position}");
+            }
+        };
+        check(&rope.sink, window - 1);
+        let mut angles = RotaryAngles::default();
+        for position in [0, 1, 2, 255, 256, 257, 511, 1000, 70_000] {
+            rope.extend_to(position);
+            rope.angles_at(position, &mut angles);
+            check(&angles, position);
+        }
+    }
+}

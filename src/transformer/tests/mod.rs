@@ -1,3 +1,6 @@
+pub mod fixtures;
+mod reference;
+
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;

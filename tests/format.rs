@@ -85,17 +85,19 @@ fn the_index_is_found_from_the_end() {
     let content = common::content(common::Kind::Random, 150_000, 1);
     let options = CompressOptions::new().level(Level::MIN).block_size(BlockSize::MIN);
     let archive = compress_with(&content, options).unwrap();
-    let tail = archive.len() - 6;
+    let tail = archive.len() - forge::END_LEN;
     let len = u32::from_le_bytes(archive[tail - 4..tail].try_into().unwrap()) as usize;
     let frame = &archive[tail - len..tail];
-    // A header of 18 bytes, heads of 14.
-    let blocks = [(18, 65536), (18 + 65550, 65536), (18 + 2 * 65550, 150_000 - 2 * 65536)];
+    let first = header(forge::BLOCK_64_KIB, Some(150_000)).len() as u64;
+    let frame_len = stored(0, &content[..65536]).len() as u64;
+    let blocks = [(first, 65536), (first + frame_len, 65536), (first + 2 * frame_len, 150_000 - 2 * 65536)];
     assert_eq!(frame, index(&blocks, (tail - len) as u64));
 }
 
 #[test]
 fn small_costs() {
-    assert_eq!(compress(b"").unwrap().len(), 27);
+    let default_header = header(forge::BLOCK_64_KIB, None).len() + forge::TRAINED_PARTS_LEN;
+    assert_eq!(compress(b"").unwrap().len(), default_header + forge::END_LEN);
     let primed = CompressOptions::new().level(Level::new(5).unwrap());
     assert!(compress_with(&[b'a'; 100_000], primed).unwrap().len() <= 60);
     for len in [1, 1000, 65_537] {

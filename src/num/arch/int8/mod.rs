@@ -19,7 +19,7 @@ type Multiply = fn(Tiles<'_>, Inputs<'_>, &mut [f32], usize);
 #[derive(Clone, Copy)]
 pub struct Kernel {
     pub name: &'static str,
-    /// What has to be added to each weight's quant, as [`Tiles`] has it: 0 or 128.
+    /// What has to be added to each weight's quant, as `Tiles` has it: 0 or 128.
     pub offset: u8,
     /// `(weights, inputs, out, stride)`: for tile `t`, row `r` of the inputs and output `j` of the tile,
     /// `out[r * stride + t * 16 + j]` becomes the sum over the blocks, in order from 0, of

@@ -12,8 +12,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
     ("codec", &["config", "ensemble"]),
     ("num", &["arch", "int8", "vector"]),
     ("num/arch", &["avx2", "avx512", "definition", "eight", "maps"]),
-    ("transformer", &["attention", "forward", "session"]),
-    ("transformer/load", &["huggingface", "safetensors"]),
 ];
 
 /// A module's path without `crate`.

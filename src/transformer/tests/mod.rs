@@ -242,7 +242,7 @@ fn a_text_goes_on_beyond_its_window() {
 }
 
 #[test]
-#[should_panic(expected = "gone")]
+#[should_panic(expected = "lost")]
 fn not_all_can_be_taken_back() {
     let mut session = Session::new(fastest(true), 1, 1, 40).unwrap();
     session.advance(&[Step { lane: 0, tokens: &texts()[0], from: 0 }], &mut |_, _, _| ());

@@ -42,8 +42,9 @@ fn all_tokens(folder: &Path) -> Arc<Model> {
 }
 
 #[test]
+#[ignore = "needs ../shared/models/early-6m"]
 fn an_early_network_agrees_with_its_float_reference() {
-    let Some(folder) = common::model("early-6m") else { return };
+    let folder = common::model("early-6m");
     let reference = json(&folder.join("reference.json"));
     let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 256);
     let expected = reference["bits"].as_f64().unwrap();
@@ -55,8 +56,9 @@ fn an_early_network_agrees_with_its_float_reference() {
 }
 
 #[test]
+#[ignore = "needs ../shared/models/stories260K-hf"]
 fn the_storyteller_agrees_with_its_float_reference() {
-    let Some(folder) = common::model("stories260K-hf") else { return };
+    let folder = common::model("stories260K-hf");
     let reference = json(&folder.join("reference.json"));
     let (bits, last) = cost(&all_tokens(&folder), &ids(&reference["ids"]), 512);
     let expected = reference["total_bits"].as_f64().unwrap();
@@ -71,7 +73,7 @@ fn the_storyteller_agrees_with_its_float_reference() {
 #[test]
 #[ignore = "a measurement"]
 fn bits_per_byte_by_window() {
-    let Some(folder) = common::model("early-6m") else { return };
+    let folder = common::model("early-6m");
     let text = json(Path::new(&std::env::var("NZIP_DOCUMENTS").expect("names a file")));
     let documents: Vec<Vec<u32>> = text["documents"].as_array().unwrap().iter().map(ids).collect();
     let bytes = text["bytes"].as_f64().unwrap();

@@ -30,7 +30,7 @@ impl LanguageModel {
     /// The one that is part of the program.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] when the program file is damaged.
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) when the program file is damaged.
     pub fn embedded() -> Result<Arc<LanguageModel>, Error> {
         static NETWORK: OnceLock<Arc<LanguageModel>> = OnceLock::new();
         if let Some(network) = NETWORK.get() {
@@ -44,7 +44,7 @@ impl LanguageModel {
     /// A Hugging Face directory, a GGUF file, or a name of a model in the Hugging Face folder `cache`.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] names what is wrong with it; [`ErrorKind::Io`] where it can't be read.
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) names what is wrong with it; [`ErrorKind::Io`](crate::ErrorKind::Io) where it can't be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
         Ok(Arc::new(LanguageModel::new(load(path, cache)?)?))
     }
@@ -87,7 +87,7 @@ impl LanguageModel {
     /// What runs it: `lanes` lanes, on `threads` threads; the head and the last `learning` feed-forward layers learn.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the system gives no threads or no memory.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system gives no threads or no memory.
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
         Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?))
     }

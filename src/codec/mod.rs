@@ -33,7 +33,7 @@ const LONG_BINARY: usize = 1 << 20;
 
 /// A block as coded.
 pub struct Coded {
-    /// What the decoder needs beside the payload: see [`Profile`].
+    /// What the decoder needs beside the payload: see `Profile`.
     pub profile: u8,
     pub payload: Vec<u8>,
 }

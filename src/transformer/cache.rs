@@ -60,17 +60,17 @@ impl Cache {
     }
 
     /// Whether the window that ends at `position` has moved away from the first one.
-    pub fn passed(&self, position: usize) -> bool {
+    pub fn wrapped(&self, position: usize) -> bool {
         position >= self.shape.window
     }
 
     fn place(&self, position: usize) -> usize {
-        if self.passed(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
+        if self.wrapped(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
     }
 
     /// How many places may be seen from `position`, and which of them may not: it is the next position's.
     pub fn visible(&self, position: usize) -> (usize, Option<usize>) {
-        let full = self.passed(position + 1);
+        let full = self.wrapped(position + 1);
         (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
     }
 
@@ -142,5 +142,91 @@ impl Cache {
             blocks: len.div_ceil(BLOCK),
         };
         (tiles, &self.value_scales[head * shape.positions()..][..shape.positions()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::arch::int8::Kernel;
+    use crate::num::tiles::Quantised;
+    use crate::test_random::TestRandom;
+
+    /// What a naive cache keeps of a position: the quants and scales of its key, and the quants and scale of its value.
+    type Entry = (Vec<i8>, Vec<f32>, Vec<i8>, f32);
+
+    const SHAPE: CacheShape = CacheShape { layers: 2, kv_heads: 3, head_dim: 64, window: 40, offset: 0 };
+
+    fn entry(random: &mut TestRandom) -> Entry {
+        let mut quants = || (0..SHAPE.head_dim).map(|_| random.byte() as i8).collect();
+        let (key, value) = (quants(), quants());
+        let mut scale = || random.below(100) as f32;
+        (key, (0..SHAPE.head_dim / BLOCK).map(|_| scale()).collect(), value, scale())
+    }
+
+    fn store(cache: &mut Cache, layer: usize, head: usize, position: usize, (key, scales, value, scale): &Entry) {
+        let key = Quantised { quants: key.clone(), scales: scales.clone(), offsets: vec![0; scales.len()] };
+        cache.store(layer, head, position, key.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
+    }
+
+    /// The entry at a place, read from the tiles that kernels multiply with.
+    fn load(cache: &Cache, layer: usize, head: usize, place: usize) -> Entry {
+        let ones = vec![1.0; SHAPE.scales()];
+        let keys = cache.keys(layer, head, SHAPE.window);
+        let (values, scales) = cache.values(layer, head, SHAPE.window, &ones);
+        let quant = |tiles: &Tiles<'_>, row, column| {
+            (tiles.quants[Tiles::place(tiles.stride, row, column)] ^ cache.shape.offset) as i8
+        };
+        let key_scale = |block| keys.scales[(place / TILE * keys.stride + block) * TILE + place % TILE];
+        (
+            (0..SHAPE.head_dim).map(|i| quant(&keys, place, i)).collect(),
+            (0..SHAPE.head_dim / BLOCK).map(key_scale).collect(),
+            (0..SHAPE.head_dim).map(|i| quant(&values, i, place)).collect(),
+            scales[place],
+        )
+    }
+
+    #[test]
+    fn entries_lie_in_a_ring_behind_the_first() {
+        for offset in Kernel::all().iter().map(|kernel| kernel.offset) {
+            let mut cache = Cache::new(CacheShape { offset, ..SHAPE });
+            let mut random = TestRandom::new(1);
+            let mut naive = vec![vec![None; SHAPE.window]; SHAPE.heads()];
+            for position in 0..3 * SHAPE.window {
+                // The first position keeps place 0; the others take turns.
+                let place = if position == 0 { 0 } else { 1 + (position - 1) % (SHAPE.window - 1) };
+                for (number, naive) in naive.iter_mut().enumerate() {
+                    let entry = entry(&mut random);
+                    store(&mut cache, number / SHAPE.kv_heads, number % SHAPE.kv_heads, position, &entry);
+                    naive[place] = Some(entry);
+                }
+            }
+            for (number, naive) in naive.iter().enumerate() {
+                for (place, entry) in naive.iter().enumerate() {
+                    let loaded = load(&cache, number / SHAPE.kv_heads, number % SHAPE.kv_heads, place);
+                    assert_eq!(Some(loaded), *entry, "head {number}, place {place}");
+                }
+            }
+        }
+    }
+
+    /// From position p the first token and the newest `window - 2` are visible, p among them.
+    #[test]
+    fn visible_places_are_the_sink_and_the_newest() {
+        let cache = Cache::new(SHAPE);
+        for position in 0..3 * SHAPE.window {
+            let newest = (position + 1).saturating_sub(SHAPE.window - 2)..=position;
+            let mut expected: Vec<usize> = newest.filter(|&p| p > 0 || position + 2 > SHAPE.window).collect();
+            if position + 1 < SHAPE.window {
+                expected = (0..=position).collect();
+            } else if expected[0] != 0 {
+                expected.insert(0, 0);
+            }
+            let mut expected: Vec<usize> = expected.into_iter().map(|p| cache.place(p)).collect();
+            expected.sort();
+            let (len, spare) = cache.visible(position);
+            let visible: Vec<usize> = (0..len).filter(|&place| Some(place) != spare).collect();
+            assert_eq!(visible, expected, "position {position}");
+        }
     }
 }

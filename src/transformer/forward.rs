@@ -2,38 +2,11 @@
 
 use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
+use super::batch::{Lane, Row, Shared};
 use super::model::Model;
-use super::rope::{Rope, Turn};
-use super::session::Lane;
 use super::threads::Work;
 use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
 use std::sync::Arc;
-
-/// One token of one lane on its way through the model.
-#[derive(Default)]
-pub struct Row {
-    pub lane: usize,
-    pub position: usize,
-    pub token: u32,
-    /// Whose distribution this is, where one is wanted: the place in the work, and in its tokens.
-    pub output: Option<(usize, usize)>,
-    /// Masses of the next token, cumulated, after [`Part::run`].
-    pub table: Vec<u32>,
-    /// What has to be known of it to learn, where layers adapt.
-    pub prediction: Option<Prediction>,
-    /// The inputs and the products of the first matrix of the feed-forward layers that adapt; the last one's output.
-    trace: Vec<f32>,
-    pub turn: Turn,
-}
-
-/// What a session's batches have in common.
-pub struct Shared {
-    pub model: Arc<Model>,
-    pub rope: Rope,
-    pub ones: Vec<f32>,
-    /// In the place of some of the model's layers.
-    pub adaptive: Option<Adaptive>,
-}
 
 /// Some of a batch's rows, with all that it takes to evaluate them.
 pub struct Part {
@@ -73,16 +46,16 @@ impl Forward {
         self.x.resize(rows.len() * hidden, 0.0);
         for (row, x) in rows.iter_mut().zip(self.x.chunks_exact_mut(hidden)) {
             model.embed(row.token, x);
-            rope.turn(row.position, &mut row.turn);
+            rope.angles_at(row.position, &mut row.angles);
         }
-        let far = rows.iter().any(|row| lanes[row.lane - first].cache.passed(row.position));
+        let wrapped = rows.iter().any(|row| lanes[row.lane - first].cache.wrapped(row.position));
         for (layer, block) in model.layers.iter().enumerate() {
             for row in &*rows {
                 lanes[row.lane - first].cache.prefetch(layer, row.position);
             }
             self.normalise(model, &block.attention_norm);
             let product = multiply(model, block.qkv.tiles(), &self.input, rows.len(), &mut self.product);
-            self.attention.prepare(shared, far, rows, product);
+            self.attention.prepare(shared, wrapped, rows, product);
             let (used, width) = (config.heads * config.head_dim, block.o.blocks() * BLOCK);
             self.heads.resize(rows.len() * width, 0.0);
             let qkv = product.chunks_exact(product.len() / rows.len());
@@ -93,13 +66,13 @@ impl Forward {
             (floats.quantise)(&self.heads, &mut self.input);
             self.add_product(model, block.o.tiles(), rows.len());
 
-            let own = shared.adaptive.as_ref().and_then(|adaptive| adaptive.feed_forward.layer(layer));
+            let adapted = shared.adaptive.as_ref().and_then(|adaptive| adaptive.feed_forward.layer(layer));
             let (gate_up, down) =
-                own.map_or((&block.gate_up, &block.down), |own| (&own.gate_up.packed, &own.down.packed));
+                adapted.map_or((&block.gate_up, &block.down), |layer| (&layer.gate_up.packed, &layer.down.packed));
             self.normalise(model, &block.feed_forward_norm);
             let product = multiply(model, gate_up.tiles(), &self.input, rows.len(), &mut self.product);
             let (used, width) = (gate_up.rows() / 2, down.blocks() * BLOCK);
-            if own.is_some() {
+            if adapted.is_some() {
                 let values = self.x.chunks_exact(hidden).zip(product.chunks_exact(product.len() / rows.len()));
                 for (row, (x, both)) in rows.iter_mut().zip(values).filter(|(row, _)| row.output.is_some()) {
                     row.trace.extend_from_slice(x);
@@ -142,10 +115,10 @@ impl Forward {
         let logits = product.chunks_exact(product.len() / wanted);
         let inputs = self.normed.chunks_exact(hidden);
         for ((row, logits), input) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits).zip(inputs) {
-            row.table.resize(model.outputs + 1, 0);
-            (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
+            row.cumulative.resize(model.outputs + 1, 0);
+            (model.floats.cumulate)(&logits[..model.outputs], &mut row.cumulative);
             row.prediction =
-                adaptive.map(|_| Prediction::new(model, input, &row.table, std::mem::take(&mut row.trace)));
+                adaptive.map(|_| Prediction::new(model, input, &row.cumulative, std::mem::take(&mut row.trace)));
         }
     }
 

@@ -14,6 +14,7 @@
 mod adaptive;
 mod attention;
 mod backend;
+mod batch;
 mod cache;
 pub mod checkpoint;
 mod forward;
@@ -23,7 +24,8 @@ mod model;
 mod rope;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod thread_tuner;
 mod threads;
 
 pub use backend::{Backend, Step};

@@ -1,11 +1,11 @@
 //! A model ready to run: weights repacked for the machine's kernels.
 
 use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
+use crate::error::{Error, ErrorKind};
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
 use crate::num::packed::Packed;
 use crate::num::tiles::BLOCK;
-use crate::{Error, ErrorKind};
 
 const _: () = assert!(BLOCK == checkpoint::BLOCK);
 

@@ -3,26 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::adaptive::{Adaptive, Lessons};
+use super::adaptive::Adaptive;
 use super::backend::{Backend, Step};
+use super::batch::{Lane, Row, Shared};
 use super::cache::{Cache, CacheShape};
-use super::forward::{Forward, Part, Row, Shared};
+use super::forward::{Forward, Part};
 use super::model::Model;
 use super::rope::Rope;
-use super::threads::{Pace, Threads};
+use super::thread_tuner::ThreadTuner;
+use super::threads::Threads;
+use crate::error::{Error, ErrorKind};
 use crate::num::tiles::BLOCK;
-use crate::{Error, ErrorKind};
 
 /// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
 const ROWS: usize = 64;
-
-/// One lane: how many tokens it has, the most it had at once, what they left in the cache, and what they teach.
-pub struct Lane {
-    len: usize,
-    most: usize,
-    pub(super) cache: Cache,
-    lessons: Lessons,
-}
 
 /// The processor as a backend: lanes with one model, on some threads.
 pub struct Session {
@@ -31,7 +25,7 @@ pub struct Session {
     lanes: Vec<Lane>,
     window: usize,
     threads: Threads<Part>,
-    pace: Pace,
+    tuner: ThreadTuner,
     /// One for each thread.
     forwards: Vec<Forward>,
     rows: Vec<Row>,
@@ -59,18 +53,16 @@ impl Session {
             offset: model.kernel.offset,
         };
         Ok(Session {
-            lanes: (0..lanes)
-                .map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape), lessons: Lessons::default() })
-                .collect(),
+            lanes: (0..lanes).map(|_| Lane::new(Cache::new(shape))).collect(),
             window,
             threads: Threads::new(threads)?,
-            pace: Pace::default(),
+            tuner: ThreadTuner::default(),
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
             shared: Arc::new(Shared {
                 rope: Rope::new(window, config.head_dim, config.rope_theta),
-                ones: vec![1.0; shape.scales()],
+                unit_scales: vec![1.0; shape.scales()],
                 adaptive: None,
                 model,
             }),
@@ -83,7 +75,7 @@ impl Session {
     /// [`ErrorKind::Io`] where there is no memory.
     pub fn adaptive(mut self, layers: usize) -> Result<Session, Error> {
         let adaptive = Adaptive::new(self.model(), layers)?;
-        own(&mut self.shared).adaptive = Some(adaptive);
+        exclusive(&mut self.shared).adaptive = Some(adaptive);
         Ok(self)
     }
 
@@ -94,9 +86,9 @@ impl Session {
 
     /// Learns what the steps' tokens make sure.
     fn learn(&mut self, steps: &[Step<'_>]) {
-        let Shared { model, adaptive: Some(adaptive), .. } = own(&mut self.shared) else { return };
+        let Shared { model, adaptive: Some(adaptive), .. } = exclusive(&mut self.shared) else { return };
         for step in steps {
-            self.lanes[step.lane].lessons.append(step.tokens, |prediction, token| {
+            self.lanes[step.lane].pending.append(step.tokens, |prediction, token| {
                 if let Some(output) = model.output(token) {
                     adaptive.learn(model, prediction, output);
                 }
@@ -107,7 +99,7 @@ impl Session {
     /// Chooses the rows of the next batch; gives their number.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
-        let rope = &mut own(&mut self.shared).rope;
+        let rope = &mut exclusive(&mut self.shared).rope;
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
             while count < ROWS && *next < step.tokens.len() {
@@ -117,9 +109,9 @@ impl Session {
                 let row = &mut self.rows[count];
                 (row.lane, row.position, row.token) = (step.lane, lane.len, step.tokens[*next]);
                 row.output = (*next >= step.from).then_some((number, *next));
-                rope.reach(lane.len);
+                rope.extend_to(lane.len);
                 lane.len += 1;
-                lane.most = lane.most.max(lane.len);
+                lane.max_len = lane.max_len.max(lane.len);
                 *next += 1;
                 count += 1;
             }
@@ -133,7 +125,7 @@ impl Session {
         let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
         let mut parts = Vec::new();
         let mut first = 0;
-        let most = if self.pace.shares() { self.threads.count() } else { 1 };
+        let most = if self.tuner.parallel() { self.threads.count() } else { 1 };
         for left in (1..=most).rev() {
             let end = rows.len().div_ceil(left);
             let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
@@ -164,15 +156,15 @@ impl Session {
 impl Backend for Session {
     fn reset(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
-        (lane.len, lane.most) = (0, 0);
-        lane.lessons.reset();
+        (lane.len, lane.max_len) = (0, 0);
+        lane.pending.reset();
     }
 
     fn retract(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
         lane.len = lane.len.saturating_sub(1);
-        lane.lessons.retract();
-        assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
+        lane.pending.retract();
+        assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "what the window would hold is gone");
     }
 
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
@@ -188,14 +180,14 @@ impl Backend for Session {
             let start = Instant::now();
             let parts = self.divide(count);
             self.unite(self.threads.run(parts));
-            self.pace.learn(start.elapsed().as_secs_f64() / count as f64);
+            self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
             let Session { rows, lanes, .. } = self;
             for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {
                     if let Some(prediction) = row.prediction.take() {
-                        lanes[row.lane].lessons.predicted(prediction);
+                        lanes[row.lane].pending.predicted(prediction);
                     }
-                    out(step, token, &mut row.table);
+                    out(step, token, &mut row.cumulative);
                 }
             }
         }
@@ -203,6 +195,6 @@ impl Backend for Session {
 }
 
 /// What only the session has at the moment.
-fn own(shared: &mut Arc<Shared>) -> &mut Shared {
+fn exclusive(shared: &mut Arc<Shared>) -> &mut Shared {
     Arc::get_mut(shared).expect("parts are gone when they are done")
 }

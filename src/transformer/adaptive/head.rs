@@ -113,3 +113,78 @@ impl Head {
         self.packed.set_row(row, &self.row);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+    use crate::transformer::tests::fixtures::{assert_close, dot, slopes, small_model, uniform};
+
+    const HIDDEN: usize = 32;
+    const OUTPUTS: usize = 40;
+
+    /// Logits of `head` in binary64.
+    fn logits(weights: &[f64], input: &[f64]) -> Vec<f64> {
+        weights.chunks(HIDDEN).map(|row| dot(row, input)).collect()
+    }
+
+    /// What the engine keeps of a distribution with these logits.
+    fn prediction(model: &Model, input: &[f32], logits: &[f64]) -> Prediction {
+        let logits: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let mut cumulative = vec![0; OUTPUTS + 1];
+        (model.floats.cumulate)(&logits, &mut cumulative);
+        Prediction::new(model, input, &cumulative, Vec::new())
+    }
+
+    #[test]
+    fn gradient_is_the_slope_of_the_cross_entropy() {
+        let (model, mut random) = (small_model(1), TestRandom::new(8));
+        let head = Head::new(&model).unwrap();
+        let weights: Vec<f64> = head.weights.iter().map(|&x| x.into()).collect();
+        // Inputs of different sizes: flat distributions, and peaked ones where the rest counts as a mean.
+        for size in [1.0, 4.0] {
+            let input: Vec<f32> = (0..HIDDEN).map(|_| size * uniform(&mut random)).collect();
+            let exact: Vec<f64> = input.iter().map(|&x| x.into()).collect();
+            let prediction = prediction(&model, &input, &logits(&weights, &exact));
+            for target in [0, 13] {
+                let mut gradient = vec![0.0; HIDDEN];
+                head.gradient(&model, &prediction, target, &mut gradient);
+                let expected = slopes(&exact, |input| {
+                    let logits = logits(&weights, input);
+                    logits.iter().map(|logit| logit.exp()).sum::<f64>().ln() - logits[target]
+                });
+                assert_close(&gradient, &expected, 0.002);
+            }
+        }
+    }
+
+    #[test]
+    fn steps_are_those_of_normalised_least_mean_squares() {
+        let (model, mut random) = (small_model(1), TestRandom::new(9));
+        let mut head = Head::new(&model).unwrap();
+        for step in 0..4 {
+            let input: Vec<f32> = (0..HIDDEN).map(|_| 2.0 * uniform(&mut random)).collect();
+            let exact: Vec<f64> = input.iter().map(|&x| x.into()).collect();
+            let before: Vec<f64> = head.weights.iter().map(|&x| x.into()).collect();
+            let logits = logits(&before, &exact);
+            let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+            let target = 7 * step;
+            let rate = (0.02 + 0.08 / (1.0 + step as f64 / 30_000.0)) / dot(&exact, &exact);
+            let mut expected = Vec::new();
+            for (output, logit) in logits.iter().enumerate() {
+                let p = logit.exp() / total;
+                let error = if output == target { p - 1.0 } else { p };
+                let factor = if output == target || p >= 1.0 / 256.0 { rate * error } else { 0.0 };
+                expected.extend(exact.iter().map(|x| -factor * x));
+            }
+            head.learn(&model, &prediction(&model, &input, &logits), target);
+            let change: Vec<f32> = head.weights.iter().zip(&before).map(|(&w, &b)| (f64::from(w) - b) as f32).collect();
+            assert_close(&change, &expected, 0.001);
+            // The int8 row that products use follows.
+            let mut packed = vec![0.0; HIDDEN];
+            head.packed.row(target, &mut packed);
+            let row: Vec<f64> = head.weights[target * HIDDEN..][..HIDDEN].iter().map(|&x| x.into()).collect();
+            assert_close(&packed, &row, 0.004);
+        }
+    }
+}

@@ -3,22 +3,22 @@
 //!
 //! ```text
 //! a distribution ─► Prediction   what a lesson needs of it, and of what led to it
-//! tokens         ─► Lessons      a lane's predictions, until what came is sure
+//! tokens         ─► PendingUpdates  a lane's predictions, until what came is sure
 //!                     ► head          learns at once
 //!                     ► feed_forward  learns from some lessons together
 //! ```
 
 mod feed_forward;
 mod head;
-mod lessons;
 mod matrix;
+mod pending_updates;
 
 pub use feed_forward::FeedForward;
 pub use head::{Head, Prediction};
-pub use lessons::Lessons;
+pub use pending_updates::PendingUpdates;
 
 use super::model::Model;
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use std::{io, mem};
 
 /// What a session has of its own in its model's place.

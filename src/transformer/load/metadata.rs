@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use candle_core::quantized::gguf_file::Value;
 
 use super::config::{check, check_start};
-use super::vocabulary::{Writing, prefer_pieces};
+use super::vocabulary::{TokenEncoding, prefer_pieces};
 use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Config;
@@ -84,8 +84,8 @@ impl Metadata<'_> {
     pub fn vocabulary(&self) -> Result<Vec<Vec<u8>>, Error> {
         let tokens = self.tokens()?;
         let writing = match self.text("tokenizer.ggml.model") {
-            Some("gpt2") => Writing::ByteLevel,
-            Some("llama") => Writing::SentencePiece,
+            Some("gpt2") => TokenEncoding::ByteLevel,
+            Some("llama") => TokenEncoding::SentencePiece,
             other => return Err(self.wrong(format!("vocabulary {} is not supported", other.unwrap_or("(none)")))),
         };
         let kinds = match self.list("tokenizer.ggml.token_type")? {
@@ -101,7 +101,7 @@ impl Metadata<'_> {
             Kind::Text | Kind::Byte => writing.bytes(token),
         };
         let mut bytes: Vec<_> = tokens.iter().zip(&kinds).map(bytes).collect();
-        if writing == Writing::SentencePiece {
+        if writing == TokenEncoding::SentencePiece {
             prefer_pieces(tokens.iter().copied().zip(0..), &mut bytes);
         }
         Ok(bytes)

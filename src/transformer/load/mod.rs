@@ -31,6 +31,8 @@ pub use gguf::from_gguf;
 pub use huggingface::from_directory;
 
 use std::fmt::Display;
+use std::path::Path;
+use std::{fs, io};
 
 use crate::error::{Error, ErrorKind};
 
@@ -42,4 +44,12 @@ fn wrong(place: impl Display, what: impl Display) -> Error {
 /// What candle says of an error, without the backtrace that it may add.
 fn reason(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// A file of a model, whole.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong(path.display(), "is missing"),
+        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())).into(),
+    })
 }

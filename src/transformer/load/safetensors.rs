@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::weights::Weights;
-use super::{reason, wrong};
+use super::{read_file, reason, wrong};
 use crate::error::Error;
 
 /// Reads all tensors of a directory, a file at a time.
@@ -16,7 +16,7 @@ pub fn read(directory: &Path) -> Result<Weights, Error> {
     let mut weights = Weights::new(directory.display().to_string());
     let single = directory.join("model.safetensors");
     if single.exists() {
-        read_file(&single, &mut weights)?;
+        read_tensors(&single, &mut weights)?;
         return Ok(weights);
     }
     let index = directory.join("model.safetensors.index.json");
@@ -24,15 +24,14 @@ pub fn read(directory: &Path) -> Result<Weights, Error> {
         return Err(wrong(&weights.place, "has neither model.safetensors nor model.safetensors.index.json"));
     }
     for shard in shards(&index)? {
-        read_file(&directory.join(shard), &mut weights)?;
+        read_tensors(&directory.join(shard), &mut weights)?;
     }
     Ok(weights)
 }
 
 fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     let place = index.display();
-    let json: Value =
-        serde_json::from_slice(&super::huggingface::read_file(index)?).map_err(|error| wrong(place, error))?;
+    let json: Value = serde_json::from_slice(&read_file(index)?).map_err(|error| wrong(place, error))?;
     let place = index.display();
     let Some(map) = json["weight_map"].as_object() else {
         return Err(wrong(place, "weight_map is missing"));
@@ -49,8 +48,8 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
         .collect()
 }
 
-fn read_file(path: &Path, weights: &mut Weights) -> Result<(), Error> {
-    let bytes = super::huggingface::read_file(path)?;
+fn read_tensors(path: &Path, weights: &mut Weights) -> Result<(), Error> {
+    let bytes = read_file(path)?;
     weights.place = path.display().to_string();
     add_all(&bytes, weights)
 }

@@ -7,22 +7,22 @@ use crate::error::Error;
 
 /// How a vocabulary writes bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writing {
+pub enum TokenEncoding {
     /// GPT-2's: a printable character for each byte.
     ByteLevel,
     /// SentencePiece's: text with ▁ for a space, and <0xNN> for a byte.
     SentencePiece,
 }
 
-impl Writing {
+impl TokenEncoding {
     /// The bytes that a token stands for.
     pub fn bytes(self, token: &str) -> Vec<u8> {
         match self {
             // A token with other characters was added later, as plain text.
-            Writing::ByteLevel => {
+            TokenEncoding::ByteLevel => {
                 token.chars().map(byte_of_char).collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().to_vec())
             }
-            Writing::SentencePiece => match byte_token(token) {
+            TokenEncoding::SentencePiece => match byte_token(token) {
                 Some(byte) => vec![byte],
                 None => token.replace('▁', " ").into_bytes(),
             },
@@ -67,7 +67,7 @@ pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) where it names other ids or writes tokens in an unknown way.
 pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
-    let writing = writing_of(&json).ok_or_else(|| {
+    let encoding = encoding_of(&json).ok_or_else(|| {
         wrong(place, "is neither a byte-level vocabulary nor a SentencePiece one with bytes to fall back to")
     })?;
     let mut tokens = vec![Vec::new(); size];
@@ -79,7 +79,7 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
         None => Err(wrong(place, format!("token {id} is beyond the model's vocabulary of {size}"))),
     };
     let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or an unknown form of one"))?;
-    written.iter().try_for_each(|&(token, id)| put(id, writing.bytes(token)))?;
+    written.iter().try_for_each(|&(token, id)| put(id, encoding.bytes(token)))?;
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
             return Err(wrong(place, format!("{added} is no added token")));
@@ -87,7 +87,7 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
         // Special ones mark something; they stand for no text.
         put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
     }
-    if writing == Writing::SentencePiece {
+    if encoding == TokenEncoding::SentencePiece {
         prefer_pieces(written.into_iter().map(|(token, id)| (token, id as usize)), &mut tokens);
     }
     Ok(tokens)
@@ -102,13 +102,13 @@ fn written(json: &Value) -> Option<Vec<(&str, u64)>> {
     }
 }
 
-fn writing_of(json: &Value) -> Option<Writing> {
+fn encoding_of(json: &Value) -> Option<TokenEncoding> {
     let parts = [&json["pre_tokenizer"], &json["decoder"]];
     if parts.iter().any(|part| mentions(part, "ByteLevel", 0)) {
-        return Some(Writing::ByteLevel);
+        return Some(TokenEncoding::ByteLevel);
     }
     let fallback = json["model"]["byte_fallback"] == true || mentions(&json["decoder"], "ByteFallback", 0);
-    fallback.then_some(Writing::SentencePiece)
+    fallback.then_some(TokenEncoding::SentencePiece)
 }
 
 /// Whether a part of the pipeline, or one within it, is of this type.
@@ -123,11 +123,11 @@ mod tests {
 
     #[test]
     fn bytes_of_both_writings() {
-        assert_eq!(Writing::ByteLevel.bytes("ĠtheÄĊ"), b" the\xc4\n");
-        assert_eq!(Writing::ByteLevel.bytes("世"), "世".as_bytes());
-        assert_eq!(Writing::SentencePiece.bytes("▁the"), b" the");
-        assert_eq!(Writing::SentencePiece.bytes("<0xE4>"), b"\xe4");
-        assert_eq!(Writing::SentencePiece.bytes("<0xE4"), b"<0xE4");
+        assert_eq!(TokenEncoding::ByteLevel.bytes("ĠtheÄĊ"), b" the\xc4\n");
+        assert_eq!(TokenEncoding::ByteLevel.bytes("世"), "世".as_bytes());
+        assert_eq!(TokenEncoding::SentencePiece.bytes("▁the"), b" the");
+        assert_eq!(TokenEncoding::SentencePiece.bytes("<0xE4>"), b"\xe4");
+        assert_eq!(TokenEncoding::SentencePiece.bytes("<0xE4"), b"<0xE4");
         let chars =
             (0..=255).map(|byte| (0..0x144).filter_map(char::from_u32).find(|&c| byte_of_char(c) == Some(byte)));
         assert_eq!(chars.flatten().count(), 256);

@@ -1,10 +1,13 @@
+pub mod fixtures;
+mod reference;
+
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
 use super::{Backend, Model, Session, Step};
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
 

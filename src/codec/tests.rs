@@ -2,6 +2,7 @@
 
 use super::profile::{MIN_LANE_BYTES, lanes};
 use super::*;
+use crate::test_random::TestRandom;
 
 fn neural() -> CodecConfig {
     CodecConfig::new(Preset::Neural, None, LanePolicy::UpTo(1)).unwrap()
@@ -13,12 +14,8 @@ fn prose(len: usize) -> Vec<u8> {
 
 /// Text without repeats.
 fn letters(len: usize) -> Vec<u8> {
-    let mut state = 7u32;
-    let letter = || {
-        state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-        b'a' + (state >> 24) as u8 % 26
-    };
-    std::iter::repeat_with(letter).take(len).collect()
+    let mut random = TestRandom::new(7);
+    std::iter::repeat_with(|| b'a' + random.below(26) as u8).take(len).collect()
 }
 
 fn proceed(_: usize, _: usize) -> bool {
@@ -45,6 +42,14 @@ fn profiles_round_trip() {
             Err(error) => assert!(byte >> 4 & 3 > 1 && error.kind() == ErrorKind::Corrupt),
         }
     }
+}
+
+#[test]
+fn profile_bits_are_those_of_the_format() {
+    let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 2, filter: Filter::X86 };
+    assert_eq!(profile.to_byte(), 0b10_01_011_1);
+    let profile = Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, filter: Filter::None };
+    assert_eq!(profile.to_byte(), 0b01_00_111_0);
 }
 
 #[test]
@@ -109,12 +114,11 @@ fn damage_does_not_panic() {
     let data = prose(400);
     for lanes in [1, 4] {
         let coded = in_lanes(&config, &data, lanes, 1);
-        let mut state = 1u32;
+        let mut random = TestRandom::new(1);
         for _ in 0..20 {
-            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
             let mut payload = coded.payload.clone();
-            let at = (state >> 16) as usize % payload.len();
-            payload[at] ^= 1 << (state >> 13 & 7);
+            let at = random.below(payload.len() as u64) as usize;
+            payload[at] ^= 1 << random.below(8);
             if let Ok(bytes) = decode(&config, coded.profile, &payload, data.len(), 1, &mut proceed) {
                 assert_eq!(bytes.len(), data.len());
             }

@@ -8,6 +8,7 @@ use super::vocabulary::Vocabulary;
 use super::{LEVELS, MASS_BITS, Prior, UNIGRAM_BITS};
 use crate::content::DataKind;
 use crate::error::ErrorKind;
+use crate::test_random::TestRandom;
 use crate::text::SymbolTree;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,12 +165,7 @@ fn trees() -> [&'static SymbolTree; 2] {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    let mut state = 7u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
+    TestRandom::new(7).bytes(length)
 }
 
 #[test]

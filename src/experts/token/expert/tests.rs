@@ -3,6 +3,7 @@
 use super::*;
 use crate::coder::{Decoder, Encoder};
 use crate::content::DataKind;
+use crate::test_random::TestRandom;
 use crate::text::{Node, SymbolTree};
 use proptest::prelude::*;
 
@@ -169,10 +170,9 @@ proptest! {
         });
         let alone: Vec<_> = alone.collect();
         let mut together = Harness::new(&tokens, texts.len(), PLAIN);
-        let mut turn = seed;
+        let mut random = TestRandom::new(seed);
         while (0..3).any(|lane| together.text[lane].len() < texts[lane].len()) {
-            turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let lane = (turn >> 33) as usize % 3;
+            let lane = random.below(3) as usize;
             let at = together.text[lane].len();
             if let Some(&byte) = texts[lane].get(at) {
                 prop_assert_eq!(&together.push(lane, byte), &alone[lane][at]);

@@ -151,7 +151,7 @@ impl<R: Read> Decompressor<R> {
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
         let Some(&Header { model, identity, .. }) = self.frames.header() else { return Ok(None) };
         if let Some(config) = &self.config
-            && (config.model(), config.identity()?) == (model, identity)
+            && (config.preset(), config.identity()?) == (model, identity)
         {
             return Ok(Some(config.clone()));
         }

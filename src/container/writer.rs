@@ -116,7 +116,7 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let config = self.config()?;
-        let (model, identity) = (config.model(), config.identity()?);
+        let (model, identity) = (config.preset(), config.identity()?);
         let header = Header { model, identity, block_size: self.options.block_size, content_length };
         self.put(&header.write())
     }

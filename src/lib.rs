@@ -39,6 +39,8 @@ mod monitor;
 mod num;
 mod options;
 mod tables;
+#[cfg(test)]
+mod test_random;
 mod text;
 mod transformer;
 

@@ -107,9 +107,9 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             let alphabet = SymbolTree::ordered(DataKind::Text);
             let mut cursor = Cursor::new(prior, alphabet);
             text.iter().flat_map(|&byte| alphabet.decisions(byte)).fold(0u64, |sum, (_, bit, _)| {
-                let guess = cursor.guess();
-                cursor.push(bit);
-                sum + u64::from(guess.p1)
+                let prediction = cursor.predict();
+                cursor.push_bit(bit);
+                sum + u64::from(prediction.p1)
             })
         });
     });

@@ -182,7 +182,7 @@ fn kernels(criterion: &mut Criterion) {
     let (mut outputs, mut predictions) = ([0; 8], [0; 8]);
     let mut group = criterion.benchmark_group("kernels");
     group.throughput(Throughput::Bytes((weights.len() * size_of::<i32>()) as u64));
-    for (name, kernels) in [("definition", MixKernels::definition()), ("fastest", MixKernels::detect())] {
+    for (name, kernels) in [("definition", MixKernels::scalar()), ("fastest", MixKernels::detect())] {
         group.bench_function(format!("mix {name}"), |bencher| {
             bencher.iter(|| {
                 let last = last.each_ref();

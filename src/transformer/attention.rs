@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::forward::{Row, Shared};
 use super::model::Model;
 use super::rope::Turn;
-use crate::num::int8::{BLOCK, Quantised, TILE};
+use crate::num::tiles::{BLOCK, Quantised, TILE};
 
 /// The buffers that it needs.
 #[derive(Default)]

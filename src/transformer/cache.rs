@@ -3,7 +3,7 @@
 //! gives the attended value).
 
 use crate::num::arch::prefetch;
-use crate::num::int8::{BLOCK, Inputs, STEP, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
 
 /// What all lanes' caches have in common.
 #[derive(Clone, Copy)]

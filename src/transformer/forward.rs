@@ -6,7 +6,7 @@ use super::model::Model;
 use super::rope::{Rope, Turn};
 use super::session::Lane;
 use super::threads::Work;
-use crate::num::int8::{BLOCK, Quantised, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
 use std::sync::Arc;
 
 /// One token of one lane on its way through the model.

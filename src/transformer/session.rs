@@ -10,7 +10,7 @@ use super::forward::{Forward, Part, Row, Shared};
 use super::model::Model;
 use super::rope::Rope;
 use super::threads::{Pace, Threads};
-use crate::num::int8::BLOCK;
+use crate::num::tiles::BLOCK;
 use crate::{Error, ErrorKind};
 
 /// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.

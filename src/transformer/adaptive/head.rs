@@ -2,7 +2,8 @@
 
 use super::super::model::Model;
 use crate::num::arch::prefetch;
-use crate::num::int8::{Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::Quantised;
 use std::io;
 
 /// The step of normalised least mean squares, the share of an error that a lesson takes away from its output: of the first

@@ -1,7 +1,8 @@
 //! A matrix that learns.
 
 use super::super::model::Model;
-use crate::num::int8::{BLOCK, Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::{BLOCK, Quantised};
 use std::io;
 
 /// The root mean square of a step's changes, as a share of the weights'.

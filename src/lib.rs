@@ -118,7 +118,8 @@ pub mod internals {
     pub mod num {
         pub use crate::num::arch::MixKernels;
         pub use crate::num::arch::int8::Kernel;
-        pub use crate::num::int8::{Packed, Quantised};
+        pub use crate::num::packed::Packed;
+        pub use crate::num::tiles::Quantised;
     }
     pub mod tables {
         pub use crate::tables::*;

@@ -1,4 +1,4 @@
-//! The program: `nzip`. All of it is in [`cli`].
+//! The `nzip` program. See [`cli`].
 
 mod cli;
 

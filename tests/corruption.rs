@@ -53,7 +53,7 @@ fn every_truncation() {
         assert!(content.starts_with(&got), "{len} bytes");
         match error.map(|error| error.kind()) {
             None => assert_eq!(len, first_end),
-            Some(kind) => assert_eq!(kind, if len == 0 { ErrorKind::Foreign } else { ErrorKind::Truncated }),
+            Some(kind) => assert_eq!(kind, if len == 0 { ErrorKind::NotAnArchive } else { ErrorKind::Truncated }),
         }
         let (got, damage, error) = read_all(&archive[..len], true);
         assert!(content.starts_with(&got));
@@ -99,7 +99,7 @@ fn random_changes_of_a_larger_archive() {
 fn random_bytes_are_no_archive() {
     for seed in 0..50 {
         let bytes = content(Kind::Random, 300, seed);
-        assert_eq!(decompress(&bytes).unwrap_err().kind(), ErrorKind::Foreign);
+        assert_eq!(decompress(&bytes).unwrap_err().kind(), ErrorKind::NotAnArchive);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What may be said on the command line.
+//! Command-line arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,19 +12,19 @@ use super::level::LevelArg;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    all went well
-  1    usage, or the system refused (file missing, output exists, disk full)
-  2    the archive is damaged, cut short, or none
+  0    success
+  1    usage or system error (file not found, output exists, disk full)
+  2    the input is damaged, truncated, or not an archive
   3    internal error
-  4    a model is not here, damaged, or of a kind that nzip can't run
+  4    a model is missing, damaged, or unsupported
   5    a limit (-M, --max-output) would be exceeded
   130  interrupted";
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 11)");
 
-/// A lossless compressor that spends computing on prediction to save bytes.
+/// A lossless compressor that trades speed for a high compression ratio.
 ///
-/// `nzip FILE` is short for `nzip c FILE`; -d, -t and -l in the first place stand for the verbs d, t and l.
+/// `nzip FILE` is short for `nzip c FILE`. -d, -t and -l as the first argument select the verbs d, t and l.
 #[derive(Parser)]
 #[command(name = "nzip", version = VERSION, after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
@@ -32,7 +32,7 @@ struct Cli {
     verb: Verb,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Subcommand)]
 pub enum Verb {
     /// Compress files: FILE becomes FILE.nz
@@ -41,39 +41,39 @@ pub enum Verb {
     /// Decompress files: FILE.nz becomes FILE
     #[command(name = "d", visible_alias = "decompress", after_help = EXIT_CODES)]
     Decompress(DecompressArgs),
-    /// Decode archives and compare all checks, writing nothing
+    /// Decode archives and verify all checksums, writing nothing
     #[command(name = "t", visible_alias = "test", after_help = EXIT_CODES)]
     Test(TestArgs),
-    /// Say what archives hold, without decoding them
+    /// List the contents of archives without decoding them
     #[command(name = "l", visible_aliases = ["list", "ls"], after_help = EXIT_CODES)]
     List(ListArgs),
-    /// Compress and decompress files in memory, compare, and measure
+    /// Compress and decompress files in memory, compare, and measure size and speed
     #[command(after_help = EXIT_CODES)]
     Bench(BenchArgs),
-    /// Look at transformer models, or fetch one
+    /// Describe, list or download transformer models
     #[command(after_help = EXIT_CODES)]
     Model(ModelArgs),
 }
 
-/// What most verbs take.
+/// Arguments of most verbs.
 #[derive(Args)]
-pub struct Common {
-    /// Files to work on; `-` or none is standard input
+pub struct CommonArgs {
+    /// Input files; `-` or none is standard input
     pub files: Vec<PathBuf>,
-    /// Blocks in work at a time; 0 is one per core. Never changes the output
+    /// Number of blocks processed in parallel; 0 is one per core. Never changes the output
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
-    /// The transformer to use in the embedded one's place: a Hugging Face folder, a GGUF file, or the name of a model in the
-    /// Hugging Face cache. What was made with one needs the same one to be decompressed
+    /// Transformer to use instead of the embedded one: a Hugging Face folder, a GGUF file, or the name of a model in the
+    /// Hugging Face cache. Decompression needs the same model
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
-    /// Most memory to use, such as 500M or 2G; default: three quarters of the machine's
+    /// Memory limit, such as 500M or 2G; default: three quarters of the machine's memory
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = size)]
     pub memory: Option<u64>,
     /// Show progress on standard error
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub progress: When,
-    /// Say what was done
+    pub progress: ProgressMode,
+    /// Print a summary for each file
     #[arg(short, long)]
     pub verbose: bool,
     /// No progress, no summaries, no warnings; twice: no error messages either
@@ -81,7 +81,7 @@ pub struct Common {
     pub quiet: u8,
 }
 
-/// Where the output goes and what becomes of the input.
+/// Output options.
 #[derive(Args, Clone)]
 pub struct OutputArgs {
     /// Write to standard output
@@ -90,7 +90,7 @@ pub struct OutputArgs {
     /// Write to this file; `-` is standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "stdout")]
     pub output: Option<PathBuf>,
-    /// Overwrite files, write archives to a terminal, compress what is compressed
+    /// Overwrite files, write archives to a terminal, compress .nz files
     #[arg(short, long)]
     pub force: bool,
     /// Keep the input files (the default)
@@ -102,155 +102,155 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Whether it is said where output goes, so that inputs need no name.
+    /// True if the output's name does not depend on the input's.
     pub fn is_named(&self) -> bool {
         self.stdout || self.output.is_some()
     }
 
-    /// Whether several inputs would overwrite each other's output.
-    pub fn is_shared(&self, common: &Common) -> bool {
+    /// True if several inputs would overwrite one output.
+    pub fn is_shared(&self, common: &CommonArgs) -> bool {
         common.files.len() > 1 && self.output.as_ref().is_some_and(|output| output.as_os_str() != "-")
     }
 }
 
-/// `nzip c`
+/// Arguments of `nzip c`.
 #[derive(Args)]
 pub struct CompressArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
     pub level: LevelArg,
-    /// Lanes: places of a text that are coded at a time at levels from 6 on, 1, 2, 4 to 128. More are faster, most of all with
-    /// large models, fewer compress better
+    /// Number of positions of a text coded at a time at levels 6 to 9: 1, 2, 4 to 128. More are faster, most of all with
+    /// large models; fewer compress better
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
-    /// Most content in a block, 64K to 1G. Larger blocks compress better; smaller ones give threads more to do
+    /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
 }
 
-/// `nzip d`
+/// Arguments of `nzip d`.
 #[derive(Args)]
 pub struct DecompressArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
-    pub limits: Limits,
-    /// Write what is undamaged, say what is missing, and exit with 2
+    pub limits: LimitArgs,
+    /// Write all undamaged blocks, report what is missing, and exit with 2
     #[arg(long)]
     pub keep_going: bool,
 }
 
-/// `nzip t`
+/// Arguments of `nzip t`.
 #[derive(Args)]
 pub struct TestArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
-    pub limits: Limits,
-    /// Go on after damage and name all of it
+    pub limits: LimitArgs,
+    /// Continue after damage and report all of it
     #[arg(long)]
     pub keep_going: bool,
 }
 
-/// What an archive may claim.
+/// LimitArgs for untrusted archives.
 #[derive(Args)]
-pub struct Limits {
-    /// Refuse archives with more content than this, before decoding
+pub struct LimitArgs {
+    /// Reject archives with more content than this before decoding
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_output: Option<u64>,
 }
 
-/// `nzip l`
+/// Arguments of `nzip l`.
 #[derive(Args)]
 pub struct ListArgs {
     /// Archives
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Write JSON: a list with an object for each file
+    /// Print JSON: an array with one object per file
     #[arg(long)]
     pub json: bool,
 }
 
-/// `nzip bench`
+/// Arguments of `nzip bench`.
 #[derive(Args)]
 pub struct BenchArgs {
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     #[command(flatten)]
     pub level: LevelArg,
-    /// Lanes: places of a text that are coded at a time at levels from 6 on
+    /// Number of positions of a text coded at a time at levels 6 to 9
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
-    /// Most content in a block
+    /// Maximum content length of a block
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
-    /// Measure what the denoiser gains, too: sizes with it, as always, and without. No archive is made without it
+    /// Also report sizes without the denoiser. Archives always use it
     #[arg(long)]
     pub no_denoise: bool,
-    /// Write JSON: a list with an object for each file
+    /// Print JSON: an array with one object per file
     #[arg(long)]
     pub json: bool,
 }
 
-/// `nzip model`
+/// Arguments of `nzip model`.
 #[derive(Args)]
 pub struct ModelArgs {
     #[command(subcommand)]
     pub verb: ModelVerb,
 }
 
-/// What to do about models.
+/// Verbs of `nzip model`.
 #[derive(Subcommand)]
 pub enum ModelVerb {
-    /// Load a model and say what it is
+    /// Load a model and describe it
     Info {
-        /// A Hugging Face directory, a GGUF file, or a name in the Hugging Face cache, such as HuggingFaceTB/SmolLM2-135M
+        /// A Hugging Face folder, a GGUF file, or a name in the Hugging Face cache, such as HuggingFaceTB/SmolLM2-135M
         model: PathBuf,
-        /// Write JSON: a list with an object
+        /// Print JSON: an array with one object
         #[arg(long)]
         json: bool,
     },
     /// List the models in the Hugging Face cache
     List {
-        /// Write JSON: a list with an object for each model
+        /// Print JSON: an array with one object per model
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model from Hugging Face into the cache
+    /// Download a model from Hugging Face into the cache
     Pull {
         /// ORG/NAME, or ORG/NAME/FILE.gguf
         name: String,
     },
 }
 
-/// When to show progress.
+/// ProgressMode to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum When {
+pub enum ProgressMode {
     /// If standard error is a terminal
     Auto,
     Always,
     Never,
 }
 
-/// The verb that the arguments ask for; an exit code where they ask for help, or for what there is not.
+/// Parses the arguments. Returns the exit code if they are invalid or ask for help.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Verb, ExitCode> {
-    match Cli::try_parse_from(with_verb(args.collect())) {
+    match Cli::try_parse_from(insert_verb(args.collect())) {
         Ok(cli) => Ok(cli.verb),
         Err(error) => {
-            // A closed standard error leaves nothing to say.
+            // Nothing can be done if standard error is closed.
             let _ = error.print();
             Err(if error.use_stderr() { Outcome::Environment } else { Outcome::Done }.into())
         }
     }
 }
 
-/// Puts the verb in its place where it is understood, or given as a flag: `nzip -dk FILE` is `nzip d -k FILE`.
-fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
+/// Inserts the verb if it is implied or given as a flag: `nzip -dk FILE` becomes `nzip d -k FILE`.
+fn insert_verb(mut args: Vec<OsString>) -> Vec<OsString> {
     let first = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default().to_owned();
     let verb = match first.as_str() {
         "c" | "compress" | "d" | "decompress" | "t" | "test" | "l" | "list" | "ls" | "bench" | "model" | "help"
@@ -274,7 +274,7 @@ fn with_verb(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// A number of bytes: 1000, 64K, 64KiB, 64M, 2G, 2g, …
+/// Parses a number of bytes: 1000, 64K, 64KiB, 64M, 2G, 2g, …
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
@@ -304,7 +304,7 @@ mod tests {
     use clap::CommandFactory;
 
     fn completed(line: &str) -> String {
-        let args = with_verb(line.split(' ').map(Into::into).collect());
+        let args = insert_verb(line.split(' ').map(Into::into).collect());
         args.join(" ".as_ref()).into_string().unwrap()
     }
 

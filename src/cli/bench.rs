@@ -15,7 +15,7 @@ use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
 use super::{memory, model};
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -25,14 +25,14 @@ struct Row {
     bits_per_byte: f64,
     compress_kb_per_s: f64,
     decompress_kb_per_s: f64,
-    /// Of the whole process, content and archive included.
+    /// Peak of the whole process, which holds content and archive in memory.
     peak_memory_bytes: Option<u64>,
-    /// What the archive would take without the denoiser, where that was asked for.
+    /// Archive size without the denoiser, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     without_denoiser_bytes: Option<u64>,
 }
 
-/// Measures all files; lines appear as they are ready.
+/// Measures each file and prints its row when it is done.
 pub fn run(args: &BenchArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
@@ -72,11 +72,11 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
         }
     };
     let limit = args.common.memory.unwrap_or_else(memory::default_limit);
-    let rate = |begun: Instant| content.len() as f64 / 1e3 / begun.elapsed().as_secs_f64().max(1e-9);
+    let rate = |start: Instant| content.len() as f64 / 1e3 / start.elapsed().as_secs_f64().max(1e-9);
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let language_model = model::language_model_for(&args.common, args.level.0)?;
+    let language_model = model::language_model_at(&args.common, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
@@ -91,19 +91,19 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
         options = options.language_model(language_model.clone());
         limits = limits.language_model(language_model);
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let archive = nzip::compress_with(&content, options)?;
-    let compress_kb_per_s = rate(begun);
+    let compress_kb_per_s = rate(start);
 
-    let begun = Instant::now();
+    let start = Instant::now();
     let decoded = nzip::decompress_with(&archive, limits)?;
-    let decompress_kb_per_s = rate(begun);
+    let decompress_kb_per_s = rate(start);
     if decoded != content {
         return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
     }
     let peak_memory_bytes = memory::peak();
     let without_denoiser_bytes = match args.no_denoise {
-        true => Some(archive.len() as u64 - monitor.coded_done() + coded_without_denoiser(&content, args)?),
+        true => Some(archive.len() as u64 - monitor.coded_done() + coded_len_without_denoiser(&content, args)?),
         false => None,
     };
     let name = input.path().and_then(Path::file_name).map_or(input.to_string(), |name| name.display().to_string());
@@ -120,8 +120,8 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
     })
 }
 
-/// Bytes that all blocks' bodies would take without the denoiser.
-fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
+/// Total size of all block bodies without the denoiser.
+fn coded_len_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
     let config = args.level.0.config(model::language_model(&args.common)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
@@ -135,7 +135,7 @@ fn bits_per_byte(archive: u64, content: u64) -> f64 {
     archive as f64 * 8.0 / content.max(1) as f64
 }
 
-/// All files together: sums of bytes, bytes by the sum of times.
+/// Totals over all files. Rates are total bytes divided by total time.
 fn total(rows: &[Row]) -> Row {
     let content_bytes = rows.iter().map(|row| row.content_bytes).sum();
     let archive_bytes = rows.iter().map(|row| row.archive_bytes).sum();

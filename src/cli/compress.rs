@@ -18,7 +18,7 @@ use super::{memory, model};
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    let language_model = model::language_model_for(&args.common, args.level.0)?;
+    let language_model = model::language_model_at(&args.common, args.level.0)?;
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 

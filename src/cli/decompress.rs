@@ -7,9 +7,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use nzip::{DecompressOptions, Decompressor, Error, Monitor};
 
-use super::args::{Common, DecompressArgs, Limits, TestArgs};
+use super::args::{CommonArgs, DecompressArgs, LimitArgs, TestArgs};
 use super::exit::Outcome;
-use super::files::{Input, Source, decompressed_name};
+use super::files::{Input, InputFile, decompressed_name};
 use super::job::Job;
 use super::output::Target;
 use super::progress::Progress;
@@ -24,17 +24,17 @@ pub fn run(input: &Input, args: &DecompressArgs) -> Result<Outcome> {
     let (source, outcome) = decode(&job, source, &mut output, &args.limits, args.keep_going)?;
     let content = output.written;
     let mut place = args.output.clone();
-    // What is missing from the output may still be had from the archive some day.
+    // Keep a damaged archive: more of it may be recoverable later.
     place.rm &= outcome == Outcome::Done;
     job.finish(&place, &source, output)?;
     job.summarize(content, source.taken);
     Ok(outcome)
 }
 
-/// Decodes one input and drops the content.
+/// Decodes one input and discards the content.
 pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
-    let mut sink = Count(0);
+    let mut sink = ByteCounter(0);
     let (source, outcome) = decode(&job, input.open(true)?, &mut sink, &args.limits, args.keep_going)?;
     job.summarize(sink.0, source.taken);
     Ok(outcome)
@@ -42,12 +42,12 @@ pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
 
 fn decode(
     job: &Job,
-    source: Source,
+    source: InputFile,
     output: &mut impl Write,
-    limits: &Limits,
+    limits: &LimitArgs,
     keep_going: bool,
-) -> Result<(Source, Outcome)> {
-    let Common { threads, memory, quiet, .. } = *job.common;
+) -> Result<(InputFile, Outcome)> {
+    let CommonArgs { threads, memory, quiet, .. } = *job.common;
     let monitor = Arc::new(Monitor::default());
     let mut options = DecompressOptions::new()
         .threads(threads)
@@ -60,7 +60,7 @@ fn decode(
     if let Some(language_model) = model::language_model(job.common)? {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(job.common, job.input.to_string(), claimed_content(job.input), monitor);
+    let progress = Progress::start(job.common, job.input.to_string(), declared_content(job.input), monitor);
     let mut decompressor = Decompressor::new(source, options);
     io::copy(&mut decompressor, output).map_err(Error::from)?;
     drop(progress);
@@ -75,16 +75,16 @@ fn decode(
     Ok((decompressor.into_inner(), outcome))
 }
 
-/// How much content a file's heads claim, for progress.
-fn claimed_content(input: &Input) -> Option<u64> {
+/// Content length declared in the file's heads, for the progress display.
+fn declared_content(input: &Input) -> Option<u64> {
     let file = File::open(input.path()?).ok().filter(|file| file.metadata().is_ok_and(|kind| kind.is_file()))?;
     Some(nzip::list(file).ok()?.iter().map(|summary| summary.content).sum())
 }
 
-/// Counts what is written to it.
-struct Count(u64);
+/// A sink that counts the bytes written to it.
+struct ByteCounter(u64);
 
-impl Write for Count {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len() as u64;
         Ok(bytes.len())

@@ -1,4 +1,4 @@
-//! Input files: which are fit to be read, and what their output is called.
+//! Input files and the names of their outputs.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// What archives' names end with.
+/// File name extension of archives.
 pub const SUFFIX: &str = "nz";
 
-/// Where input comes from.
+/// An input named on the command line.
 pub enum Input {
     Stdin,
     File(PathBuf),
@@ -26,7 +26,7 @@ impl fmt::Display for Input {
     }
 }
 
-/// The inputs that the arguments name: standard input if none.
+/// The inputs named by the arguments; standard input if there are none.
 pub fn inputs(files: &[PathBuf]) -> Vec<Input> {
     match files {
         [] => vec![Input::Stdin],
@@ -37,23 +37,23 @@ pub fn inputs(files: &[PathBuf]) -> Vec<Input> {
     }
 }
 
-/// An input that is open; it counts what is read.
-pub struct Source {
+/// An open input. Counts the bytes read.
+pub struct InputFile {
     reader: Box<dyn Read>,
-    /// What the system says of it, if it has a name.
+    /// Metadata of the file; `None` for standard input.
     pub metadata: Option<Metadata>,
     /// Bytes read so far.
     pub taken: u64,
 }
 
-impl Source {
-    /// Its length, if it is a regular file that has one: those that the kernel makes up on reading say 0.
+impl InputFile {
+    /// Length of a regular file. `None` for length 0, too: kernel-generated files report 0.
     pub fn len(&self) -> Option<u64> {
         self.metadata.as_ref().filter(|metadata| metadata.is_file()).map(Metadata::len).filter(|&len| len > 0)
     }
 }
 
-impl Read for Source {
+impl Read for InputFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.reader.read(buffer)?;
         self.taken += got as u64;
@@ -62,7 +62,7 @@ impl Read for Source {
 }
 
 impl Input {
-    /// The path, if it is a file.
+    /// The path, unless it is standard input.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Input::Stdin => None,
@@ -70,15 +70,15 @@ impl Input {
         }
     }
 
-    /// Opens it. `special` allows pipes and devices, whose output can't be named after them.
-    pub fn open(&self, special: bool) -> Result<Source> {
+    /// Opens the input. `special` permits pipes and devices.
+    pub fn open(&self, special: bool) -> Result<InputFile> {
         let Input::File(path) = self else {
             if io::stdin().is_terminal() {
                 bail!("refusing to read from a terminal; name a file, or see nzip --help");
             }
-            return Ok(Source { reader: Box::new(io::stdin().lock()), metadata: None, taken: 0 });
+            return Ok(InputFile { reader: Box::new(io::stdin().lock()), metadata: None, taken: 0 });
         };
-        // Before opening: that of a pipe would wait for a writer.
+        // Checked before opening, which would block on a pipe.
         let kind = fs::metadata(path)?;
         if kind.is_dir() {
             bail!("is a directory; pack it first: tar c {0} | nzip > {0}.tar.nz", path.display());
@@ -88,11 +88,11 @@ impl Input {
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        Ok(Source { reader: Box::new(file), metadata: Some(metadata), taken: 0 })
+        Ok(InputFile { reader: Box::new(file), metadata: Some(metadata), taken: 0 })
     }
 }
 
-/// FILE.nz for FILE.
+/// Appends .nz.
 pub fn compressed_name(path: &Path, force: bool) -> Result<PathBuf> {
     if path.extension() == Some(OsStr::new(SUFFIX)) && !force {
         bail!("already ends in .{SUFFIX}; use -f to compress it again");
@@ -103,7 +103,7 @@ pub fn compressed_name(path: &Path, force: bool) -> Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-/// FILE for FILE.nz.
+/// Removes .nz.
 pub fn decompressed_name(path: &Path) -> Result<PathBuf> {
     if path.extension() != Some(OsStr::new(SUFFIX)) {
         bail!("does not end in .{SUFFIX}; use -o or -c to say where the content goes");

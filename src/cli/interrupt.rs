@@ -1,4 +1,4 @@
-//! Ctrl-C and its like: nothing half-done stays behind.
+//! Removal of the temporary file on Ctrl-C and other termination signals.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use anyhow::Result;
 
 use super::exit::INTERRUPTED;
 
-/// The file that is being written under a temporary name.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// Path of the temporary output file.
+static TEMP_FILE: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// The name of the unfinished file. While this is held, an interrupt waits.
-pub fn unfinished() -> MutexGuard<'static, Option<PathBuf>> {
-    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the path of the temporary file. The signal handler waits while the lock is held.
+pub fn temp_file() -> MutexGuard<'static, Option<PathBuf>> {
+    TEMP_FILE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on an interrupt (or hangup, or termination) removes the unfinished file and ends the program.
+/// Installs the handler: a termination signal removes the temporary file and ends the process.
 pub fn install() -> Result<()> {
     Ok(ctrlc::set_handler(|| {
-        if let Some(path) = unfinished().take() {
-            // Nothing is left to be done where it can't be removed.
+        if let Some(path) = temp_file().take() {
+            // An error can't be reported any more.
             let _ = fs::remove_file(path);
         }
         process::exit(INTERRUPTED.into());

@@ -1,9 +1,9 @@
-//! `-1` to `-9`: nine flags of which the last one given counts.
+//! The level flags `-1` to `-9`. The last one given is used.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use nzip::Level;
 
-/// The level asked for, or the default.
+/// The selected level, or the default.
 #[derive(Clone, Copy, Debug)]
 pub struct LevelArg(pub Level);
 

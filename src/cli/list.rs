@@ -10,7 +10,7 @@ use super::args::ListArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
 
-/// A line of the list: all archives in a file together.
+/// A row of the list: the totals of one file.
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -66,7 +66,7 @@ fn list(input: &Input) -> Result<Row> {
     })
 }
 
-/// What an archive was made with; a transformer that is not part of nzip by its hash.
+/// Name of the model; for an external transformer, followed by its id.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
     match summary.language_model {

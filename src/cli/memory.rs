@@ -1,27 +1,27 @@
-//! How much memory there is, and how much was used.
+//! Available and used memory.
 
 use std::fs;
 
-/// Where the machine's memory is not known.
+/// Assumed memory limit if the machine's memory is unknown.
 const FALLBACK: u64 = 4 << 30;
 
-/// The default of `-M`: three quarters of the machine's memory.
+/// Default of `-M`: three quarters of the machine's memory.
 pub fn default_limit() -> u64 {
     field("/proc/meminfo", "MemTotal:").map_or(FALLBACK, |total| total / 4 * 3)
 }
 
-/// The most memory that this process had resident since [`reset_peak`], in bytes, where the system tells.
+/// Peak resident memory of this process since [`reset_peak`] in bytes, if the system reports it.
 pub fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
-/// Starts [`peak`] anew, where the system can; else it stays that of the whole run.
+/// Resets [`peak`], if the system supports it.
 pub fn reset_peak() {
-    // A kernel that refuses only makes the figure coarser.
+    // On failure the peak covers the whole run.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// A figure in kB in one of Linux's tables, in bytes.
+/// A field of a table in /proc, converted from kB to bytes.
 fn field(table: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(table).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

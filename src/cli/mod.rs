@@ -1,4 +1,4 @@
-//! The command line: parse, dispatch, exit code.
+//! The command line: arguments, verbs, exit codes.
 
 mod args;
 mod bench;
@@ -18,7 +18,7 @@ mod progress;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use args::{Common, Verb};
+use args::{CommonArgs, Verb};
 use exit::{Outcome, report};
 use serde::Serialize;
 
@@ -48,13 +48,13 @@ fn one_output() -> Outcome {
     report(None, &anyhow::anyhow!("several inputs don't go into one output file; use -c to join them"), false)
 }
 
-/// Works on each file, goes on after one that fails, and ends as the worst did.
-fn over_files(common: &Common, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
+/// Processes each file, continuing after errors. Returns the most severe outcome.
+fn over_files(common: &CommonArgs, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
     let mut worst = Outcome::Done;
     for input in files::inputs(&common.files) {
         let outcome = work(&input).unwrap_or_else(|error| report(Some(&input), &error, common.quiet > 1));
         if outcome == Outcome::BrokenPipe {
-            // Whoever read our output has enough.
+            // The reader of the output has gone.
             return worst;
         }
         worst = worst.max(outcome);
@@ -62,7 +62,7 @@ fn over_files(common: &Common, mut work: impl FnMut(&files::Input) -> anyhow::Re
     worst
 }
 
-/// Writes to standard output.
+/// Prints to standard output.
 fn print(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -71,8 +71,8 @@ fn print(text: &str) -> Outcome {
     }
 }
 
-/// JSON for people and programs, one line break at its end.
+/// Pretty-printed JSON with a final newline.
 fn to_json(rows: &[impl Serialize]) -> String {
-    // Rows hold numbers and text only, which can't fail.
+    // Rows consist of numbers and strings, which always serialize.
     serde_json::to_string_pretty(rows).unwrap_or_default() + "\n"
 }

@@ -1,4 +1,4 @@
-//! Output files: written under a temporary name, complete or not there at all.
+//! Output files. A file is written under a temporary name and renamed when it is complete.
 
 use std::fs::{self, File, FileTimes, Metadata, Permissions};
 use std::io::{self, IsTerminal, Write};
@@ -9,16 +9,16 @@ use tempfile::NamedTempFile;
 
 use super::args::OutputArgs;
 use super::files::Input;
-use super::interrupt::unfinished;
+use super::interrupt::temp_file;
 
-/// Where output goes.
+/// Destination of the output.
 pub enum Target {
     Stdout,
     File(PathBuf),
 }
 
 impl Target {
-    /// What the arguments say; `name` makes an output's name of an input's.
+    /// The target that the arguments specify. `name` derives an output name from an input path.
     pub fn new(args: &OutputArgs, input: &Input, name: impl Fn(&Path) -> Result<PathBuf>) -> Result<Self> {
         let target = match (&args.output, input.path()) {
             (Some(path), _) if path.as_os_str() == "-" => Target::Stdout,
@@ -44,7 +44,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Opens it. `binary` output is not for terminals.
+    /// Opens the target. `binary` output is refused on terminals.
     pub fn open(&self, force: bool, binary: bool) -> Result<Output> {
         let path = match self {
             Target::Stdout if binary && !force && io::stdout().is_terminal() => {
@@ -55,36 +55,36 @@ impl Target {
         };
         let existing = fs::metadata(path).ok();
         if existing.as_ref().is_some_and(|existing| !existing.is_file() && !existing.is_dir()) {
-            // A pipe or a device is written to, not replaced.
-            let stream = File::options().write(true).open(path).with_context(|| about(path))?;
+            // Pipes and devices are written to, not replaced.
+            let stream = File::options().write(true).open(path).with_context(|| named(path))?;
             return Ok(Output::new(Sink::Stream(Box::new(stream))));
         }
         if existing.is_some_and(|existing| existing.is_dir()) {
-            bail!("{} is a directory", about(path));
+            bail!("{} is a directory", named(path));
         }
         if !force && fs::symlink_metadata(path).is_ok() {
-            bail!("{} already exists; overwrite it with -f", about(path));
+            bail!("{} already exists; overwrite it with -f", named(path));
         }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
         if !folder.is_dir() {
-            bail!("{}: there is no folder {}", about(path), folder.display());
+            bail!("{}: there is no folder {}", named(path), folder.display());
         }
-        // Nobody else may read it until it has the input's permissions: tempfile sets mode 0600.
-        let mut unfinished = unfinished();
-        let file = tempfile::Builder::new().prefix(".nzip-").tempfile_in(folder).with_context(|| about(path))?;
-        *unfinished = Some(file.path().to_owned());
+        // Created with mode 0600. The final mode is set when the file is complete.
+        let mut temp_file = temp_file();
+        let file = tempfile::Builder::new().prefix(".nzip-").tempfile_in(folder).with_context(|| named(path))?;
+        *temp_file = Some(file.path().to_owned());
         Ok(Output::new(Sink::File { file, path: path.clone(), folder: folder.to_owned(), force }))
     }
 }
 
-fn about(path: &Path) -> String {
+fn named(path: &Path) -> String {
     format!("output {}", path.display())
 }
 
-/// An open output; it counts what is written. A file that is not [finished](Self::finish) leaves no trace.
+/// An open output; counts the bytes written. A file is deleted unless [`finish`](Self::finish) succeeds.
 pub struct Output {
     sink: Sink,
     /// Bytes written so far.
@@ -101,7 +101,7 @@ impl Output {
         Output { sink, written: 0 }
     }
 
-    /// Completes the output: flushed, and as a file with the input's mode and time, on disk if `sync`, in its place.
+    /// Completes the output: flushes it, copies mode and time of `input`, syncs it if `sync`, and renames it.
     pub fn finish(self, input: Option<&Metadata>, sync: bool) -> Result<()> {
         let (file, path, folder, force) = match self.sink {
             Sink::Stream(mut stream) => return Ok(stream.flush().map_err(nzip::Error::from)?),
@@ -110,21 +110,23 @@ impl Output {
         match input {
             Some(input) => {
                 if let Ok(modified) = input.modified() {
-                    file.as_file().set_times(FileTimes::new().set_modified(modified)).with_context(|| about(&path))?;
+                    file.as_file().set_times(FileTimes::new().set_modified(modified)).with_context(|| named(&path))?;
                 }
-                file.as_file().set_permissions(plain(input.permissions())).with_context(|| about(&path))?;
+                file.as_file()
+                    .set_permissions(without_special_bits(input.permissions()))
+                    .with_context(|| named(&path))?;
             }
-            None => give_usual_mode(file.as_file()).with_context(|| about(&path))?,
+            None => set_default_mode(file.as_file()).with_context(|| named(&path))?,
         }
         if sync {
-            file.as_file().sync_all().with_context(|| about(&path))?;
+            file.as_file().sync_all().with_context(|| named(&path))?;
         }
-        let mut unfinished = unfinished();
+        let mut temp_file = temp_file();
         let done = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-        *unfinished = None;
-        done.map_err(|error| error.error).with_context(|| about(&path))?;
+        *temp_file = None;
+        done.map_err(|error| error.error).with_context(|| named(&path))?;
         if sync {
-            // The name, too, has to be on disk before the input may go. Not all systems can sync folders.
+            // The directory entry must be on disk, too. Some file systems can't sync directories.
             File::open(folder).and_then(|folder| folder.sync_all()).or_else(|error| match error.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => Ok(()),
                 _ => Err(error),
@@ -152,28 +154,28 @@ impl Write for Output {
     }
 }
 
-/// Permissions without set-user-id and the like, which are not for other content.
+/// Permissions without set-user-id, set-group-id and sticky bit.
 #[cfg(unix)]
-fn plain(permissions: Permissions) -> Permissions {
+fn without_special_bits(permissions: Permissions) -> Permissions {
     use std::os::unix::fs::PermissionsExt;
     Permissions::from_mode(permissions.mode() & 0o777)
 }
 
 #[cfg(not(unix))]
-fn plain(permissions: Permissions) -> Permissions {
+fn without_special_bits(permissions: Permissions) -> Permissions {
     permissions
 }
 
-/// The mode a new file would have had, for output whose input has none. Only by making a file can it be known without
-/// changing it for a moment.
+/// Sets the mode that a new file gets by default. The umask can't be read without changing it, so a file is created to
+/// find out.
 #[cfg(unix)]
-fn give_usual_mode(file: &File) -> io::Result<()> {
+fn set_default_mode(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let sample = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile()?;
     file.set_permissions(sample.as_file().metadata()?.permissions())
 }
 
 #[cfg(not(unix))]
-fn give_usual_mode(_: &File) -> io::Result<()> {
+fn set_default_mode(_: &File) -> io::Result<()> {
     Ok(())
 }

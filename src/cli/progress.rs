@@ -1,4 +1,4 @@
-//! Progress on standard error: share done, rate, ratio so far, time left.
+//! Progress display on standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use std::time::{Duration, Instant};
 
 use nzip::Monitor;
 
-use super::args::{Common, When};
+use super::args::{CommonArgs, ProgressMode};
 
 const REDRAW: Duration = Duration::from_millis(250);
 
-/// A line that is redrawn until this is dropped.
+/// Redraws the progress line until dropped.
 pub struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Progress {
-    /// Shows how `monitor` moves on, under `name`, if the arguments want it.
-    pub fn start(common: &Common, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
+    /// Starts the display if the arguments ask for it.
+    pub fn start(common: &CommonArgs, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
         let wanted = match common.progress {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => common.quiet == 0 && io::stderr().is_terminal(),
+            ProgressMode::Always => true,
+            ProgressMode::Never => false,
+            ProgressMode::Auto => common.quiet == 0 && io::stderr().is_terminal(),
         };
         if !wanted {
             return Progress(None);
         }
         let (stop, stopped) = channel();
-        let begun = Instant::now();
+        let start = Instant::now();
         let drawer = thread::spawn(move || {
             while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
-                draw(&line(&name, &monitor, total.or(monitor.content_total()), begun.elapsed()));
+                draw(&line(&name, &monitor, total.or(monitor.content_total()), start.elapsed()));
             }
             draw("");
         });
@@ -42,14 +42,14 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, drawer)) = self.0.take() {
             drop(stop);
-            // A drawer that failed has left a line; there is nothing else to it.
+            // A panic in the display is ignored.
             let _ = drawer.join();
         }
     }
 }
 
 fn draw(line: &str) {
-    // Progress that can't be shown is no reason to stop.
+    // Failure to draw is ignored.
     let _ = write!(io::stderr(), "\r\x1B[K{line}");
 }
 
@@ -70,7 +70,7 @@ fn line(name: &str, monitor: &Monitor, total: Option<u64>, elapsed: Duration) ->
     line
 }
 
-/// A number of bytes for people.
+/// Formats a byte count with its unit.
 pub fn bytes(count: u64) -> String {
     match count {
         0..10_000 => format!("{count} B"),

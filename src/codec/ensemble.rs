@@ -1,7 +1,7 @@
 //! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
 
-use super::Preset;
 use super::bits::{BitPredictor, probability};
+use super::config::Preset;
 use crate::content::DataKind;
 use crate::experts::contexts::{self, Indirect};
 use crate::experts::direct::Direct;
@@ -240,7 +240,7 @@ impl Ensemble {
         let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
         self.denoiser.select(self.node.number(), group);
         self.inputs.clear();
-        let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
+        let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::p16);
         if let Some(network) = &mut self.network {
             network.predict(other, &mut self.inputs);
         }
@@ -265,7 +265,7 @@ impl Ensemble {
         let (Some(network), Some(refinements)) = (&self.network, &mut self.refinements) else { return };
         let past = self.text.past(self.lane);
         let contexts = contexts::of_opinions(past, self.ppm.top());
-        for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
+        for (refinements, opinion) in refinements.iter_mut().zip([network.stretched(), stretch_fine(prior)]) {
             self.inputs.push(refinements.refine(opinion, contexts, self.node.number()));
         }
     }
@@ -345,7 +345,7 @@ impl BitPredictor for Ensemble {
         self.ppm.learn_last(self.text.past(self.lane));
         match (&mut self.network, &mut self.prior) {
             (Some(network), _) => network.end_byte(byte),
-            (None, Some(prior)) => prior.judge(std::mem::take(&mut self.saved), self.text.past(self.lane).at),
+            (None, Some(prior)) => prior.record_saving(std::mem::take(&mut self.saved), self.text.past(self.lane).at),
             (None, None) => {}
         }
         self.last_bit = Some(bit);

@@ -6,7 +6,7 @@ use crate::experts::contexts;
 use crate::experts::match_model::MatchFinder;
 use crate::experts::ngram::Confidence;
 use crate::mix::Rate;
-use crate::num::arch::{Decision, EightKernels, GROUP, INPUTS, Map, StateTables, Weights};
+use crate::num::arch::{Decision, FastKernels, GROUP, INPUTS, Map, StateTables, Weights};
 use crate::num::{STRETCH_MAX, squash16, stretch_fine};
 use crate::tables::hash_table::{Bucket, Buckets, first_nibble, next_nibble};
 use crate::tables::{Apm, StateMap};
@@ -40,7 +40,7 @@ pub fn memory(raw_len: usize) -> u64 {
 pub struct Fast {
     kind: DataKind,
     text: BlockBuffer,
-    kernels: EightKernels,
+    kernels: FastKernels,
     tables: StateTables,
     knowledge: Confidence,
     /// The histories of the last byte, by it and the nibble's first node.
@@ -89,7 +89,7 @@ impl Fast {
         let mut fast = Fast {
             kind,
             text: BlockBuffer::new(raw_len, 1, kind == DataKind::Binary, false),
-            kernels: EightKernels::detect(),
+            kernels: FastKernels::detect(),
             tables,
             knowledge,
             order1: vec![[0; 16]; 1 << 16],

@@ -1,8 +1,8 @@
-//! The fields that heads are made of: bytes, little-endian 32-bit words, variable-length integers.
+//! Encoding of the fields in heads: bytes, little-endian 32-bit words, and variable-length integers (LEB128).
 
 use crate::error::{Error, ErrorKind};
 
-/// Appends `value`, least significant 7 bits first, the top bit of a byte saying that more follow (LEB128).
+/// Appends `value` as LEB128: 7 bits per byte, least significant first; the top bit is set in all bytes but the last.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -11,36 +11,36 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends 32 bits, least significant byte first.
+/// Appends `value`, least significant byte first.
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Reads fields one after the other.
-pub(crate) struct Fields<'a> {
+/// Reads fields from a byte slice.
+pub(crate) struct FieldReader<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> FieldReader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Fields { bytes, position: 0 }
+        FieldReader { bytes, position: 0 }
     }
 
-    /// Bytes read so far.
+    /// Number of bytes read.
     pub fn position(&self) -> usize {
         self.position
     }
 
-    /// What was read so far.
+    /// The bytes read so far.
     pub fn consumed(&self) -> &'a [u8] {
         &self.bytes[..self.position]
     }
 
-    /// The next `len` bytes.
+    /// Reads `len` bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] when fewer are left; so for all fields.
+    /// [`ErrorKind::Truncated`] if fewer are left. The other methods return it, too.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let rest = &self.bytes[self.position..];
         let taken = rest.get(..len).ok_or_else(|| Error::new(ErrorKind::Truncated, "the archive ends early"))?;
@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
     }
 
     /// # Errors
-    /// [`ErrorKind::Corrupt`] for a number beyond 64 bits, or written in more bytes than it needs.
+    /// [`ErrorKind::Corrupt`] if the number exceeds 64 bits or is not in its shortest form.
     pub fn varint(&mut self) -> Result<u64, Error> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -87,16 +87,16 @@ mod tests {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, value);
             assert!(bytes.len() <= 10);
-            let mut fields = Fields::new(&bytes);
+            let mut fields = FieldReader::new(&bytes);
             assert_eq!(fields.varint().unwrap(), value);
             assert_eq!(fields.position(), bytes.len());
-            assert_eq!(Fields::new(&bytes[..bytes.len() - 1]).varint().unwrap_err().kind(), ErrorKind::Truncated);
+            assert_eq!(FieldReader::new(&bytes[..bytes.len() - 1]).varint().unwrap_err().kind(), ErrorKind::Truncated);
         }
         let too_long: [&[u8]; 3] = [&[0x80, 0], &[0xFF, 0x80, 0x00], &[0xFF; 11]];
         for bytes in too_long {
-            assert_eq!(Fields::new(bytes).varint().unwrap_err().kind(), ErrorKind::Corrupt, "{bytes:?}");
+            assert_eq!(FieldReader::new(bytes).varint().unwrap_err().kind(), ErrorKind::Corrupt, "{bytes:?}");
         }
         let beyond = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2];
-        assert_eq!(Fields::new(&beyond).varint().unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(FieldReader::new(&beyond).varint().unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

@@ -1,12 +1,12 @@
-//! The block index: where each block's frame begins and how much content it holds. Archives of two blocks or more end
-//! with one, so that a reader that can seek finds any block without the others.
+//! The block index: position and content length of each block. Archives of two blocks or more end with one, so that a
+//! seekable reader can find any block without reading the others.
 
 use super::checksum::check;
-use super::fields::{Fields, put_u32, put_varint};
+use super::fields::{FieldReader, put_u32, put_varint};
 use super::frame::Frame;
 use crate::error::Error;
 
-/// An index in the making; the encoder writes it, the decoder compares it with the one it finds.
+/// Builds an index. The encoder writes it; the decoder compares it with the index in the archive.
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     body: Vec<u8>,
@@ -15,7 +15,7 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Adds the next block: its frame begins `start` bytes after the archive's first and holds `raw_len` of content.
+    /// Adds the next block. `start` is the offset of its frame in the archive, `raw_len` its content length.
     pub fn add(&mut self, start: u64, raw_len: u32) {
         put_varint(&mut self.body, start - self.last_start);
         put_varint(&mut self.body, raw_len.into());
@@ -23,17 +23,17 @@ impl IndexBuilder {
         self.blocks += 1;
     }
 
-    /// Blocks added.
+    /// Number of blocks added.
     pub fn blocks(&self) -> u32 {
         self.blocks
     }
 
-    /// The index frame, head and body, that begins `start` bytes after the archive's first.
+    /// The complete index frame, to be placed at offset `start` of the archive.
     pub fn frame(&self, start: u64) -> Vec<u8> {
         let mut body = self.body.clone();
         put_varint(&mut body, start - self.last_start);
         let head = |body_check| Frame::Index { len: body.len() as u64 + 4, body_check }.write();
-        // The frame's length comes last, where it is found from the archive's end.
+        // The frame's length comes last: a reader that starts at the archive's end finds it there.
         let frame_len = head(0).len() + body.len() + 4;
         put_u32(&mut body, frame_len as u32);
         let mut frame = Frame::Index { len: body.len() as u64, body_check: check(&body) }.write();
@@ -42,18 +42,18 @@ impl IndexBuilder {
     }
 }
 
-/// The blocks an index names: where the frame begins, counted from the archive's first byte, and bytes of content.
+/// Parses the body of an index: for each block the offset of its frame in the archive, and its content length.
 ///
 /// # Errors
-/// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) or [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), for a
-/// body that is none.
+/// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) or [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if
+/// `body` is malformed.
 pub(crate) fn parse_index(body: &[u8]) -> Result<Vec<(u64, u64)>, Error> {
-    let mut fields = Fields::new(body);
+    let mut fields = FieldReader::new(body);
     let mut blocks = Vec::new();
     let mut start = 0u64;
     loop {
         start = start.wrapping_add(fields.varint()?);
-        // After the last block's entry: how far the index itself is, and the length of its frame.
+        // After the last block: the distance to the index frame, and the frame's length in 4 bytes.
         if body.len() - fields.position() == 4 {
             return Ok(blocks);
         }

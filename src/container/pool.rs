@@ -1,6 +1,6 @@
-//! Blocks in work: jobs run on threads of their own, results come back in the order the jobs were given.
+//! A pool of block jobs. Each job runs on its own thread; results are returned in submission order.
 //!
-//! Output never depends on how many run at a time. What is in flight is bounded by threads and by memory.
+//! Results don't depend on the number of threads. Running jobs are limited in number and in memory.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +11,15 @@ use std::thread;
 
 use crate::error::{Error, ErrorKind};
 
-/// A thread per block costs nothing beside coding a block. The stack is that of a main thread.
-const STACK: usize = 8 << 20;
+/// The stack size of a main thread. The cost of a thread per block is negligible beside coding the block.
+const STACK_SIZE: usize = 8 << 20;
 
 pub(crate) struct Pool<T> {
     threads: usize,
     memory: u64,
     sender: Sender<(u64, Result<T, Error>)>,
     receiver: Receiver<(u64, Result<T, Error>)>,
-    /// Jobs given and not taken back, oldest first; `first` is the oldest one's number.
+    /// Submitted jobs whose results were not returned yet, oldest first. `first` is the oldest job's number.
     jobs: VecDeque<Job<T>>,
     first: u64,
     cancelled: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ struct Job<T> {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `threads` jobs at a time, that take at most `memory` bytes together.
+    /// A pool of at most `threads` concurrent jobs that together use at most `memory` bytes.
     pub fn new(threads: usize, memory: Option<u64>) -> Self {
         let (sender, receiver) = channel();
         Pool {
@@ -45,11 +45,11 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    /// Whether a job that takes `memory` bytes may start now; if not, take the oldest
-    /// result, or [`wait`](Self::wait) where it is not there yet.
+    /// True if a job that uses `memory` bytes may start now. If false, take the oldest result, or
+    /// [`wait`](Self::wait) if it is not ready.
     ///
     /// # Errors
-    /// [`ErrorKind::MemoryLimit`] if it never may.
+    /// [`ErrorKind::MemoryLimit`] if the job alone exceeds the limit.
     pub fn has_room(&mut self, memory: u64) -> Result<bool, Error> {
         if memory > self.memory {
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -59,18 +59,18 @@ impl<T: Send + 'static> Pool<T> {
             ));
         }
         while let Ok(done) = self.receiver.try_recv() {
-            self.put(done);
+            self.store(done);
         }
         let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
         let in_use: u64 = self.jobs.iter().map(|job| job.memory).sum();
-        // Finished jobs that wait for an older one keep no thread from working, up to a point.
+        // Finished jobs may wait behind an older one; their number is limited, too.
         Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use + memory <= self.memory)
     }
 
-    /// Starts a job. It should end soon with an error once its argument turns true.
+    /// Starts a job. `work` should return an error soon after its argument becomes true.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the system gives no thread.
+    /// [`ErrorKind::Io`] if the thread can't be created.
     pub fn submit(
         &mut self,
         memory: u64,
@@ -79,27 +79,27 @@ impl<T: Send + 'static> Pool<T> {
         let number = self.first + self.jobs.len() as u64;
         let sender = self.sender.clone();
         let cancelled = Arc::clone(&self.cancelled);
-        thread::Builder::new().name(format!("block {number}")).stack_size(STACK).spawn(move || {
+        thread::Builder::new().name(format!("block {number}")).stack_size(STACK_SIZE).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| work(&cancelled)))
                 .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "coding a block failed: a defect of nzip")));
-            // Nobody listens any more where the pool was dropped.
+            // Fails only if the pool was dropped.
             let _ = sender.send((number, result));
         })?;
         self.jobs.push_back(Job { memory, result: None });
         Ok(())
     }
 
-    /// Threads that a job may use which begins now and is the last one.
+    /// Number of threads available to a job that starts now and is the last one.
     pub fn free_threads(&self) -> usize {
         if self.jobs.is_empty() { self.threads } else { 1 }
     }
 
-    /// Whether the oldest job's result is there, as far as was looked.
+    /// True if the oldest job's result has been received.
     pub fn is_ready(&self) -> bool {
         self.jobs.front().is_some_and(|job| job.result.is_some())
     }
 
-    /// The oldest job's result, if it is there.
+    /// Removes and returns the oldest job's result, if it has been received.
     pub fn try_pop(&mut self) -> Option<Result<T, Error>> {
         let result = self.jobs.front_mut()?.result.take()?;
         self.jobs.pop_front();
@@ -107,14 +107,14 @@ impl<T: Send + 'static> Pool<T> {
         Some(result)
     }
 
-    /// Waits until one more job, any one, is done. One must be at work: so if the oldest has no result yet.
+    /// Blocks until any one job finishes. At least one must be running, as is the case if the oldest has no result.
     pub fn wait(&mut self) {
         if let Ok(done) = self.receiver.recv() {
-            self.put(done);
+            self.store(done);
         }
     }
 
-    /// Waits for the oldest job's result; none if there is no job.
+    /// Blocks until the oldest job finishes and returns its result; `None` if there is no job.
     pub fn pop(&mut self) -> Option<Result<T, Error>> {
         loop {
             if let Some(result) = self.try_pop() {
@@ -125,7 +125,7 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    fn put(&mut self, (number, result): (u64, Result<T, Error>)) {
+    fn store(&mut self, (number, result): (u64, Result<T, Error>)) {
         if let Some(job) = self.jobs.get_mut((number - self.first) as usize) {
             job.result = Some(result);
         }

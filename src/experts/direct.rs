@@ -113,7 +113,7 @@ mod tests {
                 direct.predict(&mut Inputs::default());
                 assert_eq!(direct.entries, entries);
                 direct.update(bit, next);
-                for (i, entry) in (MapKernels::definition().learn)(&entries, bit).into_iter().enumerate() {
+                for (i, entry) in (MapKernels::scalar().learn)(&entries, bit).into_iter().enumerate() {
                     known.insert(place(i), entry);
                 }
             }

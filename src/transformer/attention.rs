@@ -4,7 +4,7 @@ use super::batch::{Row, Shared};
 use super::cache::Cache;
 use super::model::Model;
 use super::rope::RotaryAngles;
-use crate::num::int8::{BLOCK, Quantised, TILE};
+use crate::num::tiles::{BLOCK, Quantised, TILE};
 
 /// Buffers of the attention of one batch.
 #[derive(Default)]

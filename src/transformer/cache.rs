@@ -7,7 +7,7 @@
 //! `window - 1` places. One place is always spare, so that retracting the last token restores what was visible before.
 
 use crate::num::arch::prefetch;
-use crate::num::int8::{BLOCK, Inputs, STEP, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
 
 /// Dimensions of a cache; the same for all lanes.
 #[derive(Clone, Copy)]
@@ -163,7 +163,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::num::arch::int8::Kernel;
-    use crate::num::int8::Quantised;
+    use crate::num::tiles::Quantised;
     use crate::test_random::TestRandom;
 
     /// What a naive cache keeps of a position: the quants and scales of its key, and the quants and scale of its value.

@@ -5,7 +5,7 @@ use super::attention::Attention;
 use super::batch::{Lane, Row, Shared};
 use super::model::Model;
 use super::threads::Work;
-use crate::num::int8::{BLOCK, Quantised, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
 use std::sync::Arc;
 
 /// The rows of a batch that one thread evaluates, and everything it needs for that. It owns the lanes meanwhile.

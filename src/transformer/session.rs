@@ -13,7 +13,7 @@ use super::rope::Rope;
 use super::thread_tuner::ThreadTuner;
 use super::threads::Threads;
 use crate::error::{Error, ErrorKind};
-use crate::num::int8::BLOCK;
+use crate::num::tiles::BLOCK;
 
 /// Maximum rows of a batch: enough for two tokens of each of 32 lanes; it bounds the memory of long steps.
 const ROWS: usize = 64;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::super::to_json;
 use super::cache;
 
-/// What there is to say about a model.
+/// Description of a model.
 #[derive(Serialize)]
 struct Info {
     model: String,
@@ -33,7 +33,7 @@ struct Info {
     start: u32,
 }
 
-/// Loads the model and describes it.
+/// Loads and describes the model.
 pub fn text(model: &Path, json: bool) -> Result<String> {
     let checkpoint = load(model, cache().as_deref())?;
     Model::check(&checkpoint)?;

@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, bail};
 use nzip::{Error, LanguageModel, Level};
 
-use super::args::{Common, ModelVerb};
+use super::args::{CommonArgs, ModelVerb};
 use super::exit::{Outcome, report};
 
-/// Does what is asked about models.
+/// Runs a verb of `nzip model`.
 pub fn run(verb: &ModelVerb) -> Outcome {
     let text = match verb {
         ModelVerb::Info { model, json } => info::text(model, *json),
@@ -27,11 +27,11 @@ pub fn run(verb: &ModelVerb) -> Outcome {
     }
 }
 
-/// The transformer that `--model` names, loaded once.
+/// The network that `--model` names. It is loaded once.
 ///
 /// # Errors
-/// Those of loading it.
-pub fn language_model(common: &Common) -> Result<Option<Arc<LanguageModel>>, Error> {
+/// See [`LanguageModel::load`].
+pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>, Error> {
     static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
     match (&common.model, LOADED.get()) {
         (None, _) => Ok(None),
@@ -43,18 +43,18 @@ pub fn language_model(common: &Common) -> Result<Option<Arc<LanguageModel>>, Err
     }
 }
 
-/// The same for compressing at `level`.
+/// The same, for compression at `level`.
 ///
 /// # Errors
-/// Also where the level asks no transformer.
-pub fn language_model_for(common: &Common, level: Level) -> Result<Option<Arc<LanguageModel>>> {
+/// Also if the level doesn't use a transformer.
+pub fn language_model_at(common: &CommonArgs, level: Level) -> Result<Option<Arc<LanguageModel>>> {
     if common.model.is_some() && !level.model().is_neural() {
         bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
     }
     Ok(language_model(common)?)
 }
 
-/// The folder where Hugging Face's programs keep models.
+/// The cache folder of the Hugging Face tools.
 pub fn cache() -> Option<PathBuf> {
     let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE").or_else(|| folder("HF_HOME").map(|home| home.join("hub"))).or_else(|| {

@@ -3,7 +3,7 @@
 
 use super::super::model::{Block, Model};
 use super::matrix::Matrix;
-use crate::num::int8::BLOCK;
+use crate::num::tiles::BLOCK;
 use std::io;
 
 /// Predictions in a batch.

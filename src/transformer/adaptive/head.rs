@@ -2,7 +2,8 @@
 
 use super::super::model::Model;
 use crate::num::arch::prefetch;
-use crate::num::int8::{Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::Quantised;
 use std::io;
 
 /// Learning rate of the first step: the share of its error that an output loses.

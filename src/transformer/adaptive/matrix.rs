@@ -1,7 +1,8 @@
 //! A weight matrix trained with Adafactor (Shazeer and Stern, 2018).
 
 use super::super::model::Model;
-use crate::num::int8::{BLOCK, Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::{BLOCK, Quantised};
 use std::io;
 
 /// Learning rate: the root mean square of a step, relative to that of the weights.

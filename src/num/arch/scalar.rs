@@ -1,8 +1,6 @@
-//! What the kernels compute, in plain Rust.
+//! The scalar reference of the ensembles' kernels. `MixKernels`, `MapKernels` and `FastKernels` document the functions.
 
-use super::eight::{Decision, INPUTS, Weights};
-use super::maps::{GROUP, LIMIT, Map, StateTables};
-use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
+use super::types::{Decision, GROUP, INPUTS, LIMIT, MAX_SETS, MAX_WEIGHT, Map, NEGLIGIBLE, StateTables, Weights};
 use crate::num::{RECIPROCAL, STRETCH_MAX, squash16, stretch};
 
 pub fn mix(
@@ -43,8 +41,8 @@ pub fn train(
     }
 }
 
-pub fn learn(weights: &mut [i32; MAX_SETS], opinions: &[i32; MAX_SETS], error: i32) {
-    for (w, &x) in weights.iter_mut().zip(opinions) {
+pub fn learn(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i32) {
+    for (w, &x) in weights.iter_mut().zip(outputs) {
         let delta = x.wrapping_mul(error).wrapping_add(1 << 15) >> 16;
         *w = (*w + delta).clamp(-MAX_WEIGHT, MAX_WEIGHT);
     }
@@ -71,10 +69,11 @@ pub fn update(tables: &StateTables, states: &mut [u8], entries: &[u32], bit: u32
     }
 }
 
+/// A map entry moved towards `bit` at the rate of its count.
 pub fn learned(entry: u32, bit: u32) -> u32 {
     let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
     let (p, count) = ((entry >> 10) as i32, entry & 1023);
-    // 22 bits of difference and 16 of rate: the lowest 7 bits don't fit, and hardly matter.
+    // The difference has 22 bits and the rate 16, so 7 bits of the difference are dropped to fit in 32.
     let step = (((target - p) >> 7) * RECIPROCAL[count as usize]) >> 9;
     ((p + step) as u32) << 10 | (count + u32::from(count < LIMIT))
 }
@@ -86,7 +85,7 @@ pub fn transpose<const ROWS: usize, const COLUMNS: usize>(
     *columns = std::array::from_fn(|column| rows.map(|row| row[column]));
 }
 
-pub fn predict_eight(
+pub fn predict_fast(
     tables: &StateTables,
     decision: &mut Decision,
     maps: &[Map; GROUP],
@@ -100,7 +99,7 @@ pub fn predict_eight(
     weights.zip(&decision.inputs).fold(0, |sum, (w, &x)| sum.wrapping_add(w * i32::from(x)))
 }
 
-pub fn update_eight(
+pub fn update_fast(
     tables: &StateTables,
     decision: &mut Decision,
     bit: u32,

@@ -1,26 +1,26 @@
-//! The archive as a stream: bytes can be looked at before they are taken, and are counted.
+//! A byte stream with lookahead that counts the bytes consumed.
 
 use std::io::{self, ErrorKind::Interrupted, Read};
 
 use crate::error::{Error, ErrorKind};
 
-const STEP: usize = 64 << 10;
-/// What is set aside for a body at once; more only as its bytes really come.
+const READ_SIZE: usize = 64 << 10;
+/// Maximum allocation for a body before its bytes are read. A declared length is not trusted.
 const MAX_RESERVE: usize = 1 << 20;
 
-pub(crate) struct Source<R> {
+pub(crate) struct PeekReader<R> {
     inner: R,
     buffer: Vec<u8>,
     start: usize,
     offset: u64,
 }
 
-impl<R: Read> Source<R> {
+impl<R: Read> PeekReader<R> {
     pub fn new(inner: R) -> Self {
-        Source { inner, buffer: Vec::new(), start: 0, offset: 0 }
+        PeekReader { inner, buffer: Vec::new(), start: 0, offset: 0 }
     }
 
-    /// Bytes taken so far.
+    /// Number of bytes consumed.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -29,7 +29,7 @@ impl<R: Read> Source<R> {
         self.inner
     }
 
-    /// The next bytes, not taken yet: at least `len` of them, fewer only where the input ends.
+    /// Returns the next bytes without consuming them: at least `len`, or fewer at the end of the input.
     pub fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
         while self.buffer.len() - self.start < len {
             if self.start > 0 {
@@ -37,7 +37,7 @@ impl<R: Read> Source<R> {
                 self.start = 0;
             }
             let filled = self.buffer.len();
-            self.buffer.resize(filled + STEP, 0);
+            self.buffer.resize(filled + READ_SIZE, 0);
             let got = match self.inner.read(&mut self.buffer[filled..]) {
                 Err(error) if error.kind() == Interrupted => {
                     self.buffer.truncate(filled);
@@ -53,10 +53,11 @@ impl<R: Read> Source<R> {
         Ok(&self.buffer[self.start..])
     }
 
-    /// What `parse` makes of the next bytes, and its length; nothing is taken. Reads no further than it must.
+    /// Applies `parse` to the next bytes without consuming them, reading no more than `parse` needs. Returns the value and
+    /// its length.
     ///
     /// # Errors
-    /// Those of `parse`, with the place where they were noticed.
+    /// Errors of `parse`, with the offset in the archive.
     pub fn parse<T>(&mut self, parse: impl Fn(&[u8]) -> Result<(T, usize), Error>) -> Result<(T, usize), Error> {
         let mut wanted = 1;
         loop {
@@ -71,46 +72,46 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// Takes `len` bytes that [`peek`](Self::peek) has shown.
-    pub fn skip(&mut self, len: usize) {
+    /// Consumes `len` bytes that [`peek`](Self::peek) returned.
+    pub fn consume(&mut self, len: usize) {
         debug_assert!(self.start + len <= self.buffer.len());
         self.start += len;
         self.offset += len as u64;
     }
 
-    /// Takes exactly `len` bytes.
+    /// Consumes and returns exactly `len` bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] where there are fewer; the offset is then the input's end.
-    pub fn take(&mut self, len: u64) -> Result<Vec<u8>, Error> {
+    /// [`ErrorKind::Truncated`] if the input is shorter; the error's offset is the end of the input.
+    pub fn read_exact(&mut self, len: u64) -> Result<Vec<u8>, Error> {
         let mut body = Vec::with_capacity(len.min(MAX_RESERVE as u64) as usize);
         let buffered = (self.buffer.len() - self.start).min(usize::try_from(len).unwrap_or(usize::MAX));
         body.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
-        self.skip(buffered);
+        self.consume(buffered);
         let read = (&mut self.inner).take(len - buffered as u64).read_to_end(&mut body);
         self.offset += (body.len() - buffered) as u64;
         read?;
-        self.expect(len - body.len() as u64)?;
+        self.check_missing(len - body.len() as u64)?;
         Ok(body)
     }
 
-    /// Passes over `len` bytes.
+    /// Skips `len` bytes.
     ///
     /// # Errors
-    /// As [`take`](Self::take).
-    pub fn pass(&mut self, mut len: u64) -> Result<(), Error> {
+    /// See [`read_exact`](Self::read_exact).
+    pub fn discard(&mut self, mut len: u64) -> Result<(), Error> {
         while len > 0 {
             let step = self.peek(1)?.len().min(usize::try_from(len).unwrap_or(usize::MAX));
             if step == 0 {
                 break;
             }
-            self.skip(step);
+            self.consume(step);
             len -= step as u64;
         }
-        self.expect(len)
+        self.check_missing(len)
     }
 
-    fn expect(&self, missing: u64) -> Result<(), Error> {
+    fn check_missing(&self, missing: u64) -> Result<(), Error> {
         if missing == 0 {
             return Ok(());
         }
@@ -119,20 +120,20 @@ impl<R: Read> Source<R> {
     }
 }
 
-impl<R: Read + io::Seek> Source<R> {
-    /// Passes over `len` bytes without reading them.
+impl<R: Read + io::Seek> PeekReader<R> {
+    /// Skips `len` bytes by seeking.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] where there are fewer; so at the cost of reading the last.
-    pub fn seek(&mut self, len: u64) -> Result<(), Error> {
+    /// [`ErrorKind::Truncated`] if the input is shorter. The last byte is read to find out.
+    pub fn seek_forward(&mut self, len: u64) -> Result<(), Error> {
         let buffered = (self.buffer.len() - self.start) as u64;
         if len > buffered {
             let ahead = (len - buffered - 1).min(i64::MAX as u64);
-            self.skip(buffered as usize);
+            self.consume(buffered as usize);
             self.inner.seek(io::SeekFrom::Current(ahead as i64))?;
             self.offset += ahead;
-            return self.pass(1);
+            return self.discard(1);
         }
-        self.pass(len)
+        self.discard(len)
     }
 }

@@ -1,15 +1,15 @@
-//! The steps that count, written with AVX512's instructions: compilers take half its width. `num::vector` defines them;
-//! each operation here is one of there, in its order.
+//! The operations that take the most time, with AVX-512 intrinsics, because compilers use vectors of half the width. Each
+//! does the operations of its namesake in `num::float_ops`, in the same order.
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
-use crate::num::int8::{BLOCK, Quantised};
-use crate::num::vector::{EXP2, ROUND, TINY, factor};
+use crate::num::float_ops::{EXP2, ROUND, TINY, factor};
+use crate::num::tiles::{BLOCK, Quantised};
 
 const LANES: usize = 16;
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -17,74 +17,75 @@ pub fn detected() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
-/// [`crate::num::vector::quantise`].
+/// See [`crate::num::float_ops::quantise`].
 pub fn quantise(values: &[f32], to: &mut Quantised) {
     to.resize(values.len());
-    // SAFETY: only handed out by `FloatKernels`, which has seen the features.
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
     unsafe { quantise_blocks(values, to) }
 }
 
-/// [`crate::num::vector::swiglu`].
+/// See [`crate::num::float_ops::swiglu`].
 pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    // SAFETY: as above.
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
     unsafe { swiglu_chunks(gate, up, out) }
 }
 
-/// [`crate::num::vector::attention_weights`].
+/// See [`crate::num::float_ops::attention_weights`].
 pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
-    // SAFETY: as above.
-    unsafe { weigh(scores, scales) }
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
+    unsafe { attention_chunks(scores, scales) }
 }
 
-/// [`crate::num::vector::cumulate`].
+/// See [`crate::num::float_ops::cumulate`].
 pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     assert_eq!(table.len(), logits.len() + 1);
-    // SAFETY: as above.
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
     unsafe { cumulate_chunks(logits, table) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(values: &[f32; LANES]) -> __m512 {
-    // SAFETY: the array holds a vector; no alignment is needed.
+    // SAFETY: the array is as large as a vector; the load is unaligned.
     unsafe { _mm512_loadu_ps(values.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store(values: &mut [f32; LANES], vector: __m512) {
-    // SAFETY: as for `load`.
+    // SAFETY: the array is as large as a vector; the store is unaligned.
     unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store_masses(masses: &mut [u32; LANES], vector: __m512i) {
-    // SAFETY: as for `load`.
+    // SAFETY: the array is as large as a vector; the store is unaligned.
     unsafe { _mm512_storeu_si512(masses.as_mut_ptr().cast(), vector) }
 }
 
-/// The first values, at most 16, filled up with `rest`.
+/// Up to 16 values; the other lanes are `rest`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_part(values: &[f32], rest: f32) -> __m512 {
-    // SAFETY: only the lanes that the mask allows are read, as many as there are values.
+    // SAFETY: the mask allows only as many lanes as there are values.
     unsafe { _mm512_mask_loadu_ps(_mm512_set1_ps(rest), mask(values.len()), values.as_ptr()) }
 }
 
-/// The first lanes, as many as there are values.
+/// Stores as many lanes as there are values.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn store_part(values: &mut [f32], vector: __m512) {
-    // SAFETY: only the lanes that the mask allows are written.
+    // SAFETY: the mask allows only as many lanes as there are values.
     unsafe { _mm512_mask_storeu_ps(values.as_mut_ptr(), mask(values.len()), vector) }
 }
 
+/// A mask of the first `len` lanes.
 fn mask(len: usize) -> u16 {
     ((1u32 << len.min(LANES)) - 1) as u16
 }
 
-/// The upper half joined to the lower until one is left.
+/// The sum, or the maximum, of all lanes: the upper half is combined with the lower until one lane is left.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
 fn fold<const MAX: bool>(sums: __m512) -> f32 {
@@ -106,12 +107,12 @@ fn join4<const MAX: bool>(a: __m128, b: __m128) -> __m128 {
     if MAX { _mm_max_ps(a, b) } else { _mm_add_ps(a, b) }
 }
 
-/// Each element on its own; several vectors at once, since each operation has to wait for that before it.
+/// [`float_ops::exp`](crate::num::float_ops) of `N` vectors, interleaved to hide latency.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn exp<const N: usize>(x: [__m512; N]) -> [__m512; N] {
     let round = _mm512_set1_ps(ROUND);
-    // These give their second operand where the first isn't more, or less.
+    // These instructions return the second operand for NaN, as the scalar comparisons do.
     let x = x.map(|x| _mm512_max_ps(_mm512_set1_ps(-87.0), x));
     let x = x.map(|x| _mm512_min_ps(_mm512_set1_ps(88.0), x));
     let x = x.map(|x| _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
@@ -127,7 +128,7 @@ fn exp<const N: usize>(x: [__m512; N]) -> [__m512; N] {
     })
 }
 
-/// In units of 2^-30. Shifts by 32 and more, of what isn't a number too, give 0.
+/// `x` in units of 2^-30, rounded down. Shifts by 32 or more, which NaN also causes, give 0.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn fixed(x: __m512) -> __m512i {
@@ -137,7 +138,7 @@ fn fixed(x: __m512) -> __m512i {
     _mm512_srlv_epi32(_mm512_or_si512(fraction, _mm512_set1_epi32(0x4000_0000)), shift)
 }
 
-/// The largest element of each vector. None is negative or no number, so that their order doesn't matter.
+/// The largest element of each vector. No element is negative or NaN, so the order doesn't matter.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest_of_each(v: [__m512; LANES]) -> __m512 {
@@ -155,7 +156,7 @@ fn largest_of_each(v: [__m512; LANES]) -> __m512 {
         max(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b))
     });
     let mixed = max(_mm512_shuffle_ps::<0x88>(v[0], v[1]), _mm512_shuffle_ps::<0xdd>(v[0], v[1]));
-    // Vector 4k + l is the k-th of quarter l.
+    // The maximum of vector 4k + l is element k of quarter l.
     _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed)
 }
 
@@ -165,7 +166,7 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
     let groups = values.as_chunks::<BLOCK>().0.chunks(LANES);
     let outputs = to.quants.as_chunks_mut::<BLOCK>().0.chunks_mut(LANES);
     let numbers = to.scales.chunks_mut(LANES).zip(to.offsets.chunks_mut(LANES));
-    // Divisions are slow: 16 blocks have theirs at once.
+    // 16 blocks share one vector division, because divisions are slow.
     for ((group, quants), (scales, offsets)) in groups.zip(outputs).zip(numbers) {
         let mut all = [_mm512_setzero_ps(); LANES];
         for (values, all) in group.iter().zip(&mut all) {
@@ -187,9 +188,9 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
                 _mm512_cvtepi32_epi8(_mm512_sub_epi32(rounded, bits))
             });
             let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high);
-            // SAFETY: the array holds a vector of 32 bytes.
+            // SAFETY: the array has 32 bytes, a vector; the store is unaligned.
             unsafe { _mm256_storeu_si256(quants.as_mut_ptr().cast(), both) };
-            // Made unsigned by adding 128, four sums of eight.
+            // 128 is added to make the quants unsigned; the result is four sums of eight quants.
             let sums = _mm256_sad_epu8(_mm256_xor_si256(both, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
             let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
             let sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums))) - 128 * BLOCK as i32;
@@ -215,7 +216,7 @@ fn swiglu_chunks(gate: &[f32], up: &[f32], out: &mut [f32]) {
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
-fn weigh(scores: &mut [f32], scales: &[f32]) -> f32 {
+fn attention_chunks(scores: &mut [f32], scales: &[f32]) -> f32 {
     let scores = scores.as_chunks_mut::<LANES>().0;
     let best = scores.iter().fold(_mm512_set1_ps(f32::MIN), |best, chunk| _mm512_max_ps(best, load(chunk)));
     let top = _mm512_set1_ps(fold::<true>(best));
@@ -283,10 +284,10 @@ fn cumulate_chunks(logits: &[f32], table: &mut [u32]) {
         all
     };
     for mass in masses {
-        // SAFETY: the array holds a vector.
+        // SAFETY: the array is as large as a vector; the load is unaligned.
         let e = unsafe { _mm512_loadu_si512(mass.as_ptr().cast()) };
         store_masses(mass, cumulated(e));
     }
-    // SAFETY: only the lanes that the mask allows are written, as many as there are.
+    // SAFETY: the mask allows only as many lanes as there are masses.
     unsafe { _mm512_mask_storeu_epi32(mass_rest.as_mut_ptr().cast(), mask(mass_rest.len()), cumulated(last)) };
 }

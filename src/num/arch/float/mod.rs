@@ -1,11 +1,14 @@
-//! `num::vector`'s steps, compiled for each width of the machine's vectors from the same source.
+//! The operations of [`float_ops`], compiled for each vector width from the same source.
 
-use super::fastest;
-use crate::num::int8::Quantised;
-use crate::num::vector;
+use super::detect::fastest;
+use crate::num::float_ops;
+use crate::num::tiles::Quantised;
 
 #[cfg(target_arch = "x86_64")]
-mod wide;
+mod avx512;
+
+#[cfg(test)]
+mod tests;
 
 macro_rules! compile {
     ($module:ident, $features:literal, $($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
@@ -15,9 +18,9 @@ macro_rules! compile {
             $(pub fn $name($($arg: $type),*) $(-> $result)? {
                 #[target_feature(enable = $features)]
                 fn inner($($arg: $type),*) $(-> $result)? {
-                    vector::$name($($arg),*)
+                    float_ops::$name($($arg),*)
                 }
-                // SAFETY: only handed out by `FloatKernels::detect`, which has seen the features.
+                // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
                 unsafe { inner($($arg),*) }
             })*
         }
@@ -26,36 +29,36 @@ macro_rules! compile {
 
 macro_rules! kernels {
     ($($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        /// The float steps as functions, chosen once for the machine; `num::vector` documents each.
+        /// The float operations, chosen at run time; [`float_ops`] documents each.
         #[derive(Clone, Copy)]
         pub struct FloatKernels {
             $(pub $name: fn($($type),*) $(-> $result)?,)*
         }
 
-        compile!(avx2, "avx2", $($name($($arg: $type),*) $(-> $result)?;)*);
-        compile!(avx512, "avx512f,avx512bw,avx512dq,avx512vl", $($name($($arg: $type),*) $(-> $result)?;)*);
+        compile!(compiled_avx2, "avx2", $($name($($arg: $type),*) $(-> $result)?;)*);
+        compile!(compiled_avx512, "avx512f,avx512bw,avx512dq,avx512vl", $($name($($arg: $type),*) $(-> $result)?;)*);
 
         impl FloatKernels {
-            /// For any machine.
-            pub fn definition() -> Self {
-                FloatKernels { $($name: vector::$name,)* }
+            /// Compiled for any CPU of the target.
+            pub fn scalar() -> Self {
+                FloatKernels { $($name: float_ops::$name,)* }
             }
 
-            /// All that this machine can run, the slowest first.
+            /// All kernels that this CPU can run, the slowest first.
             pub fn all() -> Vec<Self> {
                 let kernels = [
-                    Some(Self::definition()),
+                    Some(Self::scalar()),
                     #[cfg(target_arch = "x86_64")]
-                    is_x86_feature_detected!("avx2").then_some(FloatKernels { $($name: avx2::$name,)* }),
+                    is_x86_feature_detected!("avx2").then_some(FloatKernels { $($name: compiled_avx2::$name,)* }),
                     #[cfg(target_arch = "x86_64")]
-                    wide::detected().then_some(FloatKernels { $($name: avx512::$name,)* }),
+                    avx512::detected().then_some(FloatKernels { $($name: compiled_avx512::$name,)* }),
                     #[cfg(target_arch = "x86_64")]
-                    wide::detected().then_some(FloatKernels {
-                        quantise: wide::quantise,
-                        swiglu: wide::swiglu,
-                        attention_weights: wide::attention_weights,
-                        cumulate: wide::cumulate,
-                        ..FloatKernels { $($name: avx512::$name,)* }
+                    avx512::detected().then_some(FloatKernels {
+                        quantise: avx512::quantise,
+                        swiglu: avx512::swiglu,
+                        attention_weights: avx512::attention_weights,
+                        cumulate: avx512::cumulate,
+                        ..FloatKernels { $($name: compiled_avx512::$name,)* }
                     }),
                 ];
                 kernels.into_iter().flatten().collect()
@@ -83,7 +86,7 @@ kernels! {
 }
 
 impl FloatKernels {
-    /// The fastest this machine has, if it isn't forbidden to use it.
+    /// The fastest kernels of this CPU, or the scalar ones if `NZIP_FORCE_SCALAR=1`.
     pub fn detect() -> Self {
         fastest(Self::all())
     }

@@ -1,4 +1,4 @@
-//! The walk through an archive, frame by frame: everything that can be checked without decoding is checked here.
+//! Reads an archive frame by frame and checks everything that can be checked without decoding.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -7,56 +7,56 @@ use super::checksum::check;
 use super::frame::{BlockHead, Frame, Mode};
 use super::header::{Header, is_magic};
 use super::index::{IndexBuilder, parse_index};
+use super::peek_reader::PeekReader;
 use super::recover::{Damage, resync};
-use super::source::Source;
 use crate::error::{Error, ErrorKind};
 
-/// What the walk comes by.
+/// An item found in the input.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// An archive begins.
+    /// The header of an archive.
     Start(Header),
-    /// A block whose head begins at `offset`. Its body is to be taken from the source before the walk goes on.
+    /// A block whose head starts at `offset`. The caller reads its body from [`FrameReader::input`] before the next event.
     Block { head: BlockHead, offset: u64 },
-    /// Start, from the archive's first byte, and content of each block, found after damage.
+    /// The index, reported if blocks are missing: for each block its start in the archive and its content length.
     Index(Vec<(u64, u64)>),
-    /// Something is missing (only in a walk that keeps going).
+    /// Something is missing (only with `keep_going`).
     Damage(Damage),
-    /// The archive is over; its check of the whole content, if that was found.
+    /// The end of an archive. `check` is the checksum of the whole content, if it was found and no frame is missing.
     End { check: Option<u32>, offset: u64 },
 }
 
-pub(crate) struct Walk<R> {
-    pub source: Source<R>,
+pub(crate) struct FrameReader<R> {
+    pub input: PeekReader<R>,
     keep_going: bool,
     max_output: u64,
-    /// Bytes of content in all blocks so far.
+    /// Sum of the content lengths of all blocks so far, over all archives.
     content: u64,
     archive: Option<Archive>,
     archives: u64,
     events: VecDeque<Event>,
 }
 
-/// What is known of the archive that is being read.
+/// State of the archive that is being read.
 struct Archive {
     header: Header,
     start: u64,
-    /// Bytes of content in its blocks so far.
+    /// Sum of the content lengths of its blocks so far.
     content: u64,
     next_block: u32,
     index: IndexBuilder,
     index_seen: bool,
-    /// Where the frames stopped making sense, and why.
+    /// The error at which reading of frames stopped, until the next valid frame is found.
     gap: Option<Error>,
-    /// Whether the walk has missed anything: then the totals don't fit.
+    /// True if a frame was missed: totals can't be checked then.
     incomplete: bool,
 }
 
-impl<R: Read> Walk<R> {
-    /// A walk that ends with an error at damage, or keeps going, and at more than `max_output` bytes of content.
+impl<R: Read> FrameReader<R> {
+    /// A reader that stops at damage unless `keep_going`, and at more than `max_output` bytes of content.
     pub fn new(input: R, keep_going: bool, max_output: Option<u64>) -> Self {
-        Walk {
-            source: Source::new(input),
+        FrameReader {
+            input: PeekReader::new(input),
             keep_going,
             max_output: max_output.unwrap_or(u64::MAX),
             content: 0,
@@ -66,22 +66,22 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// The header of the archive that is being read; none between archives.
+    /// The header of the current archive; `None` between archives.
     pub fn header(&self) -> Option<&Header> {
         self.archive.as_ref().map(|archive| &archive.header)
     }
 
-    /// Goes on to the next event; none where the input ends.
+    /// Returns the next event; `None` at the end of the input.
     ///
     /// # Errors
-    /// [`ErrorKind::OutputLimit`], those of reading, and without `keep_going` those of damage.
+    /// [`ErrorKind::OutputLimit`], read errors, and without `keep_going` errors about damage.
     pub fn next(&mut self) -> Result<Option<Event>, Error> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
             }
-            let offset = self.source.offset();
-            match self.step() {
+            let offset = self.input.offset();
+            match self.read_frame() {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(error) => self.recover(offset, error.at(offset))?,
@@ -89,10 +89,10 @@ impl<R: Read> Walk<R> {
         }
     }
 
-    /// Goes on after a block whose body could not be taken, as if the block had not been there.
+    /// Treats a block as missing because its body could not be read.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// See [`next`](Self::next).
     pub fn body_failed(&mut self, head: &BlockHead, offset: u64, error: Error) -> Result<(), Error> {
         if let Some(archive) = &mut self.archive {
             archive.next_block = head.number;
@@ -101,63 +101,63 @@ impl<R: Read> Walk<R> {
         self.recover(offset, error)
     }
 
-    /// One frame or header. False where the input ends.
-    fn step(&mut self) -> Result<bool, Error> {
-        let offset = self.source.offset();
-        let Some(archive) = &mut self.archive else { return self.begin() };
-        if archive.gap.is_some() && is_end(self.source.peek(7)?) {
-            self.abandon(None, offset);
+    /// Reads one frame or header. Returns false at the end of the input.
+    fn read_frame(&mut self) -> Result<bool, Error> {
+        let offset = self.input.offset();
+        let Some(archive) = &mut self.archive else { return self.read_header() };
+        if archive.gap.is_some() && ends_archive(self.input.peek(7)?) {
+            self.end_archive(None, offset);
             return Ok(true);
         }
-        let (frame, len) = self.source.parse(Frame::parse)?;
+        let (frame, len) = self.input.parse(Frame::parse)?;
         match frame {
             Frame::Block(head) => {
-                archive.admit(&head, self.keep_going)?;
+                archive.check_block(&head, self.keep_going)?;
                 self.content += u64::from(head.raw_len);
-                expect_output(self.content, self.max_output)?;
+                check_output_limit(self.content, self.max_output)?;
                 let missing = archive.next_block..head.number;
                 if let Some(damage) = archive.close_gap(missing, None, offset) {
                     self.events.push_back(Event::Damage(damage));
                 }
-                archive.take(&head, offset);
-                self.source.skip(len);
+                archive.add_block(&head, offset);
+                self.input.consume(len);
                 self.events.push_back(Event::Block { head, offset });
             }
             Frame::Index { len: body_len, body_check } => {
-                self.source.skip(len);
+                self.input.consume(len);
                 self.read_index(offset, body_len, body_check)?;
             }
             Frame::Skippable { len: body_len } => {
-                self.source.skip(len);
-                self.source.pass(body_len)?;
+                self.input.consume(len);
+                self.input.discard(body_len)?;
             }
             Frame::End { content_check } => {
                 if !archive.incomplete && archive.gap.is_none() {
-                    archive.expect_complete()?;
+                    archive.check_complete()?;
                 }
-                self.source.skip(len);
-                self.abandon(Some(content_check), offset);
+                self.input.consume(len);
+                self.end_archive(Some(content_check), offset);
             }
         }
         Ok(true)
     }
 
-    /// The header of an archive, the first or a further one.
-    fn begin(&mut self) -> Result<bool, Error> {
-        let start = self.source.offset();
-        if self.archives > 0 && self.source.peek(1)?.is_empty() {
+    /// Reads the header of an archive.
+    fn read_header(&mut self) -> Result<bool, Error> {
+        let start = self.input.offset();
+        if self.archives > 0 && self.input.peek(1)?.is_empty() {
             return Ok(false);
         }
-        let (header, len) = self.source.parse(Header::parse).map_err(|error| match error.kind() {
-            ErrorKind::Foreign if self.archives > 0 => {
+        let (header, len) = self.input.parse(Header::parse).map_err(|error| match error.kind() {
+            ErrorKind::NotAnArchive if self.archives > 0 => {
                 Error::new(ErrorKind::Corrupt, "what follows the archive is none: trailing garbage")
             }
             _ => error,
         })?;
         if let Some(length) = header.content_length {
-            expect_output(self.content.saturating_add(length), self.max_output)?;
+            check_output_limit(self.content.saturating_add(length), self.max_output)?;
         }
-        self.source.skip(len);
+        self.input.consume(len);
         self.archives += 1;
         self.archive = Some(Archive {
             header,
@@ -173,10 +173,10 @@ impl<R: Read> Walk<R> {
         Ok(true)
     }
 
-    /// The body of an index: what it must be is known, unless something is missing.
+    /// Reads the body of an index and compares it with the blocks that were read.
     fn read_index(&mut self, offset: u64, len: u64, body_check: u32) -> Result<(), Error> {
-        let body = self.source.take(len)?;
-        let frame_len = self.source.offset() - offset;
+        let body = self.input.read_exact(len)?;
+        let frame_len = self.input.offset() - offset;
         let Some(archive) = &mut self.archive else { return Ok(()) };
         if check(&body) != body_check {
             return Err(Error::new(ErrorKind::Corrupt, "the block index is damaged"));
@@ -202,8 +202,8 @@ impl<R: Read> Walk<R> {
         Ok(())
     }
 
-    /// Ends the archive, wherever it ends.
-    fn abandon(&mut self, check: Option<u32>, offset: u64) {
+    /// Ends the current archive and reports what is missing from it.
+    fn end_archive(&mut self, check: Option<u32>, offset: u64) {
         let Some(mut archive) = self.archive.take() else { return };
         if archive.gap.is_some() {
             let lost = archive.header.content_length.filter(|_| !archive.incomplete).map(|all| all - archive.content);
@@ -214,25 +214,25 @@ impl<R: Read> Walk<R> {
         self.events.push_back(Event::End { check: check.filter(|_| !archive.incomplete), offset });
     }
 
-    /// Passes over damage, if that is wanted and possible.
+    /// Skips damaged data if `keep_going` is set; otherwise returns `error`.
     fn recover(&mut self, offset: u64, error: Error) -> Result<(), Error> {
         let damaged = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated);
         if !self.keep_going || !damaged || self.archives == 0 {
             return Err(error);
         }
-        if self.source.offset() == offset && !self.source.peek(1)?.is_empty() {
-            self.source.skip(1);
+        if self.input.offset() == offset && !self.input.peek(1)?.is_empty() {
+            self.input.consume(1);
         }
         match &mut self.archive {
             Some(archive) => {
-                resync(&mut self.source, |frame| match frame {
-                    Frame::Block(head) => archive.admit(head, true).is_ok(),
+                resync(&mut self.input, |frame| match frame {
+                    Frame::Block(head) => archive.check_block(head, true).is_ok(),
                     _ => true,
                 })?;
                 archive.gap.get_or_insert(error);
             }
             None => {
-                resync(&mut self.source, |_| false)?;
+                resync(&mut self.input, |_| false)?;
                 let (reason, lost) = (error.reason().to_string(), None);
                 self.events.push_back(Event::Damage(Damage { blocks: 0..0, offset, lost, reason }));
             }
@@ -242,8 +242,8 @@ impl<R: Read> Walk<R> {
 }
 
 impl Archive {
-    /// Whether a block may come now.
-    fn admit(&self, head: &BlockHead, gaps: bool) -> Result<(), Error> {
+    /// Checks that a block may follow the frames read so far. With `gaps`, block numbers may be skipped.
+    fn check_block(&self, head: &BlockHead, gaps: bool) -> Result<(), Error> {
         let corrupt = |message: String| Err(Error::new(ErrorKind::Corrupt, message));
         let (number, raw_len) = (head.number, head.raw_len as usize);
         if number < self.next_block || (number > self.next_block && !gaps) {
@@ -267,13 +267,13 @@ impl Archive {
         }
     }
 
-    fn take(&mut self, head: &BlockHead, offset: u64) {
+    fn add_block(&mut self, head: &BlockHead, offset: u64) {
         self.index.add(offset - self.start, head.raw_len);
         self.next_block = head.number.saturating_add(1);
         self.content += u64::from(head.raw_len);
     }
 
-    fn expect_complete(&self) -> Result<(), Error> {
+    fn check_complete(&self) -> Result<(), Error> {
         let message = match self.header.content_length {
             Some(all) if all != self.content => {
                 format!("{} bytes of content; the header names {all}", self.content)
@@ -284,7 +284,7 @@ impl Archive {
         Err(Error::new(ErrorKind::Corrupt, message))
     }
 
-    /// Says what is missing before the frame at `offset`, if frames before it made no sense or blocks are missing.
+    /// Describes the damage before the frame at `offset`: an unreadable range, `missing` blocks, or both.
     fn close_gap(&mut self, missing: std::ops::Range<u32>, lost: Option<u64>, offset: u64) -> Option<Damage> {
         let gap = self.gap.take();
         if gap.is_none() && missing.is_empty() {
@@ -299,11 +299,11 @@ impl Archive {
     }
 }
 
-fn is_end(bytes: &[u8]) -> bool {
+fn ends_archive(bytes: &[u8]) -> bool {
     bytes.is_empty() || is_magic(bytes)
 }
 
-fn expect_output(content: u64, limit: u64) -> Result<(), Error> {
+fn check_output_limit(content: u64, limit: u64) -> Result<(), Error> {
     if content > limit {
         let message = format!("the content has at least {content} bytes; the limit is {limit}");
         return Err(Error::new(ErrorKind::OutputLimit, message));

@@ -1,25 +1,25 @@
-//! The float steps of a transformer, element by element: `+ - * / sqrt` of binary32 in one written order, so that a
-//! machine's vector instructions, which compilers use here, can't change a bit. `arch` compiles them for each.
-//! `docs/ARITHMETIC.md` defines the operations.
+//! The transformer's float operations: `+ - * / sqrt` of binary32 in a fixed order. Compilers vectorise these loops across
+//! elements and may not reorder them, so the bits don't depend on the vector width. `arch::float` compiles them for each
+//! vector extension. `docs/ARITHMETIC.md` defines the operations.
 
-use super::int8::{BLOCK, Quantised};
+use super::tiles::{BLOCK, Quantised};
 use std::array::from_fn;
 
-/// Partial sums of a reduction: element `i` goes to sum `i % LANES`.
+/// Partial sums of a reduction: element `i` is added to sum `i % LANES`.
 const LANES: usize = 16;
-/// Rows that [`product`] does at once, of either matrix.
+/// Rows of each matrix that [`product`] handles at once.
 const PANEL: usize = 4;
-/// 1.5 * 2^23: adding it to a small number rounds that to an integer, ties to even, in the sum's low bits.
+/// 1.5 * 2^23. Adding it to a number below 2^22 in magnitude leaves the nearest integer, ties to even, in the low bits.
 pub const ROUND: f32 = 12_582_912.0;
-/// A block whose values are all below this is taken for zeros.
+/// 2^-100. A block with a largest magnitude below this is quantised to zeros.
 pub const TINY: f32 = f32::from_bits(27 << 23);
-/// Upper bound of a distribution's total.
+/// Upper bound of the total mass of a distribution.
 pub const TOTAL: u32 = (1 << 31) - 1;
 
-/// 2^r for r in -0.5..=0.5, within 3e-6 of it: `1 + r * (EXP2[3] + r * (EXP2[2] + …))`.
+/// Coefficients of 2^r = `1 + r * (EXP2[3] + r * (EXP2[2] + …))` for r in -0.5..=0.5, with an error below 3e-6.
 pub const EXP2: [f32; 4] = [0.009_582_853, 0.055_906_426, 0.240_240_99, 0.693_124_2];
 
-/// e^x within 2e-5 of it, of x clamped to -87..88.
+/// e^x for x clamped to -87..=88, with a relative error below 2e-5.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
@@ -35,14 +35,14 @@ fn exp(x: f32) -> f32 {
     f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
-/// `x`, from 0 to 1, in units of 2^-30, rounded down. What isn't a number gives 0.
+/// `x` in 0..=1 in units of 2^-30, rounded down. NaN gives 0.
 #[inline(always)]
 fn fixed(x: f32) -> u32 {
     let bits = x.to_bits();
     ((bits << 7 & 0x3fff_ff80) | 0x4000_0000) >> 127u32.wrapping_sub(bits >> 23).min(31)
 }
 
-/// The partial sums added up: the upper half to the lower until one is left.
+/// Combines the partial sums: the upper half with the lower until one is left.
 #[inline(always)]
 fn fold(mut sums: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
@@ -55,12 +55,13 @@ fn fold(mut sums: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     sums[0]
 }
 
+/// `b` if either is NaN.
 #[inline(always)]
 fn max(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The largest of `values`, each mapped.
+/// The largest of `least` and all mapped values.
 #[inline(always)]
 fn largest(values: &[f32], least: f32, map: impl Fn(f32) -> f32) -> f32 {
     let mut best = [least; LANES];
@@ -76,7 +77,7 @@ fn largest(values: &[f32], least: f32, map: impl Fn(f32) -> f32) -> f32 {
     fold(best, max)
 }
 
-/// Quantises blocks of 32 values: the largest magnitude becomes 127.
+/// Quantises blocks of 32 values, each with a scale that maps its largest magnitude to 127.
 #[inline(always)]
 pub fn quantise(values: &[f32], to: &mut Quantised) {
     to.resize(values.len());
@@ -87,13 +88,13 @@ pub fn quantise(values: &[f32], to: &mut Quantised) {
     }
 }
 
-/// Quantises all values with one scale, which it gives.
+/// Quantises all values with one scale, which it returns.
 #[inline(always)]
 pub fn quantise_whole(values: &[f32], quants: &mut [i8]) -> f32 {
     quantise_block(values, quants).0
 }
 
-/// Gives the scale and the quants' sum.
+/// Returns the scale and the sum of the quants.
 #[inline(always)]
 fn quantise_block(values: &[f32], quants: &mut [i8]) -> (f32, i32) {
     let largest = largest(values, 0.0, f32::abs);
@@ -107,7 +108,7 @@ fn quantise_block(values: &[f32], quants: &mut [i8]) -> (f32, i32) {
     (scale, sum)
 }
 
-/// The sum of the squares. The length is a multiple of 16.
+/// The sum of squares. The length is a multiple of 16.
 #[inline(always)]
 pub fn squares(x: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
@@ -119,7 +120,7 @@ pub fn squares(x: &[f32]) -> f32 {
     fold(sums, |a, b| a + b)
 }
 
-/// `weights - factor * input`.
+/// Subtracts `factor * input` from `weights`.
 #[inline(always)]
 pub fn descend(weights: &mut [f32], input: &[f32], factor: f32) {
     for (weight, &input) in weights.iter_mut().zip(input) {
@@ -127,7 +128,7 @@ pub fn descend(weights: &mut [f32], input: &[f32], factor: f32) {
     }
 }
 
-/// `sums + values²`.
+/// Adds `values²` to `sums`.
 #[inline(always)]
 pub fn add_squares(sums: &mut [f32], values: &[f32]) {
     for (sum, &value) in sums.iter_mut().zip(values) {
@@ -135,7 +136,7 @@ pub fn add_squares(sums: &mut [f32], values: &[f32]) {
     }
 }
 
-/// `weights - factor * gradient * scales`.
+/// Subtracts `factor * gradient * scales` from `weights`.
 #[inline(always)]
 pub fn descend_scaled(weights: &mut [f32], gradient: &[f32], scales: &[f32], factor: f32) {
     for ((weight, &gradient), &scale) in weights.iter_mut().zip(gradient).zip(scales) {
@@ -143,8 +144,8 @@ pub fn descend_scaled(weights: &mut [f32], gradient: &[f32], scales: &[f32], fac
     }
 }
 
-/// A product of matrices: `out[r][j]` becomes the sum of `a[r * strides[0] + k * strides[1]] * b[k][j]`, in order of `k`, from 0.
-/// Rows of `b` and `out` are `width` long.
+/// A matrix product: sets `out[r][j]` to the sum over `k`, in order from 0.0, of
+/// `a[r * strides[0] + k * strides[1]] * b[k][j]`. Rows of `b` and `out` have `width` elements.
 #[inline(always)]
 pub fn product(a: &[f32], strides: [usize; 2], b: &[f32], width: usize, out: &mut [f32]) {
     out.fill(0.0);
@@ -168,7 +169,8 @@ pub fn product(a: &[f32], strides: [usize; 2], b: &[f32], width: usize, out: &mu
     }
 }
 
-/// Four rows of `b`, each times a number, added to each of four rows. Apart, for compilers to see that these don't overlap.
+/// Adds multiples of four rows of `b` to each of four rows. A function of its own, so that the compiler knows that these don't
+/// overlap.
 #[inline(always)]
 fn panel(
     a: &[[f32; PANEL]; PANEL],
@@ -198,7 +200,7 @@ fn norm_factor(x: &[f32], eps: f32) -> f32 {
     1.0 / (mean + eps).sqrt()
 }
 
-/// RMS norm: `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
+/// RMS norm (Zhang & Sennrich 2019): `x / sqrt(mean(x²) + eps) * weights`. The length is a multiple of 16.
 #[inline(always)]
 pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
     let factor = norm_factor(x, eps);
@@ -207,7 +209,7 @@ pub fn norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]) {
     }
 }
 
-/// Adds to `to` how a cost changes with `x`, given how it does with [`norm`]'s result.
+/// The backward pass of [`norm`]: adds the gradient with respect to `x` to `to`, given that of the result.
 #[inline(always)]
 pub fn norm_gradient(x: &[f32], weights: &[f32], eps: f32, gradient: &[f32], to: &mut [f32]) {
     let factor = norm_factor(x, eps);
@@ -225,7 +227,7 @@ pub fn norm_gradient(x: &[f32], weights: &[f32], eps: f32, gradient: &[f32], to:
     }
 }
 
-/// `gate * sigmoid(gate) * up`.
+/// SwiGLU (Shazeer 2020): `gate * sigmoid(gate) * up`.
 #[inline(always)]
 pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
@@ -233,7 +235,7 @@ pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
-/// How a cost changes with gate and up, given how it does with [`swiglu`]'s result.
+/// The backward pass of [`swiglu`]: the gradients with respect to `gate` and `up`, given that of the result.
 #[inline(always)]
 pub fn swiglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]) {
     let values = gate.iter().zip(up).zip(gradient);
@@ -245,7 +247,7 @@ pub fn swiglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut
     }
 }
 
-/// Rotates the first half of a head against its second by the angles of one position.
+/// Rotary position embedding (Su et al. 2021): rotates pairs of elements, one of each half of a head, by a position's angles.
 #[inline(always)]
 pub fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
     let (first, second) = head.split_at(cos.len());
@@ -256,7 +258,7 @@ pub fn rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Scores become weights: `exp(score - max) * scale`; gives the sum before scaling. The length is a multiple of 16.
+/// Replaces each score by `exp(score - max) * scale` and returns the sum of the exponentials. The length is a multiple of 16.
 #[inline(always)]
 pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
     let top = largest(scores, f32::MIN, |score| score);
@@ -264,7 +266,7 @@ pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
     for (chunk, scales) in scores.chunks_exact_mut(LANES).zip(scales.chunks_exact(LANES)) {
         for ((score, &scale), sum) in chunk.iter_mut().zip(scales).zip(&mut sums) {
             let e = exp(*score - top);
-            // Below e^-87 is what lies outside the context.
+            // Masked scores are f32::MIN; their weight is 0.
             let e = if *score - top < -87.0 { 0.0 } else { e };
             *sum += e;
             *score = e * scale;
@@ -273,7 +275,7 @@ pub fn attention_weights(scores: &mut [f32], scales: &[f32]) -> f32 {
     fold(sums, |a, b| a + b)
 }
 
-/// Each value plus the one `BY` places before it.
+/// Adds to each value the one `BY` places before it.
 #[inline(always)]
 fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
     let mut before = [0; 2 * LANES];
@@ -281,19 +283,19 @@ fn shifted_sum<const BY: usize>(values: [u32; LANES]) -> [u32; LANES] {
     from_fn(|i| values[i] + before[LANES + i - BY])
 }
 
-/// What brings masses that sum up to `sum` to [`TOTAL`] less one for each of `count` tokens, in units of 2^-31.
+/// The factor, in units of 2^-31, that scales masses with sum `sum` to [`TOTAL`] less 1 for each of `count` tokens.
 #[inline]
 pub fn factor(sum: u64, count: usize) -> u32 {
-    // The sum is less than one token's only where all logits are NaN.
+    // The sum is below 2^30 only if all logits are NaN.
     ((u64::from(TOTAL - count as u32) << 31) / sum.max(1 << 30)) as u32
 }
 
-/// The running sums of a softmax in integers: entry `i` is the mass of the tokens before `i`, each having at least 1,
-/// together at most [`TOTAL`]. `table` is one longer than `logits`.
+/// Softmax as cumulative integer masses: `table[i]` is the mass of the tokens before `i`. Each token has a mass of at least
+/// 1, and all together at most [`TOTAL`]. `table` has one element more than `logits`.
 #[inline(always)]
 pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     let top = largest(logits, f32::MIN, |logit| logit);
-    let (first, masses) = table.split_first_mut().expect("one longer than the logits");
+    let (first, masses) = table.split_first_mut().expect("one element more than logits");
     *first = 0;
     let mut sum = 0u64;
     for (mass, &logit) in masses.iter_mut().zip(logits) {
@@ -320,7 +322,7 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     }
 }
 
-/// Tells of each mass that is `least` or more, with its place, given running sums as [`cumulate`] makes them.
+/// Calls `tell(token, mass)` for each mass of at least `least`, in order, given the table of [`cumulate`].
 #[inline(always)]
 pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
     let masses = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
@@ -331,81 +333,6 @@ pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
                     tell(chunk * LANES + i, after - before);
                 }
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::num::arch::float::FloatKernels;
-
-    /// Numbers from -1 to 1.
-    fn numbers(seed: u32, count: usize) -> Vec<f32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state as i32 as f32) / (1u32 << 31) as f32
-        };
-        (0..count).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn products_are_sums_in_order() {
-        for (rows, depth, width) in [(4, 4, 16), (7, 9, 48), (1, 3, 32), (12, 64, 96)] {
-            let (a, b) = (numbers(1, rows * depth), numbers(2, depth * width));
-            let transposed: Vec<f32> = (0..rows * depth).map(|i| a[i % rows * depth + i / rows]).collect();
-            let mut exact = vec![0.0; rows * width];
-            for (i, sum) in exact.iter_mut().enumerate() {
-                (0..depth).for_each(|k| *sum += a[i / width * depth + k] * b[k * width + i % width]);
-            }
-            for kernels in FloatKernels::all() {
-                let mut out = vec![f32::NAN; rows * width];
-                (kernels.product)(&a, [depth, 1], &b, width, &mut out);
-                assert_eq!(out, exact);
-                (kernels.product)(&transposed, [1, rows], &b, width, &mut out);
-                assert_eq!(out, exact);
-            }
-        }
-    }
-
-    /// That `gradient` of a cost in `count` variables is what little changes of each say.
-    fn check(values: &[f32], gradient: &[f32], cost: impl Fn(&[f32]) -> f32) {
-        for (i, slope) in gradient.iter().enumerate() {
-            let at = |change: f32| {
-                let mut values = values.to_vec();
-                values[i] += change;
-                cost(&values)
-            };
-            let measured = (at(0.01) - at(-0.01)) / 0.02;
-            assert!((measured - slope).abs() < 0.002 + 0.01 * slope.abs(), "{i}: {measured}, {slope}");
-        }
-    }
-
-    fn dot(a: &[f32], b: &[f32]) -> f32 {
-        a.iter().zip(b).map(|(a, b)| a * b).sum()
-    }
-
-    #[test]
-    fn gradients_are_slopes() {
-        let [x, weights, gradient] = [1, 2, 3].map(|seed| numbers(seed, 32));
-        for kernels in FloatKernels::all() {
-            let mut to = vec![0.0; 32];
-            (kernels.norm_gradient)(&x, &weights, 0.01, &gradient, &mut to);
-            check(&x, &to, |x| {
-                let mut y = vec![0.0; 32];
-                norm(x, &weights, 0.01, &mut y);
-                dot(&y, &gradient)
-            });
-            let (mut to_gate, mut to_up) = (vec![0.0; 32], vec![0.0; 32]);
-            (kernels.swiglu_gradient)(&x, &weights, &gradient, &mut to_gate, &mut to_up);
-            let cost = |gate: &[f32], up: &[f32]| {
-                let mut y = vec![0.0; 32];
-                swiglu(gate, up, &mut y);
-                dot(&y, &gradient)
-            };
-            check(&x, &to_gate, |gate| cost(gate, &weights));
-            check(&weights, &to_up, |up| cost(&x, up));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What the kernels compute, in plain Rust.
+//! The scalar reference of the int8 kernels.
 
-use crate::num::int8::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
+/// See [`super::Kernel::multiply`].
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     for (row, out) in out.chunks_mut(stride).take(inputs.rows).enumerate() {
         let input = inputs.starting_at(row);

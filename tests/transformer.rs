@@ -72,7 +72,7 @@ fn divergence(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
     sum / a.len() as f64 / std::f64::consts::LN_2
 }
 
-/// Writes a random model in Hugging Face's form; the heads' dimension is hidden / heads, which candle takes for granted.
+/// Writes a random model in Hugging Face's form; the head dimension is hidden / heads, which candle takes for granted.
 fn write_model(folder: &Path, [vocabulary, hidden, layers, heads, kv_heads, inner]: [usize; 6], tied: bool) {
     let mut random = common::Random::new(17);
     let mut uniform = || random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0;

@@ -104,11 +104,11 @@ impl Matrix {
         let mut scales = Vec::with_capacity(rows * padded / BLOCK);
         for block in weights.chunks(columns.max(1)).flat_map(|row| row.chunks(BLOCK)) {
             if let Some(odd) = block.iter().find(|w| !w.is_finite()) {
-                return Err(Error::new(ErrorKind::Model, format!("holds the value {odd}")));
+                return Err(Error::new(ErrorKind::Model, format!("contains the value {odd}")));
             }
             let largest = block.iter().fold(0f32, |largest, w| largest.max(w.abs()));
             let Some(scale) = round_to_binary16(largest / 127.0) else {
-                return Err(Error::new(ErrorKind::Model, format!("holds {largest:e}, too large for int8 blocks")));
+                return Err(Error::new(ErrorKind::Model, format!("contains {largest:e}, too large for int8 blocks")));
             };
             scales.push(scale);
             let quant = |w: &f32| if scale > 0.0 { (w / scale).round().clamp(-127.0, 127.0) as i8 } else { 0 };

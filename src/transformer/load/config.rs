@@ -106,8 +106,8 @@ pub fn check(config: &Config, place: &str) -> Result<(), Error> {
         ("the hidden size", config.hidden, 1 << 16),
         ("the number of layers", config.layers, 1 << 10),
         ("the number of heads", config.heads, 1 << 10),
-        ("the number of key heads", config.kv_heads, config.heads),
-        ("the heads' dimension", config.head_dim, 1 << 10),
+        ("the number of key-value heads", config.kv_heads, config.heads),
+        ("the head dimension", config.head_dim, 1 << 10),
         ("the feed-forward size", config.feed_forward, 1 << 18),
         ("the context", config.context, 1 << 30),
     ];
@@ -118,10 +118,10 @@ pub fn check(config: &Config, place: &str) -> Result<(), Error> {
     }
     if !config.heads.is_multiple_of(config.kv_heads) {
         let Config { heads, kv_heads, .. } = config;
-        return Err(wrong(place, format!("{heads} heads can't share {kv_heads} key heads evenly")));
+        return Err(wrong(place, format!("{heads} heads are not a multiple of {kv_heads} key-value heads")));
     }
     if !config.head_dim.is_multiple_of(2) {
-        return Err(wrong(place, format!("the heads' dimension {} is odd", config.head_dim)));
+        return Err(wrong(place, format!("the head dimension {} is odd", config.head_dim)));
     }
     for (what, value) in [("the norm's epsilon", config.norm_eps), ("rope's theta", config.rope_theta)] {
         if !(value.is_finite() && value > 0.0) {

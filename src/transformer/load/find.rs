@@ -72,13 +72,13 @@ pub fn locate(model: &Path, cache: Option<&Path>) -> Result<PathBuf, Error> {
         return Err(wrong(place, "there is no such directory or file"));
     };
     let Some(cache) = cache else {
-        return Err(wrong(place, "there is no such directory, and no Hugging Face cache to look in"));
+        return Err(wrong(place, "there is no such directory, and no Hugging Face cache"));
     };
     let Some(snapshot) = snapshot(&folder(cache, &name.repository)) else {
         return Err(wrong(
             place,
             format!(
-                "no model is here: neither a directory of this name, nor one in the cache {}; `nzip model pull {place}` \
+                "there is no model of this name, neither a directory nor in the cache {}; `nzip model pull {place}` \
                  fetches it",
                 cache.display()
             ),
@@ -92,8 +92,10 @@ pub fn locate(model: &Path, cache: Option<&Path>) -> Result<PathBuf, Error> {
     match &ggufs(&snapshot)[..] {
         _ if snapshot.join("config.json").exists() => Ok(snapshot),
         [only] => Ok(snapshot.join(only)),
-        [] => Err(wrong(snapshot.display(), "holds neither a config.json nor a GGUF file")),
-        several => Err(wrong(place, format!("is several files; name one of them, as {place}/{}", several.join(", ")))),
+        [] => Err(wrong(snapshot.display(), "contains neither a config.json nor a GGUF file")),
+        several => {
+            Err(wrong(place, format!("has several files; name one of them, such as {place}/{}", several.join(", "))))
+        }
     }
 }
 
@@ -190,9 +192,9 @@ mod tests {
         assert_eq!(found("org/two/y.gguf"), at("models--org--two/snapshots/a/y.gguf"));
         assert_eq!(found("org/three"), at("models--org--three/snapshots/a/x.gguf"));
         let refused = [
-            ("org/two", "name one of them, as org/two/x.gguf, y.gguf"),
+            ("org/two", "name one of them, such as org/two/x.gguf, y.gguf"),
             ("org/two/z.gguf", "z.gguf: is missing"),
-            ("org/four", "holds neither a config.json nor a GGUF file"),
+            ("org/four", "contains neither a config.json nor a GGUF file"),
             ("org/six", "`nzip model pull org/six` fetches it"),
             ("nowhere", "nowhere: there is no such directory or file"),
         ];

@@ -21,11 +21,11 @@ use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read.
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
-    let damaged = |what: &str| wrong(place, format!("is damaged, cut short, or no GGUF file ({what})"));
+    let damaged = |what: &str| wrong(place, format!("is damaged, truncated, or not a GGUF file ({what})"));
     header::check(reader).map_err(|error| damaged(&error.to_string()))?;
     // `header::check` refuses all headers that are known to make candle panic. Should there be others, they become errors.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
-        .map_err(|_| wrong(place, "has a header that makes no sense"))?
+        .map_err(|_| wrong(place, "has an invalid header"))?
         .map_err(|error| damaged(&reason(&error)))?;
     let metadata = Metadata { entries: &content.metadata, place };
     let config = metadata.config()?;
@@ -53,7 +53,7 @@ fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Resu
         // If tensors could share bytes, a small file could fill the memory.
         claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
         if claimed > length {
-            return Err(weights.wrong(name, "the tensors together are longer than the file"));
+            return Err(weights.wrong(name, "the tensors' total length exceeds that of the file"));
         }
     }
     for (name, info) in &content.tensor_infos {
@@ -93,18 +93,18 @@ fn read_tensor(
 /// Unpacks Q8_0 blocks: each is a binary16 scale and 32 quants.
 fn blocks(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static str> {
     if !columns.is_multiple_of(BLOCK) {
-        return Err("its rows are not whole Q8_0 blocks");
+        return Err("row length is not a multiple of 32");
     }
     let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
     for block in data.as_chunks::<{ BLOCK + 2 }>().0 {
         let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
         let quants = block[2..].iter().map(|&byte| byte as i8);
         if !scale.is_finite() {
-            return Err("holds a scale that is not finite");
+            return Err("contains a scale that is not finite");
         }
         // No known writer of Q8_0 produces it, and kernels negate quants.
         if quants.clone().any(|quant| quant == -128) {
-            return Err("holds the quant -128");
+            return Err("contains the quant -128");
         }
         matrix.scales.push(scale);
         matrix.quants.extend(quants);

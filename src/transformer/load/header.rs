@@ -29,12 +29,12 @@ struct Header<R> {
 impl<R: Read> Header<R> {
     fn check(&mut self) -> Result<()> {
         if self.number(4)? != u64::from(u32::from_le_bytes(*b"GGUF")) {
-            return Err(wrong("it doesn't begin like one"));
+            return Err(wrong("wrong magic number"));
         }
         self.wide = match self.number(4)? {
             1 => false,
             2 | 3 => true,
-            _ => return Err(wrong("of an unknown version")),
+            _ => return Err(wrong("unknown version")),
         };
         let _tensors = self.length()?;
         for _ in 0..self.length()? {
@@ -48,7 +48,7 @@ impl<R: Read> Header<R> {
                 kind => {
                     let value = self.number(size(kind)?)?;
                     if key == ALIGNMENT && value == 0 {
-                        return Err(wrong("tensors are aligned to 0"));
+                        return Err(wrong("alignment 0"));
                     }
                 }
             }
@@ -95,8 +95,8 @@ fn size(kind: u64) -> Result<u64> {
         2 | 3 => Ok(2),
         4..=6 => Ok(4),
         10..=12 => Ok(8),
-        ARRAY => Err(wrong("it holds lists of lists")),
-        _ => Err(wrong("it holds a value of an unknown type")),
+        ARRAY => Err(wrong("nested arrays")),
+        _ => Err(wrong("a value of unknown type")),
     }
 }
 

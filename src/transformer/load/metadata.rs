@@ -112,7 +112,7 @@ impl Metadata<'_> {
     fn tokens(&self) -> Result<Vec<&str>, Error> {
         const KEY: &str = "tokenizer.ggml.tokens";
         let list = self.list(KEY)?.ok_or_else(|| self.wrong(format!("{KEY} is missing")))?;
-        list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} holds {token:?}")))).collect()
+        list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} contains {token:?}")))).collect()
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -133,7 +133,7 @@ impl Metadata<'_> {
 
     fn size(&self, key: &str) -> Result<Option<usize>, Error> {
         let Some(value) = self.entries.get(key) else { return Ok(None) };
-        size(value).map(Some).ok_or_else(|| self.wrong(format!("{key} is not one size for the whole model")))
+        size(value).map(Some).ok_or_else(|| self.wrong(format!("{key} is not a single size for all layers")))
     }
 
     fn real(&self, key: &str) -> Result<Option<f32>, Error> {

@@ -43,7 +43,7 @@ fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     };
     map.iter()
         .map(|(tensor, file)| {
-            name(file).ok_or_else(|| wrong(index.display(), format!("tensor {tensor}: {file} is not a file's name")))
+            name(file).ok_or_else(|| wrong(index.display(), format!("tensor {tensor}: {file} is not a file name")))
         })
         .collect()
 }
@@ -72,7 +72,7 @@ fn add_all(bytes: &[u8], weights: &mut Weights) -> Result<(), Error> {
 }
 
 fn unreadable(error: &candle_core::Error) -> String {
-    format!("is damaged, cut short, or no safetensors file ({})", reason(error))
+    format!("is damaged, truncated, or not a safetensors file ({})", reason(error))
 }
 
 /// The values as binary32; the shorter types convert exactly.

@@ -68,7 +68,7 @@ pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens
 pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
     let encoding = encoding_of(&json).ok_or_else(|| {
-        wrong(place, "is neither a byte-level vocabulary nor a SentencePiece one with bytes to fall back to")
+        wrong(place, "is neither a byte-level vocabulary nor a SentencePiece vocabulary with byte fallback")
     })?;
     let mut tokens = vec![Vec::new(); size];
     let mut put = |id: u64, bytes| match usize::try_from(id).ok().and_then(|id| tokens.get_mut(id)) {
@@ -76,13 +76,13 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
             *token = bytes;
             Ok(())
         }
-        None => Err(wrong(place, format!("token {id} is beyond the model's vocabulary of {size}"))),
+        None => Err(wrong(place, format!("token {id} is not in the model's vocabulary of {size}"))),
     };
-    let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or an unknown form of one"))?;
+    let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or one of unknown form"))?;
     written.iter().try_for_each(|&(token, id)| put(id, encoding.bytes(token)))?;
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
-            return Err(wrong(place, format!("{added} is no added token")));
+            return Err(wrong(place, format!("{added} is not an added token")));
         };
         put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
     }

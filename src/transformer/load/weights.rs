@@ -34,7 +34,7 @@ impl Weights {
         let values = match *shape {
             [_] => {
                 if let Some(odd) = values.iter().find(|value| !value.is_finite()) {
-                    return Err(self.wrong(name, format!("holds the value {odd}")));
+                    return Err(self.wrong(name, format!("contains the value {odd}")));
                 }
                 Values::Vector(values)
             }
@@ -102,7 +102,7 @@ impl Weights {
         };
         if shape != expected {
             return Err(
-                self.wrong(name, format!("has the shape {shape:?} where the configuration asks for {expected:?}"))
+                self.wrong(name, format!("has the shape {shape:?} but the configuration requires {expected:?}"))
             );
         }
         Ok(values)
@@ -111,7 +111,7 @@ impl Weights {
     /// Checks that no tensor is left: an unknown one means that the model is not a plain Llama.
     pub fn finish(self) -> Result<(), Error> {
         match self.tensors.keys().next() {
-            Some(name) => Err(self.wrong(name, "is a tensor that a plain Llama model has not")),
+            Some(name) => Err(self.wrong(name, "is not a tensor of a plain Llama")),
             None => Ok(()),
         }
     }

@@ -123,6 +123,7 @@ impl Cache {
         let (shape, head) = (self.shape, self.head(layer, head));
         let stride = shape.head_dim / BLOCK;
         Tiles {
+            offset: shape.offset,
             quants: &self.keys[head * shape.quants()..][..shape.quants()],
             scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
             stride,
@@ -135,6 +136,7 @@ impl Cache {
     pub fn values<'a>(&'a self, layer: usize, head: usize, len: usize, ones: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
         let (shape, head) = (self.shape, self.head(layer, head));
         let tiles = Tiles {
+            offset: shape.offset,
             quants: &self.values[head * shape.quants()..][..shape.quants()],
             scales: ones,
             stride: shape.positions() / BLOCK,

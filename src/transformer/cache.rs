@@ -130,6 +130,7 @@ impl Cache {
         let (shape, head) = (self.shape, self.head(layer, head));
         let stride = shape.head_dim / BLOCK;
         Tiles {
+            offset: shape.offset,
             quants: &self.keys[head * shape.quants()..][..shape.quants()],
             scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
             stride,
@@ -149,6 +150,7 @@ impl Cache {
     ) -> (Tiles<'a>, &'a [f32]) {
         let (shape, head) = (self.shape, self.head(layer, head));
         let tiles = Tiles {
+            offset: shape.offset,
             quants: &self.values[head * shape.quants()..][..shape.quants()],
             scales: unit_scales,
             stride: shape.positions() / BLOCK,

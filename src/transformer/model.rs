@@ -214,10 +214,10 @@ fn row(matrix: &Matrix, row: usize) -> (&[i8], &[f32]) {
 /// All rows of several matrices with the same number of columns.
 fn pack(matrices: &[&Matrix], kernel: &Kernel) -> Packed {
     let rows: Vec<_> = matrices.iter().flat_map(|matrix| (0..matrix.rows).map(|i| row(matrix, i))).collect();
-    Packed::new(rows.into_iter(), matrices[0].columns / BLOCK, kernel.offset)
+    Packed::new(rows.into_iter(), matrices[0].columns / BLOCK, kernel)
 }
 
 /// Selected rows of a matrix.
 fn pick(matrix: &Matrix, rows: &[u32], kernel: &Kernel) -> Packed {
-    Packed::new(rows.iter().map(|&i| row(matrix, i as usize)), matrix.columns / BLOCK, kernel.offset)
+    Packed::new(rows.iter().map(|&i| row(matrix, i as usize)), matrix.columns / BLOCK, kernel)
 }

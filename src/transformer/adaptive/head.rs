@@ -113,7 +113,7 @@ impl Head {
     fn step(&mut self, model: &Model, row: usize, factor: f32, input: &[f32]) {
         let weights = &mut self.weights[row * input.len()..][..input.len()];
         (model.floats.descend)(weights, input, factor);
-        (model.floats.quantise)(weights, &mut self.row);
+        (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
         self.packed.set_row(row, &self.row);
     }
 }

@@ -93,7 +93,7 @@ impl Matrix {
         for (i, ((gradient, weights), row)) in both.zip(&*rows).enumerate() {
             let factor = RATE * self.size / ((row / mean).sqrt() + EPSILON);
             (model.floats.descend_scaled)(weights, gradient, scales, factor);
-            (model.floats.quantise)(weights, &mut self.row);
+            (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
             self.packed.set_row(i, &self.row);
         }
     }

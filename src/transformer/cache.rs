@@ -181,8 +181,11 @@ mod tests {
     }
 
     fn store(cache: &mut Cache, layer: usize, head: usize, position: usize, (key, scales, value, scale): &Entry) {
-        let key = Quantised { quants: key.clone(), scales: scales.clone(), offsets: vec![0; scales.len()] };
-        cache.store(layer, head, position, key.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
+        let mut quantised = Quantised::default();
+        quantised.resize(key.len());
+        quantised.quants.copy_from_slice(key);
+        quantised.scales.copy_from_slice(scales);
+        cache.store(layer, head, position, quantised.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
     }
 
     /// The entry at a place, read from the tiles that kernels multiply with.

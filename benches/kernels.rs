@@ -30,8 +30,10 @@ fn kernels(criterion: &mut Criterion) {
             let blocks = columns / BLOCK;
             let packed = Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, &kernel);
             for rows in [1, 8, 32] {
-                let (scales, offsets) = (vec![0.01; rows * blocks], vec![0; rows * blocks]);
-                let inputs = Quantised { quants: quants(&mut random, rows * columns), scales, offsets };
+                let mut inputs = Quantised::default();
+                inputs.resize(rows * columns);
+                inputs.quants = quants(&mut random, rows * columns);
+                inputs.scales.fill(0.01);
                 let inputs = inputs.rows(0, rows, blocks);
                 let mut out = vec![0.0; outputs * rows];
                 group.throughput(Throughput::Elements((2 * columns * outputs * rows) as u64));

@@ -109,7 +109,7 @@ impl Ppm {
     pub fn new(kind: DataKind, symbol_tree: &'static SymbolTree, raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
         let position =
-            Place { context: tree.root(), order: 0, escape_context: EscapeContext::default(), single_escape: 0 };
+            Position { context: tree.root(), order: 0, escape_context: EscapeContext::default(), single_escape: 0 };
         Ok(Ppm {
             positions: vec![position; lanes],
             lane: 0,

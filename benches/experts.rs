@@ -1,5 +1,5 @@
-//! What the ensemble consists of, part by part: `cargo bench --bench experts`. Bytes of throughput are bytes of content,
-//! whose bits a part predicts and learns; of the kernels, bytes of weights.
+//! The parts of the ensemble: `cargo bench --bench experts`. Throughput is in bytes of content, whose bits a part predicts and
+//! learns; of the kernels, in bytes of weights.
 
 use std::hint::black_box;
 
@@ -23,8 +23,11 @@ const LEN: usize = 32 << 10;
 
 /// Our own documents: text and tables.
 fn text() -> Vec<u8> {
-    let text =
-        concat!(include_str!("../docs/FORMAT.md"), include_str!("../README.md"), include_str!("../docs/BENCHMARKS.md"));
+    let text = concat!(
+        include_str!("../docs/FORMAT.md"),
+        include_str!("../README.md"),
+        include_str!("../docs/EXPERIMENTS.md")
+    );
     text.bytes().cycle().take(LEN).collect()
 }
 

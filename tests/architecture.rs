@@ -1,20 +1,11 @@
 //! Imports have no circles: neither between the folders of `src`, nor between the files of a folder. docs/ARCHITECTURE.md
-//! has the rule and argues the exceptions.
+//! has the rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use syn::visit::{self, Visit};
-
-/// The circles that stay: the folder, and the files or folders in it that import each other. docs/ARCHITECTURE.md says why.
-const CIRCLES: &[(&str, &[&str])] = &[
-    ("codec", &["config", "ensemble"]),
-    ("num", &["arch", "int8", "vector"]),
-    ("num/arch", &["avx2", "avx512", "definition", "eight", "maps"]),
-    ("transformer", &["attention", "forward", "session"]),
-    ("transformer/load", &["huggingface", "safetensors"]),
-];
 
 /// A module's path without `crate`.
 type Name = Vec<String>;
@@ -169,27 +160,15 @@ fn imports_have_no_circles() {
     let imports = imports();
     let folders: BTreeSet<Name> =
         imports.iter().flat_map(|(from, _)| (0..from.len()).map(|len| from[..len].to_vec())).collect();
-    let (mut circles, mut edges) = (BTreeSet::new(), Vec::new());
+    let mut edges = Vec::new();
     for name in folders {
         let graph = folder(&imports, &name);
-        let title = name.join("/");
         for (from, to) in graph.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to))) {
             if reaches(&graph, to, from) {
-                edges.push(format!("src/{title}: {from} -> {to}"));
-                let circle = graph.keys().filter(|other| reaches(&graph, from, other) && reaches(&graph, other, from));
-                circles.insert((title.clone(), circle.cloned().collect::<Vec<_>>()));
+                edges.push(format!("src/{}: {from} -> {to}", name.join("/")));
             }
         }
     }
-    let allowed = CIRCLES
-        .iter()
-        .map(|(folder, circle)| (folder.to_string(), circle.iter().map(|name| name.to_string()).collect::<Vec<_>>()));
-    let allowed: BTreeSet<_> = allowed.collect();
-    assert!(
-        circles == allowed,
-        "new circles: {:?}\nallowed, but open now: {:?}\nimports on circles:\n{}",
-        circles.difference(&allowed),
-        allowed.difference(&circles),
-        edges.join("\n")
-    );
+    assert!(imports.len() > 100, "only {} imports were found", imports.len());
+    assert!(edges.is_empty(), "imports on circles:\n{}", edges.join("\n"));
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::{Read, Write};
 
-use common::{Kind, Random, content};
+use common::{Kind, Random, content, forge};
 use nzip::internals::codec::{CodecConfig, LanePolicy, Preset};
 use nzip::{
     BlockSize, CompressOptions, Compressor, Damage, DecompressOptions, Decompressor, Error, ErrorKind, Level,
@@ -133,6 +133,22 @@ fn a_damaged_head_costs_that_block() {
     assert!(error.is_none() && got == without(&content, 3..4));
     assert_eq!((damage.len(), &damage[0].blocks, damage[0].lost), (1, &(3..4), Some(65536)));
     assert_eq!(damage[0].offset, heads[0] as u64);
+}
+
+/// A damaged index is not used to say what is missing.
+#[test]
+fn a_damaged_index_is_not_believed() {
+    let (mut archive, content) = stored_blocks();
+    let head = (0..archive.len()).find(|&at| archive[at..].starts_with(&[0xF5, 0xC2, 3])).unwrap();
+    archive[head + 3] ^= 0x10;
+    let index = (0..archive.len()).rfind(|&at| archive[at..].starts_with(&[0xF5, 0xC3])).unwrap();
+    let full = forge::varint(65536);
+    let lengths: Vec<usize> = (index..archive.len()).filter(|&at| archive[at..].starts_with(&full)).collect();
+    archive[lengths[3] + full.len() - 1] ^= 1;
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == without(&content, 3..4));
+    assert!(damage.iter().all(|damage| damage.lost.is_none_or(|lost| lost == 65536)), "{damage:?}");
+    assert!(damage.iter().any(|damage| damage.reason.contains("index")), "{damage:?}");
 }
 
 #[test]

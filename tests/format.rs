@@ -22,15 +22,23 @@ fn two_blocks() -> Vec<u8> {
     archive
 }
 
+/// The example's bytes are the first block of code of its section; a line's comment comes after three spaces.
 #[test]
 fn the_example_in_the_document() {
-    let options = nzip::CompressOptions::new().level(nzip::Level::new(2).unwrap());
-    let archive = nzip::compress_with(b"nz", options).unwrap();
-    let text: Vec<String> = archive.iter().map(|byte| format!("{byte:02X}")).collect();
-    assert_eq!(
-        text.join(" "),
-        "8E 6E 7A 0D 0A 1A 0A 0B 00 02 A0 00 FD 32 2F CA F5 C2 00 02 FB 3E 36 1E 32 68 04 D4 6E 7A F5 C4 66 97 8C 1E"
-    );
+    let document = include_str!("../docs/FORMAT.md");
+    let (_, section) = document.split_once("## Example").expect("has an example");
+    let block = section.split("```").nth(1).expect("has a block of code");
+    let lines = block.lines().filter_map(|line| line.split("   ").next());
+    let bytes: Vec<u8> =
+        lines.flat_map(str::split_whitespace).map(|byte| u8::from_str_radix(byte, 16).expect("is a byte")).collect();
+    let archive = compress_with(b"nz", CompressOptions::new().level(Level::new(2).unwrap())).unwrap();
+    assert_eq!(archive, bytes);
+}
+
+#[test]
+fn the_document_is_of_this_version() {
+    let title = include_str!("../docs/FORMAT.md").lines().next().unwrap();
+    assert_eq!(title, format!("# The .nz format, version {}", nzip::FORMAT_VERSION));
 }
 
 #[test]
@@ -85,17 +93,19 @@ fn the_index_is_found_from_the_end() {
     let content = common::content(common::Kind::Random, 150_000, 1);
     let options = CompressOptions::new().level(Level::MIN).block_size(BlockSize::MIN);
     let archive = compress_with(&content, options).unwrap();
-    let tail = archive.len() - 6;
+    let tail = archive.len() - forge::END_LEN;
     let len = u32::from_le_bytes(archive[tail - 4..tail].try_into().unwrap()) as usize;
     let frame = &archive[tail - len..tail];
-    // A header of 18 bytes, heads of 14.
-    let blocks = [(18, 65536), (18 + 65550, 65536), (18 + 2 * 65550, 150_000 - 2 * 65536)];
+    let first = header(forge::BLOCK_64_KIB, Some(150_000)).len() as u64;
+    let frame_len = stored(0, &content[..65536]).len() as u64;
+    let blocks = [(first, 65536), (first + frame_len, 65536), (first + 2 * frame_len, 150_000 - 2 * 65536)];
     assert_eq!(frame, index(&blocks, (tail - len) as u64));
 }
 
 #[test]
 fn small_costs() {
-    assert_eq!(compress(b"").unwrap().len(), 27);
+    let default_header = header(forge::BLOCK_64_KIB, None).len() + forge::TRAINED_PARTS_LEN;
+    assert_eq!(compress(b"").unwrap().len(), default_header + forge::END_LEN);
     let primed = CompressOptions::new().level(Level::new(5).unwrap());
     assert!(compress_with(&[b'a'; 100_000], primed).unwrap().len() <= 60);
     for len in [1, 1000, 65_537] {

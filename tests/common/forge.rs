@@ -1,4 +1,5 @@
 //! Archives put together by hand after docs/FORMAT.md. Shared with the fuzz targets (fuzz/src).
+#![allow(dead_code, reason = "each test and fuzz target uses its part")]
 
 use nzip::FORMAT_VERSION;
 use xxhash_rust::xxh3::xxh3_64;
@@ -9,6 +10,8 @@ pub const BLOCK_64_KIB: u8 = 0;
 pub const BLOCK_1_GIB: u8 = 0xE0;
 /// Bytes of an end frame.
 pub const END_LEN: usize = 6;
+/// Bytes that the extension adds to the header of a model with trained parts of this build: a length and a check.
+pub const TRAINED_PARTS_LEN: usize = 1 + 4;
 
 pub fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -2,24 +2,13 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod forge;
+mod random;
 #[cfg(feature = "cli")]
 pub mod shell;
 
 use std::path::{Path, PathBuf};
 
-/// A small generator of numbers, the same on every machine.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % limit
-    }
-}
+pub use random::Random;
 
 /// The kinds of content that tests are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,24 +82,18 @@ fn word(random: &mut Random, words: &[&'static str]) -> std::str::Bytes<'static>
     words[random.below(words.len())].bytes()
 }
 
-/// The folder of the evaluation corpora: `$NZIP_CORPORA`, or `../shared/corpora/unpacked`. Tests that want it and find
-/// none say so and pass.
-pub fn corpora() -> Option<PathBuf> {
+/// The folder of the evaluation corpora: `$NZIP_CORPORA`, or `../shared/corpora/unpacked`. For tests that are ignored unless
+/// they are asked for.
+pub fn corpora() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora/unpacked");
     let folder = std::env::var_os("NZIP_CORPORA").map_or_else(|| beside.into(), PathBuf::from);
-    let found = folder.is_dir().then_some(folder);
-    if found.is_none() {
-        eprintln!("skipped: no corpora; say where they are with NZIP_CORPORA=DIR");
-    }
-    found
+    assert!(folder.is_dir(), "{} is not there; NZIP_CORPORA=DIR says where the corpora are", folder.display());
+    folder
 }
 
-/// A model of `../shared/models`. Tests that want it and find none say so and pass.
-pub fn model(name: &str) -> Option<PathBuf> {
+/// A model of `../shared/models`. For tests that are ignored unless they are asked for.
+pub fn model(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
+    assert!(folder.is_dir(), "{} is not there", folder.display());
+    folder
 }

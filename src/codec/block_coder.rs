@@ -42,7 +42,7 @@ impl<'a, P: BitPredictor, C: BitCoder> BlockCoder<'a, P, C> {
     /// Codes the next byte of a lane.
     #[inline]
     pub fn byte(&mut self, lane: usize) {
-        let at = self.predictor.text().past(lane).at;
+        let at = self.predictor.text().view(lane).at;
         let byte = self.content.map_or(0, |content| content[at]);
         self.predictor.turn_to(lane);
         loop {

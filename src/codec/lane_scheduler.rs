@@ -70,8 +70,8 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
 
     /// Codes bytes of a lane until it needs the transformer or, if it does not use it, [`PAUSED_BYTES`].
     fn run_lane(&mut self, lane: usize) {
-        let active = self.lanes[lane].gate.asked();
-        let start = self.block.predictor.text().past(lane).at;
+        let active = self.lanes[lane].gate.is_open();
+        let start = self.block.predictor.text().view(lane).at;
         let mut at = start;
         while self.lanes[lane].tokens.is_empty() && self.block.predictor.text().left(lane) > 0 {
             self.block.byte(lane);
@@ -101,7 +101,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
 
     /// Has the next step rebuild a lane's context from the end of its text.
     fn restart(&mut self, lane: usize) {
-        let bytes = self.block.predictor.text().past(lane).bytes();
+        let bytes = self.block.predictor.text().view(lane).bytes();
         let state = &mut self.lanes[lane];
         state.restart = true;
         state.tokens = self.language_model.prompt(&bytes[bytes.len().saturating_sub(PROMPT_BYTES)..]);

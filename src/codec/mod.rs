@@ -20,7 +20,9 @@ use crate::coder::{Decoder, Encoder};
 use crate::content::{DataKind, Filter};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts;
+use crate::experts::expert::Setup;
 use crate::experts::prior::Prior;
+use crate::text::SymbolTree;
 use bits::{BitCoder, BitPredictor};
 use block_coder::BlockCoder;
 use ensemble::Ensemble;
@@ -144,9 +146,18 @@ fn prior(config: &CodecConfig, profile: Profile, raw_len: usize) -> Result<Optio
 
 fn new_ensemble(config: &CodecConfig, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = prior(config, profile, raw_len)?;
-    let contexts = if config.preset.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL };
-    let trie = language_model(config, profile).map(|language_model| language_model.trie().clone());
-    Ensemble::new(profile.kind, raw_len, profile.lanes, contexts, prior, trie, denoise).map_err(no_memory)
+    let kind = profile.kind;
+    let setup = Setup {
+        kind,
+        raw_len,
+        lanes: profile.lanes,
+        // The prior's token lists are sorted, so its tree must keep the order of bytes.
+        tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
+        contexts: if config.preset.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL },
+        prior,
+        trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
+    };
+    Ensemble::new(&setup, denoise).map_err(no_memory)
 }
 
 fn new_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {

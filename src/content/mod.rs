@@ -1,4 +1,4 @@
-//! What a block's bytes are, decided before they are coded: text or binary data, and a reversible filter for x86 code.
+//! What is decided about a block's content before it is coded: text or binary data, and a reversible filter for x86 code.
 
 mod data_kind;
 mod filter;

@@ -131,15 +131,15 @@ impl<'a> Cursor<'a> {
             }
         }
         let mut zeros = all - ones;
-        if self.line_end_masses.is_none() && node.has(b'\n') && node.is_below(b'@') {
+        if self.line_end_masses.is_none() && node.contains(b'\n') && node.is_below(b'@') {
             self.line_end_masses = Some(self.unfold_line_ends());
         }
-        for (byte, change) in self.line_end_masses.into_iter().flatten().filter(|&(byte, _)| node.has(byte)) {
+        for (byte, change) in self.line_end_masses.into_iter().flatten().filter(|&(byte, _)| node.contains(byte)) {
             let side = if node.bit(byte) == 1 { &mut ones } else { &mut zeros };
             *side = side.saturating_add_signed(change);
         }
         let all = ones + zeros;
-        let p1 = if self.folder.last() == b'\r' && node.has(b'\n') {
+        let p1 = if self.folder.last() == b'\r' && node.contains(b'\n') {
             if node.bit(b'\n') == 1 { P_LINE_FEED } else { (1 << 16) - P_LINE_FEED }
         } else {
             ((ones << 16) / all.max(1)) as u32

@@ -51,12 +51,12 @@ impl PriorExpert {
     }
 
     /// Starts a byte in `lane`. Prefetches for [`PriorExpert::p16`].
-    pub fn select(&mut self, lane: usize, past: LaneView) {
+    pub fn select(&mut self, lane: usize, view: LaneView) {
         self.lane = lane;
         let lane = &mut self.lanes[lane];
-        if lane.gate.resume(past.at) {
+        if lane.gate.resume(view.at) {
             lane.cursor = Cursor::new(self.prior, self.tree);
-            let bytes = past.bytes();
+            let bytes = view.bytes();
             for &byte in &bytes[bytes.len().saturating_sub(CONTEXT)..] {
                 for (_, bit, _) in self.tree.decisions(byte) {
                     lane.cursor.predict();
@@ -64,7 +64,7 @@ impl PriorExpert {
                 }
             }
         }
-        if lane.gate.asked() {
+        if lane.gate.is_open() {
             lane.cursor.prefetch();
         }
     }
@@ -73,14 +73,14 @@ impl PriorExpert {
     pub fn tokens(&self) -> [u32; 3] {
         let lane = &self.lanes[self.lane];
         let (pending, [last, before, _]) = lane.cursor.tokens();
-        if lane.gate.asked() { [pending, last, before].map(u32::from) } else { [0; 3] }
+        if lane.gate.is_open() { [pending, last, before].map(u32::from) } else { [0; 3] }
     }
 
     /// Predicts the next bit: P(1) in units of 2^-16; one half while the gate is closed. Comes before [`PriorExpert::predict`].
     #[inline]
     pub fn p16(&mut self) -> u32 {
         let lane = &mut self.lanes[self.lane];
-        self.prediction = lane.gate.asked().then(|| {
+        self.prediction = lane.gate.is_open().then(|| {
             let prediction = lane.cursor.predict();
             (prediction.p1, prediction.order as usize * STEPS + (prediction.p1 >> 10) as usize)
         });

@@ -128,7 +128,7 @@ fn follow(prior: &Prior, tree: &'static SymbolTree, bytes: &[u8], check: bool) -
             assert!((1..1 << 16).contains(&prediction.p1));
             predictions.push((prediction, bit));
             let side = |bit: u32| -> f64 {
-                (0..=255).filter(|&b| node.has(b) && node.bit(b) == bit).map(|b| chances[usize::from(b)]).sum()
+                (0..=255).filter(|&b| node.contains(b) && node.bit(b) == bit).map(|b| chances[usize::from(b)]).sum()
             };
             if check {
                 let expected = side(1) / (side(0) + side(1)) * 65_536.0;

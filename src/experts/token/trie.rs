@@ -333,7 +333,7 @@ mod tests {
                 for (depth, &byte) in token.iter().enumerate() {
                     for (node, bit, _) in trie.tree.decisions(byte) {
                         let [zeros, ones] = [0, 1].map(|bit| {
-                            count(&order, &token[..depth], |next| node.has(next) && node.bit(next) == bit)
+                            count(&order, &token[..depth], |next| node.contains(next) && node.bit(next) == bit)
                         });
                         prop_assert_eq!(cursor.masses(&cumulative), (zeros, ones));
                         prop_assert!(cursor.push_bit(&trie, bit == 1));

@@ -17,9 +17,13 @@ macro_rules! mixer_entries {
             // SAFETY: `MixKernels::all` has detected the features.
             unsafe {
                 match inputs.len() {
-                    96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
+                    16 => mix_blocks::<1>(weights, starts, inputs, last, outputs, predictions),
+                    32 => mix_blocks::<2>(weights, starts, inputs, last, outputs, predictions),
+                    48 => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
+                    64 => mix_blocks::<4>(weights, starts, inputs, last, outputs, predictions),
                     80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
-                    _ => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
+                    96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 96"),
                 }
             }
         }
@@ -40,9 +44,13 @@ macro_rules! mixer_entries {
                     return;
                 }
                 match inputs.len() {
-                    96 => train_blocks::<6>(weights, starts, inputs, &errors),
+                    16 => train_blocks::<1>(weights, starts, inputs, &errors),
+                    32 => train_blocks::<2>(weights, starts, inputs, &errors),
+                    48 => train_blocks::<3>(weights, starts, inputs, &errors),
+                    64 => train_blocks::<4>(weights, starts, inputs, &errors),
                     80 => train_blocks::<5>(weights, starts, inputs, &errors),
-                    _ => train_blocks::<3>(weights, starts, inputs, &errors),
+                    96 => train_blocks::<6>(weights, starts, inputs, &errors),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 96"),
                 }
             }
         }

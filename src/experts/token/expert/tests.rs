@@ -229,7 +229,7 @@ proptest! {
             // The mass of the tokens that continue `start` with a byte below the node, and with `bit`.
             let mass = |counts: &[u32], start: &[u8], node: Node, bit: u32| -> f64 {
                 let fits = |token: &[u8]| token.strip_prefix(start).and_then(|rest| rest.first().copied())
-                    .is_some_and(|next| node.has(next) && node.bit(next) == bit);
+                    .is_some_and(|next| node.contains(next) && node.bit(next) == bit);
                 order.iter().zip(counts).filter(|(token, _)| fits(token)).map(|(_, &count)| f64::from(count)).sum()
             };
             // The end mass of the pending token, and P(1) after it, which is rounded to 16 bits.

@@ -172,7 +172,8 @@ fn config([layers, heads, kv_heads, head_dim, feed_forward]: [usize; 5]) -> Conf
     }
 }
 
-/// Windows: one that holds the text, and one that moves on while the first token stays (Xiao et al., 2023).
+/// With a window that holds the text, and with one that wraps. Differences of log-probabilities are relative to `spread`, their
+/// root mean square distance from uniform: at most 1 % from the reference with int8 activations, 6 % from the float one.
 #[test]
 fn session_agrees_with_a_naive_forward_pass() {
     for (number, (shape, tied)) in SHAPES.into_iter().enumerate() {
@@ -186,8 +187,11 @@ fn session_agrees_with_a_naive_forward_pass() {
             let spread = distance(&exact, &vec![vec![-(90f64.ln()); 90]; 70]).0;
             let (float, int8) = (distance(&engine, &exact), distance(&engine, &rounded));
             eprintln!("{shape:?} window {window}: spread {spread:.3}, float {float:.5?}, int8 {int8:.5?}");
-            assert!(float.0 < 0.05 && float.1 < 0.5, "{shape:?}, window {window}: {float:?} from binary64");
-            assert!(int8.0 < 0.02 && int8.1 < 0.2, "{shape:?}, window {window}: {int8:?} from int8 in binary64");
+            assert!(
+                float.0 < 0.06 * spread && float.1 < 0.3 * spread,
+                "{shape:?}, window {window}: {float:?} from float"
+            );
+            assert!(int8.0 < 0.01 * spread && int8.1 < 0.1 * spread, "{shape:?}, window {window}: {int8:?} from int8");
         }
     }
 }

@@ -179,7 +179,7 @@ fn refuses_vocabularies() {
     model.tokenizer(|json| json["decoder"] = json!({"type": "WordPiece"}));
     model.refused("is neither a byte-level vocabulary nor");
     model.tokenizer(|json| json["added_tokens"] = json!([{"id": 9, "content": "x"}]));
-    model.refused("tokenizer.json: token 9 is beyond");
+    model.refused("tokenizer.json: token 9 is not in the model's vocabulary");
     model.tokenizer(|json| json["model"]["vocab"] = Value::Null);
     model.refused("has no vocabulary");
     model.remove("tokenizer.json");
@@ -207,7 +207,10 @@ fn refuses_tensors() {
     type Change = Box<dyn Fn(&mut Tensors)>;
     let cases: [(&str, Change); 7] = [
         ("tensor model.norm.weight: is missing", Box::new(|t| drop(t.remove("model.norm.weight")))),
-        ("up_proj.weight: has the shape [4, 3] where", Box::new(|t| t.get_mut(UP).unwrap().0 = vec![4, 3])),
+        (
+            "up_proj.weight: has the shape [4, 3] but the configuration",
+            Box::new(|t| t.get_mut(UP).unwrap().0 = vec![4, 3]),
+        ),
         ("up_proj.weight: contains the value NaN", Box::new(|t| t.get_mut(UP).unwrap().1[3] = f32::NAN)),
         ("up_proj.weight: contains 1e10, too large", Box::new(|t| t.get_mut(UP).unwrap().1[3] = 1e10)),
         (
@@ -215,7 +218,7 @@ fn refuses_tensors() {
             Box::new(|t| t.get_mut("model.norm.weight").unwrap().1[0] = f32::INFINITY),
         ),
         ("has the shape [1, 1, 1], which no", Box::new(|t| drop(t.insert("x".into(), (vec![1; 3], vec![0.0]))))),
-        ("x: is a tensor that a plain", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
+        ("x: is not a tensor of a plain Llama", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
     ];
     for (what, change) in cases {
         model.tensors(change);

@@ -28,8 +28,7 @@ fn kernels(criterion: &mut Criterion) {
         for (columns, outputs) in [(384, 1536), (576, 1536), (1536, 576)] {
             let matrix = matrix(&mut random, outputs, columns);
             let blocks = columns / BLOCK;
-            let packed =
-                Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, kernel.offset);
+            let packed = Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, &kernel);
             for rows in [1, 8, 32] {
                 let (scales, offsets) = (vec![0.01; rows * blocks], vec![0; rows * blocks]);
                 let inputs = Quantised { quants: quants(&mut random, rows * columns), scales, offsets };

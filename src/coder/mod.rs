@@ -233,7 +233,9 @@ mod tests {
 
     #[test]
     fn bits_come_back() {
-        for bits in cases() {
+        let mut random = TestRandom::new(2);
+        let long = (0..400_000).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32));
+        for bits in cases().into_iter().chain([long.collect()]) {
             let coded = encode(&bits);
             let mut decoder = Decoder::new(&coded);
             for (i, &(bit, p1)) in bits.iter().enumerate() {

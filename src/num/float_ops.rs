@@ -2,7 +2,7 @@
 //! elements and may not reorder them, so the bits don't depend on the vector width. `arch::float` compiles them for each
 //! vector extension. `docs/ARITHMETIC.md` defines the operations.
 
-use super::tiles::{BLOCK, Quantised};
+use super::tiles::{BLOCK, Quantised, SMALL_OFFSET, STEP};
 use std::array::from_fn;
 
 /// Partial sums of a reduction: element `i` is added to sum `i % LANES`.
@@ -81,24 +81,41 @@ fn largest(values: &[f32], least: f32, map: impl Fn(f32) -> f32) -> f32 {
 #[inline(always)]
 pub fn quantise(values: &[f32], to: &mut Quantised) {
     to.resize(values.len());
-    for (i, (values, quants)) in values.chunks_exact(BLOCK).zip(to.quants.chunks_exact_mut(BLOCK)).enumerate() {
-        let (scale, sum) = quantise_block(values, quants);
+    for (i, (values, quants)) in values.as_chunks::<BLOCK>().0.iter().zip(to.quants.as_chunks_mut().0).enumerate() {
+        let (scale, sum) = quantise_block(values, 127.0, quants);
         to.scales[i] = scale;
         to.offsets[i] = -128 * sum;
+        to.small_offsets[i] = small_offsets(quants);
     }
+}
+
+/// [`quantise`] for rows of a matrix: the largest magnitude of a block becomes `limit`. Corrections are not computed.
+#[inline(always)]
+pub fn quantise_weights(values: &[f32], limit: f32, to: &mut Quantised) {
+    to.resize(values.len());
+    for (i, (values, quants)) in values.chunks_exact(BLOCK).zip(to.quants.chunks_exact_mut(BLOCK)).enumerate() {
+        to.scales[i] = quantise_block(values, limit, quants).0;
+    }
+}
+
+/// See [`Quantised::small_offsets`].
+#[inline(always)]
+pub fn small_offsets(quants: &[i8; BLOCK]) -> [i16; BLOCK / STEP] {
+    let pairs: [i16; BLOCK / 2] = from_fn(|i| i16::from(quants[2 * i]) + i16::from(quants[2 * i + 1]));
+    from_fn(|i| -i16::from(SMALL_OFFSET) * (pairs[i / 2 * 4 + i % 2] + pairs[i / 2 * 4 + i % 2 + 2]))
 }
 
 /// Quantises all values with one scale, which it returns.
 #[inline(always)]
 pub fn quantise_whole(values: &[f32], quants: &mut [i8]) -> f32 {
-    quantise_block(values, quants).0
+    quantise_block(values, 127.0, quants).0
 }
 
-/// Returns the scale and the sum of the quants.
+/// Quantises with the scale that maps the largest magnitude to `limit`. Returns the scale and the sum of the quants.
 #[inline(always)]
-fn quantise_block(values: &[f32], quants: &mut [i8]) -> (f32, i32) {
+fn quantise_block(values: &[f32], limit: f32, quants: &mut [i8]) -> (f32, i32) {
     let largest = largest(values, 0.0, f32::abs);
-    let (scale, inverse) = if largest < TINY { (0.0, 0.0) } else { (largest / 127.0, 127.0 / largest) };
+    let (scale, inverse) = if largest < TINY { (0.0, 0.0) } else { (largest / limit, limit / largest) };
     let mut sum = 0;
     for (quant, &value) in quants.iter_mut().zip(values) {
         let q = (value * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i8;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use memmap2::MmapMut;
 
-use super::tiles::{BLOCK, Quantised, STEP, TILE, TILE_BLOCK, Tiles};
+use super::arch::int8::Kernel;
+use super::tiles::{BLOCK, Quantised, SMALL, STEP, TILE, TILE_BLOCK, Tiles};
 
 /// `len` zero bytes, on large pages if the system has them, which saves TLB misses.
 ///
@@ -32,22 +33,28 @@ enum Quants {
 pub struct Packed {
     rows: usize,
     blocks: usize,
+    small: bool,
     offset: u8,
     quants: Quants,
     scales: Vec<f32>,
 }
 
 impl Packed {
-    /// Packs `rows`, each with `blocks * BLOCK` quants and `blocks` scales, for a kernel with this `offset`.
-    pub fn new<'a>(rows: impl ExactSizeIterator<Item = (&'a [i8], &'a [f32])>, blocks: usize, offset: u8) -> Self {
-        let tiles = rows.len().div_ceil(TILE);
-        let count = rows.len();
+    /// Packs `rows`, each with `blocks * BLOCK` quants and `blocks` scales, for `kernel`.
+    pub fn new<'a>(
+        rows: impl ExactSizeIterator<Item = (&'a [i8], &'a [f32])> + Clone,
+        blocks: usize,
+        kernel: &Kernel,
+    ) -> Self {
+        let (count, tiles) = (rows.len(), rows.len().div_ceil(TILE));
+        let small = rows.clone().all(|(quants, _)| quants.iter().all(|quant| (-SMALL..=SMALL).contains(quant)));
+        let offset = if small { kernel.small_offset } else { kernel.offset };
         let mut quants = vec![offset; tiles * blocks * TILE_BLOCK];
         let mut scales = vec![0.0; tiles * blocks * TILE];
         for (row, from) in rows.enumerate() {
             put_row(&mut quants, &mut scales, row, from, blocks, offset);
         }
-        Packed { rows: count, blocks, offset, quants: Quants::Own(quants), scales }
+        Packed { rows: count, blocks, small, offset, quants: Quants::Own(quants), scales }
     }
 
     /// Moves the quants of `matrices` to one allocation on large pages, in this order.
@@ -81,11 +88,12 @@ impl Packed {
         Ok(own)
     }
 
-    /// Replaces a row.
+    /// Replaces a row. Its quants are at most [`Packed::limit`] in magnitude.
     ///
     /// # Panics
-    /// If the matrix shares its allocation.
+    /// If the matrix shares its allocation, or a quant is too large.
     pub fn set_row(&mut self, row: usize, from: &Quantised) {
+        assert!(!self.small || from.quants.iter().all(|quant| (-SMALL..=SMALL).contains(quant)), "quants too large");
         let (blocks, offset) = (self.blocks, self.offset);
         let quants = match &mut self.quants {
             Quants::Own(quants) => &mut quants[..],
@@ -101,6 +109,11 @@ impl Packed {
         }
     }
 
+    /// The largest magnitude of quants that [`Packed::set_row`] takes.
+    pub fn limit(&self) -> i8 {
+        if self.small { SMALL } else { i8::MAX }
+    }
+
     /// Number of outputs.
     pub fn rows(&self) -> usize {
         self.rows
@@ -114,7 +127,7 @@ impl Packed {
     /// The whole matrix as a kernel's operand.
     pub fn tiles(&self) -> Tiles<'_> {
         let (stride, count) = (self.blocks, self.rows.div_ceil(TILE));
-        Tiles { quants: self.quants(), scales: &self.scales, stride, count, blocks: stride }
+        Tiles { quants: self.quants(), offset: self.offset, scales: &self.scales, stride, count, blocks: stride }
     }
 
     /// Writes one row as floats to `out`.
@@ -125,7 +138,7 @@ impl Packed {
             for (step, out) in out.chunks_mut(STEP).enumerate() {
                 let place = Tiles::place(self.blocks, row, block * BLOCK + step * STEP);
                 for (out, &quant) in out.iter_mut().zip(&quants[place..place + STEP]) {
-                    *out = f32::from((quant ^ self.offset) as i8) * scale;
+                    *out = f32::from(quant.wrapping_sub(self.offset) as i8) * scale;
                 }
             }
         }
@@ -136,7 +149,7 @@ impl Packed {
 fn put_row(quants: &mut [u8], scales: &mut [f32], row: usize, from: (&[i8], &[f32]), blocks: usize, offset: u8) {
     for (step, four) in from.0.as_chunks::<STEP>().0.iter().enumerate() {
         let place = Tiles::place(blocks, row, step * STEP);
-        quants[place..place + STEP].copy_from_slice(&four.map(|quant| quant as u8 ^ offset));
+        quants[place..place + STEP].copy_from_slice(&four.map(|quant| (quant as u8).wrapping_add(offset)));
     }
     for (block, &factor) in from.1.iter().enumerate() {
         scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;

@@ -6,6 +6,11 @@ pub const BLOCK: usize = 32;
 pub const TILE: usize = 16;
 /// Elements of a row that one 32-bit lane holds.
 pub const STEP: usize = 4;
+/// Largest magnitude of the quants of a small matrix: four of its products fit in 16 bits, 4 * 63 * 127 < 2^15.
+pub const SMALL: i8 = 63;
+/// The offset that kernels may use for small matrices: it makes the quants unsigned, and products of two of them with signed
+/// quants fit in 16 bits.
+pub const SMALL_OFFSET: u8 = 64;
 /// Bytes of one block of a tile.
 pub const TILE_BLOCK: usize = TILE * BLOCK;
 
@@ -16,6 +21,9 @@ pub struct Quantised {
     pub scales: Vec<f32>,
     /// For each block -128 times the sum of its quants. It corrects products with weights that are stored with 128 added.
     pub offsets: Vec<i32>,
+    /// For each block -64 times eight sums of four quants, namely for each two steps that of their first two quants and that
+    /// of their last two. They correct products with weights that are stored with [`SMALL_OFFSET`] added.
+    pub small_offsets: Vec<[i16; BLOCK / STEP]>,
 }
 
 impl Quantised {
@@ -24,6 +32,7 @@ impl Quantised {
         self.quants.resize(len, 0);
         self.scales.resize(len / BLOCK, 0.0);
         self.offsets.resize(len / BLOCK, 0);
+        self.small_offsets.resize(len / BLOCK, [0; BLOCK / STEP]);
     }
 
     /// `rows` vectors of `blocks` blocks each, from vector number `skipped` on.
@@ -33,6 +42,7 @@ impl Quantised {
             quants: &self.quants[from * BLOCK..],
             scales: &self.scales[from..],
             offsets: &self.offsets[from..],
+            small_offsets: &self.small_offsets[from..],
             rows,
             stride: blocks,
         }
@@ -45,6 +55,7 @@ pub struct Inputs<'a> {
     pub quants: &'a [i8],
     pub scales: &'a [f32],
     pub offsets: &'a [i32],
+    pub small_offsets: &'a [[i16; BLOCK / STEP]],
     pub rows: usize,
     pub stride: usize,
 }
@@ -57,6 +68,7 @@ impl Inputs<'_> {
             quants: &self.quants[from * BLOCK..],
             scales: &self.scales[from..],
             offsets: &self.offsets[from..],
+            small_offsets: &self.small_offsets[from..],
             rows: self.rows - row,
             stride: self.stride,
         }
@@ -67,8 +79,9 @@ impl Inputs<'_> {
 /// `quants[((t * stride + b) * 8 + k / 4) * 64 + j * 4 + k % 4]`, and its scale `scales[(t * stride + b) * 16 + j]`.
 #[derive(Clone, Copy)]
 pub struct Tiles<'a> {
-    /// The kernel's offset, 0 or 128, is added to each.
     pub quants: &'a [u8],
+    /// The number added to each quant, modulo 256.
+    pub offset: u8,
     pub scales: &'a [f32],
     /// Blocks from one tile to the next.
     pub stride: usize,

@@ -1,4 +1,4 @@
-//! Attention: each row's queries against the keys of its lane, the weighted values.
+//! Grouped-query attention with rotary embedding over the KV cache of one lane.
 
 use super::batch::{Row, Shared};
 use super::cache::Cache;
@@ -6,38 +6,44 @@ use super::model::Model;
 use super::rope::RotaryAngles;
 use crate::num::tiles::{BLOCK, Quantised, TILE};
 
-/// The buffers that it needs.
+/// Buffers of the attention of one batch.
 #[derive(Default)]
 pub struct Attention {
-    /// Heads rotated, each filled up to whole blocks.
+    /// Rotated heads, each padded to whole blocks.
     rotated: Vec<f32>,
-    /// Of each row its queries and its keys.
+    /// For each row its queries and then its keys, `heads + kv_heads` heads.
     heads: Quantised,
-    /// What the text's first token is asked, once it is out of the window: it stays as sink_query off as the window goes.
+    /// For each row its queries rotated for the last position of the window: these score the attention sink once the window
+    /// has wrapped, so that its distance stays constant (StreamingLLM: Xiao et al., 2023).
     sink_query: Quantised,
+    /// One value head, padded.
     value: Vec<i8>,
-    /// Of each query, a place of the window each.
+    /// Scores, then weights: `[heads, places]`.
     scores: Vec<f32>,
     weights: Quantised,
+    /// The sum of each head's weights.
     sums: Vec<f32>,
+    /// Scores of the sink's tile: `[group, TILE]`.
     sink_scores: Vec<f32>,
+    /// Outputs of one group of heads: `[group, padded head_dim]`.
     attended: Vec<f32>,
 }
 
 impl Attention {
-    /// Rotates and quantises the queries and keys of `rows`. A row of `qkv` begins with its queries, keys and values.
-    pub fn prepare(&mut self, shared: &Shared, sink_query: bool, rows: &[Row], qkv: &[f32]) {
+    /// Rotates and quantises the queries and keys of `rows`, and the sink queries if a row needs them (`wrapped`).
+    /// Each row of `qkv` begins with its queries, keys and values: `(heads + 2 * kv_heads) * head_dim` floats.
+    pub fn prepare(&mut self, shared: &Shared, wrapped: bool, rows: &[Row], qkv: &[f32]) {
         let Shared { model, rope, .. } = shared;
         let config = &model.config;
         let count = config.heads + config.kv_heads;
         rotate(model, rows, qkv, count, |row| &row.angles, &mut self.rotated, &mut self.heads);
-        if sink_query {
+        if wrapped {
             rotate(model, rows, qkv, config.heads, |_| &rope.sink, &mut self.rotated, &mut self.sink_query);
         }
     }
 
-    /// Puts a row's keys and values in its lane's cache, and attends to what is in the window of its position. `index` is
-    /// the row's place among those prepared; `out` gets `heads * head_dim` values.
+    /// Stores a row's keys and values in its lane's cache and attends to all positions visible from it. `index` is the
+    /// row's index among those prepared; `out` receives `heads * head_dim` floats.
     pub fn attend(
         &mut self,
         shared: &Shared,
@@ -50,13 +56,13 @@ impl Attention {
         let Shared { model, unit_scales, .. } = shared;
         let config = &model.config;
         let (dim, heads) = (config.head_dim, config.heads);
-        let (group, all) = (heads / config.kv_heads, heads + config.kv_heads);
+        let (group, rotated_heads) = (heads / config.kv_heads, heads + config.kv_heads);
         let blocks = dim.div_ceil(BLOCK);
         let padded = blocks * BLOCK;
         self.value.resize(padded, 0);
-        let values = qkv[all * dim..].chunks_exact(dim);
+        let values = qkv[rotated_heads * dim..].chunks_exact(dim);
         for (head, value) in values.take(config.kv_heads).enumerate() {
-            let key = self.heads.rows(index * all + heads + head, 1, blocks);
+            let key = self.heads.rows(index * rotated_heads + heads + head, 1, blocks);
             let scale = (model.floats.quantise_whole)(value, &mut self.value[..dim]);
             cache.store(layer, head, row.position, key, (&self.value, scale));
         }
@@ -67,17 +73,15 @@ impl Attention {
         self.sums.resize(heads, 0.0);
         for (head, scores) in self.scores.chunks_exact_mut(group * places).enumerate() {
             let (first, keys) = (head * group, cache.keys(layer, head, len));
-            let queries = self.heads.rows(index * all + first, group, blocks);
+            let queries = self.heads.rows(index * rotated_heads + first, group, blocks);
             (model.kernel.multiply)(keys, queries, scores, places);
             if cache.wrapped(row.position) {
                 let sink_query = self.sink_query.rows(index * heads + first, group, blocks);
                 self.sink_scores.resize(group * TILE, 0.0);
                 (model.kernel.multiply)(keys.first(), sink_query, &mut self.sink_scores, TILE);
-                scores
-                    .iter_mut()
-                    .step_by(places)
-                    .zip(self.sink_scores.iter().step_by(TILE))
-                    .for_each(|(to, &s)| *to = s);
+                for (scores, sink) in scores.chunks_exact_mut(places).zip(self.sink_scores.chunks_exact(TILE)) {
+                    scores[0] = sink[0];
+                }
             }
             let scales = &cache.values(layer, head, len, unit_scales).1[..places];
             for (scores, sum) in scores.chunks_exact_mut(places).zip(&mut self.sums[first..]) {
@@ -103,7 +107,7 @@ impl Attention {
     }
 }
 
-/// The first `count` heads of each row, rotated and quantised; queries are scaled besides.
+/// Rotates and quantises the first `count` heads of each row, and scales the queries among them by `1 / sqrt(head_dim)`.
 fn rotate<'a>(
     model: &Model,
     rows: &'a [Row],

@@ -1,35 +1,39 @@
-//! The keys and values of one lane's window, int8, as two matrices for each layer and head: the keys' outputs are
-//! positions (so a product with a query gives scores), the values' inputs are positions (so a product with the weights
-//! gives the attended value).
+//! The KV cache of one lane: int8 keys and values in the tile layout of the matrix kernels.
+//!
+//! For each layer and key-value head there are two matrices. Keys are `[places, head_dim]`: a product with a query gives scores.
+//! Values are `[head_dim, places]`: a product with the attention weights gives the head's output.
+//!
+//! Position 0 keeps place 0 as attention sink (StreamingLLM: Xiao et al., 2023); later positions share a ring of
+//! `window - 1` places. One place is always spare, so that retracting the last token restores what was visible before.
 
 use crate::num::arch::prefetch;
 use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
 
-/// What all lanes' caches have in common.
+/// Dimensions of a cache; the same for all lanes.
 #[derive(Clone, Copy)]
 pub struct CacheShape {
     pub layers: usize,
     pub kv_heads: usize,
-    /// Elements of a head, filled up to a multiple of [`BLOCK`].
+    /// Elements of a head, padded to a multiple of [`BLOCK`].
     pub head_dim: usize,
-    /// Places for positions: the first position has the first, the others follow in a ring.
+    /// Places for positions, at least 3.
     pub window: usize,
-    /// The kernel's: added to each quant.
+    /// The kernel's offset (0 or 128), which is added to each quant.
     pub offset: u8,
 }
 
 impl CacheShape {
-    /// Places with those that fill up a block.
+    /// Places, padded to whole blocks.
     fn positions(&self) -> usize {
         self.window.next_multiple_of(BLOCK)
     }
 
-    /// Quants of one head's keys, and of its values.
+    /// Quants of one head's keys; its values have as many.
     fn quants(&self) -> usize {
         self.head_dim * self.positions()
     }
 
-    /// Scales of one head's keys; and ones that the values' product needs for scales.
+    /// Scales of one head's keys; the product with its values needs as many unit scales.
     pub fn scales(&self) -> usize {
         self.quants() / BLOCK
     }
@@ -39,16 +43,19 @@ impl CacheShape {
     }
 }
 
-/// One lane's.
+/// Keys and values of one lane.
 pub struct Cache {
     shape: CacheShape,
     keys: Vec<u8>,
+    /// One for each block of a key.
     key_scales: Vec<f32>,
     values: Vec<u8>,
+    /// One for each value.
     value_scales: Vec<f32>,
 }
 
 impl Cache {
+    /// An empty cache.
     pub fn new(shape: CacheShape) -> Self {
         Cache {
             shape,
@@ -59,7 +66,7 @@ impl Cache {
         }
     }
 
-    /// Whether the window that ends at `position` has moved away from the first one.
+    /// Whether `position` reuses a place of the ring, so that position 0 has left the window and remains only as sink.
     pub fn wrapped(&self, position: usize) -> bool {
         position >= self.shape.window
     }
@@ -68,7 +75,7 @@ impl Cache {
         if self.wrapped(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
     }
 
-    /// How many places may be seen from `position`, and which of them may not: it is the next position's.
+    /// The number of places visible from `position`, and the spare one among them that is not: the next position's.
     pub fn visible(&self, position: usize) -> (usize, Option<usize>) {
         let full = self.wrapped(position + 1);
         (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
@@ -78,7 +85,7 @@ impl Cache {
         layer * self.shape.kv_heads + head
     }
 
-    /// Writes what a position gives to those after it. The key has a scale for each block, the value one.
+    /// Stores the key and value of `position` for one head. The key has a scale for each block, the value has one scale.
     pub fn store(&mut self, layer: usize, head: usize, position: usize, key: Inputs<'_>, value: (&[i8], f32)) {
         let position = self.place(position);
         let (shape, head) = (self.shape, self.head(layer, head));
@@ -103,7 +110,7 @@ impl Cache {
         self.value_scales[head * shape.positions() + position] = value.1;
     }
 
-    /// Asks for what [`Cache::store`] will write in a layer.
+    /// Prefetches what [`Cache::store`] will write in a layer.
     pub fn prefetch(&self, layer: usize, position: usize) {
         let (shape, position) = (self.shape, self.place(position));
         let stride = shape.head_dim / BLOCK;
@@ -118,11 +125,12 @@ impl Cache {
         }
     }
 
-    /// A head's keys in the first `len` places: a row for each.
+    /// A head's keys in the first `len` places, one row each.
     pub fn keys(&self, layer: usize, head: usize, len: usize) -> Tiles<'_> {
         let (shape, head) = (self.shape, self.head(layer, head));
         let stride = shape.head_dim / BLOCK;
         Tiles {
+            offset: shape.offset,
             quants: &self.keys[head * shape.quants()..][..shape.quants()],
             scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
             stride,
@@ -131,12 +139,20 @@ impl Cache {
         }
     }
 
-    /// A head's values, a column for each of the first `len` places, with `ones` for scales; and the columns' own scales.
-    pub fn values<'a>(&'a self, layer: usize, head: usize, len: usize, ones: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
+    /// A head's values in the first `len` places, one column each, with `unit_scales` as scales; and the values' own scales,
+    /// which are per column and therefore multiplied into the attention weights.
+    pub fn values<'a>(
+        &'a self,
+        layer: usize,
+        head: usize,
+        len: usize,
+        unit_scales: &'a [f32],
+    ) -> (Tiles<'a>, &'a [f32]) {
         let (shape, head) = (self.shape, self.head(layer, head));
         let tiles = Tiles {
+            offset: shape.offset,
             quants: &self.values[head * shape.quants()..][..shape.quants()],
-            scales: ones,
+            scales: unit_scales,
             stride: shape.positions() / BLOCK,
             count: shape.head_dim / TILE,
             blocks: len.div_ceil(BLOCK),
@@ -165,8 +181,11 @@ mod tests {
     }
 
     fn store(cache: &mut Cache, layer: usize, head: usize, position: usize, (key, scales, value, scale): &Entry) {
-        let key = Quantised { quants: key.clone(), scales: scales.clone(), offsets: vec![0; scales.len()] };
-        cache.store(layer, head, position, key.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
+        let mut quantised = Quantised::default();
+        quantised.resize(key.len());
+        quantised.quants.copy_from_slice(key);
+        quantised.scales.copy_from_slice(scales);
+        cache.store(layer, head, position, quantised.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
     }
 
     /// The entry at a place, read from the tiles that kernels multiply with.

@@ -1,4 +1,4 @@
-//! A batch of rows through the model.
+//! The forward pass of a batch of rows through all layers (Llama: Touvron et al., 2023).
 
 use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
@@ -8,37 +8,44 @@ use super::threads::Work;
 use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
 use std::sync::Arc;
 
-/// Some of a batch's rows, with all that it takes to evaluate them.
-pub struct Part {
+/// The rows of a batch that one thread evaluates, and everything it needs for that. It owns the lanes meanwhile.
+pub struct Job {
     pub shared: Arc<Shared>,
     pub rows: Vec<Row>,
-    /// Those of the rows, and the number of the first.
+    /// The lanes `first..` of the session, which contain those of the rows.
     pub lanes: Vec<Lane>,
+    /// Index of the first lane.
     pub first: usize,
     pub forward: Forward,
 }
 
-impl Work for Part {
+impl Work for Job {
     fn run(&mut self) {
         self.forward.run(&self.shared, &mut self.rows, (self.first, &mut self.lanes));
     }
 }
 
-/// The buffers of a batch: of each row a vector.
+/// Buffers of a forward pass, one vector for each row.
 #[derive(Default)]
 pub struct Forward {
+    /// The residual stream: `[rows, hidden]`.
     x: Vec<f32>,
+    /// Its RMS norm: `[rows, hidden]`.
     normed: Vec<f32>,
+    /// Attention outputs: `[rows, heads * head_dim padded]`.
     heads: Vec<f32>,
+    /// SwiGLU activations: `[rows, feed_forward padded]`.
     inner: Vec<f32>,
+    /// The quantised input of the next matrix product.
     input: Quantised,
+    /// The output of the last matrix product, each row padded to whole tiles.
     product: Vec<f32>,
     attention: Attention,
 }
 
 impl Forward {
-    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table. `lanes` are those from
-    /// number `first` on; the rows come in their order.
+    /// Evaluates `rows`: appends their keys and values to the caches of their lanes, and computes the distributions that are
+    /// wanted. `lanes` are those from index `first` on. Rows of a lane are in the order of their positions.
     fn run(&mut self, shared: &Shared, rows: &mut [Row], (first, lanes): (usize, &mut [Lane])) {
         let Shared { model, rope, .. } = shared;
         let (config, floats) = (&model.config, &model.floats);
@@ -90,7 +97,7 @@ impl Forward {
         self.head(model, shared.adaptive.as_ref(), rows);
     }
 
-    /// The distributions of the rows that want one.
+    /// The distributions of the rows with an output.
     fn head(&mut self, model: &Model, adaptive: Option<&Adaptive>, rows: &mut [Row]) {
         let hidden = model.config.hidden;
         let mut wanted = 0;
@@ -122,7 +129,7 @@ impl Forward {
         }
     }
 
-    /// The normed residual, quantised, becomes the input of the next product.
+    /// Makes the quantised RMS norm of the residual stream the input of the next product.
     fn normalise(&mut self, model: &Model, weights: &[f32]) {
         let config = &model.config;
         self.normed.resize(self.x.len(), 0.0);
@@ -132,14 +139,14 @@ impl Forward {
         (model.floats.quantise)(&self.normed, &mut self.input);
     }
 
-    /// Adds a product to the residual.
+    /// Adds a matrix product to the residual stream.
     fn add_product(&mut self, model: &Model, weights: Tiles<'_>, rows: usize) {
         let product = multiply(model, weights, &self.input, rows, &mut self.product);
         self.x.iter_mut().zip(product).for_each(|(x, y)| *x += y);
     }
 }
 
-/// The product of a matrix with so many rows of input, each filled up to whole tiles.
+/// The product of a matrix with `rows` input rows: `[rows, outputs padded to whole tiles]`.
 fn multiply<'a>(
     model: &Model,
     weights: Tiles<'_>,

@@ -1,21 +1,23 @@
-//! Rotary position embedding: the angles of each position.
+//! Rotary position embedding (Su et al., 2021): cosines and sines of each position.
 
 use crate::num::elementary::{exp, ln, sin_cos};
 
-/// Positions that have a table of their own; those after them are turned by multiples of it as well.
+/// Positions are split as `TABLE * high + low`; both parts have tables, which the angle sum formulas combine.
 const TABLE: usize = 256;
 
-/// Turns by angles of position p, p * theta^(-2i / head_dim) for pair i.
+/// Tables for the angles `position * theta^(-2i / head_dim)` of pairs `i < head_dim / 2`.
 pub struct Rope {
+    /// `theta^(-2i / head_dim)`, in radians per position.
     speeds: Vec<f64>,
-    /// Sines and cosines of positions below [`TABLE`], and of multiples of it as sink as they were needed.
+    /// (sine, cosine) of each position below [`TABLE`] and pair.
     fine: Vec<(f64, f64)>,
+    /// (sine, cosine) of each multiple of [`TABLE`] and pair, as far as [`Rope::extend_to`] was called.
     coarse: Vec<(f64, f64)>,
-    /// The turn to which a window's first token stays.
+    /// Angles of the window's last position. Queries use them for the attention sink once the window has wrapped.
     pub sink: RotaryAngles,
 }
 
-/// One position's cosines and sines.
+/// Cosines and sines of one position, `head_dim / 2` each.
 #[derive(Default)]
 pub struct RotaryAngles {
     pub cos: Vec<f32>,
@@ -23,7 +25,7 @@ pub struct RotaryAngles {
 }
 
 impl Rope {
-    /// For windows of `window` positions.
+    /// Tables for positions below `window`, and the sink's angles.
     pub fn new(window: usize, head_dim: usize, theta: f32) -> Self {
         let log = ln(f64::from(theta));
         let speeds: Vec<f64> = (0..head_dim / 2).map(|i| exp(-((2 * i) as f64) / head_dim as f64 * log)).collect();
@@ -36,7 +38,7 @@ impl Rope {
         rope
     }
 
-    /// Makes ready for `position`.
+    /// Extends the tables to `position`.
     pub fn extend_to(&mut self, position: usize) {
         let half = self.speeds.len();
         for multiple in self.coarse.len() / half..=position / TABLE {
@@ -44,7 +46,10 @@ impl Rope {
         }
     }
 
-    /// The turn of a position.
+    /// Writes the angles of `position`.
+    ///
+    /// # Panics
+    /// If the tables do not reach it.
     pub fn angles_at(&self, position: usize, angles: &mut RotaryAngles) {
         let half = self.speeds.len();
         let fine = &self.fine[position % TABLE * half..][..half];

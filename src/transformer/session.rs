@@ -1,4 +1,4 @@
-//! Lanes of text on their way through a model.
+//! Sessions: lanes of text that one model evaluates on the CPU, on one or more threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use super::adaptive::Adaptive;
 use super::backend::{Backend, Step};
 use super::batch::{Lane, Row, Shared};
 use super::cache::{Cache, CacheShape};
-use super::forward::{Forward, Part};
+use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
 use super::thread_tuner::ThreadTuner;
@@ -15,31 +15,32 @@ use super::threads::Threads;
 use crate::error::{Error, ErrorKind};
 use crate::num::tiles::BLOCK;
 
-/// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
+/// Maximum rows of a batch: enough for two tokens of each of 32 lanes; it bounds the memory of long steps.
 const ROWS: usize = 64;
 
-/// The processor as a backend: lanes with one model, on some threads.
+/// The CPU backend.
 pub struct Session {
-    /// Of which parts have other copies only while they are being evaluated.
+    /// Jobs hold further references, but only during [`Threads::run`].
     shared: Arc<Shared>,
     lanes: Vec<Lane>,
     window: usize,
-    threads: Threads<Part>,
+    threads: Threads<Job>,
     tuner: ThreadTuner,
-    /// One for each thread.
+    /// Buffers, one set for each thread.
     forwards: Vec<Forward>,
+    /// Rows of the current batch, and unused ones that keep their memory.
     rows: Vec<Row>,
-    /// Each step's next token.
+    /// For each step, the index of its next token to evaluate.
     next: Vec<usize>,
 }
 
 impl Session {
-    /// A session of `lanes` empty lanes. What follows a token depends on those before it in a window: the text's first
-    /// token and the newest `window - 2`.
+    /// A session of `lanes` empty lanes on `threads` threads. A distribution depends on the tokens in the lane's window: the
+    /// first token of the text and the newest `window - 2`.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] unless `3 <= window <= 2^20` and there are lanes; [`ErrorKind::Io`] if the system gives no
-    /// threads.
+    /// [`ErrorKind::Usage`] if there are no lanes or `window` is not in 3..=2^20; [`ErrorKind::Io`] if threads cannot be
+    /// started.
     pub fn new(model: Arc<Model>, lanes: usize, threads: usize, window: usize) -> Result<Session, Error> {
         if lanes == 0 || !(3..=1 << 20).contains(&window) {
             return Err(Error::new(ErrorKind::Usage, format!("{lanes} lanes with windows of {window} tokens")));
@@ -69,22 +70,23 @@ impl Session {
         })
     }
 
-    /// The same, with a head that learns from what comes, in all lanes together, and so many of the last feed-forward layers.
+    /// Makes the head and the last `layers` feed-forward layers adaptive: the session trains its own copies of them on the
+    /// tokens of all lanes.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where there is no memory.
+    /// [`ErrorKind::Io`] if memory cannot be allocated.
     pub fn adaptive(mut self, layers: usize) -> Result<Session, Error> {
         let adaptive = Adaptive::new(self.model(), layers)?;
         exclusive(&mut self.shared).adaptive = Some(adaptive);
         Ok(self)
     }
 
-    /// The model.
+    /// The model that the session evaluates.
     pub fn model(&self) -> &Arc<Model> {
         &self.shared.model
     }
 
-    /// Learns what the steps' tokens make sure.
+    /// Lets adaptive layers learn from all predictions that the steps' tokens make certain.
     fn learn(&mut self, steps: &[Step<'_>]) {
         let Shared { model, adaptive: Some(adaptive), .. } = exclusive(&mut self.shared) else { return };
         for step in steps {
@@ -96,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Chooses the rows of the next batch; gives their number.
+    /// Fills the rows of the next batch from the steps and returns their number; 0 if all tokens are done.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
         let rope = &mut exclusive(&mut self.shared).rope;
@@ -119,11 +121,11 @@ impl Session {
         count
     }
 
-    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes;
-    /// into one where it doesn't pay to share them.
-    fn divide(&mut self, count: usize) -> Vec<Part> {
+    /// Divides the first `count` rows into jobs of about equal size, one for each thread, or into a single job if the tuner
+    /// says so. Rows of one lane stay together.
+    fn divide(&mut self, count: usize) -> Vec<Job> {
         let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
-        let mut parts = Vec::new();
+        let mut jobs = Vec::new();
         let mut first = 0;
         let most = if self.tuner.parallel() { self.threads.count() } else { 1 };
         for left in (1..=most).rev() {
@@ -131,7 +133,7 @@ impl Session {
             let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
             let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
             let others = rows.split_off(end);
-            parts.push(Part {
+            jobs.push(Job {
                 shared: self.shared.clone(),
                 rows: std::mem::replace(&mut rows, others),
                 lanes: self.lanes.drain(..last + 1 - first).collect(),
@@ -140,15 +142,15 @@ impl Session {
             });
             first = last + 1;
         }
-        parts
+        jobs
     }
 
-    /// Takes back what the parts have.
-    fn unite(&mut self, parts: Vec<Part>) {
-        for part in parts.into_iter().rev() {
-            self.rows.splice(..0, part.rows);
-            self.lanes.splice(..0, part.lanes);
-            self.forwards.push(part.forward);
+    /// Takes rows, lanes and buffers back from the jobs.
+    fn collect(&mut self, jobs: Vec<Job>) {
+        for job in jobs.into_iter().rev() {
+            self.rows.splice(..0, job.rows);
+            self.lanes.splice(..0, job.lanes);
+            self.forwards.push(job.forward);
         }
     }
 }
@@ -164,7 +166,7 @@ impl Backend for Session {
         let lane = &mut self.lanes[lane];
         lane.len = lane.len.saturating_sub(1);
         lane.pending.retract();
-        assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "what the window would hold is gone");
+        assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "the window has lost the tokens before");
     }
 
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
@@ -178,8 +180,8 @@ impl Backend for Session {
                 return;
             }
             let start = Instant::now();
-            let parts = self.divide(count);
-            self.unite(self.threads.run(parts));
+            let jobs = self.divide(count);
+            self.collect(self.threads.run(jobs));
             self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
             let Session { rows, lanes, .. } = self;
             for row in &mut rows[..count] {
@@ -194,7 +196,7 @@ impl Backend for Session {
     }
 }
 
-/// What only the session has at the moment.
+/// Mutable access between batches.
 fn exclusive(shared: &mut Arc<Shared>) -> &mut Shared {
-    Arc::get_mut(shared).expect("parts are gone when they are done")
+    Arc::get_mut(shared).expect("no job outlives its batch")
 }

@@ -1,36 +1,40 @@
-//! Decides whether a batch is worth sharing among threads.
+//! Decides by measurement whether to run batches on one thread or on all. This affects time only, never results.
 
-/// Batches of a trial, and from one trial to the next, at least and at most.
+/// Batches of one trial.
 const TRIAL: u32 = 4;
-const LEAST_INTERVAL: u32 = 16;
-const MOST_INTERVAL: u32 = 4096;
+/// Batches between trials. The interval doubles while trials confirm the choice.
+const MIN_INTERVAL: u32 = 16;
+const MAX_INTERVAL: u32 = 4096;
 
-/// Whether it pays to share batches out, as found by trial: that depends on the model, and on what else the machine has to do.
+/// Tries the other choice from time to time and keeps the faster one. Which one that is depends on the model and on the load
+/// of the machine.
 pub struct ThreadTuner {
-    shared: bool,
-    /// Seconds that a row took lately, alone and shared.
+    parallel: bool,
+    /// Recent seconds per row: on one thread, and in parallel.
     costs: [f64; 2],
-    /// Whether this is a trial, and the batches left of it or until the next.
+    /// Whether a trial is running.
     trial: bool,
+    /// Batches left until the trial ends, or until the next one begins.
     left: u32,
+    /// Batches between this trial and the next.
     interval: u32,
 }
 
 impl Default for ThreadTuner {
     fn default() -> Self {
-        ThreadTuner { shared: false, costs: [f64::INFINITY; 2], trial: true, left: TRIAL, interval: 1 }
+        ThreadTuner { parallel: false, costs: [f64::INFINITY; 2], trial: true, left: TRIAL, interval: 1 }
     }
 }
 
 impl ThreadTuner {
-    /// Whether to share the next batch.
+    /// Whether to run the next batch in parallel.
     pub fn parallel(&self) -> bool {
-        self.shared
+        self.parallel
     }
 
-    /// Learns that a row of the batch took `cost` seconds.
+    /// Records that the last batch took `cost` seconds per row.
     pub fn record(&mut self, cost: f64) {
-        let mean = &mut self.costs[usize::from(self.shared)];
+        let mean = &mut self.costs[usize::from(self.parallel)];
         let first = self.trial && self.left == TRIAL;
         *mean = if first { cost } else { *mean + (cost - *mean) / 4.0 };
         self.left -= 1;
@@ -38,14 +42,14 @@ impl ThreadTuner {
             return;
         }
         if !self.trial {
-            (self.trial, self.left, self.shared) = (true, TRIAL, !self.shared);
+            (self.trial, self.left, self.parallel) = (true, TRIAL, !self.parallel);
             return;
         }
-        if self.costs[usize::from(self.shared)] > self.costs[usize::from(!self.shared)] {
-            self.shared = !self.shared;
-            self.interval = (2 * self.interval).clamp(LEAST_INTERVAL, MOST_INTERVAL);
-        } else if self.costs[usize::from(!self.shared)].is_finite() {
-            self.interval = LEAST_INTERVAL;
+        if self.costs[usize::from(self.parallel)] > self.costs[usize::from(!self.parallel)] {
+            self.parallel = !self.parallel;
+            self.interval = (2 * self.interval).clamp(MIN_INTERVAL, MAX_INTERVAL);
+        } else if self.costs[usize::from(!self.parallel)].is_finite() {
+            self.interval = MIN_INTERVAL;
         }
         (self.trial, self.left) = (false, self.interval);
     }
@@ -55,20 +59,20 @@ impl ThreadTuner {
 mod tests {
     use super::*;
 
-    /// How many of 10,000 batches are shared where a row takes so long, alone and shared.
-    fn shared(costs: [f64; 2]) -> usize {
+    /// How many of 10,000 batches run in parallel if a row takes `costs` seconds: on one thread, and in parallel.
+    fn parallel_batches(costs: [f64; 2]) -> usize {
         let mut tuner = ThreadTuner::default();
-        let share = |_: &u32| {
-            let shares = tuner.parallel();
-            tuner.record(costs[usize::from(shares)]);
-            shares
+        let batch = |_: &u32| {
+            let parallel = tuner.parallel();
+            tuner.record(costs[usize::from(parallel)]);
+            parallel
         };
-        (0..10_000).filter(share).count()
+        (0..10_000).filter(batch).count()
     }
 
     #[test]
-    fn batches_are_shared_where_that_is_faster() {
-        assert!(shared([2.0, 1.0]) > 9_900);
-        assert!(shared([1.0, 2.0]) < 100);
+    fn the_faster_choice_is_kept() {
+        assert!(parallel_batches([2.0, 1.0]) > 9_900);
+        assert!(parallel_batches([1.0, 2.0]) < 100);
     }
 }

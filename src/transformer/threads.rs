@@ -1,32 +1,35 @@
-//! Work shared out among threads; who does what has no influence on any bit.
+//! A pool of threads that run jobs in lock-step. Which thread runs a job does not affect results.
 
 use crate::error::{Error, ErrorKind};
 use std::hint::spin_loop;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-/// Looks for a message before a thread goes to sleep, some tenths of a millisecond: a small model's batch takes less than waking
-/// up does.
-const LOOKS: usize = 10_000;
+/// Polls for a message before a thread blocks. This takes some tenths of a millisecond; a small model's batch takes less than
+/// waking a thread does.
+const SPINS: usize = 10_000;
 
-/// Work that can be sent to a thread and back.
+/// A job that can be sent to a thread and back.
 pub trait Work: Send + 'static {
+    /// Does the work; results stay in the job.
     fn run(&mut self);
 }
 
-/// The calling thread, and others that wait for work.
+/// The calling thread, and others that wait for jobs.
 pub struct Threads<W> {
     _pool: Option<rayon::ThreadPool>,
     others: Vec<(SyncSender<W>, Receiver<W>)>,
 }
 
 impl<W: Work> Threads<W> {
+    /// `count` threads, the caller's among them; at least that one.
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system gives no threads.
     pub fn new(count: usize) -> Result<Self, Error> {
         if count <= 1 {
             return Ok(Threads { _pool: None, others: Vec::new() });
         }
-        // A job that panics leaves its caller without an answer, which then panics in its turn.
+        // If a job panics, its channel closes and the caller panics in `run`.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(count - 1).panic_handler(|_| ()).build();
         let pool = pool.map_err(|error| Error::new(ErrorKind::Io, format!("no threads: {error}")))?;
         let other = |_| {
@@ -45,11 +48,15 @@ impl<W: Work> Threads<W> {
         Ok(Threads { _pool: Some(pool), others })
     }
 
+    /// Threads, including the caller's.
     pub fn count(&self) -> usize {
         1 + self.others.len()
     }
 
-    /// Runs at most as many jobs as there are threads, and gives them back in their order.
+    /// Runs the jobs, one on each thread, and returns them in the same order.
+    ///
+    /// # Panics
+    /// If there are more jobs than threads, or if a job panics.
     pub fn run(&self, mut jobs: Vec<W>) -> Vec<W> {
         assert!(jobs.len() <= self.count());
         let others = jobs.split_off(jobs.len().min(1));
@@ -63,9 +70,9 @@ impl<W: Work> Threads<W> {
     }
 }
 
-/// The next message; `None` when there will be no more.
+/// The next message, or `None` if the sender is gone.
 fn next<T>(messages: &Receiver<T>) -> Option<T> {
-    for _ in 0..LOOKS {
+    for _ in 0..SPINS {
         match messages.try_recv() {
             Ok(message) => return Some(message),
             Err(TryRecvError::Disconnected) => return None,

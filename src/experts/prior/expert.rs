@@ -110,3 +110,45 @@ impl PriorExpert {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::DataKind;
+    use crate::test_random::TestRandom;
+    use crate::text::BlockBuffer;
+
+    #[test]
+    fn a_closed_gate_predicts_nothing_and_reopens_with_recent_context() {
+        let (prior, tree) = (Prior::embedded().unwrap(), SymbolTree::ordered(DataKind::Text));
+        let text = TestRandom::new(1).bytes(4 * WINDOW);
+        let mut expert = PriorExpert::new(prior, tree, 1);
+        let mut block = BlockBuffer::new(text.len(), 1, false, false);
+        let mut closed = 0;
+        let reopened = text.iter().enumerate().find_map(|(at, &byte)| {
+            expert.select(0, block.past(0));
+            for (_, bit, _) in tree.decisions(byte) {
+                let p16 = expert.p16();
+                if closed > 0 && expert.prediction.is_some() {
+                    return Some((at, p16, expert.tokens()));
+                }
+                assert!(expert.prediction.is_some() || (p16, expert.tokens()) == (1 << 15, [0; 3]));
+                expert.update(bit);
+            }
+            closed += usize::from(expert.prediction.is_none());
+            block.push(0, byte);
+            expert.record_saving(-1, at + 1);
+            None
+        });
+        let (at, p16, tokens) = reopened.expect("the gate reopens");
+        assert_eq!(at - closed, WINDOW, "it closes after one window");
+        let mut cursor = Cursor::new(prior, tree);
+        for (_, bit, _) in text[at - CONTEXT..at].iter().flat_map(|&byte| tree.decisions(byte)) {
+            cursor.predict();
+            cursor.push_bit(bit);
+        }
+        let (pending, previous) = cursor.tokens();
+        assert_eq!(p16, cursor.predict().p1);
+        assert_eq!(tokens, [pending, previous[0], previous[1]].map(u32::from));
+    }
+}

@@ -1,32 +1,36 @@
-//! The last feed-forward layers: some lessons at a time, back-propagated from the head. What a layer's attention adds is taken
-//! for given, so that a lesson is about one token's way through the layers.
+//! The trainable feed-forward layers: backpropagation over a batch of predictions, then one Adafactor step for each matrix.
+//! The contributions of attention are treated as constants, so each prediction is backpropagated through its own token only.
 
 use super::super::model::{Block, Model};
 use super::matrix::Matrix;
 use crate::num::tiles::BLOCK;
 use std::io;
 
-/// Lessons that are learned together.
+/// Predictions in a batch.
 const BATCH: usize = 32;
 
-/// One layer's matrices.
+/// The matrices of one layer.
 pub struct Layer {
+    /// `[2 * feed_forward, hidden]`, gate's rows first.
     pub gate_up: Matrix,
+    /// `[hidden, feed_forward padded]`.
     pub down: Matrix,
 }
 
-/// Layers of a session's own.
+/// A session's trainable copies of the last feed-forward layers.
 pub struct FeedForward {
-    /// The first layer that learns, and those after it.
+    /// Index in the model of the first layer that learns.
     first: usize,
+    /// That layer and all after it.
     layers: Vec<Layer>,
-    /// The lessons to be learned: of each the trace, and the gradient of the last layer's output.
+    /// Traces of the predictions in the batch so far; see [`Row::trace`](super::super::batch::Row::trace).
     traces: Vec<Vec<f32>>,
+    /// Gradients of the current layer's output: `[predictions, hidden]`.
     outputs: Vec<f32>,
     work: Work,
 }
 
-/// Of each lesson a vector: a layer's values and their gradients.
+/// Buffers of one layer's step: activations and gradients, one vector for each prediction, and the gradient of a matrix.
 #[derive(Default)]
 struct Work {
     normed: Vec<f32>,
@@ -38,10 +42,10 @@ struct Work {
 }
 
 impl FeedForward {
-    /// The model's last ones, so many as there are.
+    /// Copies of the model's last `layers` layers, or of all if it has fewer.
     ///
     /// # Errors
-    /// What the system says where there is no memory.
+    /// If memory cannot be allocated.
     pub fn new(model: &Model, layers: usize) -> io::Result<Self> {
         let first = model.layers.len().saturating_sub(layers);
         let layers = model.layers[first..].iter().map(|block| {
@@ -51,17 +55,18 @@ impl FeedForward {
         Ok(FeedForward { first, layers, traces: Vec::new(), outputs: Vec::new(), work: Work::default() })
     }
 
-    /// A layer, if it is one that learns.
+    /// The copy of the model's layer `layer`, if that one learns.
     pub fn layer(&self, layer: usize) -> Option<&Layer> {
         self.layers.get(layer.checked_sub(self.first)?)
     }
 
-    /// Whether there is a layer to learn.
+    /// Whether any layer learns.
     pub fn learns(&self) -> bool {
         !self.layers.is_empty()
     }
 
-    /// Learns from one more prediction, given how its cost changes with the head's input.
+    /// Adds a prediction, given the gradient of its cost with respect to the head's input. When the batch is full, all layers
+    /// learn from it, the last one first.
     pub fn learn(&mut self, model: &Model, trace: Vec<f32>, gradient: &[f32]) {
         let hidden = model.config.hidden;
         let before = self.outputs.len();
@@ -76,7 +81,7 @@ impl FeedForward {
         }
     }
 
-    /// One layer's part: gradients of its output become those of its input.
+    /// One layer's step. Replaces the gradients of its output by those of its input.
     fn step(&mut self, model: &Model, index: usize) {
         let (hidden, count) = (model.config.hidden, self.traces.len());
         let Block { feed_forward_norm, .. } = &model.layers[self.first + index];

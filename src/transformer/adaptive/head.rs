@@ -1,4 +1,4 @@
-//! The head: a step of normalised least mean squares for each lesson.
+//! The trainable output head: one step of normalised least mean squares (Widrow and Hoff, 1960) for each prediction.
 
 use super::super::model::Model;
 use crate::num::arch::prefetch;
@@ -6,57 +6,60 @@ use crate::num::packed::Packed;
 use crate::num::tiles::Quantised;
 use std::io;
 
-/// The step of normalised least mean squares, the share of an error that a lesson takes away from its output: of the first
-/// lesson, and of the last there could be. So many lessons take away half of what is between.
-const FIRST_RATE: f32 = 0.1;
-const LAST_RATE: f32 = 0.02;
+/// Learning rate of the first step: the share of its error that an output loses.
+const INITIAL_RATE: f32 = 0.1;
+/// The rate's limit after many steps.
+const FINAL_RATE: f32 = 0.02;
+/// Steps after which the rate is halfway between the two.
 const HALFWAY: f32 = 30_000.0;
-/// Outputs with less than this share of the mass, as its inverse, are left alone unless they come.
+/// Outputs less probable than one in this many are not trained unless they occur.
 const UNLIKELY: u32 = 256;
-/// Outputs with less than this share are the same to those that the head learned its input from.
+/// In the gradient of the head's input, outputs less probable than one in this many are replaced by the mean of all rows.
 const NEGLIGIBLE: u32 = 4096;
-/// Floats of a cache line.
-const FLOATS: usize = 16;
+/// Floats in a cache line.
+const LINE: usize = 16;
 
-/// What was predicted to follow a token, as far as a lesson needs it.
+/// The part of a prediction that a gradient step needs.
 pub struct Prediction {
-    /// The head's input, before it was quantised.
+    /// The head's input before quantisation, `hidden` elements.
     input: Vec<f32>,
-    /// The outputs that count, by their places in the distribution, each with its probability.
+    /// Outputs that are not negligible, in the order of the distribution, with their probabilities.
     likely: Vec<(usize, f32)>,
-    /// What the layers before it made of it.
+    /// Activations for the backward pass; see [`Row::trace`](super::super::batch::Row::trace).
     pub trace: Vec<f32>,
 }
 
 impl Prediction {
-    /// What a distribution, given by its running totals, and the head's input that led to it are to a lesson.
-    pub fn new(model: &Model, input: &[f32], totals: &[u32], trace: Vec<f32>) -> Self {
+    /// From the head's input and the distribution, as cumulative masses, that it led to.
+    pub fn new(model: &Model, input: &[f32], cumulative: &[u32], trace: Vec<f32>) -> Self {
         let mut likely = Vec::new();
-        let all = totals[totals.len() - 1];
-        (model.floats.masses)(totals, all / NEGLIGIBLE, &mut |output, mass| {
-            likely.push((output, mass as f32 / all as f32));
+        let total = cumulative[cumulative.len() - 1];
+        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| {
+            likely.push((output, mass as f32 / total as f32));
         });
         Prediction { input: input.to_vec(), likely, trace }
     }
 }
 
-/// A head of a session's own.
+/// A session's trainable copy of the head.
 pub struct Head {
-    /// The rows as they were learned, one after the other.
+    /// The trained weights, `[outputs, hidden]`.
     weights: Vec<f32>,
-    /// The same, rounded.
+    /// The same in int8, for products.
     pub packed: Packed,
+    /// Buffer for one row in int8.
     row: Quantised,
-    /// The rows' mean, as it was at first.
+    /// The mean of the initial rows.
     mean: Vec<f32>,
-    lessons: f32,
+    /// Steps so far.
+    steps: f32,
 }
 
 impl Head {
-    /// The model's.
+    /// A copy of the model's head.
     ///
     /// # Errors
-    /// What the system says where there is no memory.
+    /// If memory cannot be allocated.
     pub fn new(model: &Model) -> io::Result<Self> {
         let hidden = model.config.hidden;
         let mut weights = vec![0.0; model.outputs * hidden];
@@ -65,15 +68,16 @@ impl Head {
             model.head.row(row, weights);
             (model.floats.descend)(&mut mean, weights, -1.0 / model.outputs as f32);
         }
-        Ok(Head { weights, packed: model.head.to_own()?, row: Quantised::default(), mean, lessons: 0.0 })
+        Ok(Head { weights, packed: model.head.to_own()?, row: Quantised::default(), mean, steps: 0.0 })
     }
 
-    /// How the cost of `target` changes with the head's input: the rows' mean, by their probabilities, less the target's.
+    /// Writes the gradient of the cross-entropy of `target` with respect to the head's input: the mean of the rows, weighted by
+    /// their probabilities, minus the target's row.
     pub fn gradient(&self, model: &Model, prediction: &Prediction, target: usize, gradient: &mut [f32]) {
         let hidden = gradient.len();
         let row = |output| &self.weights[output * hidden..][..hidden];
         for &(output, _) in &prediction.likely {
-            (0..hidden).step_by(FLOATS).for_each(|i| prefetch(&self.weights, output * hidden + i));
+            (0..hidden).step_by(LINE).for_each(|i| prefetch(&self.weights, output * hidden + i));
         }
         gradient.fill(0.0);
         let mut rest = 1.0;
@@ -85,31 +89,31 @@ impl Head {
         (model.floats.descend)(gradient, row(target), 1.0);
     }
 
-    /// Learns that `target` came: a step down the gradient of its cost.
+    /// Learns that output `target` occurred: one gradient step on its cross-entropy.
     pub fn learn(&mut self, model: &Model, prediction: &Prediction, target: usize) {
         let Prediction { input, likely, .. } = prediction;
         let squares = (model.floats.squares)(input);
         if !squares.is_normal() {
             return;
         }
-        let rate = (LAST_RATE + (FIRST_RATE - LAST_RATE) / (1.0 + self.lessons / HALFWAY)) / squares;
-        self.lessons += 1.0;
-        let mut known = 0.0;
+        let rate = (FINAL_RATE + (INITIAL_RATE - FINAL_RATE) / (1.0 + self.steps / HALFWAY)) / squares;
+        self.steps += 1.0;
+        let mut predicted = 0.0;
         for &(output, p) in likely {
             if output == target {
-                known = p;
+                predicted = p;
             } else if p >= 1.0 / UNLIKELY as f32 {
                 self.step(model, output, rate * p, input);
             }
         }
-        self.step(model, target, rate * (known - 1.0), input);
+        self.step(model, target, rate * (predicted - 1.0), input);
     }
 
-    /// Takes `factor` times the input from a row.
+    /// Subtracts `factor * input` from a row.
     fn step(&mut self, model: &Model, row: usize, factor: f32, input: &[f32]) {
         let weights = &mut self.weights[row * input.len()..][..input.len()];
         (model.floats.descend)(weights, input, factor);
-        (model.floats.quantise)(weights, &mut self.row);
+        (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
         self.packed.set_row(row, &self.row);
     }
 }

@@ -1,43 +1,43 @@
-//! What a lane has yet to learn from.
+//! Predictions that have not been learned from yet, because the token that came may still be retracted.
 
 use super::head::Prediction;
 
-/// A lane's.
+/// The open predictions of one lane.
 #[derive(Default)]
 pub struct PendingUpdates {
-    /// What was predicted to follow the last token.
-    last: Option<Prediction>,
-    /// What was predicted before the last token, and that: it may still be taken back.
-    unsure: Option<(Prediction, u32)>,
+    /// The prediction of the token after the last one.
+    next: Option<Prediction>,
+    /// The prediction of the last token, and that token.
+    last: Option<(Prediction, u32)>,
 }
 
 impl PendingUpdates {
-    /// The lane is emptied.
+    /// The lane was reset.
     pub fn reset(&mut self) {
         *self = PendingUpdates::default();
     }
 
-    /// The last token is taken back.
+    /// The last token was retracted.
     pub fn retract(&mut self) {
-        self.last = self.unsure.take().map(|(prediction, _)| prediction);
+        self.next = self.last.take().map(|(prediction, _)| prediction);
     }
 
-    /// Tokens are appended. What can't be taken back any more is to be learned: `learn` is told of predictions and what came.
+    /// Tokens are appended. Calls `learn` with each prediction that they make certain, and the token that came.
     pub fn append(&mut self, tokens: &[u32], mut learn: impl FnMut(Prediction, u32)) {
         let [first, ref rest @ ..] = *tokens else { return };
-        if let Some((prediction, token)) = self.unsure.take() {
+        if let Some((prediction, token)) = self.last.take() {
             learn(prediction, token);
         }
-        match self.last.take() {
-            Some(prediction) if rest.is_empty() => self.unsure = Some((prediction, first)),
+        match self.next.take() {
+            Some(prediction) if rest.is_empty() => self.last = Some((prediction, first)),
             Some(prediction) => learn(prediction, first),
             None => {}
         }
     }
 
-    /// This follows the tokens that were appended.
+    /// The prediction of the token after the appended ones.
     pub fn predicted(&mut self, prediction: Prediction) {
-        self.last = Some(prediction);
+        self.next = Some(prediction);
     }
 }
 

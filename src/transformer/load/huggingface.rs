@@ -1,4 +1,4 @@
-//! A Hugging Face directory: config.json, tokenizer.json, safetensors.
+//! Loads Hugging Face directories: config.json, tokenizer.json, safetensors.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::transformer::checkpoint::Checkpoint;
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the file, the tensor or field, and what is wrong with it;
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) where a file can't be read.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if a file cannot be read.
 pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
     let named = |name: &str| {
         let path = directory.join(name);

@@ -1,3 +1,5 @@
+//! The engine as a whole: digests for all kernels, batch sizes and threads; windows, retraction, learning.
+
 pub mod fixtures;
 mod reference;
 
@@ -11,11 +13,12 @@ use crate::error::ErrorKind;
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
 
-/// What the arithmetic gives for [`texts`] and [`checkpoint`]. It changes with `ARITHMETIC_VERSION` only.
+/// The digest of all distributions of [`texts`] with [`checkpoint`]. It may change with `ARITHMETIC_VERSION` only.
 const DIGEST: u64 = 8207810484489214568;
-/// The same where the head and both layers adapt, a token at a time.
+/// The same with an adaptive head and two adaptive layers, one token a call.
 const ADAPTED: u64 = 7693159552640665332;
 
+/// The generator behind [`DIGEST`] and [`ADAPTED`], kept so that they stay comparable; other tests use `TestRandom`.
 struct Random(u64);
 
 impl Random {
@@ -35,7 +38,7 @@ impl Random {
     }
 }
 
-/// A model of random weights: heads of 24 elements and 80 inner ones, so that blocks have to be filled up.
+/// A model with random weights. Heads of 24 elements and a feed-forward size of 80 need padding.
 fn checkpoint(tied: bool) -> Checkpoint {
     let mut random = Random(11);
     let config = Config {
@@ -72,7 +75,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
     }
 }
 
-/// The tokens that have bytes, in an order that isn't the ids'.
+/// The tokens that have bytes, in another order than that of their ids.
 fn order() -> Vec<u32> {
     (5..300).rev().collect()
 }
@@ -85,7 +88,7 @@ fn fastest(tied: bool) -> Arc<Model> {
     model(tied, Kernel::detect(), FloatKernels::detect())
 }
 
-/// Three texts of some length.
+/// Three texts of 101, 38 and 151 tokens.
 fn texts() -> Vec<Vec<u32>> {
     let mut random = Random(5);
     [100, 37, 150]
@@ -94,7 +97,7 @@ fn texts() -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// The digest of every distribution of the texts, each in its lane, `chunk` tokens a call.
+/// The digest of all distributions of the texts, one lane each, `chunk` tokens a call.
 fn digest(model: &Arc<Model>, threads: usize, chunk: usize) -> u64 {
     digest_of(Session::new(model.clone(), 3, threads, 40).unwrap(), chunk)
 }
@@ -141,7 +144,7 @@ fn batches_and_threads_change_nothing() {
 }
 
 #[test]
-fn adapting_layers_are_the_same_everywhere() {
+fn adaptive_layers_are_the_same_for_all_kernels_and_threads() {
     let adapted =
         |model: Arc<Model>, threads| digest_of(Session::new(model, 3, threads, 40).unwrap().adaptive(2).unwrap(), 1);
     for kernel in Kernel::all() {
@@ -155,7 +158,7 @@ fn adapting_layers_are_the_same_everywhere() {
 }
 
 #[test]
-fn adapting_layers_learn_what_comes_back() {
+fn adaptive_layers_learn_repetitions() {
     for tied in [true, false] {
         let costs = [None, Some(0), Some(2)].map(|adaptive| {
             let mut session = Session::new(fastest(tied), 1, 1, 40).unwrap();
@@ -178,24 +181,24 @@ fn adapting_layers_learn_what_comes_back() {
 }
 
 #[test]
-fn a_head_of_its_own_is_used() {
+fn an_untied_head_is_used() {
     let model = fastest(false);
     assert_ne!(digest(&model, 1, 50), DIGEST);
     assert_eq!(digest(&model, 1, 50), digest(&model, 1, 1));
 }
 
 #[test]
-fn what_is_taken_back_was_never_told() {
-    never_told(2, |session| session);
+fn retracted_tokens_leave_no_trace() {
+    compare_with_retractions(2, |session| session);
 }
 
 #[test]
-fn what_is_taken_back_was_never_learned() {
-    never_told(1, |session| session.adaptive(2).unwrap());
+fn retracted_tokens_are_not_learned() {
+    compare_with_retractions(1, |session| session.adaptive(2).unwrap());
 }
 
-/// That two sessions agree of which one is misled by up to `most` wrong tokens, taken back before each right one.
-fn never_told(most: usize, make: fn(Session) -> Session) {
+/// Two sessions agree if one of them appends and retracts up to `most` wrong tokens before each right one.
+fn compare_with_retractions(most: usize, make: fn(Session) -> Session) {
     let text = &texts()[2];
     let mut sessions = [(); 2].map(|()| make(Session::new(fastest(true), 1, 1, 40).unwrap()));
     let last = |session: &mut Session, tokens: &[u32]| {
@@ -205,16 +208,16 @@ fn never_told(most: usize, make: fn(Session) -> Session) {
         last
     };
     for (i, token) in text.iter().enumerate() {
-        let [told, misled] = &mut sessions;
+        let [plain, misled] = &mut sessions;
         let wrong = &[[7, 8], [9, 10]][i % 2][..i % (most + 1)];
         wrong.iter().for_each(|&wrong| drop(last(misled, &[wrong])));
         wrong.iter().for_each(|_| misled.retract(0));
-        assert!(last(told, &[*token]) == last(misled, &[*token]), "token {i}");
+        assert!(last(plain, &[*token]) == last(misled, &[*token]), "token {i}");
     }
 }
 
 #[test]
-fn a_text_goes_on_beyond_its_window() {
+fn the_window_keeps_the_first_token_and_the_newest() {
     let (model, text) = (fastest(true), &texts()[2]);
     let last = |text: &[u32], window: usize| {
         let mut session = Session::new(model.clone(), 1, 1, window).unwrap();
@@ -231,26 +234,26 @@ fn a_text_goes_on_beyond_its_window() {
     // The window of 40 holds 39 tokens.
     assert!(last(&text[..39], 40) == last(&text[..39], 90));
     assert!(last(&text[..40], 40) != last(&text[..40], 90));
-    // Tokens that none of those in the window has seen, in either layer, don't matter; the first one does.
-    let anew = |first: u32, skipped: usize| {
+    // A window of a window: with two layers, tokens more than two windows back have no influence. The first one does.
+    let changed = |first: u32, skipped: usize| {
         let filling = std::iter::repeat_n(text[5], skipped);
         [first].into_iter().chain(filling).chain(text[1 + skipped..].iter().copied()).collect::<Vec<u32>>()
     };
-    assert!(last(text, 40) == last(&anew(text[0], text.len() - 2 * 39), 40));
-    assert!(last(text, 40) != last(&anew(text[0], text.len() - 30), 40));
-    assert!(last(text, 40) != last(&anew(9, 0), 40));
+    assert!(last(text, 40) == last(&changed(text[0], text.len() - 2 * 39), 40));
+    assert!(last(text, 40) != last(&changed(text[0], text.len() - 30), 40));
+    assert!(last(text, 40) != last(&changed(9, 0), 40));
 }
 
 #[test]
-#[should_panic(expected = "gone")]
-fn not_all_can_be_taken_back() {
+#[should_panic(expected = "lost")]
+fn a_third_retraction_beyond_the_window_panics() {
     let mut session = Session::new(fastest(true), 1, 1, 40).unwrap();
     session.advance(&[Step { lane: 0, tokens: &texts()[0], from: 0 }], &mut |_, _, _| ());
     (0..3).for_each(|_| session.retract(0));
 }
 
 #[test]
-fn a_lane_that_is_reset_forgets() {
+fn a_reset_lane_starts_anew() {
     let (model, texts) = (fastest(true), texts());
     let mut session = Session::new(model, 2, 1, 40).unwrap();
     let mut tables = Vec::new();
@@ -264,7 +267,7 @@ fn a_lane_that_is_reset_forgets() {
 }
 
 #[test]
-fn what_cant_be_a_model_is_refused() {
+fn invalid_models_are_refused() {
     let kind = |change: &dyn Fn(&mut Checkpoint), order: &[u32]| {
         let mut checkpoint = checkpoint(true);
         change(&mut checkpoint);

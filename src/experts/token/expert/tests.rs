@@ -146,6 +146,30 @@ proptest! {
     }
 
     #[test]
+    fn only_likely_ends_are_fed_ahead(tokens in tokens(6), text in text(), lanes in 1..5usize) {
+        let mut harness = Harness::new(&tokens, lanes, PLAIN);
+        let strings: Vec<Vec<u8>> = {
+            let mut all: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|byte| vec![byte])).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        let min_p_end = [1.0 / 512.0, 1.0 / 32.0, 1.0 / 8.0, 1.0 / 8.0][lanes - 1];
+        for byte in text {
+            harness.push(0, byte);
+            let Lane { pending, fed_ahead, .. } = &harness.expert.lanes[0];
+            if !fed_ahead || !strings.contains(pending) {
+                continue;
+            }
+            let counts = harness.counts(&harness.fed[0][..harness.fed[0].len() - 1]);
+            let candidates = || strings.iter().zip(&counts).filter(|(string, _)| string.starts_with(pending));
+            let all: u32 = candidates().map(|(_, count)| count).sum();
+            let ended: u32 = candidates().filter(|(string, _)| *string == pending).map(|(_, count)| count).sum();
+            prop_assert!(f64::from(ended) >= min_p_end * f64::from(all), "{} of {}", ended, all);
+        }
+    }
+
+    #[test]
     fn any_text_round_trips(tokens in tokens(6), text in text()) {
         let mut harness = Harness::new(&tokens, 1, PLAIN);
         let mut encoder = Encoder::default();

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
-use crate::num::float_ops::{EXP2, ROUND, TINY, factor};
+use crate::num::float_ops::{EXP2, ROUND, TINY, factor, small_offsets};
 use crate::num::tiles::{BLOCK, Quantised};
 
 const LANES: usize = 16;
@@ -165,9 +165,10 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
     let (round, bits) = (_mm512_set1_ps(ROUND), _mm512_set1_epi32(ROUND.to_bits() as i32));
     let groups = values.as_chunks::<BLOCK>().0.chunks(LANES);
     let outputs = to.quants.as_chunks_mut::<BLOCK>().0.chunks_mut(LANES);
-    let numbers = to.scales.chunks_mut(LANES).zip(to.offsets.chunks_mut(LANES));
+    let offsets = to.offsets.chunks_mut(LANES).zip(to.small_offsets.chunks_mut(LANES));
+    let numbers = to.scales.chunks_mut(LANES).zip(offsets);
     // 16 blocks share one vector division, because divisions are slow.
-    for ((group, quants), (scales, offsets)) in groups.zip(outputs).zip(numbers) {
+    for ((group, quants), (scales, (offsets, small))) in groups.zip(outputs).zip(numbers) {
         let mut all = [_mm512_setzero_ps(); LANES];
         for (values, all) in group.iter().zip(&mut all) {
             let halves = values.as_chunks::<LANES>().0;
@@ -180,7 +181,8 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
         store(&mut inverses, _mm512_mask_mov_ps(_mm512_div_ps(most, largest), zero, _mm512_setzero_ps()));
         let factors = _mm512_mask_mov_ps(_mm512_div_ps(largest, most), zero, _mm512_setzero_ps());
         store_part(scales, factors);
-        for (((values, quants), &inverse), offset) in group.iter().zip(quants).zip(&inverses).zip(offsets) {
+        let offsets = offsets.iter_mut().zip(small);
+        for (((values, quants), &inverse), (offset, small)) in group.iter().zip(quants).zip(&inverses).zip(offsets) {
             let halves = values.as_chunks::<LANES>().0;
             let inverse = _mm512_set1_ps(inverse);
             let [low, high] = [load(&halves[0]), load(&halves[1])].map(|values| {
@@ -195,6 +197,7 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
             let sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums))) - 128 * BLOCK as i32;
             *offset = -128 * sum;
+            *small = small_offsets(quants);
         }
     }
 }

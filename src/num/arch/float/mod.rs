@@ -69,6 +69,7 @@ macro_rules! kernels {
 
 kernels! {
     quantise(values: &[f32], to: &mut Quantised);
+    quantise_weights(values: &[f32], limit: f32, to: &mut Quantised);
     quantise_whole(values: &[f32], quants: &mut [i8]) -> f32;
     squares(x: &[f32]) -> f32;
     descend(weights: &mut [f32], input: &[f32], factor: f32);

@@ -1,7 +1,7 @@
 //! Products of int8 matrices and vectors: a scalar reference and a kernel for each vector extension, bit for bit equal.
 
 use super::detect::fastest;
-use crate::num::tiles::{Inputs, Tiles};
+use crate::num::tiles::{Inputs, SMALL_OFFSET, Tiles};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,6 +25,8 @@ pub struct Kernel {
     pub name: &'static str,
     /// The number added to each quant of [`Tiles`], modulo 256: 0 or 128.
     pub offset: u8,
+    /// The same for small matrices, those with quants of at most [`SMALL`](crate::num::tiles::SMALL) in magnitude.
+    pub small_offset: u8,
     /// `(weights, inputs, out, stride)`: for row `r` of the inputs and output `j` of tile `t`, sets
     /// `out[r * stride + t * 16 + j]` to the sum over the blocks, in order from 0.0, of
     /// `dot * (weight scale * input scale)`, where `dot` is the integer dot product of the block's quants.
@@ -42,19 +44,39 @@ impl Kernel {
         let kernels = [
             Some(Self::scalar()),
             #[cfg(target_arch = "x86_64")]
-            avx2::detected().then_some(Kernel { name: "AVX2", offset: 0, multiply: avx2::multiply }),
+            avx2::detected().then_some(Kernel {
+                name: "AVX2",
+                offset: 0,
+                small_offset: SMALL_OFFSET,
+                multiply: avx2::multiply,
+            }),
             #[cfg(target_arch = "x86_64")]
-            avx_vnni::detected().then_some(Kernel { name: "AVX-VNNI", offset: 128, multiply: avx_vnni::multiply }),
+            avx_vnni::detected().then_some(Kernel {
+                name: "AVX-VNNI",
+                offset: 128,
+                small_offset: 128,
+                multiply: avx_vnni::multiply,
+            }),
             #[cfg(target_arch = "x86_64")]
-            avx512::detected().then_some(Kernel { name: "AVX512-VNNI", offset: 128, multiply: avx512::multiply }),
+            avx512::detected().then_some(Kernel {
+                name: "AVX512-VNNI",
+                offset: 128,
+                small_offset: 128,
+                multiply: avx512::multiply,
+            }),
             #[cfg(target_arch = "aarch64")]
-            neon::detected().then_some(Kernel { name: "NEON dotprod", offset: 0, multiply: neon::multiply }),
+            neon::detected().then_some(Kernel {
+                name: "NEON dotprod",
+                offset: 0,
+                small_offset: 0,
+                multiply: neon::multiply,
+            }),
         ];
         kernels.into_iter().flatten().collect()
     }
 
     /// The scalar reference.
     pub fn scalar() -> Self {
-        Kernel { name: "scalar", offset: 0, multiply: scalar::multiply }
+        Kernel { name: "scalar", offset: 0, small_offset: 0, multiply: scalar::multiply }
     }
 }

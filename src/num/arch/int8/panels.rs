@@ -11,6 +11,7 @@ pub fn check(weights: Tiles<'_>, inputs: Inputs<'_>, out: &[f32], stride: usize)
     assert!(weights.quants.len() >= last * TILE_BLOCK && weights.scales.len() >= last * TILE);
     let last = (rows - 1) * inputs.stride + blocks;
     assert!(inputs.quants.len() >= last * BLOCK && inputs.scales.len() >= last && inputs.offsets.len() >= last);
+    assert!(inputs.small_offsets.len() >= last);
     assert!((rows == 1 || tiles * TILE <= stride) && out.len() >= (rows - 1) * stride + tiles * TILE);
 }
 
@@ -24,6 +25,18 @@ pub unsafe fn load_step(inputs: Inputs<'_>, row: usize, block: usize, step: usiz
     let place = ((row * inputs.stride + block) * 8 + step) * STEP;
     // SAFETY: a block has 8 steps of `STEP` = 4 bytes, and the caller says that this one exists; the read is unaligned.
     unsafe { inputs.quants.as_ptr().add(place).cast::<i32>().read_unaligned() }
+}
+
+/// The two corrections of a pair of steps of a block of row `row`.
+///
+/// # Safety
+/// As for [`load_step`]; `pair` is below 4.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub unsafe fn load_small_offset(inputs: Inputs<'_>, row: usize, block: usize, pair: usize) -> i32 {
+    let place = (row * inputs.stride + block) * 4 + pair;
+    // SAFETY: a block has 8 corrections of 2 bytes, and the caller says that this one exists; the read is unaligned.
+    unsafe { inputs.small_offsets.as_ptr().cast::<i32>().add(place).read_unaligned() }
 }
 
 /// Multiplies a fixed number of tiles by a fixed number of rows; see [`Kernel::multiply`](super::Kernel::multiply).
@@ -51,7 +64,7 @@ pub unsafe fn in_panels(
             let (t, r, panel) = choose(weights.count - tile, inputs.rows - row);
             let out = &mut out[row * stride + tile * TILE..];
             // SAFETY: as for this function; `choose` takes no more tiles and rows than are left.
-            unsafe { panel(weights.starting_at(tile), inputs.starting_at(row), out, stride) };
+            unsafe { panel(Tiles { count: t, ..weights.starting_at(tile) }, inputs.starting_at(row), out, stride) };
             row += r;
             tiles = t;
         }

@@ -116,7 +116,7 @@ def main():
                     print(f"{name} -{level}: {rows[name, level]['archive_bytes']}", file=sys.stderr)
         if files:
             text += f"\n### {group}\n\n{table(files, rows, levels)}"
-    DOCUMENT.write_text(before + BEGIN + text + END + after)
+            DOCUMENT.write_text(before + BEGIN + text + END + after)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,13 @@
 
 mod common;
 
+use std::io::Read;
+
 use common::forge::{self, end, header, index, skippable, stored};
-use nzip::{BlockSize, CompressOptions, ErrorKind, Level, compress, compress_with, decompress};
+use nzip::internals::codec::{self, CodecConfig, LanePolicy, Preset};
+use nzip::{
+    BlockSize, CompressOptions, DecompressOptions, Decompressor, ErrorKind, Level, compress, compress_with, decompress,
+};
 
 fn kind(archive: &[u8]) -> ErrorKind {
     decompress(archive).unwrap_err().kind()
@@ -59,6 +64,24 @@ fn archives_one_after_the_other_decode_to_all_content() {
     assert_eq!(summaries.iter().map(|summary| summary.archive).sum::<u64>(), all.len() as u64);
 }
 
+/// A modelled block that is right but for a payload that is not shorter than the content.
+fn unshortened(content: &[u8]) -> Vec<u8> {
+    let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
+    let coded = codec::encode(&config, content, 1, &mut |_, _| true).unwrap();
+    let (raw_len, coded_len) = (content.len() as u64, coded.payload.len() as u64);
+    assert!(coded_len >= raw_len);
+    let head = forge::modelled_head_of(0, raw_len, coded_len, coded.profile, forge::check(content));
+    [head, coded.payload].concat()
+}
+
+#[test]
+fn nothing_beyond_the_stated_length_is_given_out() {
+    let archive = [header(0, Some(2)), stored(0, b"tub"), end(b"tub")].concat();
+    let mut content = Vec::new();
+    let error = Decompressor::new(&archive[..], DecompressOptions::new()).read_to_end(&mut content).unwrap_err();
+    assert_eq!((content.as_slice(), nzip::Error::from(error).kind()), (&b""[..], ErrorKind::Corrupt));
+}
+
 #[test]
 fn what_must_be_rejected_is() {
     let archive = two_blocks();
@@ -75,7 +98,10 @@ fn what_must_be_rejected_is() {
         ("more than the header names", [header(0, Some(2)), stored(0, b"tub"), end(b"tub")].concat()),
         ("no index", [header(0, None), stored(0, b"a"), stored(1, b"b"), end(b"ab")].concat()),
         ("other content", [header(0, None), stored(0, b"tub"), end(b"tuB")].concat()),
-        ("coded longer than content", [header(0, None), forge::modelled_head(0, 5, 5), vec![0; 5], end(b"")].concat()),
+        (
+            "payload as long as the content",
+            [header(0, None), unshortened(b"\x07\xFE\x91\x20\xC3"), end(b"\x07\xFE\x91\x20\xC3")].concat(),
+        ),
         ("unknown frame", [header(0, None), forge::checked(vec![0xF5, 0xC6, 0]), end(b"")].concat()),
         ("block after the index", {
             let mut archive = header(0, None);

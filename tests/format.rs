@@ -5,7 +5,7 @@ mod common;
 
 use std::io::Read;
 
-use common::forge::{self, end, header, index, skippable, stored};
+use common::forge::{self, end, header, header_of, index, skippable, stored, varint};
 use nzip::internals::codec::{self, CodecConfig, LanePolicy, Preset};
 use nzip::{
     BlockSize, CompressOptions, DecompressOptions, Decompressor, ErrorKind, Level, compress, compress_with, decompress,
@@ -91,6 +91,7 @@ fn what_must_be_rejected_is() {
     assert_eq!(kind(&[&archive[..], &archive[..5]].concat()), ErrorKind::Truncated);
     let cases = [
         ("block size", [header(0xE1, None), end(b"")].concat()),
+        ("extension", [header_of(&[&[1, 3, 0xA0, 0][..], &varint(4097), &[0; 4097]].concat()), end(b"")].concat()),
         ("empty block", [header(0, None), stored(0, b""), end(b"")].concat()),
         ("first block not 0", [header(0, None), stored(1, b"tub"), end(b"tub")].concat()),
         ("too long for the block size", [header(0, None), stored(0, &[7; 65537]), end(&[7; 65537])].concat()),

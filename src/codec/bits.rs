@@ -29,7 +29,7 @@ pub fn probability(stretched: i32) -> u32 {
     squash24(stretched).clamp(MARGIN, (1 << 24) - MARGIN)
 }
 
-/// One side of the coder. The encoder is told the bit, and gives it back; the decoder finds it out.
+/// One side of the arithmetic coder. `code` returns the bit: the encoder the one it was given, the decoder the one it reads.
 pub trait BitCoder {
     fn code(&mut self, bit: u32, p24: u32) -> u32;
     /// Bytes of coded data so far.

@@ -164,9 +164,9 @@ impl Ensemble {
         })
     }
 
-    /// The transformer's expert, if the ensemble uses one.
-    pub fn network(&mut self) -> Option<&mut TokenExpert> {
-        self.experts.language.network()
+    /// The expert of the transformer's tokens, if the ensemble uses one.
+    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
+        self.experts.language.token_expert()
     }
 
     /// The bits that the transformer has saved since the last call, in units of 1/256.

@@ -79,7 +79,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             if !active && at - start == PAUSED_BYTES {
                 break;
             }
-            if let Some(query) = self.block.predictor.network().and_then(TokenExpert::take_query) {
+            if let Some(query) = self.block.predictor.token_expert().and_then(TokenExpert::take_query) {
                 let state = &mut self.lanes[lane];
                 state.retract |= query.retract;
                 state.tokens.extend(query.tokens.into_iter().map(|token| self.language_model.input_token(token)));
@@ -93,7 +93,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             }
         } else if !gate.learn(saved, at - start, at) {
             self.lanes[lane].tokens.clear();
-            if let Some(expert) = self.block.predictor.network() {
+            if let Some(expert) = self.block.predictor.token_expert() {
                 expert.disable(lane);
             }
         }
@@ -122,7 +122,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             state.retract = false;
             steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
         }
-        let Some(expert) = self.block.predictor.network() else { return };
+        let Some(expert) = self.block.predictor.token_expert() else { return };
         self.backend.advance(&steps, &mut |step, _, cumulative| {
             expert.set_distribution(steps[step].lane, |distribution| {
                 std::mem::swap(distribution, cumulative);

@@ -12,7 +12,7 @@ use crate::text::{LaneView, Node};
 use std::ops::Range;
 
 /// The transformer as an expert, and the APMs of its prediction and of the n-gram model's.
-struct Network {
+struct Transformer {
     expert: TokenExpert,
     apms: [ApmBank<APM_CONTEXTS>; 2],
     apm_contexts: [u32; APM_CONTEXTS],
@@ -21,7 +21,7 @@ struct Network {
 /// Predicts bits with the pretrained models that the ensemble uses; adds no input if there are none.
 pub struct LanguageExpert {
     prior: Option<PriorExpert>,
-    network: Option<Network>,
+    transformer: Option<Transformer>,
     /// Bits saved by the transformer or, if there is none, by the prior since it was last taken, in units of 1/256.
     saved: i64,
 }
@@ -29,21 +29,21 @@ pub struct LanguageExpert {
 impl LanguageExpert {
     /// An expert that has seen nothing.
     pub fn new(setup: &Setup) -> Self {
-        let network = |trie| Network {
+        let transformer = |trie| Transformer {
             expert: TokenExpert::new(trie, setup.lanes),
             apms: Default::default(),
             apm_contexts: [0; APM_CONTEXTS],
         };
         LanguageExpert {
             prior: setup.prior.map(|prior| PriorExpert::new(prior, setup.tree, setup.lanes)),
-            network: setup.trie.clone().map(network),
+            transformer: setup.trie.clone().map(transformer),
             saved: 0,
         }
     }
 
-    /// The transformer's expert, if the ensemble uses one.
-    pub fn network(&mut self) -> Option<&mut TokenExpert> {
-        self.network.as_mut().map(|network| &mut network.expert)
+    /// The expert of the transformer's tokens, if the ensemble uses one.
+    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
+        self.transformer.as_mut().map(|transformer| &mut transformer.expert)
     }
 
     /// The mixer inputs of the model whose saving is measured: the transformer or, if there is none, the prior.
@@ -81,21 +81,21 @@ impl Expert for LanguageExpert {
             prior.select(byte.lane, byte.view);
             byte.tokens = prior.tokens();
         }
-        if let Some(network) = &mut self.network {
-            network.expert.select(byte.lane);
+        if let Some(transformer) = &mut self.transformer {
+            transformer.expert.select(byte.lane);
         }
     }
 
     fn begin_byte(&mut self, byte: &NextByte) {
-        if let Some(network) = &mut self.network {
-            network.apm_contexts = contexts::apm(byte.view, byte.expected);
+        if let Some(transformer) = &mut self.transformer {
+            transformer.apm_contexts = contexts::apm(byte.view, byte.expected);
         }
     }
 
     #[inline]
     fn predict(&mut self, node: Node, inputs: &mut Inputs) {
         let p16 = self.prior.as_mut().map_or(1 << 15, PriorExpert::p16);
-        if let Some(Network { expert, apms, apm_contexts }) = &mut self.network {
+        if let Some(Transformer { expert, apms, apm_contexts }) = &mut self.transformer {
             expert.predict(p16, inputs);
             for (apms, stretched) in apms.iter_mut().zip([expert.stretched(), stretch_fine(p16)]) {
                 inputs.push(apms.refine(stretched, *apm_contexts, node.number()));
@@ -111,15 +111,15 @@ impl Expert for LanguageExpert {
         if let Some(prior) = &mut self.prior {
             prior.update(bit);
         }
-        if let Some(network) = &mut self.network {
-            network.expert.update(bit);
-            network.apms.iter_mut().for_each(|apms| apms.update(bit));
+        if let Some(transformer) = &mut self.transformer {
+            transformer.expert.update(bit);
+            transformer.apms.iter_mut().for_each(|apms| apms.update(bit));
         }
     }
 
     fn end_byte(&mut self, byte: u8, view: LaneView) {
-        match (&mut self.network, &mut self.prior) {
-            (Some(network), _) => network.expert.end_byte(byte),
+        match (&mut self.transformer, &mut self.prior) {
+            (Some(transformer), _) => transformer.expert.end_byte(byte),
             (None, Some(prior)) => prior.record_saving(std::mem::take(&mut self.saved), view.at),
             (None, None) => {}
         }

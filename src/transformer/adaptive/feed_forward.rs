@@ -208,8 +208,8 @@ mod tests {
         let mut vector = || (0..HIDDEN).map(|_| f64::from(uniform(&mut random))).collect::<Vec<f64>>();
         for _ in 0..2 {
             let before = matrices(&learned);
-            // Of each lesson: the residual, what attention adds between the layers, the gradient of the head's input.
-            let lessons: Vec<[Vec<f64>; 3]> = (0..BATCH).map(|_| [(); 3].map(|()| vector())).collect();
+            // Of each step: the residual, what attention adds between the layers, the gradient of the head's input.
+            let steps: Vec<[Vec<f64>; 3]> = (0..BATCH).map(|_| [(); 3].map(|()| vector())).collect();
             let forward = |weights: &[Vec<f64>], [x, attention, _]: &[Vec<f64>; 3]| {
                 let norms = [0, 1].map(|i| &model.layers[i].feed_forward_norm);
                 let (both, out) = layer(x, norms[0], &weights[0], &weights[1]);
@@ -218,7 +218,7 @@ mod tests {
                 [x.clone(), both, next, next_both, last]
             };
             let cost = |weights: &[Vec<f64>]| -> f64 {
-                lessons.iter().map(|lesson| dot(&norm(&forward(weights, lesson)[4], &model.norm), &lesson[2])).sum()
+                steps.iter().map(|step| dot(&norm(&forward(weights, step)[4], &model.norm), &step[2])).sum()
             };
             let changes: Vec<Vec<f64>> = (0..4)
                 .map(|number| {
@@ -230,9 +230,9 @@ mod tests {
                     references[number].step(&gradient)
                 })
                 .collect();
-            for lesson in &lessons {
-                let trace: Vec<f32> = forward(&before, lesson).concat().iter().map(|&x| x as f32).collect();
-                let gradient: Vec<f32> = lesson[2].iter().map(|&x| x as f32).collect();
+            for step in &steps {
+                let trace: Vec<f32> = forward(&before, step).concat().iter().map(|&x| x as f32).collect();
+                let gradient: Vec<f32> = step[2].iter().map(|&x| x as f32).collect();
                 learned.learn(&model, trace, &gradient);
             }
             for ((after, before), expected) in matrices(&learned).iter().zip(&before).zip(&changes) {

@@ -324,8 +324,7 @@ fn damage_in_one_archive_leaves_the_others() {
 #[test]
 fn unknown_profiles_are_named() {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let decode =
-        |profile| codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
+    let decode = |profile| codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
     let learns = "a block without a transformer has several lanes, or layers that learn";
     for (profile, reason) in [
         (0x20, "unknown filter 2 in a block's profile"),

@@ -20,8 +20,7 @@ Exit codes:
   2    the input is damaged, truncated, or not an archive
   3    internal error
   4    a model is missing, damaged, or unsupported
-  5    a limit (-M, --max-output) would be exceeded
-  130  interrupted";
+  5    a limit (-M, --max-output) would be exceeded";
 
 fn version() -> &'static str {
     format!("{} (format version {})", env!("CARGO_PKG_VERSION"), nzip::FORMAT_VERSION).leak()

@@ -38,12 +38,18 @@ fn group_limit(groups: &str, root: &Path) -> Option<u64> {
     limits.min()
 }
 
+/// Address space that threads take beside their data: stacks, and the reserves of the allocator.
+#[cfg(unix)]
+const THREAD_SPACE: u64 = 64 << 20;
+
+/// What is left of the limit of the address space.
 #[cfg(unix)]
 fn address_space_limit() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
 
-    let limits = [Resource::As, Resource::Data].map(|resource| getrlimit(resource).current);
-    limits.into_iter().flatten().min()
+    let limit = getrlimit(Resource::As).current?;
+    let used = field("/proc/self/status", "VmSize:").unwrap_or_default();
+    Some(limit.saturating_sub(used + THREAD_SPACE))
 }
 
 #[cfg(not(unix))]

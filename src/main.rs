@@ -1,5 +1,8 @@
 //! The `nzip` program. See [`cli`].
 
+// Both panic if the stream can't be written; see `cli::stdio`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -63,7 +63,8 @@ impl Level {
         }
     }
 
-    /// The codec configuration of this level. `language_model` replaces the embedded transformer,`lanes` the default number of lanes.
+    /// The codec configuration of this level. `language_model` replaces the embedded transformer,
+    /// `lanes` the default number of lanes.
     ///
     /// # Errors
     /// See [`CodecConfig::new`].
@@ -278,9 +279,14 @@ impl DecompressOptions {
     }
 }
 
-/// Replaces 0 by the number of cores.
+/// Upper limit of threads, per core.
+const MAX_THREADS_PER_CORE: usize = 8;
+
+/// Replaces 0 by the number of cores, and limits the number.
 pub(crate) fn resolve_threads(threads: usize) -> usize {
-    if threads > 0 { threads } else { available_parallelism().map_or(1, NonZero::get) }
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    // More threads gain nothing; they may exhaust the system's.
+    if threads > 0 { threads.min(MAX_THREADS_PER_CORE * cores) } else { cores }
 }
 
 #[cfg(test)]
@@ -298,6 +304,12 @@ mod tests {
         assert_eq!(BlockSize::default().bytes(), 64 << 20);
         assert_eq!((BlockSize::MIN.bytes(), BlockSize::MAX.bytes()), (64 << 10, 1 << 30));
         assert_eq!(BlockSize::new((64 << 10) - 1).unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn threads_are_limited() {
+        assert!(resolve_threads(0) >= 1 && resolve_threads(usize::MAX) <= 8 * resolve_threads(0));
+        assert_eq!(resolve_threads(3), 3);
     }
 
     #[test]

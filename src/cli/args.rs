@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nzip::{BlockSize, Lanes};
 
 use super::exit::Outcome;
-use super::level::LevelArg;
+use super::level::{IgnoredLevel, LevelArg};
+use super::stdio::{message, printable};
+use super::values::{block_size, lanes, memory, size, threads};
+use super::verb::insert_verb;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -17,16 +20,17 @@ Exit codes:
   2    the input is damaged, truncated, or not an archive
   3    internal error
   4    a model is missing, damaged, or unsupported
-  5    a limit (-M, --max-output) would be exceeded
-  130  interrupted";
+  5    a limit (-M, --max-output) would be exceeded";
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 11)");
+fn version() -> &'static str {
+    format!("{} (format version {})", env!("CARGO_PKG_VERSION"), nzip::FORMAT_VERSION).leak()
+}
 
 /// A lossless compressor that trades speed for a high compression ratio.
 ///
-/// `nzip FILE` is short for `nzip c FILE`. -d, -t and -l as the first argument select the verbs d, t and l.
+/// `nzip FILE` is short for `nzip c FILE`. Without a verb, the flags -d, -t and -l select the verbs d, t and l.
 #[derive(Parser)]
-#[command(name = "nzip", version = VERSION, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "nzip", version = version(), after_help = EXIT_CODES, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -61,21 +65,21 @@ pub struct CommonArgs {
     /// Input files; `-` or none is standard input
     pub files: Vec<PathBuf>,
     /// Number of blocks processed in parallel; 0 is one per core. Never changes the output
-    #[arg(short = 'T', long, value_name = "N", default_value_t = 0)]
+    #[arg(short = 'T', long, value_name = "N", default_value = "0", value_parser = threads)]
     pub threads: usize,
     /// Transformer to use instead of the embedded one: a Hugging Face folder, a GGUF file, or the name of a model in the
     /// Hugging Face cache. Decompression needs the same model
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
-    /// Memory limit, such as 500M or 2G; default: three quarters of the machine's memory
-    #[arg(short = 'M', long, value_name = "SIZE", value_parser = size)]
+    /// Memory limit, such as 500M, 2G or 50%; default: 75% of the memory available to the process
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<u64>,
     /// Show progress on standard error
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub progress: ProgressMode,
     /// Print a summary for each file
-    #[arg(short, long)]
-    pub verbose: bool,
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
     /// No progress, no summaries, no warnings; twice: no error messages either
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub quiet: u8,
@@ -129,6 +133,13 @@ pub struct CompressArgs {
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
+    /// Decode the archive and compare it with the input before the output gets its name. Default at levels 3 to 9 if the
+    /// output is a regular file
+    #[arg(long, overrides_with = "no_verify")]
+    pub verify: bool,
+    /// Don't decode the archive
+    #[arg(long, overrides_with = "verify")]
+    pub no_verify: bool,
 }
 
 /// Arguments of `nzip d`.
@@ -143,6 +154,8 @@ pub struct DecompressArgs {
     /// Write all undamaged blocks, report what is missing, and exit with 2
     #[arg(long)]
     pub keep_going: bool,
+    #[command(flatten)]
+    pub level: IgnoredLevel,
 }
 
 /// Arguments of `nzip t`.
@@ -155,6 +168,8 @@ pub struct TestArgs {
     /// Continue after damage and report all of it
     #[arg(long)]
     pub keep_going: bool,
+    #[command(flatten)]
+    pub level: IgnoredLevel,
 }
 
 /// LimitArgs for untrusted archives.
@@ -179,8 +194,20 @@ pub struct ListArgs {
 /// Arguments of `nzip bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    #[command(flatten)]
-    pub common: CommonArgs,
+    /// Input files; `-` or none is standard input
+    pub files: Vec<PathBuf>,
+    /// Number of blocks processed in parallel; 0 is one per core
+    #[arg(short = 'T', long, value_name = "N", default_value = "0", value_parser = threads)]
+    pub threads: usize,
+    /// Transformer to use instead of the embedded one
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    /// Memory limit, such as 500M, 2G or 50%
+    #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// Twice: no error messages
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub quiet: u8,
     #[command(flatten)]
     pub level: LevelArg,
     /// Number of positions of a text coded at a time at levels 6 to 9
@@ -239,98 +266,39 @@ pub enum ProgressMode {
 
 /// Parses the arguments. Returns the exit code if they are invalid or ask for help.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Verb, ExitCode> {
-    match Cli::try_parse_from(insert_verb(args.collect())) {
+    let args = match insert_verb(args.collect(), &Cli::command()) {
+        Ok(args) => args,
+        Err(text) => {
+            message(format!("nzip: {text}"));
+            return Err(Outcome::Environment.into());
+        }
+    };
+    match Cli::try_parse_from(args) {
         Ok(cli) => Ok(cli.verb),
         Err(error) => {
-            // Nothing can be done if standard error is closed.
-            let _ = error.print();
+            let text = error.to_string();
+            // Arguments are quoted in the text, which styles the rest for the terminal.
+            match text.split('\n').all(|line| line == printable(line)) {
+                true => drop(error.print()),
+                false => message(text.trim_end()),
+            }
             Err(if error.use_stderr() { Outcome::Environment } else { Outcome::Done }.into())
         }
     }
 }
 
-/// Inserts the verb if it is implied or given as a flag: `nzip -dk FILE` becomes `nzip d -k FILE`.
-fn insert_verb(mut args: Vec<OsString>) -> Vec<OsString> {
-    let first = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default().to_owned();
-    let verb = match first.as_str() {
-        "c" | "compress" | "d" | "decompress" | "t" | "test" | "l" | "list" | "ls" | "bench" | "model" | "help"
-        | "-h" | "--help" | "-V" | "--version" => return args,
-        "--compress" | "--decompress" | "--test" | "--list" => {
-            args.remove(1);
-            first[2..].to_owned()
-        }
-        _ => match first.strip_prefix('-').and_then(|flags| flags.split_at_checked(1)) {
-            Some((verb @ ("d" | "t" | "l"), rest)) => {
-                match rest {
-                    "" => drop(args.remove(1)),
-                    _ => args[1] = format!("-{rest}").into(),
-                }
-                verb.to_owned()
-            }
-            _ => "c".to_owned(),
-        },
-    };
-    args.insert(args.len().min(1), verb.into());
-    args
-}
-
-/// Parses a number of bytes: 1000, 64K, 64KiB, 64M, 2G, 2g, …
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kib" => 10,
-        "m" | "mib" => 20,
-        "g" | "gib" => 30,
-        "t" | "tib" => 40,
-        _ => return Err("not a size; write for example 1000, 64K, 64M or 2G".into()),
-    };
-    let number: u64 = digits.parse().map_err(|_| "not a size; write for example 1000, 64K, 64M or 2G".to_string())?;
-    number.checked_mul(1 << unit).ok_or_else(|| "too large".into())
-}
-
-fn lanes(text: &str) -> Result<Lanes, String> {
-    let number = text.parse().map_err(|_| "not a number".to_string())?;
-    Lanes::new(number).map_err(|error| error.to_string())
-}
-
-fn block_size(text: &str) -> Result<BlockSize, String> {
-    BlockSize::new(size(text)?).map_err(|error| error.to_string())
+/// The definition of the command line.
+#[cfg(test)]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
-    fn completed(line: &str) -> String {
-        let args = insert_verb(line.split(' ').map(Into::into).collect());
-        args.join(" ".as_ref()).into_string().unwrap()
-    }
 
     #[test]
     fn clap_agrees_with_itself() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn verbs_are_understood() {
-        assert_eq!(completed("nzip"), "nzip c");
-        assert_eq!(completed("nzip file"), "nzip c file");
-        assert_eq!(completed("nzip -9k file"), "nzip c -9k file");
-        assert_eq!(completed("nzip -d file"), "nzip d file");
-        assert_eq!(completed("nzip -dkc file"), "nzip d -kc file");
-        assert_eq!(completed("nzip --test file"), "nzip test file");
-        assert_eq!(completed("nzip d file"), "nzip d file");
-        assert_eq!(completed("nzip --help"), "nzip --help");
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(size("1000"), Ok(1000));
-        assert_eq!(size("64K"), Ok(65536));
-        assert_eq!(size("3MiB"), Ok(3 << 20));
-        assert!(["", "K", "1X", "-1", "1.5M", "99999999T"].iter().all(|text| size(text).is_err()));
-        assert!(block_size("1K").is_err() && block_size("1G").is_ok());
     }
 }

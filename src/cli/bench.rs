@@ -1,11 +1,11 @@
 //! `nzip bench`
 
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nzip::internals::codec;
 use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::args::BenchArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
+use super::stdio::printable;
 use super::{memory, model};
 
 /// A row of the table.
@@ -22,7 +23,7 @@ struct Row {
     level: u8,
     content_bytes: u64,
     archive_bytes: u64,
-    bits_per_byte: f64,
+    bits_per_byte: Option<f64>,
     compress_kb_per_s: f64,
     decompress_kb_per_s: f64,
     /// Peak of the whole process, which holds content and archive in memory.
@@ -43,14 +44,14 @@ pub fn run(args: &BenchArgs) -> Outcome {
             "content", "archive", "bpb", "c KB/s", "d KB/s", "peak MB"
         ));
     }
-    for input in inputs(&args.common.files) {
+    for input in inputs(&args.files) {
         match measure(&input, args) {
             Ok(row) if args.json => rows.push(row),
             Ok(row) => {
                 worst = worst.max(super::print(&line(&row)));
                 rows.push(row);
             }
-            Err(error) => worst = worst.max(report(Some(&input), &error, args.common.quiet > 1)),
+            Err(error) => worst = worst.max(report(Some(&input), &error, args.quiet > 1)),
         }
     }
     if args.json {
@@ -63,27 +64,24 @@ pub fn run(args: &BenchArgs) -> Outcome {
 }
 
 fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
-    let content = match input.path() {
-        Some(path) => fs::read(path)?,
-        None => {
-            let mut content = Vec::new();
-            std::io::Read::read_to_end(&mut input.open(true)?, &mut content)?;
-            content
-        }
-    };
-    let limit = args.common.memory.unwrap_or_else(memory::default_limit);
+    if args.lanes.is_some() && !args.level.0.model().is_neural() {
+        bail!("--lanes is for levels 6 to 9");
+    }
+    let mut content = Vec::new();
+    input.open(true)?.read_to_end(&mut content)?;
+    let limit = args.memory.unwrap_or_else(memory::default_limit);
     let rate = |start: Instant| content.len() as f64 / 1e3 / start.elapsed().as_secs_f64().max(1e-9);
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let language_model = model::language_model_at(&args.common, args.level.0)?;
+    let language_model = model::load_at(args.model.as_deref(), args.memory, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
-        .threads(args.common.threads)
+        .threads(args.threads)
         .memory(limit)
         .monitor(Arc::clone(&monitor));
-    let mut limits = DecompressOptions::new().threads(args.common.threads).memory(limit);
+    let mut limits = DecompressOptions::new().threads(args.threads).memory(limit);
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
@@ -122,7 +120,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
 /// Total size of all block bodies without the denoiser.
 fn coded_len_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
-    let config = args.level.0.config(model::language_model(&args.common)?, args.lanes)?;
+    let config = args.level.0.config(model::load(args.model.as_deref(), args.memory)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
         let coded = codec::len_without_denoiser(&config, block)?;
@@ -131,8 +129,8 @@ fn coded_len_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
     Ok(sum)
 }
 
-fn bits_per_byte(archive: u64, content: u64) -> f64 {
-    archive as f64 * 8.0 / content.max(1) as f64
+fn bits_per_byte(archive: u64, content: u64) -> Option<f64> {
+    (content > 0).then(|| archive as f64 * 8.0 / content as f64)
 }
 
 /// Totals over all files. Rates are total bytes divided by total time.
@@ -157,18 +155,18 @@ fn total(rows: &[Row]) -> Row {
 }
 
 fn line(row: &Row) -> String {
+    let bits = row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}"));
     let peak = row.peak_memory_bytes.map_or("-".into(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
     let gain = row.without_denoiser_bytes.map_or(String::new(), |without| {
         let gain = 100.0 * (without as f64 - row.archive_bytes as f64) / without as f64;
         format!(" {without:>11} {gain:>6.2}%")
     });
     format!(
-        "{:>11} {:>11} {:>6.3} {:>8.0} {:>8.0} {peak:>8}{gain}  {}\n",
+        "{:>11} {:>11} {bits:>6} {:>8.0} {:>8.0} {peak:>8}{gain}  {}\n",
         row.content_bytes,
         row.archive_bytes,
-        row.bits_per_byte,
         row.compress_kb_per_s,
         row.decompress_kb_per_s,
-        row.name
+        printable(&row.name)
     )
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nzip::{Error, ErrorKind};
 
 use super::files::Input;
+use super::stdio::message;
 
 /// Result of processing one file, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// Exit code after a signal.
+/// Exit code after an interrupt.
 pub const INTERRUPTED: u8 = 130;
 
 impl From<ErrorKind> for Outcome {
@@ -64,17 +65,35 @@ impl From<Outcome> for ExitCode {
 pub fn report(input: Option<&Input>, error: &anyhow::Error, silent: bool) -> Outcome {
     let library = error.downcast_ref::<Error>();
     let system = error.downcast_ref::<io::Error>().map(io::Error::kind).or(library.and_then(Error::io_kind));
-    if system == Some(io::ErrorKind::BrokenPipe) {
-        return Outcome::BrokenPipe;
-    }
-    if !silent {
+    let outcome = match system {
+        Some(io::ErrorKind::BrokenPipe) => Outcome::BrokenPipe,
+        _ => library.map_or(Outcome::Environment, |error| error.kind().into()),
+    };
+    if !silent && outcome != Outcome::BrokenPipe {
         let name = input.map(|input| format!("{input}: ")).unwrap_or_default();
-        eprintln!("nzip: {name}{error:#}");
+        message(format!("nzip: {name}{}", text(error)));
         if let Some(advice) = library.and_then(advice) {
-            eprintln!("      {advice}");
+            message(format!("      {advice}"));
         }
     }
-    library.map_or(Outcome::Environment, |error| error.kind().into())
+    outcome
+}
+
+/// The messages of the error and its causes, without repetitions and system error numbers.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let cause = cause.split(" (os error ").next().unwrap_or_default();
+        if text.ends_with(cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text += ": ";
+        }
+        text += cause;
+    }
+    text
 }
 
 fn advice(error: &Error) -> Option<&'static str> {
@@ -83,7 +102,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         ErrorKind::Corrupt if error.offset() == Some(0) => "get another copy of the archive",
         ErrorKind::Corrupt => "get another copy of the archive, or save what is undamaged with --keep-going",
         ErrorKind::Truncated => "get a complete copy of the archive, or save what is there with --keep-going",
-        ErrorKind::Unsupported => "the nzip that wrote it reads it",
+        ErrorKind::Unsupported => "use the version of nzip that wrote it",
         ErrorKind::MemoryLimit => {
             "raise the limit with -M; when compressing, a smaller --block-size or level needs less"
         }

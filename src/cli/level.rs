@@ -49,3 +49,29 @@ impl FromArgMatches for LevelArg {
         Ok(())
     }
 }
+
+/// The level flags of verbs that decode: accepted, as gzip does, and without effect.
+#[derive(Clone, Copy, Debug)]
+pub struct IgnoredLevel;
+
+impl Args for IgnoredLevel {
+    fn augment_args(command: Command) -> Command {
+        let names = IDS.iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        let command = LevelArg::augment_args(command);
+        names.into_iter().fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for IgnoredLevel {
+    fn from_arg_matches(_: &ArgMatches) -> Result<Self, Error> {
+        Ok(IgnoredLevel)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,14 +1,16 @@
 //! `nzip l`
 
-use std::fs::File;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use nzip::Summary;
 use serde::Serialize;
 
 use super::args::ListArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
+use super::stdio::printable;
+
+/// Number of different models that are named for one file.
+const MAX_MODELS: usize = 16;
 
 /// A row of the list: the totals of one file.
 #[derive(Serialize)]
@@ -43,27 +45,34 @@ pub fn run(args: &ListArgs) -> Outcome {
 }
 
 fn list(input: &Input) -> Result<Row> {
-    let Some(path) = input.path() else { bail!("can't be listed; name a file") };
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        bail!("is not a regular file");
+    let mut row = Row {
+        name: input.path().map_or_else(String::new, |path| path.display().to_string()),
+        archives: 0,
+        blocks: 0,
+        stored_blocks: 0,
+        content_bytes: 0,
+        archive_bytes: 0,
+        bits_per_byte: None,
+        model: String::new(),
+        block_size: 0,
+    };
+    let mut models: Vec<String> = Vec::new();
+    for summary in nzip::list(input.open_regular()?) {
+        let summary = summary?;
+        row.archives += 1;
+        row.blocks += summary.blocks;
+        row.stored_blocks += summary.stored;
+        row.content_bytes = row.content_bytes.saturating_add(summary.content);
+        row.archive_bytes += summary.archive;
+        row.block_size = row.block_size.max(summary.block_size);
+        let model = model(&summary);
+        if models.len() < MAX_MODELS && !models.contains(&model) {
+            models.push(model);
+        }
     }
-    let summaries = nzip::list(file)?;
-    let sum = |figure: fn(&Summary) -> u64| summaries.iter().map(figure).sum::<u64>();
-    let (content_bytes, archive_bytes) = (sum(|s| s.content), sum(|s| s.archive));
-    let mut models: Vec<_> = summaries.iter().map(model).collect();
-    models.dedup();
-    Ok(Row {
-        name: input.to_string(),
-        archives: summaries.len(),
-        blocks: sum(|s| s.blocks),
-        stored_blocks: sum(|s| s.stored),
-        content_bytes,
-        archive_bytes,
-        bits_per_byte: (content_bytes > 0).then(|| archive_bytes as f64 * 8.0 / content_bytes as f64),
-        model: models.join("+"),
-        block_size: summaries.iter().map(|s| s.block_size).max().unwrap_or_default(),
-    })
+    row.bits_per_byte = (row.content_bytes > 0).then(|| row.archive_bytes as f64 * 8.0 / row.content_bytes as f64);
+    row.model = models.join("+");
+    Ok(row)
 }
 
 /// Name of the model; for an external transformer, followed by its id.
@@ -76,12 +85,18 @@ fn model(summary: &Summary) -> String {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut text = format!("{:>13} {:>13} {:>6} {:>7} {:>6}  name\n", "content", "archive", "bpb", "blocks", "model");
+    let width = rows.iter().map(|row| row.model.len()).max().unwrap_or_default().max(6);
+    let mut text =
+        format!("{:>13} {:>13} {:>6} {:>7} {:>width$}  name\n", "content", "archive", "bpb", "blocks", "model");
     for row in rows {
         let bits = row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}"));
         text += &format!(
-            "{:>13} {:>13} {bits:>6} {:>7} {:>6}  {}\n",
-            row.content_bytes, row.archive_bytes, row.blocks, row.model, row.name
+            "{:>13} {:>13} {bits:>6} {:>7} {:>width$}  {}\n",
+            row.content_bytes,
+            row.archive_bytes,
+            row.blocks,
+            row.model,
+            printable(&row.name)
         );
     }
     text

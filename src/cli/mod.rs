@@ -1,12 +1,12 @@
 //! The command line: arguments, verbs, exit codes.
 
 mod args;
+mod attributes;
 mod bench;
 mod compress;
 mod decompress;
 mod exit;
 mod files;
-mod interrupt;
 mod job;
 mod level;
 mod list;
@@ -14,8 +14,12 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod signals;
+mod stdio;
+mod values;
+mod verb;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use args::{CommonArgs, Verb};
@@ -28,9 +32,16 @@ pub fn main() -> ExitCode {
         Ok(verb) => verb,
         Err(code) => return code,
     };
-    if let Err(error) = interrupt::install() {
-        return report(None, &error, false).into();
+    attributes::init();
+    signals::install();
+    let outcome = run(verb);
+    match outcome {
+        Outcome::BrokenPipe => signals::broken_pipe().into(),
+        _ => outcome.into(),
     }
+}
+
+fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Compress(args) if args.output.is_shared(&args.common) => one_output(),
         Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
@@ -41,11 +52,10 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
     }
-    .into()
 }
 
 fn one_output() -> Outcome {
-    report(None, &anyhow::anyhow!("several inputs don't go into one output file; use -c to join them"), false)
+    report(None, &anyhow::anyhow!("several inputs can't share one output file; use -c to join them"), false)
 }
 
 /// Processes each file, continuing after errors. Returns the most severe outcome.
@@ -55,7 +65,7 @@ fn over_files(common: &CommonArgs, mut work: impl FnMut(&files::Input) -> anyhow
         let outcome = work(&input).unwrap_or_else(|error| report(Some(&input), &error, common.quiet > 1));
         if outcome == Outcome::BrokenPipe {
             // The reader of the output has gone.
-            return worst;
+            return outcome;
         }
         worst = worst.max(outcome);
     }
@@ -64,10 +74,9 @@ fn over_files(common: &CommonArgs, mut work: impl FnMut(&files::Input) -> anyhow
 
 /// Prints to standard output.
 fn print(text: &str) -> Outcome {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdio::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Ok(()) => Outcome::Done,
-        Err(error) => report(None, &error.into(), false),
+        Err(error) => report(None, &anyhow::Error::new(error).context("standard output"), false),
     }
 }
 

@@ -27,6 +27,9 @@ pub struct LanguageModel {
 }
 
 impl LanguageModel {
+    /// Length of the embedded transformer's file, a lower bound of the memory that it takes.
+    pub const EMBEDDED_LEN: u64 = EMBEDDED.len() as u64;
+
     /// The embedded transformer, loaded on first use.
     ///
     /// # Errors

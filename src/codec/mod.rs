@@ -112,10 +112,19 @@ pub fn decode(
     Ok(bytes)
 }
 
+/// Lower bound of the memory in bytes that any block of `model` takes, known before the trained parts are loaded.
+pub fn min_memory(model: Preset) -> u64 {
+    match model {
+        Preset::Fast => fast::memory(1),
+        Preset::Neural => ensemble::memory(model, 1) + LanguageModel::EMBEDDED_LEN,
+        _ => ensemble::memory(model, 1),
+    }
+}
+
 /// The decoded bytes, if they used up the payload.
 fn decoded<P: BitPredictor>(block: BlockCoder<P, Decoder>) -> Result<Vec<u8>, Error> {
-    if !block.coder.exhausted() {
-        return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
+    if !block.coder.is_complete() {
+        return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
     }
     Ok(block.predictor.into_bytes())
 }

@@ -21,6 +21,12 @@ fn split(range: u32, p1: u32) -> u32 {
     ((u64::from(range) * u64::from(p1)) >> PROB_BITS) as u32
 }
 
+/// The number in `low..low + range` with the most trailing zero bits, which ends the code.
+fn final_number(low: u64, range: u32) -> u64 {
+    let high = low + u64::from(range) - 1;
+    (0..=32).rev().map(|bits| high >> bits << bits).find(|&number| number >= low).unwrap_or(high)
+}
+
 /// Writes bits.
 pub struct Encoder {
     /// Bits 0 to 31: the interval's lower end, relative to the bytes shifted out. Bit 32: a carry into these.
@@ -85,16 +91,7 @@ impl Encoder {
     /// Ends the code with the number in the interval that has the most trailing zeros, of which up to 4 bytes are dropped: the
     /// decoder reads zeros past the end.
     pub fn finish(mut self) -> Vec<u8> {
-        let high = self.low + u64::from(self.range) - 1;
-        let mut keep = 0;
-        for bits in (0..=32).rev() {
-            let value = high >> bits << bits;
-            if value >= self.low {
-                keep = value;
-                break;
-            }
-        }
-        self.low = keep;
+        self.low = final_number(self.low, self.range);
         for _ in 0..5 {
             self.shift();
         }
@@ -154,9 +151,22 @@ impl<'a> Decoder<'a> {
         self.position.saturating_sub(self.input.len())
     }
 
-    /// Whether all of the input has been read.
-    pub fn exhausted(&self) -> bool {
-        self.position >= self.input.len()
+    /// Whether the input is exactly what the encoder writes for the bits decoded so far: nothing is missing, left over, or
+    /// different in bits that no decision depends on.
+    pub fn is_complete(&self) -> bool {
+        let len = self.input.len();
+        if len > self.position || len + MAX_DROPPED < self.position {
+            return false;
+        }
+        // The encoder drops zeros among the last 4 bytes.
+        if len + MAX_DROPPED > self.position && self.input.last() == Some(&0) {
+            return false;
+        }
+        let byte = |at: usize| u32::from(self.input.get(at).copied().unwrap_or(0));
+        let end = (self.position - 4..self.position).fold(0u32, |number, at| number << 8 | byte(at));
+        // The interval's lower end, without what was shifted out.
+        let low = end.wrapping_sub(self.code);
+        final_number(low.into(), self.range) as u32 == end
     }
 
     #[inline]
@@ -241,7 +251,29 @@ mod tests {
             for (i, &(bit, p1)) in bits.iter().enumerate() {
                 assert_eq!(decoder.decode(p1), bit, "bit {i} of {}", bits.len());
             }
-            assert!(decoder.overrun() <= MAX_DROPPED && decoder.exhausted());
+            assert!(decoder.overrun() <= MAX_DROPPED && decoder.is_complete());
+        }
+    }
+
+    #[test]
+    fn no_other_input_is_accepted_for_the_same_bits() {
+        for bits in cases() {
+            let coded = encode(&bits);
+            let changes: [fn(&mut Vec<u8>); 6] = [
+                |code| drop(code.pop()),
+                |code| code.push(0),
+                |code| code.push(1),
+                |code| code.extend([0, 0, 1]),
+                |code| code.extend([7; 5]),
+                |code| code.last_mut().into_iter().for_each(|last| *last ^= 1),
+            ];
+            for (number, change) in changes.iter().enumerate() {
+                let mut other = coded.clone();
+                change(&mut other);
+                let mut decoder = Decoder::new(&other);
+                let same = bits.iter().all(|&(bit, p1)| decoder.decode(p1) == bit);
+                assert!(other == coded || !same || !decoder.is_complete(), "change {number}, {} bits", bits.len());
+            }
         }
     }
 

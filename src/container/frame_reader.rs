@@ -3,23 +3,27 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
+use super::archive::Archive;
 use super::checksum::check;
-use super::frame::{BlockHead, Frame, Mode};
-use super::header::{Header, is_magic};
-use super::index::{IndexBuilder, parse_index};
+use super::frame::{BlockHead, Frame};
+use super::header::{Header, MAX_HEADER, is_magic};
+use super::index::Index;
 use super::peek_reader::PeekReader;
 use super::recover::{Damage, resync};
 use crate::error::{Error, ErrorKind};
+
+/// Longest index that is read although it doesn't match the blocks, which happens after damage. In bytes.
+const MAX_UNEXPECTED_INDEX: u64 = 16 << 20;
 
 /// An item found in the input.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The header of an archive.
     Start(Header),
-    /// A block whose head starts at `offset`. The caller reads its body from [`FrameReader::input`] before the next event.
+    /// A block whose head starts at `offset`. The caller reads its body before the next event.
     Block { head: BlockHead, offset: u64 },
-    /// The index, reported if blocks are missing: for each block its start in the archive and its content length.
-    Index(Vec<(u64, u64)>),
+    /// The index, reported if blocks are missing.
+    Index(Index),
     /// Something is missing (only with `keep_going`).
     Damage(Damage),
     /// The end of an archive. `check` is the checksum of the whole content, if it was found and no frame is missing.
@@ -37,26 +41,11 @@ pub(crate) struct FrameReader<R> {
     events: VecDeque<Event>,
 }
 
-/// State of the archive that is being read.
-struct Archive {
-    header: Header,
-    start: u64,
-    /// Sum of the content lengths of its blocks so far.
-    content: u64,
-    next_block: u32,
-    index: IndexBuilder,
-    index_seen: bool,
-    /// The error at which reading of frames stopped, until the next valid frame is found.
-    gap: Option<Error>,
-    /// True if a frame was missed: totals can't be checked then.
-    incomplete: bool,
-}
-
 impl<R: Read> FrameReader<R> {
     /// A reader that stops at damage unless `keep_going`, and at more than `max_output` bytes of content.
     pub fn new(input: R, keep_going: bool, max_output: Option<u64>) -> Self {
         FrameReader {
-            input: PeekReader::new(input),
+            input: PeekReader::new(input, keep_going),
             keep_going,
             max_output: max_output.unwrap_or(u64::MAX),
             content: 0,
@@ -83,22 +72,57 @@ impl<R: Read> FrameReader<R> {
             let offset = self.input.offset();
             match self.read_frame() {
                 Ok(true) => {}
-                Ok(false) => return Ok(None),
+                Ok(false) => return Ok(self.read_error().map(Event::Damage)),
                 Err(error) => self.recover(offset, error.at(offset))?,
             }
         }
     }
 
-    /// Treats a block as missing because its body could not be read.
+    /// The read error that ended the input, reported as damage.
+    fn read_error(&mut self) -> Option<Damage> {
+        let error = self.input.take_error()?;
+        Some(Damage { blocks: 0..0, offset: self.input.offset(), lost: None, reason: format!("read error: {error}") })
+    }
+
+    /// Reads the body of the block that [`next`](Self::next) returned; `None` if it was truncated and `keep_going` is
+    /// set.
     ///
     /// # Errors
     /// See [`next`](Self::next).
-    pub fn body_failed(&mut self, head: &BlockHead, offset: u64, error: Error) -> Result<(), Error> {
-        if let Some(archive) = &mut self.archive {
-            archive.next_block = head.number;
-            archive.content -= u64::from(head.raw_len);
+    pub fn read_body(&mut self, head: &BlockHead, offset: u64) -> Result<Option<Vec<u8>>, Error> {
+        let body = self.input.read_up_to(head.body_len() as u64)?;
+        match self.input.check_missing((head.body_len() - body.len()) as u64) {
+            Ok(()) => Ok(Some(body)),
+            Err(error) => self.reject_block(head, offset, body, error).map(|()| None),
         }
+    }
+
+    /// Treats a block as missing. `body` is what was read of its body; frames are searched in it.
+    ///
+    /// # Errors
+    /// See [`next`](Self::next).
+    pub fn reject_block(&mut self, head: &BlockHead, offset: u64, body: Vec<u8>, error: Error) -> Result<(), Error> {
+        if let Some(archive) = &mut self.archive {
+            archive.remove_block(head);
+        }
+        self.input.unread(body);
         self.recover(offset, error)
+    }
+
+    /// True if a frame of the current archive, or the end of the input, follows. Otherwise the length of the block
+    /// before may be wrong.
+    ///
+    /// # Errors
+    /// Read errors.
+    pub fn frame_follows(&mut self) -> Result<bool, Error> {
+        let Some(archive) = &self.archive else { return Ok(true) };
+        if self.input.peek(1)?.is_empty() {
+            return Ok(true);
+        }
+        Ok(match self.input.parse(Frame::parse) {
+            Ok((Frame::Block(head), _)) => archive.check_block(&head, true).is_ok(),
+            other => other.is_ok(),
+        })
     }
 
     /// Reads one frame or header. Returns false at the end of the input.
@@ -113,7 +137,7 @@ impl<R: Read> FrameReader<R> {
         match frame {
             Frame::Block(head) => {
                 archive.check_block(&head, self.keep_going)?;
-                self.content += u64::from(head.raw_len);
+                self.content = self.content.saturating_add(head.raw_len.into());
                 check_output_limit(self.content, self.max_output)?;
                 let missing = archive.next_block..head.number;
                 if let Some(damage) = archive.close_gap(missing, None, offset) {
@@ -145,60 +169,103 @@ impl<R: Read> FrameReader<R> {
     /// Reads the header of an archive.
     fn read_header(&mut self) -> Result<bool, Error> {
         let start = self.input.offset();
-        if self.archives > 0 && self.input.peek(1)?.is_empty() {
+        if self.archives > 0 && self.at_end()? {
             return Ok(false);
         }
-        let (header, len) = self.input.parse(Header::parse).map_err(|error| match error.kind() {
-            ErrorKind::NotAnArchive if self.archives > 0 => {
-                Error::new(ErrorKind::Corrupt, "what follows the archive is none: trailing garbage")
-            }
-            _ => error,
-        })?;
+        let (header, len) = match self.input.parse(Header::parse) {
+            Ok(parsed) => parsed,
+            Err(error) => self.repair_header(start, error)?,
+        };
         if let Some(length) = header.content_length {
             check_output_limit(self.content.saturating_add(length), self.max_output)?;
         }
         self.input.consume(len);
         self.archives += 1;
-        self.archive = Some(Archive {
-            header,
-            start,
-            content: 0,
-            next_block: 0,
-            index: IndexBuilder::default(),
-            index_seen: false,
-            gap: None,
-            incomplete: false,
-        });
+        self.archive = Some(Archive::new(header, start, self.keep_going));
         self.events.push_back(Event::Start(header));
         Ok(true)
     }
 
+    /// True at the end of the input. Zero bytes before it are padding, which is consumed.
+    fn at_end(&mut self) -> Result<bool, Error> {
+        while self.input.peek(1)?.first() == Some(&0) {
+            let bytes = self.input.peek(1)?;
+            let zeros = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+            self.input.consume(zeros);
+            if self.input.peek(1)?.first().is_some_and(|&byte| byte != 0) {
+                let message = "neither an archive nor zero padding follows the archive";
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+        }
+        Ok(self.input.peek(1)?.is_empty())
+    }
+
+    /// Returns the header at the current position with one damaged byte corrected, if `keep_going` is set and exactly
+    /// such a correction makes its checksum right. Otherwise returns `error`.
+    fn repair_header(&mut self, start: u64, error: Error) -> Result<(Header, usize), Error> {
+        if self.keep_going {
+            if let Some(error) = self.input.take_error().filter(|_| self.archives == 0) {
+                return Err(error.into());
+            }
+            let bytes = self.input.peek(MAX_HEADER)?;
+            if let Some((header, len)) = Header::repair(bytes) {
+                let reason = format!("{}; one byte of the header was corrected", error.reason());
+                self.events.push_back(Event::Damage(Damage { blocks: 0..0, offset: start, lost: None, reason }));
+                return Ok((header, len));
+            }
+        }
+        if error.kind() == ErrorKind::NotAnArchive && self.archives > 0 {
+            let message = "neither an archive nor zero padding follows the archive";
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Err(error)
+    }
+
     /// Reads the body of an index and compares it with the blocks that were read.
     fn read_index(&mut self, offset: u64, len: u64, body_check: u32) -> Result<(), Error> {
-        let body = self.input.read_exact(len)?;
-        let frame_len = self.input.offset() - offset;
+        let keep_going = self.keep_going;
         let Some(archive) = &mut self.archive else { return Ok(()) };
-        if check(&body) != body_check {
-            return Err(Error::new(ErrorKind::Corrupt, "the block index is damaged"));
+        let corrupt = |message: &str| Err(Error::new(ErrorKind::Corrupt, message));
+        let mismatch = || corrupt("the block index does not match the blocks");
+        if archive.index_seen {
+            return corrupt("a second block index");
         }
-        let frame = archive.index.frame(offset - archive.start);
-        let whole = !archive.incomplete && archive.gap.is_none() && !archive.index_seen;
-        if !(whole && frame.len() as u64 == frame_len && frame.ends_with(&body)) {
-            let misfit = Err(Error::new(ErrorKind::Corrupt, "the block index does not fit the blocks"));
-            if !self.keep_going {
-                return misfit;
-            }
-            let blocks = parse_index(&body)?;
-            let missing = archive.next_block..(blocks.len() as u32).max(archive.next_block);
-            let lost = blocks.iter().skip(missing.start as usize).map(|&(_, len)| len).sum();
-            match archive.close_gap(missing, Some(lost), offset) {
-                Some(damage) => self.events.push_back(Event::Damage(damage)),
-                None if whole => return misfit,
-                None => {}
-            }
-            self.events.push_back(Event::Index(blocks));
+        let start = offset - archive.start;
+        // Checked before the body is read: a wrong length may be huge.
+        let expected = !archive.incomplete && archive.gap.is_none() && len == archive.index.body_len(start);
+        if !expected && (!keep_going || len > MAX_UNEXPECTED_INDEX) {
+            return mismatch();
+        }
+        let body = self.input.read_up_to(len)?;
+        if let Err(error) = self.input.check_missing(len - body.len() as u64) {
+            self.input.unread(body);
+            return Err(error);
+        }
+        if check(&body) != body_check {
+            return corrupt("the block index is damaged");
+        }
+        if expected && archive.index.frame(start).ends_with(&body) {
+            archive.index_seen = true;
+            return Ok(());
+        }
+        if !keep_going {
+            return mismatch();
+        }
+        let index = Index::parse(body)?;
+        let missing = archive.next_block..index.blocks().max(archive.next_block);
+        let gap = archive.close_gap(missing.clone(), index.content_of(&missing), offset);
+        let damaged = archive.incomplete;
+        self.events.extend(gap.map(Event::Damage));
+        for number in archive.differing_blocks(&index) {
+            let reason = format!("block {number} differs from the block index: it may be of another archive");
+            self.events.push_back(Event::Damage(Damage { blocks: 0..0, offset, lost: None, reason }));
         }
         archive.index_seen = true;
+        archive.incomplete = true;
+        if !damaged {
+            return mismatch();
+        }
+        self.events.push_back(Event::Index(index));
         Ok(())
     }
 
@@ -206,7 +273,8 @@ impl<R: Read> FrameReader<R> {
     fn end_archive(&mut self, check: Option<u32>, offset: u64) {
         let Some(mut archive) = self.archive.take() else { return };
         if archive.gap.is_some() {
-            let lost = archive.header.content_length.filter(|_| !archive.incomplete).map(|all| all - archive.content);
+            let total = archive.header.content_length.filter(|_| !archive.incomplete);
+            let lost = total.map(|all| all.saturating_sub(archive.content));
             let complete = lost == Some(0) || archive.index_seen;
             let missing = archive.next_block..if complete { archive.next_block } else { u32::MAX };
             self.events.extend(archive.close_gap(missing, lost, offset).map(Event::Damage));
@@ -216,7 +284,10 @@ impl<R: Read> FrameReader<R> {
 
     /// Skips damaged data if `keep_going` is set; otherwise returns `error`.
     fn recover(&mut self, offset: u64, error: Error) -> Result<(), Error> {
-        let damaged = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated);
+        let damaged = matches!(
+            error.kind(),
+            ErrorKind::Corrupt | ErrorKind::Truncated | ErrorKind::Unsupported | ErrorKind::NotAnArchive
+        );
         if !self.keep_going || !damaged || self.archives == 0 {
             return Err(error);
         }
@@ -241,69 +312,15 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-impl Archive {
-    /// Checks that a block may follow the frames read so far. With `gaps`, block numbers may be skipped.
-    fn check_block(&self, head: &BlockHead, gaps: bool) -> Result<(), Error> {
-        let corrupt = |message: String| Err(Error::new(ErrorKind::Corrupt, message));
-        let (number, raw_len) = (head.number, head.raw_len as usize);
-        if number < self.next_block || (number > self.next_block && !gaps) {
-            return corrupt(format!("block {number} where block {} is due", self.next_block));
-        }
-        if self.index_seen {
-            return corrupt(format!("block {number} after the block index"));
-        }
-        let longest = self.header.block_size.bytes();
-        if raw_len == 0 || raw_len > longest {
-            return corrupt(format!("block {number} claims {raw_len} bytes; 1 to {longest} are possible"));
-        }
-        if matches!(head.mode, Mode::Modelled { coded_len, .. } if coded_len as usize >= raw_len) {
-            return corrupt(format!("block {number} claims more coded data than content"));
-        }
-        match self.header.content_length {
-            Some(all) if self.content + u64::from(head.raw_len) > all => {
-                corrupt(format!("block {number} goes beyond the {all} bytes that the header names"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn add_block(&mut self, head: &BlockHead, offset: u64) {
-        self.index.add(offset - self.start, head.raw_len);
-        self.next_block = head.number.saturating_add(1);
-        self.content += u64::from(head.raw_len);
-    }
-
-    fn check_complete(&self) -> Result<(), Error> {
-        let message = match self.header.content_length {
-            Some(all) if all != self.content => {
-                format!("{} bytes of content; the header names {all}", self.content)
-            }
-            _ if self.index.blocks() > 1 && !self.index_seen => "the block index is missing".into(),
-            _ => return Ok(()),
-        };
-        Err(Error::new(ErrorKind::Corrupt, message))
-    }
-
-    /// Describes the damage before the frame at `offset`: an unreadable range, `missing` blocks, or both.
-    fn close_gap(&mut self, missing: std::ops::Range<u32>, lost: Option<u64>, offset: u64) -> Option<Damage> {
-        let gap = self.gap.take();
-        if gap.is_none() && missing.is_empty() {
-            return None;
-        }
-        self.incomplete = true;
-        let (offset, reason) = match gap {
-            Some(error) => (error.offset().unwrap_or(offset), error.reason().to_string()),
-            None => (offset, "the order of blocks is broken".to_string()),
-        };
-        Some(Damage { lost: lost.filter(|_| !missing.is_empty()), blocks: missing, offset, reason })
-    }
-}
-
 fn ends_archive(bytes: &[u8]) -> bool {
     bytes.is_empty() || is_magic(bytes)
 }
 
-fn check_output_limit(content: u64, limit: u64) -> Result<(), Error> {
+/// Checks `content` bytes against the output limit.
+///
+/// # Errors
+/// [`ErrorKind::OutputLimit`].
+pub(crate) fn check_output_limit(content: u64, limit: u64) -> Result<(), Error> {
     if content > limit {
         let message = format!("the content has at least {content} bytes; the limit is {limit}");
         return Err(Error::new(ErrorKind::OutputLimit, message));

@@ -13,6 +13,20 @@ pub const FORMAT_VERSION: u8 = 11;
 /// ends of both kinds and DOS's end-of-file character occur.
 pub(crate) const MAGIC: [u8; 7] = *b"\x8Enz\r\n\x1A\n";
 
+/// Number of bytes in which every header of this version ends: more than its fields can take.
+pub(crate) const MAX_HEADER: usize = 64;
+/// First bytes of other compressed formats, their names, and programs that read them.
+const OTHER_FORMATS: [(&[u8], &str, &str); 8] = [
+    (b"\x1F\x8B", "gzip", "gunzip"),
+    (b"\xFD7zXZ\0", "xz", "unxz"),
+    (b"\x28\xB5\x2F\xFD", "zstd", "unzstd"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"LZIP", "lzip", "lzip -d"),
+    (b"\x04\x22\x4D\x18", "lz4", "unlz4"),
+    (b"PK\x03\x04", "zip", "unzip"),
+    (b"7z\xBC\xAF\x27\x1C", "7z", "7z x"),
+];
+
 /// Maximum length of the header extension in bytes.
 const MAX_EXTENSION: usize = 4096;
 /// Lengths of the extension's fields: the checksum of all trained parts, and the id of an external transformer.
@@ -95,6 +109,23 @@ impl Header {
         let identity = identity(model, extension)?;
         Ok((Header { model, identity, block_size, content_length: content_length.checked_sub(1) }, fields.position()))
     }
+
+    /// Parses a header of which one byte is damaged: tries every value of every byte until the checksum is right.
+    pub fn repair(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut bytes = bytes[..bytes.len().min(MAX_HEADER)].to_vec();
+        for at in 0..bytes.len() {
+            let original = bytes[at];
+            for change in 1..=u8::MAX {
+                bytes[at] = original ^ change;
+                match Header::parse(&bytes) {
+                    Ok((header, len)) if at < len => return Some((header, len)),
+                    _ => {}
+                }
+            }
+            bytes[at] = original;
+        }
+        None
+    }
 }
 
 /// Parses the extension of a header that names `model`.
@@ -134,7 +165,13 @@ fn check_magic(bytes: &[u8]) -> Result<(), Error> {
             "the archive was damaged by a transfer in text mode; transfer it again in binary mode",
         ));
     }
-    Err(Error::new(ErrorKind::NotAnArchive, "not an nzip archive"))
+    let known = OTHER_FORMATS.iter().find(|(magic, ..)| bytes.starts_with(magic));
+    let message = match known {
+        Some((_, name, program)) => format!("not an nzip archive but {name} data; {program} reads it"),
+        None if bytes.is_empty() => "not an nzip archive: it is empty".into(),
+        None => "not an nzip archive".into(),
+    };
+    Err(Error::new(ErrorKind::NotAnArchive, message))
 }
 
 fn check_features(features: u64) -> Result<(), Error> {
@@ -197,6 +234,19 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(Header::parse(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn one_damaged_byte_is_repaired() {
+        let bytes = HEADER.write();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x44;
+            damaged.extend(b"what follows the header");
+            assert_eq!(Header::repair(&damaged), Some((HEADER, bytes.len())), "byte {at}");
+            damaged[if at == 3 { 4 } else { 3 }] ^= 1;
+            assert_eq!(Header::repair(&damaged), None, "byte {at} and another");
         }
     }
 

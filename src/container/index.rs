@@ -4,7 +4,8 @@
 use super::checksum::check;
 use super::fields::{FieldReader, put_u32, put_varint};
 use super::frame::Frame;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use std::ops::Range;
 
 /// Builds an index. The encoder writes it; the decoder compares it with the index in the archive.
 #[derive(Default)]
@@ -28,6 +29,13 @@ impl IndexBuilder {
         self.blocks
     }
 
+    /// Number of bytes in the body of an index at offset `start` of the archive.
+    pub fn body_len(&self, start: u64) -> u64 {
+        let mut distance = Vec::new();
+        put_varint(&mut distance, start - self.last_start);
+        (self.body.len() + distance.len() + 4) as u64
+    }
+
     /// The complete index frame, to be placed at offset `start` of the archive.
     pub fn frame(&self, start: u64) -> Vec<u8> {
         let mut body = self.body.clone();
@@ -42,22 +50,55 @@ impl IndexBuilder {
     }
 }
 
-/// Parses the body of an index: for each block the offset of its frame in the archive, and its content length.
-///
-/// # Errors
-/// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) or [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if
-/// `body` is malformed.
-pub(crate) fn parse_index(body: &[u8]) -> Result<Vec<(u64, u64)>, Error> {
-    let mut fields = FieldReader::new(body);
-    let mut blocks = Vec::new();
-    let mut start = 0u64;
-    loop {
-        start = start.wrapping_add(fields.varint()?);
-        // After the last block: the distance to the index frame, and the frame's length in 4 bytes.
-        if body.len() - fields.position() == 4 {
-            return Ok(blocks);
+/// The blocks that an index names. Kept in its encoded form, which is much smaller than a list.
+#[derive(Debug)]
+pub(crate) struct Index {
+    body: Vec<u8>,
+    blocks: u32,
+}
+
+impl Index {
+    /// Parses the body of an index.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] or [`ErrorKind::Corrupt`] if `body` is malformed.
+    pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
+        let mut fields = FieldReader::new(&body);
+        let mut blocks = 0;
+        loop {
+            fields.varint()?;
+            // After the last block: the distance to the index frame, and the frame's length in 4 bytes.
+            if body.len() - fields.position() == 4 {
+                return Ok(Index { blocks, body });
+            }
+            fields.varint()?;
+            blocks += 1;
+            if blocks == u32::MAX {
+                return Err(Error::new(ErrorKind::Corrupt, "the block index names too many blocks"));
+            }
         }
-        blocks.push((start, fields.varint()?));
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// The content lengths of all blocks, in order.
+    pub fn lengths(&self) -> impl Iterator<Item = u64> {
+        let mut fields = FieldReader::new(&self.body);
+        (0..self.blocks).map(move |_| {
+            // `parse` has read all of them before.
+            let _ = fields.varint();
+            fields.varint().unwrap_or_default()
+        })
+    }
+
+    /// Sum of the content lengths of `blocks`; `None` if the index doesn't name all of them.
+    pub fn content_of(&self, blocks: &Range<u32>) -> Option<u64> {
+        let (start, len) = (blocks.start as usize, blocks.len());
+        let sum = || self.lengths().skip(start).take(len).fold(0u64, u64::saturating_add);
+        (blocks.end <= self.blocks).then(sum)
     }
 }
 
@@ -74,8 +115,10 @@ mod tests {
         let (head, head_len) = Frame::parse(&frame).unwrap();
         let body = &frame[head_len..];
         assert_eq!(head, Frame::Index { len: body.len() as u64, body_check: check(body) });
-        assert_eq!(parse_index(body).unwrap(), blocks);
+        let parsed = Index::parse(body.to_vec()).unwrap();
+        assert!(parsed.lengths().eq(blocks.map(|(_, len)| len)));
+        assert_eq!((parsed.content_of(&(1..3)), parsed.content_of(&(1..4))), (Some(65539), None));
         assert_eq!(frame[frame.len() - 4..], (frame.len() as u32).to_le_bytes());
-        assert!(parse_index(&body[..4]).is_err());
+        assert!(Index::parse(body[..4].to_vec()).is_err());
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 
 /// Summary of one archive, taken from its heads. The content is not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The model that the archive was made with.
     pub model: Preset,
@@ -30,40 +31,66 @@ pub struct Summary {
 ///
 /// ```
 /// let archive = nzip::compress(b"a tale of a tub")?;
-/// let summaries = nzip::list(std::io::Cursor::new(archive))?;
+/// let summaries = nzip::list(std::io::Cursor::new(archive)).collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!((summaries.len(), summaries[0].content), (1, 15));
 /// # Ok::<(), nzip::Error>(())
 /// ```
+pub fn list<R: Read + Seek>(input: R) -> List<R> {
+    List { frames: FrameReader::new(input, false, None), start: 0, done: false }
+}
+
+/// Iterator over the archives in an input, created by [`list`].
 ///
-/// # Errors
-/// As [`Decompressor`](crate::Decompressor), if heads are damaged or missing.
-pub fn list<R: Read + Seek>(input: R) -> Result<Vec<Summary>, Error> {
-    let mut frames = FrameReader::new(input, false, None);
-    let mut summaries: Vec<Summary> = Vec::new();
-    let mut start = 0;
-    while let Some(event) = frames.next()? {
-        match (event, summaries.last_mut()) {
-            (Event::Start(header), _) => summaries.push(Summary {
-                model: header.model,
-                language_model: header.identity.and_then(|identity| identity.language_model),
-                block_size: header.block_size.bytes(),
-                blocks: 0,
-                stored: 0,
-                content: 0,
-                archive: 0,
-            }),
-            (Event::Block { head, .. }, Some(summary)) => {
-                summary.blocks += 1;
-                summary.stored += u64::from(head.mode == Mode::Stored);
-                summary.content += u64::from(head.raw_len);
-                frames.input.seek_forward(head.body_len() as u64)?;
+/// An error, as of [`Decompressor`](crate::Decompressor) if heads are damaged or missing, is the last item.
+pub struct List<R> {
+    frames: FrameReader<R>,
+    start: u64,
+    done: bool,
+}
+
+impl<R: Read + Seek> List<R> {
+    fn next_archive(&mut self) -> Result<Option<Summary>, Error> {
+        let mut summary = None;
+        while let Some(event) = self.frames.next()? {
+            match (event, &mut summary) {
+                (Event::Start(header), _) => {
+                    summary = Some(Summary {
+                        model: header.model,
+                        language_model: header.identity.and_then(|identity| identity.language_model),
+                        block_size: header.block_size.bytes(),
+                        blocks: 0,
+                        stored: 0,
+                        content: 0,
+                        archive: 0,
+                    });
+                }
+                (Event::Block { head, .. }, Some(summary)) => {
+                    summary.blocks += 1;
+                    summary.stored += u64::from(head.mode == Mode::Stored);
+                    summary.content += u64::from(head.raw_len);
+                    self.frames.input.seek_forward(head.body_len() as u64)?;
+                }
+                (Event::End { .. }, Some(summary)) => {
+                    summary.archive = self.frames.input.offset() - self.start;
+                    self.start = self.frames.input.offset();
+                    break;
+                }
+                _ => {}
             }
-            (Event::End { .. }, Some(summary)) => {
-                summary.archive = frames.input.offset() - start;
-                start = frames.input.offset();
-            }
-            _ => {}
         }
+        Ok(summary)
     }
-    Ok(summaries)
+}
+
+impl<R: Read + Seek> Iterator for List<R> {
+    type Item = Result<Summary, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let item = self.next_archive().transpose();
+        self.done = !matches!(item, Some(Ok(_)));
+        item
+    }
 }

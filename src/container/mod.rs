@@ -5,6 +5,7 @@
 //! archive ► peek_reader ► frame_reader (checks heads and order) ► pool (codec::decode) ► reader ► content
 //! ```
 
+mod archive;
 mod checksum;
 mod fields;
 mod frame;
@@ -18,8 +19,9 @@ mod reader;
 mod recover;
 mod writer;
 
+pub(crate) use frame_reader::check_output_limit;
 pub use header::FORMAT_VERSION;
-pub use list::{Summary, list};
+pub use list::{List, Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;
 pub use writer::Compressor;

@@ -13,11 +13,16 @@ pub(crate) struct PeekReader<R> {
     buffer: Vec<u8>,
     start: usize,
     offset: u64,
+    /// Treat a read error as the end of the input.
+    stop_at_error: bool,
+    error: Option<io::Error>,
 }
 
 impl<R: Read> PeekReader<R> {
-    pub fn new(inner: R) -> Self {
-        PeekReader { inner, buffer: Vec::new(), start: 0, offset: 0 }
+    /// A reader of `inner`. With `stop_at_error`, a read error ends the input; [`take_error`](Self::take_error)
+    /// returns it.
+    pub fn new(inner: R, stop_at_error: bool) -> Self {
+        PeekReader { inner, buffer: Vec::new(), start: 0, offset: 0, stop_at_error, error: None }
     }
 
     /// Number of bytes consumed.
@@ -29,32 +34,38 @@ impl<R: Read> PeekReader<R> {
         self.inner
     }
 
+    /// The read error that ended the input, if any.
+    pub fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
     /// Returns the next bytes without consuming them: at least `len`, or fewer at the end of the input.
     pub fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
-        while self.buffer.len() - self.start < len {
+        while self.buffer.len() - self.start < len && self.error.is_none() {
             if self.start > 0 {
                 self.buffer.drain(..self.start);
                 self.start = 0;
             }
             let filled = self.buffer.len();
             self.buffer.resize(filled + READ_SIZE, 0);
-            let got = match self.inner.read(&mut self.buffer[filled..]) {
-                Err(error) if error.kind() == Interrupted => {
-                    self.buffer.truncate(filled);
-                    continue;
-                }
-                other => other,
-            };
+            let got = self.inner.read(&mut self.buffer[filled..]);
             self.buffer.truncate(filled + *got.as_ref().unwrap_or(&0));
-            if got? == 0 {
-                break;
+            match got {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == Interrupted => {}
+                Err(error) if self.stop_at_error => {
+                    self.error.get_or_insert(error);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(&self.buffer[self.start..])
     }
 
-    /// Applies `parse` to the next bytes without consuming them, reading no more than `parse` needs. Returns the value and
-    /// its length.
+    /// Applies `parse` to the next bytes without consuming them, reading no more than `parse` needs. Returns the value
+    /// and its length.
     ///
     /// # Errors
     /// Errors of `parse`, with the offset in the archive.
@@ -79,26 +90,35 @@ impl<R: Read> PeekReader<R> {
         self.offset += len as u64;
     }
 
-    /// Consumes and returns exactly `len` bytes.
+    /// Consumes and returns `len` bytes, or fewer at the end of the input.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] if the input is shorter; the error's offset is the end of the input.
-    pub fn read_exact(&mut self, len: u64) -> Result<Vec<u8>, Error> {
+    /// Read errors.
+    pub fn read_up_to(&mut self, len: u64) -> Result<Vec<u8>, Error> {
         let mut body = Vec::with_capacity(len.min(MAX_RESERVE as u64) as usize);
         let buffered = (self.buffer.len() - self.start).min(usize::try_from(len).unwrap_or(usize::MAX));
         body.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
         self.consume(buffered);
         let read = (&mut self.inner).take(len - buffered as u64).read_to_end(&mut body);
         self.offset += (body.len() - buffered) as u64;
-        read?;
-        self.check_missing(len - body.len() as u64)?;
+        match read {
+            Err(error) if self.stop_at_error => drop(self.error.get_or_insert(error)),
+            other => drop(other?),
+        }
         Ok(body)
+    }
+
+    /// Makes `bytes`, the most recently consumed ones, available again.
+    pub fn unread(&mut self, mut bytes: Vec<u8>) {
+        self.offset -= bytes.len() as u64;
+        bytes.extend_from_slice(&self.buffer[self.start..]);
+        (self.buffer, self.start) = (bytes, 0);
     }
 
     /// Skips `len` bytes.
     ///
     /// # Errors
-    /// See [`read_exact`](Self::read_exact).
+    /// [`ErrorKind::Truncated`] if the input is shorter; the error's offset is the end of the input.
     pub fn discard(&mut self, mut len: u64) -> Result<(), Error> {
         while len > 0 {
             let step = self.peek(1)?.len().min(usize::try_from(len).unwrap_or(usize::MAX));
@@ -111,7 +131,11 @@ impl<R: Read> PeekReader<R> {
         self.check_missing(len)
     }
 
-    fn check_missing(&self, missing: u64) -> Result<(), Error> {
+    /// Fails if `missing` bytes are missing at the end of the input.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] unless `missing` is 0.
+    pub fn check_missing(&self, missing: u64) -> Result<(), Error> {
         if missing == 0 {
             return Ok(());
         }

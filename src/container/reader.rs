@@ -10,12 +10,15 @@ use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
 use super::header::Header;
-use super::pool::Pool;
-use super::recover::Damage;
+use super::pool::{Pool, check_memory};
+use super::recover::{Damage, DamageList};
 use crate::codec::{self, CodecConfig, LanguageModel};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
+
+/// Maximum number of events read ahead: archives without blocks take no room in the pool.
+const MAX_PENDING: usize = 1024;
 
 /// Decompresses the archives in `R`, one after the other.
 ///
@@ -45,9 +48,10 @@ pub struct Decompressor<R> {
     block: Vec<u8>,
     position: usize,
     content_check: ContentCheck,
-    damage: Vec<Damage>,
-    /// Number of damage entries that belong to earlier archives.
-    earlier_damage: usize,
+    damage: DamageList,
+    /// The body of the most recent block, if its length may be wrong. Nothing is read until the block is decoded: if it
+    /// is damaged, the body may contain the following blocks.
+    suspect: Option<Vec<u8>>,
     ended: bool,
     failed: Option<ErrorKind>,
 }
@@ -73,8 +77,8 @@ impl<R: Read> Decompressor<R> {
             block: Vec::new(),
             position: 0,
             content_check: ContentCheck::default(),
-            damage: Vec::new(),
-            earlier_damage: 0,
+            damage: DamageList::default(),
+            suspect: None,
             ended: false,
             failed: None,
         }
@@ -82,7 +86,7 @@ impl<R: Read> Decompressor<R> {
 
     /// What is missing from the content returned so far. Empty unless [`DecompressOptions::keep_going`] is set.
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        self.damage.all()
     }
 
     /// Returns the input. More of it may have been read than was decoded.
@@ -104,10 +108,17 @@ impl<R: Read> Decompressor<R> {
                         self.pool.wait();
                     }
                     Some(Ok(content)) => {
+                        self.suspect = None;
                         self.content_check.update(&content);
                         return Ok(Some(content));
                     }
-                    Some(Err(error)) => self.record_damage(Some(&head), error.at(offset))?,
+                    Some(Err(error)) => match self.suspect.take() {
+                        Some(body) if error.kind() == ErrorKind::Corrupt => {
+                            let error = Error::new(ErrorKind::Corrupt, damaged_block(&error)).at(offset);
+                            self.frames.reject_block(&head, offset, body, error)?;
+                        }
+                        _ => self.record_damage(Some(&head), error.at(offset))?,
+                    },
                 },
             }
         }
@@ -136,7 +147,8 @@ impl<R: Read> Decompressor<R> {
             return self.submit(head, offset);
         }
         // Don't wait for input while decoded content is ready.
-        if !self.pool.has_room(0)? || self.pool.is_ready() {
+        let full = self.pending.len() >= MAX_PENDING || self.suspect.is_some();
+        if full || !self.pool.has_room(0)? || self.pool.is_ready() {
             return Ok(false);
         }
         match self.frames.next()? {
@@ -155,6 +167,8 @@ impl<R: Read> Decompressor<R> {
         {
             return Ok(Some(config.clone()));
         }
+        // Before the trained parts are loaded.
+        check_memory(codec::min_memory(model), self.pool.memory())?;
         let config = Arc::new(CodecConfig::of_archive(model, identity, self.language_model.clone())?);
         self.config = Some(config.clone());
         Ok(Some(config))
@@ -171,22 +185,22 @@ impl<R: Read> Decompressor<R> {
             }
             Mode::Stored => (None, 0),
         };
-        let memory = work + raw_len as u64 + head.body_len() as u64;
+        let copies = if self.keep_going { 2 } else { 1 };
+        let memory = work + raw_len as u64 + copies * head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
             return Ok(false);
         }
         self.next_block_head = None;
-        match self.frames.input.read_exact(head.body_len() as u64) {
-            Ok(body) => {
-                let monitor = Arc::clone(&self.monitor);
-                // A block shorter than the block size is the last one.
-                let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
-                let threads = if full { 1 } else { self.pool.free_threads() };
-                self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled))?;
-                self.pending.push_back(Pending::Block(head, offset));
-            }
-            Err(error) => self.frames.body_failed(&head, offset, error)?,
+        let Some(body) = self.frames.read_body(&head, offset)? else { return Ok(true) };
+        if self.keep_going && !self.frames.frame_follows()? {
+            self.suspect = Some(body.clone());
         }
+        let monitor = Arc::clone(&self.monitor);
+        // A block shorter than the block size is the last one.
+        let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
+        let threads = if full { 1 } else { self.pool.free_threads() };
+        self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled));
+        self.pending.push_back(Pending::Block(head, offset));
         Ok(true)
     }
 
@@ -200,22 +214,14 @@ impl<R: Read> Decompressor<R> {
             }
             Event::Block { .. } => {}
             Event::Damage(damage) => self.damage.push(damage),
-            Event::Index(blocks) => {
-                for damage in self.damage[self.earlier_damage..].iter_mut().filter(|damage| !damage.blocks.is_empty()) {
-                    let Some(lost) = blocks.get(damage.blocks.start as usize..damage.blocks.end as usize) else {
-                        continue;
-                    };
-                    damage.lost = Some(lost.iter().map(|&(_, len)| len).sum());
-                }
-            }
+            Event::Index(index) => self.damage.complete(&index),
             Event::End { check, offset } => {
                 let found = mem::take(&mut self.content_check).value();
-                let whole = self.damage.len() == self.earlier_damage;
-                if whole && check.is_some_and(|check| check != found) {
-                    let error = Error::new(ErrorKind::Corrupt, "the check of the whole content differs");
+                if self.damage.is_complete() && check.is_some_and(|check| check != found) {
+                    let error = Error::new(ErrorKind::Corrupt, "the checksum of the whole content differs");
                     self.record_damage(None, error.at(offset))?;
                 }
-                self.earlier_damage = self.damage.len();
+                self.damage.end_archive();
             }
         }
         Ok(())
@@ -223,15 +229,20 @@ impl<R: Read> Decompressor<R> {
 
     /// Records damage and continues, if `keep_going` is set and the error is damage. Otherwise returns the error.
     fn record_damage(&mut self, head: Option<&BlockHead>, error: Error) -> Result<(), Error> {
-        if !self.keep_going || error.kind() != ErrorKind::Corrupt {
-            return Err(error);
-        }
         let offset = error.offset().unwrap_or_default();
-        let (blocks, lost) = match head {
-            Some(head) => (head.number..head.number + 1, Some(head.raw_len.into())),
-            None => (0..0, None),
+        let damaged = error.kind() == ErrorKind::Corrupt;
+        let (blocks, lost, reason) = match head {
+            Some(&BlockHead { number, raw_len, .. }) if damaged => {
+                if !self.keep_going {
+                    let message = format!("block {number} is damaged: {}", error.reason());
+                    return Err(Error::new(ErrorKind::Corrupt, message).at(offset));
+                }
+                (number..number + 1, Some(raw_len.into()), damaged_block(&error))
+            }
+            _ if damaged && self.keep_going => (0..0, None, error.reason().into()),
+            _ => return Err(error),
         };
-        self.damage.push(Damage { blocks, offset, lost, reason: error.reason().into() });
+        self.damage.push(Damage { blocks, offset, lost, reason });
         Ok(())
     }
 }
@@ -261,6 +272,10 @@ impl<R: Read> Read for Decompressor<R> {
     }
 }
 
+fn damaged_block(error: &Error) -> String {
+    format!("damaged block: {}", error.reason())
+}
+
 /// Decodes a block and verifies its checksum.
 fn decode(
     config: Option<(Arc<CodecConfig>, u8)>,
@@ -272,7 +287,7 @@ fn decode(
 ) -> Result<Vec<u8>, Error> {
     let raw_len = head.raw_len as usize;
     let coded_len = body.len();
-    let damaged = |why: &str| Error::new(ErrorKind::Corrupt, format!("block {} is damaged: {why}", head.number));
+    let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
     let mut progress = monitor.progress(cancelled);
     let content =
         match config {
@@ -284,7 +299,7 @@ fn decode(
                 })?,
         };
     if content.len() != raw_len || check(&content) != head.raw_check {
-        return Err(damaged("its check differs"));
+        return Err(damaged("checksum mismatch"));
     }
     progress(raw_len, coded_len);
     Ok(content)

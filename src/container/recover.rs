@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use super::frame::{Frame, SYNC};
 use super::header::{Header, MAGIC, is_magic};
+use super::index::Index;
 use super::peek_reader::PeekReader;
 use crate::error::Error;
 
 /// A part of an archive that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// Numbers of the missing blocks, counted from 0 in each archive. Empty if no content is missing; ends at `u32::MAX`
     /// if the number of missing blocks is unknown.
@@ -38,6 +40,60 @@ impl fmt::Display for Damage {
         }
     }
 }
+
+/// Entries of a [`DamageList`] that are kept apart; further damage is added to the last one.
+const MAX_ENTRIES: usize = 1 << 16;
+
+/// The damage found so far. Adjacent entries with the same reason are merged, which bounds the list's memory.
+#[derive(Default)]
+pub(crate) struct DamageList {
+    entries: Vec<Damage>,
+    /// Number of entries that belong to earlier archives.
+    earlier: usize,
+}
+
+impl DamageList {
+    pub fn all(&self) -> &[Damage] {
+        &self.entries
+    }
+
+    /// True if the current archive is not damaged.
+    pub fn is_complete(&self) -> bool {
+        self.entries.len() == self.earlier
+    }
+
+    /// The next entries belong to another archive.
+    pub fn end_archive(&mut self) {
+        self.earlier = self.entries.len();
+    }
+
+    pub fn push(&mut self, damage: Damage) {
+        let full = self.entries.len() >= MAX_ENTRIES;
+        let current = self.entries.len() > self.earlier || full;
+        let Some(last) = self.entries.last_mut().filter(|_| current) else { return self.entries.push(damage) };
+        let adjacent = last.blocks.end == damage.blocks.start && !last.blocks.is_empty() && !damage.blocks.is_empty();
+        let merges = full || (adjacent && last.reason == damage.reason);
+        if !merges {
+            return self.entries.push(damage);
+        }
+        last.lost = last.lost.zip(damage.lost).map(|(a, b)| a.saturating_add(b));
+        if adjacent {
+            last.blocks.end = damage.blocks.end;
+        } else if last.reason.len() < MORE.len() || !last.reason.ends_with(MORE) {
+            last.reason += MORE;
+        }
+    }
+
+    /// Fills in the lost bytes of the current archive's entries from its index.
+    pub fn complete(&mut self, index: &Index) {
+        for damage in self.entries.iter_mut().skip(self.earlier).filter(|damage| !damage.blocks.is_empty()) {
+            damage.lost = damage.lost.or_else(|| index.content_of(&damage.blocks));
+        }
+    }
+}
+
+/// Marks an entry that stands for more damage than can be listed.
+const MORE: &str = "; more damage follows";
 
 /// Advances to the next frame that `wanted` accepts, to the next archive, or to the end of the input.
 ///

@@ -9,7 +9,7 @@ use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
-use super::pool::Pool;
+use super::pool::{Pool, check_memory};
 use crate::codec::{self, CodecConfig};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
@@ -126,6 +126,8 @@ impl<W: Write> Compressor<W> {
             return Ok(config.clone());
         }
         let CompressOptions { level, language_model, lanes, .. } = &self.options;
+        // Before the trained parts are loaded.
+        check_memory(codec::min_memory(level.model()), self.pool.memory())?;
         let config = Arc::new(level.config(language_model.clone(), *lanes)?);
         self.config = Some(config.clone());
         Ok(config)
@@ -151,7 +153,8 @@ impl<W: Write> Compressor<W> {
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         // A block shorter than the block size is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| encode(&config, number, content, threads, &monitor, cancelled))
+        self.pool.submit(memory, move |cancelled| encode(&config, number, content, threads, &monitor, cancelled));
+        Ok(())
     }
 
     /// Waits for all blocks and writes them.

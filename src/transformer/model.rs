@@ -107,6 +107,9 @@ impl Model {
         {
             return wrong("size");
         }
+        if checkpoint.tokens.iter().all(Vec::is_empty) {
+            return wrong("vocabulary, which has no text,");
+        }
         if !hidden.is_multiple_of(BLOCK) {
             return wrong(&format!("hidden size: {hidden} is not a multiple of {BLOCK}"));
         }

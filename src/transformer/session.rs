@@ -39,8 +39,7 @@ impl Session {
     /// first token of the text and the newest `window - 2`.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if there are no lanes or `window` is not in 3..=2^20; [`ErrorKind::Io`] if threads cannot be
-    /// started.
+    /// [`ErrorKind::Usage`] unless `3 <= window <= 2^20` and there are lanes.
     pub fn new(model: Arc<Model>, lanes: usize, threads: usize, window: usize) -> Result<Session, Error> {
         if lanes == 0 || !(3..=1 << 20).contains(&window) {
             return Err(Error::new(ErrorKind::Usage, format!("{lanes} lanes with windows of {window} tokens")));
@@ -56,7 +55,7 @@ impl Session {
         Ok(Session {
             lanes: (0..lanes).map(|_| Lane::new(Cache::new(shape))).collect(),
             window,
-            threads: Threads::new(threads)?,
+            threads: Threads::new(threads),
             tuner: ThreadTuner::default(),
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),

@@ -1,6 +1,7 @@
 //! What tests share: content of all kinds, and archives put together by hand after docs/FORMAT.md.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod campaign;
 pub mod forge;
 mod random;
 #[cfg(feature = "cli")]

@@ -5,14 +5,17 @@ mod list;
 mod pull;
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
-use nzip::{Error, LanguageModel, Level};
+use nzip::internals::transformer::load::locate;
+use nzip::{Error, ErrorKind, LanguageModel, Level};
 
 use super::args::{CommonArgs, ModelVerb};
 use super::exit::{Outcome, report};
+use super::memory::default_limit;
 
 /// Runs a verb of `nzip model`.
 pub fn run(verb: &ModelVerb) -> Outcome {
@@ -27,17 +30,40 @@ pub fn run(verb: &ModelVerb) -> Outcome {
     }
 }
 
-/// The network that `--model` names. It is loaded once.
+/// The model that `--model` names. It is loaded once.
 ///
 /// # Errors
-/// See [`LanguageModel::load`].
+/// See [`LanguageModel::load`], and [`ErrorKind::MemoryLimit`] if its weights exceed `-M`.
 pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>, Error> {
+    load(common.model.as_deref(), common.memory)
+}
+
+/// The same, for compression at `level`.
+///
+/// # Errors
+/// Also if the level doesn't use a transformer.
+pub fn language_model_at(common: &CommonArgs, level: Level) -> Result<Option<Arc<LanguageModel>>> {
+    load_at(common.model.as_deref(), common.memory, level)
+}
+
+/// The model at `path`. Only the first path given to this function is loaded.
+///
+/// # Errors
+/// See [`language_model`].
+pub fn load(path: Option<&Path>, memory: Option<u64>) -> Result<Option<Arc<LanguageModel>>, Error> {
     static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
-    match (&common.model, LOADED.get()) {
+    match (path, LOADED.get()) {
         (None, _) => Ok(None),
         (_, Some(language_model)) => Ok(Some(language_model.clone())),
         (Some(path), None) => {
-            let language_model = LanguageModel::load(path, cache().as_deref())?;
+            let limit = memory.unwrap_or_else(default_limit);
+            let cache = cache();
+            let bytes = weight_bytes(&locate(path, cache.as_deref())?)?;
+            if bytes > limit {
+                let message = format!("the model's weights have {bytes} bytes; the memory limit is {limit}");
+                return Err(Error::new(ErrorKind::MemoryLimit, message));
+            }
+            let language_model = LanguageModel::load(path, cache.as_deref())?;
             Ok(Some(LOADED.get_or_init(|| language_model).clone()))
         }
     }
@@ -46,12 +72,22 @@ pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>,
 /// The same, for compression at `level`.
 ///
 /// # Errors
-/// Also if the level doesn't use a transformer.
-pub fn language_model_at(common: &CommonArgs, level: Level) -> Result<Option<Arc<LanguageModel>>> {
-    if common.model.is_some() && !level.model().is_neural() {
-        bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
+/// See [`language_model_at`].
+pub fn load_at(path: Option<&Path>, memory: Option<u64>, level: Level) -> Result<Option<Arc<LanguageModel>>> {
+    if path.is_some() && !level.model().is_neural() {
+        bail!("--model is for levels 6 to 9; the others use no transformer");
     }
-    Ok(language_model(common)?)
+    Ok(load(path, memory)?)
+}
+
+/// Length of the weight files of the model at `path`: a GGUF file, or a folder.
+fn weight_bytes(path: &Path) -> Result<u64, Error> {
+    if !path.is_dir() {
+        return Ok(fs::metadata(path)?.len());
+    }
+    let files = fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.path());
+    let weights = files.filter(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
+    Ok(weights.filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum())
 }
 
 /// The cache folder of the Hugging Face tools.

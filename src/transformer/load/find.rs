@@ -55,6 +55,10 @@ pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
         return from_directory(&path);
     }
     let place = path.display().to_string();
+    // Opening a pipe would wait for a writer.
+    if !path.metadata()?.is_file() {
+        return Err(wrong(place, "is neither a folder nor a regular file"));
+    }
     let file = File::open(&path).map_err(|error| std::io::Error::new(error.kind(), format!("{place}: {error}")))?;
     from_gguf(&mut BufReader::new(file), &place)
 }

@@ -14,16 +14,22 @@ const ARRAY: u64 = 9;
 /// Errors of reading; [`ErrorKind::InvalidData`] for an invalid header.
 pub fn check(reader: &mut (impl Read + Seek)) -> Result<()> {
     let begin = reader.stream_position()?;
-    let mut header = Header { reader: BufReader::new(&mut *reader), wide: true };
+    let mut header = Header { reader: BufReader::new(&mut *reader), wide: true, values: 0 };
     let checked = header.check();
     reader.seek(SeekFrom::Start(begin))?;
     checked
 }
 
+/// Most values in all lists of a header. candle reads them into memory, 32 bytes each; a vocabulary of 256k tokens has
+/// three lists of that length.
+const MAX_VALUES: u64 = 4 << 20;
+
 struct Header<R> {
     reader: R,
     /// Whether lengths have 8 bytes (version 2 and later) rather than 4.
     wide: bool,
+    /// Number of values in all lists so far.
+    values: u64,
 }
 
 impl<R: Read> Header<R> {
@@ -58,6 +64,10 @@ impl<R: Read> Header<R> {
 
     fn skip_array(&mut self) -> Result<()> {
         let (kind, length) = (self.number(4)?, self.length()?);
+        self.values = self.values.saturating_add(length);
+        if self.values > MAX_VALUES {
+            return Err(wrong("its lists are too long"));
+        }
         match kind {
             STRING => (0..length).try_for_each(|_| self.skip_string()),
             kind => self.skip(length.saturating_mul(size(kind)?)),

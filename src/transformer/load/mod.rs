@@ -48,6 +48,10 @@ fn reason(error: &candle_core::Error) -> String {
 
 /// Reads a whole file of a model.
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    // Opening a pipe would wait for a writer; a folder can't be read.
+    if fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+        return Err(wrong(path.display(), "is not a regular file"));
+    }
     fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => wrong(path.display(), "is missing"),
         _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())).into(),

@@ -6,7 +6,6 @@
 //! ```
 
 mod checksum;
-mod fields;
 mod frame;
 mod frame_reader;
 mod header;

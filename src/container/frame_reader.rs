@@ -9,6 +9,7 @@ use super::header::{Header, is_magic};
 use super::index::{IndexBuilder, parse_index};
 use super::peek_reader::PeekReader;
 use super::recover::{Damage, resync};
+use super::segmented;
 use crate::error::{Error, ErrorKind};
 
 /// An item found in the input.
@@ -256,8 +257,13 @@ impl Archive {
         if raw_len == 0 || raw_len > longest {
             return corrupt(format!("block {number} claims {raw_len} bytes; 1 to {longest} are possible"));
         }
-        if matches!(head.mode, Mode::Modelled { coded_len, .. } if coded_len as usize >= raw_len) {
+        if head.mode != Mode::Stored && head.body_len() >= raw_len {
             return corrupt(format!("block {number} claims more coded data than content"));
+        }
+        if let Mode::Segmented { plain_len, .. } = head.mode
+            && !(self.header.segmented && segmented::is_possible(plain_len as usize, raw_len))
+        {
+            return corrupt(format!("block {number} claims {plain_len} bytes in its streams"));
         }
         match self.header.content_length {
             Some(all) if self.content + u64::from(head.raw_len) > all => {

@@ -15,6 +15,7 @@ mod peek_reader;
 mod pool;
 mod reader;
 mod recover;
+mod segmented;
 mod writer;
 
 pub use header::FORMAT_VERSION;

@@ -20,7 +20,7 @@ Exit codes:
   5    a limit (-M, --max-output) would be exceeded
   130  interrupted";
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 11)");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format version 12)");
 
 /// A lossless compressor that trades speed for a high compression ratio.
 ///
@@ -126,6 +126,9 @@ pub struct CompressArgs {
     /// large models; fewer compress better
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
+    /// Leave compressed data inside the content (zip, gzip, png, pdf, jpeg and the like) as they are
+    #[arg(long)]
+    pub no_recompress: bool,
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
@@ -171,6 +174,9 @@ pub struct ListArgs {
     /// Archives
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// Print the streams and segments of each block, too
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Print JSON: an array with one object per file
     #[arg(long)]
     pub json: bool,

@@ -27,6 +27,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
         .level(args.level.0)
         .block_size(args.block_size)
         .threads(args.common.threads)
+        .recompress(!args.no_recompress)
         .memory(args.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
     if let Some(length) = source.len() {
@@ -38,7 +39,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     if let Some(language_model) = language_model {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
+    let progress = Progress::start(&args.common, input.to_string(), source.len(), Arc::clone(&monitor));
     let mut compressor = Compressor::new(output, options);
     let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
     if let Some(length) = source.len().filter(|&length| length != content) {
@@ -50,5 +51,6 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let archive = output.written;
     job.finish(&args.output, &source, output)?;
     job.summarize(content, archive);
+    job.summarize_kinds(&monitor);
     Ok(Outcome::Done)
 }

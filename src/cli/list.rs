@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use anyhow::{Result, bail};
-use nzip::Summary;
+use nzip::{BlockLayout, DecompressOptions, Summary};
 use serde::Serialize;
 
 use super::args::ListArgs;
@@ -22,6 +22,33 @@ struct Row {
     bits_per_byte: Option<f64>,
     model: String,
     block_size: usize,
+    /// With `--verbose`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Vec<Block>>,
+}
+
+/// A block's streams and segments.
+#[derive(Serialize)]
+struct Block {
+    offset: u64,
+    length: u64,
+    streams: Vec<Stream>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    kind: &'static str,
+    bytes: u64,
+    coded_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    depth: usize,
+    offset: u64,
+    length: u64,
+    kind: &'static str,
 }
 
 /// Lists all files.
@@ -29,7 +56,7 @@ pub fn run(args: &ListArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
     for input in inputs(&args.files) {
-        match list(&input) {
+        match list(&input, args.verbose) {
             Ok(row) => rows.push(row),
             Err(error) => worst = worst.max(report(Some(&input), &error, false)),
         }
@@ -42,13 +69,14 @@ pub fn run(args: &ListArgs) -> Outcome {
     worst.max(super::print(&text))
 }
 
-fn list(input: &Input) -> Result<Row> {
+fn list(input: &Input, verbose: bool) -> Result<Row> {
     let Some(path) = input.path() else { bail!("can't be listed; name a file") };
     let file = File::open(path)?;
     if !file.metadata()?.is_file() {
         bail!("is not a regular file");
     }
     let summaries = nzip::list(file)?;
+    let layout = if verbose { Some(layout(File::open(path)?)?) } else { None };
     let sum = |figure: fn(&Summary) -> u64| summaries.iter().map(figure).sum::<u64>();
     let (content_bytes, archive_bytes) = (sum(|s| s.content), sum(|s| s.archive));
     let mut models: Vec<_> = summaries.iter().map(model).collect();
@@ -63,7 +91,23 @@ fn list(input: &Input) -> Result<Row> {
         bits_per_byte: (content_bytes > 0).then(|| archive_bytes as f64 * 8.0 / content_bytes as f64),
         model: models.join("+"),
         block_size: summaries.iter().map(|s| s.block_size).max().unwrap_or_default(),
+        layout,
     })
+}
+
+fn layout(file: File) -> Result<Vec<Block>> {
+    let blocks = nzip::layout(file, DecompressOptions::new())?;
+    let block = |block: BlockLayout| Block {
+        offset: block.offset,
+        length: block.len,
+        streams: block.streams.iter().map(|s| Stream { kind: s.kind, bytes: s.len, coded_bytes: s.coded_len }).collect(),
+        segments: block
+            .segments
+            .iter()
+            .map(|s| Segment { depth: s.depth, offset: s.offset, length: s.len, kind: s.kind })
+            .collect(),
+    };
+    Ok(blocks.into_iter().map(block).collect())
 }
 
 /// Name of the model; for an external transformer, followed by its id.
@@ -83,6 +127,19 @@ fn table(rows: &[Row]) -> String {
             "{:>13} {:>13} {bits:>6} {:>7} {:>6}  {}\n",
             row.content_bytes, row.archive_bytes, row.blocks, row.model, row.name
         );
+        text.extend(row.layout.iter().flatten().map(describe));
+    }
+    text
+}
+
+/// A block's streams with their coded lengths; then its segments: offset and length, those of what was undone further in.
+fn describe(block: &Block) -> String {
+    let mut text = format!("  block at {}, {} bytes\n", block.offset, block.length);
+    for Stream { kind, bytes, coded_bytes } in &block.streams {
+        text += &format!("    stream {kind:<12} {bytes:>12} bytes {coded_bytes:>12} coded\n");
+    }
+    for Segment { depth, offset, length, kind } in &block.segments {
+        text += &format!("    {:indent$}{offset:>12} {length:>12} {kind}\n", "", indent = 2 * depth);
     }
     text
 }

@@ -10,6 +10,7 @@ mod frame;
 mod frame_reader;
 mod header;
 mod index;
+mod layout;
 mod list;
 mod peek_reader;
 mod pool;
@@ -19,6 +20,7 @@ mod segmented;
 mod writer;
 
 pub use header::FORMAT_VERSION;
+pub use layout::{BlockLayout, StreamInfo, layout};
 pub use list::{Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;

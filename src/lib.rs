@@ -46,9 +46,7 @@ mod text;
 mod transformer;
 
 pub use codec::LanguageModel;
-pub use container::{
-    BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, StreamInfo, Summary, layout, list,
-};
+pub use container::{BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, StreamInfo, Summary, layout, list};
 pub use content::SegmentInfo;
 pub use error::{Error, ErrorKind};
 pub use monitor::{KindSum, Monitor};

@@ -4,12 +4,14 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "common/shell.rs"]
+mod shell;
 
 use std::fs;
 use std::path::Path;
 
-use common::shell::Shell;
 use common::{Kind, content, forge};
+use shell::Shell;
 
 #[test]
 fn there_and_back_keeps_content_mode_and_time() {

@@ -3,10 +3,12 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "common/shell.rs"]
+mod shell;
 
 use std::fs;
 
-use common::shell::Shell;
+use shell::Shell;
 
 /// A model of one layer in the folder `name`; the last weight is `last`. Only multiples of 32 can be run.
 fn write_model(shell: &Shell, name: &str, hidden: usize, last: f32) {

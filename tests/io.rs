@@ -4,6 +4,8 @@
 #![cfg(all(feature = "cli", unix))]
 
 mod common;
+#[path = "common/shell.rs"]
+mod shell;
 
 use std::fs;
 use std::io::Write;
@@ -12,8 +14,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use common::shell::Shell;
 use common::{Kind, content};
+use shell::Shell;
 
 /// Waits until `done`, at most for a minute.
 fn wait_until(what: &str, done: impl Fn() -> bool) {
@@ -121,7 +123,8 @@ fn a_file_size_limit_is_an_error() {
 
 #[test]
 fn a_source_that_changed_is_kept() {
-    let changes: [(&str, fn(&Shell)); 3] = [
+    type Change = fn(&Shell);
+    let changes: [(&str, Change); 3] = [
         ("appended", |shell| {
             let mut file = fs::File::options().append(true).open(shell.path("source")).unwrap();
             file.write_all(b"more").unwrap();

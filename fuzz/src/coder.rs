@@ -19,5 +19,5 @@ pub fn run(input: &[u8]) {
     for &(bit, p) in &bits {
         assert_eq!(decoder.decode(p), bit);
     }
-    assert!(decoder.exhausted() && decoder.overrun() <= 4);
+    assert!(decoder.is_complete() && decoder.overrun() <= 4);
 }

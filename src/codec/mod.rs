@@ -13,7 +13,7 @@ mod profile;
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
 pub use language_model::LanguageModel;
-pub use memory::decode_memory;
+pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;
 
 use crate::coder::{Decoder, Encoder};
@@ -119,6 +119,14 @@ pub fn min_memory(model: Preset) -> u64 {
         Preset::Neural => ensemble::memory(model, 1) + LanguageModel::EMBEDDED_LEN,
         _ => ensemble::memory(model, 1),
     }
+}
+
+/// The kind of data that a profile byte names.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if the profile is not valid.
+pub fn kind(profile: u8) -> Result<DataKind, Error> {
+    Ok(Profile::from_byte(profile)?.kind)
 }
 
 /// The decoded bytes, if they used up the payload.

@@ -47,9 +47,9 @@ fn profiles_round_trip() {
 #[test]
 fn profile_bits_are_those_of_the_format() {
     let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 2, filter: Filter::X86 };
-    assert_eq!(profile.to_byte(), 0b10_01_011_1);
+    assert_eq!(profile.to_byte(), 0b1001_0111);
     let profile = Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, filter: Filter::None };
-    assert_eq!(profile.to_byte(), 0b01_00_111_0);
+    assert_eq!(profile.to_byte(), 0b0100_1110);
 }
 
 #[test]

@@ -7,20 +7,22 @@
 
 mod archive;
 mod checksum;
-mod fields;
 mod frame;
 mod frame_reader;
 mod header;
 mod index;
+mod layout;
 mod list;
 mod peek_reader;
 mod pool;
 mod reader;
 mod recover;
+mod segmented;
 mod writer;
 
 pub(crate) use frame_reader::check_output_limit;
 pub use header::FORMAT_VERSION;
+pub use layout::{BlockLayout, StreamInfo, layout};
 pub use list::{List, Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;

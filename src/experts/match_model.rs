@@ -278,14 +278,14 @@ mod tests {
         let mut matched = vec![0; lanes];
         let tree = SymbolTree::bits();
         while (0..lanes).any(|lane| text.left(lane) > 0) {
-            for lane in 0..lanes {
+            for (lane, matched) in matched.iter_mut().enumerate() {
                 for _ in 0..turn.min(text.left(lane)) {
                     let view = text.view(lane);
                     finder.prefetch(view);
                     finder.lookup(view);
                     finder.select(lane, view, tree);
                     let expected = naive.expect(lane, view);
-                    matched[lane] += usize::from(expected.is_some());
+                    *matched += usize::from(expected.is_some());
                     let byte = content[view.at];
                     for (i, (_, bit, next)) in tree.decisions(byte).enumerate() {
                         let agrees = |&(expected, ..): &(u8, usize, usize)| u16::from(expected ^ byte) >> (8 - i) == 0;

@@ -17,7 +17,9 @@ pub const TILE_BLOCK: usize = TILE * BLOCK;
 /// Quantised vectors, one after the other. Element `i` is `quants[i] * scales[i / BLOCK]`.
 #[derive(Clone, Default)]
 pub struct Quantised {
+    /// The quants, -127 to 127.
     pub quants: Vec<i8>,
+    /// One scale for each block.
     pub scales: Vec<f32>,
     /// For each block -128 times the sum of its quants. It corrects products with weights that are stored with 128 added.
     pub offsets: Vec<i32>,

@@ -174,12 +174,15 @@ fn split(archive: &[u8]) -> Vec<Segment> {
     segments
 }
 
+/// When a decoding began, and what stops it.
+type Decoding = (Instant, Arc<Monitor>);
+
 /// The archives that all mutations start from.
 pub struct Campaign {
     originals: Vec<Original>,
     random: Random,
     /// The decoding in progress, for the thread that stops what hangs.
-    current: Arc<Mutex<Option<(Instant, Arc<Monitor>)>>>,
+    current: Arc<Mutex<Option<Decoding>>>,
 }
 
 impl Campaign {
@@ -187,7 +190,7 @@ impl Campaign {
     pub fn new(levels: &[u8], seed: u64) -> Self {
         let mut random = Random::new(seed);
         let originals = (0..24).map(|i| Original::new(levels[i % levels.len()], &mut random)).collect();
-        let current = Arc::new(Mutex::new(None::<(Instant, Arc<Monitor>)>));
+        let current = Arc::new(Mutex::new(None::<Decoding>));
         let watched = Arc::downgrade(&current);
         thread::spawn(move || {
             while let Some(current) = watched.upgrade() {

@@ -4,8 +4,6 @@
 pub mod campaign;
 pub mod forge;
 mod random;
-#[cfg(feature = "cli")]
-pub mod shell;
 
 use std::path::{Path, PathBuf};
 

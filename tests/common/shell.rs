@@ -1,4 +1,5 @@
 //! The program, run in folders of its own.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use assert_cmd::cargo::cargo_bin;
 use tempfile::TempDir;
 
-use super::{Kind, content};
+use crate::common::{Kind, content};
 
 /// A folder of its own, and the program run in it.
 pub struct Shell(TempDir);

@@ -126,7 +126,7 @@ mod tests {
         let mut block = BlockBuffer::new(text.len(), 1, false, false);
         let mut closed = 0;
         let reopened = text.iter().enumerate().find_map(|(at, &byte)| {
-            expert.select(0, block.past(0));
+            expert.select(0, block.view(0));
             for (_, bit, _) in tree.decisions(byte) {
                 let p16 = expert.p16();
                 if closed > 0 && expert.prediction.is_some() {

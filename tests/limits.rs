@@ -57,7 +57,9 @@ fn absurd_lengths_cost_nothing() {
         if frame == 0xC3 {
             head.extend([0; 4]);
         }
-        assert_eq!(kind(&start(forge::checked(head)), DecompressOptions::new()), ErrorKind::Truncated);
+        // An index of another length than the blocks ask for is not read.
+        let expected = if frame == 0xC3 { ErrorKind::Corrupt } else { ErrorKind::Truncated };
+        assert_eq!(kind(&start(forge::checked(head)), DecompressOptions::new()), expected);
     }
 }
 

@@ -16,13 +16,15 @@ pub(crate) struct PeekReader<R> {
     /// Treat a read error as the end of the input.
     stop_at_error: bool,
     error: Option<io::Error>,
+    /// True once a read error has ended the input.
+    failed: bool,
 }
 
 impl<R: Read> PeekReader<R> {
     /// A reader of `inner`. With `stop_at_error`, a read error ends the input; [`take_error`](Self::take_error)
     /// returns it.
     pub fn new(inner: R, stop_at_error: bool) -> Self {
-        PeekReader { inner, buffer: Vec::new(), start: 0, offset: 0, stop_at_error, error: None }
+        PeekReader { inner, buffer: Vec::new(), start: 0, offset: 0, stop_at_error, error: None, failed: false }
     }
 
     /// Number of bytes consumed.
@@ -34,14 +36,19 @@ impl<R: Read> PeekReader<R> {
         self.inner
     }
 
-    /// The read error that ended the input, if any.
+    fn fail(&mut self, error: io::Error) {
+        self.error = Some(error);
+        self.failed = true;
+    }
+
+    /// The read error that ended the input, unless it was taken before.
     pub fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }
 
     /// Returns the next bytes without consuming them: at least `len`, or fewer at the end of the input.
     pub fn peek(&mut self, len: usize) -> io::Result<&[u8]> {
-        while self.buffer.len() - self.start < len && self.error.is_none() {
+        while self.buffer.len() - self.start < len && !self.failed {
             if self.start > 0 {
                 self.buffer.drain(..self.start);
                 self.start = 0;
@@ -55,7 +62,7 @@ impl<R: Read> PeekReader<R> {
                 Ok(_) => {}
                 Err(error) if error.kind() == Interrupted => {}
                 Err(error) if self.stop_at_error => {
-                    self.error.get_or_insert(error);
+                    self.fail(error);
                     break;
                 }
                 Err(error) => return Err(error),
@@ -99,10 +106,11 @@ impl<R: Read> PeekReader<R> {
         let buffered = (self.buffer.len() - self.start).min(usize::try_from(len).unwrap_or(usize::MAX));
         body.extend_from_slice(&self.buffer[self.start..self.start + buffered]);
         self.consume(buffered);
-        let read = (&mut self.inner).take(len - buffered as u64).read_to_end(&mut body);
+        let wanted = if self.failed { 0 } else { len - buffered as u64 };
+        let read = (&mut self.inner).take(wanted).read_to_end(&mut body);
         self.offset += (body.len() - buffered) as u64;
         match read {
-            Err(error) if self.stop_at_error => drop(self.error.get_or_insert(error)),
+            Err(error) if self.stop_at_error => self.fail(error),
             other => drop(other?),
         }
         Ok(body)

@@ -15,7 +15,7 @@ use crate::test_random::TestRandom;
 fn values(random: &mut TestRandom, count: usize) -> Vec<f32> {
     let value = |random: &mut TestRandom| match random.below(12) {
         0 => [0.0, -0.0, 1e-40, -f32::MIN_POSITIVE, 3e38, -3e38, 1e20, f32::EPSILON][random.below(8) as usize],
-        1 => f32::from_bits(random.next() & 0xff7f_ffff),
+        1 => f32::from_bits(random.next_u64() as u32 & 0xff7f_ffff),
         _ => (random.below(1 << 24) as f32 / (1 << 23) as f32 - 1.0) * 8.0,
     };
     (0..count).map(|_| value(random)).collect()
@@ -65,7 +65,7 @@ fn devices() -> [Arc<dyn Device>; 2] {
 /// That quants and scales on the device are those of `values`.
 fn assert_quantised(device: &dyn Device, [quants, scales]: [&Memory; 2], values: &[f32], what: &str) {
     let mut expected = Quantised::default();
-    (FloatKernels::definition().quantise)(values, &mut expected);
+    (FloatKernels::scalar().quantise)(values, &mut expected);
     assert_eq!(float_bits(device, scales, values.len() / BLOCK), bits(&expected.scales), "{what}");
     let finite = |i: usize| expected.scales[i / BLOCK].is_finite();
     let actual = read(device, quants, values.len());
@@ -98,7 +98,7 @@ fn quantise_and_norm() {
             device.launch(Kernel::RmsNorm, [all.len() as u32, 1], &args).unwrap();
             let mut expected = vec![0.0; joined.len()];
             for (x, y) in all.iter().rev().zip(expected.chunks_exact_mut(hidden)) {
-                (FloatKernels::definition().norm)(x, &weights, 1e-5, y);
+                (FloatKernels::scalar().norm)(x, &weights, 1e-5, y);
             }
             assert_eq!(float_bits(device, &normed, joined.len()), bits(&expected));
             if expected.iter().all(|y| !y.is_nan()) {
@@ -122,7 +122,7 @@ fn swiglu() {
             device.launch(Kernel::Swiglu, [(rows * width).div_ceil(128) as u32, 1], &args).unwrap();
             let mut expected = vec![0.0; rows * width];
             for (both, out) in both.chunks_exact(2 * inner).zip(expected.chunks_exact_mut(width)) {
-                (FloatKernels::definition().swiglu)(&both[..inner], &both[inner..], &mut out[..inner]);
+                (FloatKernels::scalar().swiglu)(&both[..inner], &both[inner..], &mut out[..inner]);
             }
             assert!(expected.iter().all(|x| !x.is_nan()), "the test's values give no NaN");
             assert_quantised(device, [&quants, &scales], &expected, "swiglu");
@@ -135,7 +135,7 @@ fn multiply() {
     for device in devices() {
         let (device, mut random) = (&*device, TestRandom::new(3));
         for (outputs, blocks, rows) in [(1, 1, 1), (48, 3, 5), (33, 4, 16), (100, 9, 17), (192, 6, 33)] {
-            let quants: Vec<i8> = (0..outputs * blocks * BLOCK).map(|_| random.next() as i8).collect();
+            let quants: Vec<i8> = (0..outputs * blocks * BLOCK).map(|_| random.next_u64() as i8).collect();
             let scales = values(&mut random, outputs * blocks);
             let matrix_rows = quants.chunks_exact(blocks * BLOCK).zip(scales.chunks_exact(blocks));
             let packed = Packed::new(matrix_rows, blocks, 0);
@@ -143,7 +143,7 @@ fn multiply() {
             let mut input = Quantised::default();
             input.resize(rows * blocks * BLOCK);
             // All extremes, -128 too, which makes the largest sums.
-            input.quants.iter_mut().for_each(|quant| *quant = random.next() as i8 | if rows == 5 { -128 } else { 0 });
+            input.quants.iter_mut().for_each(|quant| *quant = random.next_u64() as i8 | if rows == 5 { -128 } else { 0 });
             input.scales = values(&mut random, rows * blocks);
             let before = values(&mut random, rows * outputs);
             let input_quants: Vec<u8> = input.quants.iter().map(|&quant| quant as u8).collect();
@@ -181,7 +181,7 @@ fn masses() {
             let actual = words(device, &tables, logits.len() * (count + 1));
             for (logits, actual) in logits.iter().zip(actual.chunks_exact(count + 1)) {
                 let mut expected = vec![0; count + 1];
-                (FloatKernels::definition().cumulate)(logits, &mut expected);
+                (FloatKernels::scalar().cumulate)(logits, &mut expected);
                 assert_eq!(actual, expected, "{count} tokens");
             }
         }

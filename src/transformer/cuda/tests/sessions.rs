@@ -59,8 +59,8 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
                 7 => 2,
                 _ => 1,
             };
-            let token = |_| 5 + random.below(vocabulary as u32 - 5);
-            let tokens: Vec<u32> = (0..count).map(token).collect();
+            let mut token = |_| 5 + random.below(vocabulary as u64 - 5) as u32;
+            let tokens: Vec<u32> = (0..count).map(&mut token).collect();
             if call > 0 && (call + 2 * lane) % 8 == 3 && count > 0 {
                 session.retract(lane);
             }
@@ -78,10 +78,11 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
 }
 
 fn assert_same(config: Config, tied: bool, learning: Option<usize>, reverse: bool, calls: usize) {
+    let vocabulary = config.vocabulary;
     let model = model(config, tied);
-    let expected = history(&mut session(&model, learning), config.vocabulary, calls);
+    let expected = history(&mut session(&model, learning), vocabulary, calls);
     let mut session = session(&model, learning).accelerated(emulated(&model, reverse, usize::MAX)).unwrap();
-    let actual = history(&mut session, config.vocabulary, calls);
+    let actual = history(&mut session, vocabulary, calls);
     assert!(session.device_error().is_none());
     assert_eq!(actual.len(), expected.len());
     let differs = actual.iter().zip(&expected).position(|(actual, expected)| actual != expected);

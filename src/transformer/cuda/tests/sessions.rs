@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::probe::prepare;
+use crate::transformer::gpu::{prepare, probe};
 use super::super::weights::Weights;
 use super::emulator::Emulator;
 use crate::test_random::TestRandom;
@@ -83,7 +83,7 @@ fn assert_same(config: Config, tied: bool, learning: Option<usize>, reverse: boo
     let expected = history(&mut session(&model, learning), vocabulary, calls);
     let mut session = session(&model, learning).accelerated(emulated(&model, reverse, usize::MAX)).unwrap();
     let actual = history(&mut session, vocabulary, calls);
-    assert!(session.device_error().is_none());
+    assert!(session.gpu_error().is_none());
     assert_eq!(actual.len(), expected.len());
     let differs = actual.iter().zip(&expected).position(|(actual, expected)| actual != expected);
     assert_eq!(differs, None, "the first distribution that differs");
@@ -117,7 +117,7 @@ fn the_cpu_goes_on_where_the_device_is_lost() {
         for launches in [5, 500, 1400] {
             let mut session = session(&model, learning).accelerated(emulated(&model, false, launches)).unwrap();
             assert!(history(&mut session, 300, 40) == expected, "lost after {launches} launches");
-            assert_eq!(session.device_error().unwrap().reason(), "the GPU is lost");
+            assert_eq!(session.gpu_error().unwrap().reason(), "the GPU is lost");
         }
     }
 }
@@ -129,6 +129,6 @@ fn the_probe_tells_a_device_that_computes_something_else() {
     let error = prepare(Emulator::start(false, 100), &model).err().unwrap();
     assert_eq!(error.reason(), "the emulator is not used: the GPU is lost");
     let other = Arc::new(Model::new(random_checkpoint(odd(), true, 4), &(5..300).rev().collect::<Vec<_>>()).unwrap());
-    let error = super::super::probe::probe(&emulated(&other, false, usize::MAX), &model).unwrap_err();
+    let error = probe(&emulated(&other, false, usize::MAX), &model).unwrap_err();
     assert_eq!(error.reason(), "the emulator is not used: it does not compute what the CPU computes");
 }

@@ -44,7 +44,7 @@ mod test_random;
 mod text;
 mod transformer;
 
-pub use codec::LanguageModel;
+pub use codec::{Device, LanguageModel};
 pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, List, Summary, list};
 pub use error::{Error, ErrorKind};
 pub use monitor::Monitor;

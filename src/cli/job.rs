@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::args::{CommonArgs, OutputArgs};
 use super::exit::Outcome;
 use super::files::{Input, InputFile};
+use super::model::loaded;
 use super::output::Output;
 use super::progress::bytes;
 use super::stdio::message;
@@ -61,5 +62,8 @@ impl<'a> Job<'a> {
             self.input,
             bytes(rate as u64)
         ));
+        if let Some(report) = loaded().and_then(|language_model| language_model.report()) {
+            message(format!("{}: {report}", self.input));
+        }
     }
 }

@@ -20,11 +20,25 @@ const WINDOW: usize = 16;
 /// # Errors
 /// [`ErrorKind::Device`] if there is no such GPU, if it has too little memory, or if it fails the probe.
 pub fn open_gpu(ordinal: usize, model: &Arc<Model>) -> Result<Arc<Weights>, Error> {
-    #[cfg(feature = "cuda")]
-    let device = super::cuda::open(ordinal)?;
-    #[cfg(not(feature = "cuda"))]
-    let device = Err(Error::new(ErrorKind::Device, format!("GPU {ordinal}: this nzip was built without CUDA")))?;
-    prepare(device, model)
+    prepare(open_device(ordinal)?, model)
+}
+
+/// The name of GPU number `ordinal`.
+///
+/// # Errors
+/// [`ErrorKind::Device`] if there is no such GPU.
+pub fn gpu_name(ordinal: usize) -> Result<String, Error> {
+    Ok(open_device(ordinal)?.name().to_owned())
+}
+
+#[cfg(feature = "cuda")]
+fn open_device(ordinal: usize) -> Result<Arc<dyn Device>, Error> {
+    super::cuda::open(ordinal)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_device(_: usize) -> Result<Arc<dyn Device>, Error> {
+    Err(Error::new(ErrorKind::Device, "this nzip was built without CUDA"))
 }
 
 /// Copies `model` to `device` and compares.
@@ -37,8 +51,9 @@ pub(super) fn prepare(device: Arc<dyn Device>, model: &Arc<Model>) -> Result<Arc
 /// Evaluates some tokens on the device and on the CPU: many of a lane at once, one or two of each lane, across the end of the
 /// window, with a head and a layer that learn.
 pub(super) fn probe(weights: &Arc<Weights>, model: &Arc<Model>) -> Result<(), Error> {
-    let session = Session::new(model.clone(), LANES, 1, WINDOW)?.adaptive(1)?;
-    let mut session = session.accelerated(weights.clone())?.checked();
+    let mut session = Session::new(model.clone(), LANES, 1, WINDOW)?.adaptive(1)?;
+    session.accelerate(weights.clone())?;
+    session.check();
     let vocabulary = model.config().vocabulary as u32;
     // Any tokens will do: a congruential generator gives the same everywhere.
     let mut state = 1u32;

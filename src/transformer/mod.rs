@@ -35,7 +35,7 @@ mod threads;
 pub use activity::Activity;
 pub use backend::{Backend, Step};
 pub use cuda::Weights;
-pub use gpu::open_gpu;
+pub use gpu::{gpu_name, open_gpu};
 pub use identity::ARITHMETIC_VERSION;
 pub use model::Model;
 pub use session::Session;

@@ -94,19 +94,18 @@ impl Session {
         Ok(self)
     }
 
-    /// Evaluates rows on the GPU that has `weights`. If it fails, the CPU goes on.
+    /// From now on rows are evaluated on the GPU that has `weights`. If it fails, the CPU goes on.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] if the GPU has too little memory, or if its kernels have no room for the window.
-    pub fn accelerated(mut self, weights: Arc<Weights>) -> Result<Session, Error> {
+    pub fn accelerate(&mut self, weights: Arc<Weights>) -> Result<(), Error> {
         self.accelerator = Some(Accelerator::new(weights, &self.shared, self.lanes.len(), self.window)?);
-        Ok(self)
+        Ok(())
     }
 
-    /// Repeats on the CPU what the GPU does. The GPU is dropped at the first difference.
-    pub fn checked(mut self) -> Session {
+    /// From now on the CPU repeats what the GPU does. The GPU is dropped at the first difference.
+    pub fn check(&mut self) {
         self.checked = true;
-        self
     }
 
     /// Counts tokens and failures in `activity`.

@@ -54,7 +54,14 @@ impl FeedForward {
             Ok(Layer { gate_up: Matrix::new(model, &block.gate_up)?, down: Matrix::new(model, &block.down)? })
         });
         let layers = layers.collect::<io::Result<_>>()?;
-        Ok(FeedForward { first, layers, traces: Vec::new(), outputs: Vec::new(), work: Work::default(), changed: false })
+        Ok(FeedForward {
+            first,
+            layers,
+            traces: Vec::new(),
+            outputs: Vec::new(),
+            work: Work::default(),
+            changed: false,
+        })
     }
 
     /// The copy of the model's layer `layer`, if that one learns.

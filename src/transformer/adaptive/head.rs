@@ -72,7 +72,14 @@ impl Head {
             model.head.row(row, weights);
             (model.floats.descend)(&mut mean, weights, -1.0 / model.outputs as f32);
         }
-        Ok(Head { weights, packed: model.head.to_own()?, row: Quantised::default(), mean, steps: 0.0, changed: BTreeSet::new() })
+        Ok(Head {
+            weights,
+            packed: model.head.to_own()?,
+            row: Quantised::default(),
+            mean,
+            steps: 0.0,
+            changed: BTreeSet::new(),
+        })
     }
 
     /// Writes the gradient of the cross-entropy of `target` with respect to the head's input: the mean of the rows, weighted by

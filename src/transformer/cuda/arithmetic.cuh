@@ -62,8 +62,7 @@ __device__ inline float fold(const float *partial) {
 }
 
 // The integer product of a block's 32 quants as a float. |dot| is below 2^22, so that it fits in the low bits of ROUND.
-__device__ inline float dot32(const uint4 *a, const uint4 *b) {
-    uint4 a0 = a[0], a1 = a[1], b0 = b[0], b1 = b[1];
+__device__ inline float dot32(uint4 a0, uint4 a1, uint4 b0, uint4 b1) {
     int sum = ROUND_BITS;
     sum = __dp4a((int)a0.x, (int)b0.x, sum);
     sum = __dp4a((int)a0.y, (int)b0.y, sum);

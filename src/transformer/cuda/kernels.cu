@@ -1,7 +1,7 @@
 // The transformer's forward pass. One launch evaluates all rows (tokens) of a batch; see docs/CUDA.md.
 #include "arithmetic.cuh"
 
-// Threads of a block, by kernel; `device.rs` has the same numbers.
+// Threads of a block, by kernel; `driver.rs` has the same numbers.
 #define EMBED_THREADS 128
 #define NORM_THREADS 128
 #define MULTIPLY_THREADS 128
@@ -11,11 +11,11 @@
 #define COPY_THREADS 128
 #define MASSES_THREADS 256
 
-// Bounds that `Limits` in `shape.rs` checks.
+// Bounds that `weights.rs` checks.
 #define MAX_WINDOW 1024
 #define MAX_HEAD 256
 
-// What a row is: `Row` in `forward.rs` writes the same.
+// What a row is: `write_rows` in `forward.rs` writes the same.
 struct Row {
     // Row of the embedding.
     u32 token;
@@ -141,8 +141,10 @@ extern "C" __global__ void multiply(const uint4 *weights, const float *weight_sc
         u32 count = blocks - done < TILE_BLOCKS ? blocks - done : TILE_BLOCKS;
         for (u32 j = 0; j < count; j++) {
             float scale = weight_scale_tile[output][j];
+            uint4 a0 = weight_tile[output][2 * j], a1 = weight_tile[output][2 * j + 1];
             for (u32 r = 0; r < THREAD_ROWS; r++) {
-                float dot = dot32(&weight_tile[output][2 * j], &input_tile[group + r][2 * j]);
+                const uint4 *input = &input_tile[group + r][2 * j];
+                float dot = dot32(a0, a1, input[0], input[1]);
                 sums[r] = add(sums[r], mul(dot, mul(scale, input_scale_tile[group + r][j])));
             }
         }
@@ -271,7 +273,8 @@ extern "C" __global__ void attend(const Row *rows, const Shape *shape, u32 layer
             score = 0.0f;
             for (u32 block = 0; block < blocks; block++) {
                 const uint4 *key = head_keys + ((u64)place * blocks + block) * 2;
-                float dot = dot32(key, (sink ? sink_query : query) + 2 * block);
+                const uint4 *asking = (sink ? sink_query : query) + 2 * block;
+                float dot = dot32(key[0], key[1], asking[0], asking[1]);
                 score = add(score, mul(dot, mul(key_scales[(u64)place * blocks + block], scales[block])));
             }
         }
@@ -310,8 +313,10 @@ extern "C" __global__ void attend(const Row *rows, const Shape *shape, u32 layer
     for (u32 i = threadIdx.x; i < dim; i += ATTEND_THREADS) {
         const uint4 *value = (const uint4 *)(values + (cached * padded + i) * shape->places);
         float sum = 0.0f;
-        for (u32 block = 0; block < places / BLOCK; block++)
-            sum = add(sum, mul(dot32(value + 2 * block, weights + 2 * block), weight_scales[block]));
+        for (u32 block = 0; block < places / BLOCK; block++) {
+            const uint4 *a = value + 2 * block, *b = weights + 2 * block;
+            sum = add(sum, mul(dot32(a[0], a[1], b[0], b[1]), weight_scales[block]));
+        }
         out[(u64)blockIdx.x * width + head * dim + i] = mul(sum, factor);
     }
 }

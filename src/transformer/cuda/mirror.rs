@@ -56,7 +56,14 @@ impl Mirror {
             let scales = self.scales[place * shape.scales()..].chunks_exact(blocks + 1);
             for (head, (quants, scales)) in quants.zip(scales).take(shape.layers * shape.kv_heads).enumerate() {
                 let (key, value) = quants.split_at(shape.padded);
-                let key = Inputs { quants: key, scales: &scales[..blocks], offsets: &[], small_offsets: &[], rows: 1, stride: blocks };
+                let key = Inputs {
+                    quants: key,
+                    scales: &scales[..blocks],
+                    offsets: &[],
+                    small_offsets: &[],
+                    rows: 1,
+                    stride: blocks,
+                };
                 cache.store(head / shape.kv_heads, head % shape.kv_heads, position, key, (value, scales[blocks]));
             }
         }

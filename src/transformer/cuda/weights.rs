@@ -79,7 +79,8 @@ impl Weights {
     /// [`ErrorKind::Device`] if the kernels have no room for the model's shape, or if the device fails.
     pub fn new(device: Arc<dyn Device>, model: &Model) -> Result<Weights, Error> {
         let config = model.config();
-        let too_large = |what: &str| Err(Error::new(ErrorKind::Device, format!("the GPU's kernels have no room for {what}")));
+        let too_large =
+            |what: &str| Err(Error::new(ErrorKind::Device, format!("the GPU's kernels have no room for {what}")));
         if config.head_dim > MAX_HEAD {
             return too_large(&format!("heads of {} elements", config.head_dim));
         }

@@ -16,13 +16,15 @@ use crate::error::{Error, ErrorKind};
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = env::temp_dir().join(format!("nzip-emulator-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let (source, program) = (concat!(env!("CARGO_MANIFEST_DIR"), "/src/transformer/cuda/emulator/main.cpp"), "emulator");
+    let (source, program) =
+        (concat!(env!("CARGO_MANIFEST_DIR"), "/src/transformer/cuda/emulator/main.cpp"), "emulator");
     let program = folder.join(program);
     let compiler = env::var_os("CXX").unwrap_or("c++".into());
     // Products and sums must not be fused, nor flushed, nor reordered: what GCC and Clang do without -ffast-math.
     let options = ["-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing"];
     let status = Command::new(&compiler).args(options).arg(source).arg("-o").arg(&program).status();
-    let status = status.unwrap_or_else(|error| panic!("tests of the CUDA kernels need a C++ compiler ({compiler:?}): {error}"));
+    let status =
+        status.unwrap_or_else(|error| panic!("tests of the CUDA kernels need a C++ compiler ({compiler:?}): {error}"));
     assert!(status.success(), "{compiler:?} does not compile {source}");
     program
 });

@@ -143,7 +143,10 @@ fn multiply() {
             let mut input = Quantised::default();
             input.resize(rows * blocks * BLOCK);
             // All extremes, -128 too, which makes the largest sums.
-            input.quants.iter_mut().for_each(|quant| *quant = random.next_u64() as i8 | if rows == 5 { -128 } else { 0 });
+            input
+                .quants
+                .iter_mut()
+                .for_each(|quant| *quant = random.next_u64() as i8 | if rows == 5 { -128 } else { 0 });
             input.scales = values(&mut random, rows * blocks);
             let before = values(&mut random, rows * outputs);
             let input_quants: Vec<u8> = input.quants.iter().map(|&quant| quant as u8).collect();

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::transformer::gpu::{prepare, probe};
 use super::super::weights::Weights;
 use super::emulator::Emulator;
 use crate::test_random::TestRandom;
 use crate::transformer::checkpoint::Config;
+use crate::transformer::gpu::{prepare, probe};
 use crate::transformer::tests::fixtures::random_checkpoint;
 use crate::transformer::{Backend, Model, Session, Step};
 
@@ -81,7 +81,8 @@ fn assert_same(config: Config, tied: bool, learning: Option<usize>, reverse: boo
     let vocabulary = config.vocabulary;
     let model = model(config, tied);
     let expected = history(&mut session(&model, learning), vocabulary, calls);
-    let mut session = session(&model, learning).accelerated(emulated(&model, reverse, usize::MAX)).unwrap();
+    let mut session = session(&model, learning);
+    session.accelerate(emulated(&model, reverse, usize::MAX)).unwrap();
     let actual = history(&mut session, vocabulary, calls);
     assert!(session.gpu_error().is_none());
     assert_eq!(actual.len(), expected.len());
@@ -115,7 +116,8 @@ fn the_cpu_goes_on_where_the_device_is_lost() {
         let expected = history(&mut session(&model, learning), 300, 40);
         // In a first call, in the middle of a forward pass, after windows have moved.
         for launches in [5, 500, 1400] {
-            let mut session = session(&model, learning).accelerated(emulated(&model, false, launches)).unwrap();
+            let mut session = session(&model, learning);
+            session.accelerate(emulated(&model, false, launches)).unwrap();
             assert!(history(&mut session, 300, 40) == expected, "lost after {launches} launches");
             assert_eq!(session.gpu_error().unwrap().reason(), "the GPU is lost");
         }

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Internal,
     /// A model is missing, damaged, or of an unsupported kind.
     Model,
+    /// The requested device (GPU) is missing, too old, has failed, or computes other results than the CPU.
+    Device,
     /// The operation would exceed the memory limit.
     MemoryLimit,
     /// The content is longer than the output limit.

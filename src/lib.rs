@@ -45,7 +45,7 @@ mod test_random;
 mod text;
 mod transformer;
 
-pub use codec::LanguageModel;
+pub use codec::{Device, LanguageModel};
 pub use container::{
     BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, StreamInfo, Summary, layout, list,
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use nzip::{BlockSize, Lanes};
+use nzip::{BlockSize, Device, Lanes};
 
 use super::exit::Outcome;
 use super::level::{IgnoredLevel, LevelArg};
@@ -71,6 +71,9 @@ pub struct CommonArgs {
     /// Hugging Face cache. Decompression needs the same model
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// What evaluates the transformer: auto, cpu, cuda or cuda:N (an NVIDIA GPU). Never changes the output
+    #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", default_value = "auto")]
+    pub device: Device,
     /// Memory limit, such as 500M, 2G or 50%; default: 75% of the memory available to the process
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<u64>,
@@ -208,6 +211,9 @@ pub struct BenchArgs {
     /// Transformer to use instead of the embedded one
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
+    /// What evaluates the transformer: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", default_value = "auto")]
+    pub device: Device,
     /// Memory limit, such as 500M, 2G or 50%
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
     pub memory: Option<u64>,

@@ -74,7 +74,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let language_model = model::load_at(args.model.as_deref(), args.memory, args.level.0)?;
+    let language_model = model::load_at(args.model.as_deref(), args.device, args.memory, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
@@ -120,7 +120,7 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
 
 /// Total size of all block bodies without the denoiser.
 fn coded_len_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
-    let config = args.level.0.config(model::load(args.model.as_deref(), args.memory)?, args.lanes)?;
+    let config = args.level.0.config(model::load(args.model.as_deref(), args.device, args.memory)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
         let coded = codec::len_without_denoiser(&config, block)?;

@@ -35,7 +35,7 @@ pub const INTERRUPTED: u8 = 130;
 impl From<ErrorKind> for Outcome {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Io | ErrorKind::Usage => Outcome::Environment,
+            ErrorKind::Io | ErrorKind::Usage | ErrorKind::Device => Outcome::Environment,
             ErrorKind::NotAnArchive | ErrorKind::Corrupt | ErrorKind::Truncated | ErrorKind::Unsupported => {
                 Outcome::Damaged
             }

@@ -9,6 +9,7 @@ use nzip::{KindSum, Monitor};
 use super::args::{CommonArgs, OutputArgs};
 use super::exit::Outcome;
 use super::files::{Input, InputFile};
+use super::model::loaded;
 use super::output::Output;
 use super::progress::bytes;
 use super::stdio::message;
@@ -62,6 +63,9 @@ impl<'a> Job<'a> {
             self.input,
             bytes(rate as u64)
         ));
+        if let Some(report) = loaded().and_then(|language_model| language_model.report()) {
+            message(format!("{}: {report}", self.input));
+        }
     }
 
     /// Prints what the content consisted of with `--verbose`.

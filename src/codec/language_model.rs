@@ -1,10 +1,11 @@
 //! A transformer for the codec: the model, and its vocabulary as a trie.
 
+use super::device::Device;
 use crate::error::Error;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
-use crate::transformer::{Backend, Model, Session, Step};
+use crate::transformer::{Activity, Backend, Model, Session, Step, Weights, open_gpu};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,9 @@ static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 /// Tokens in the attention window of a lane with one or two lanes, and with more.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
+/// Bytes of int8 weights from which a GPU is used unasked. Below, a CPU is about as fast as the launches of a GPU.
+const GPU_BYTES: u64 = 30_000_000;
+static EMBEDDED_MODEL: OnceLock<Arc<LanguageModel>> = OnceLock::new();
 /// The text of [`LanguageModel::probe`].
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
@@ -24,6 +28,8 @@ pub struct LanguageModel {
     trie: Arc<Trie>,
     id: [u8; 16],
     probe: OnceLock<u64>,
+    gpu: OnceLock<Arc<Weights>>,
+    activity: Arc<Activity>,
 }
 
 impl LanguageModel {
@@ -35,13 +41,12 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::ErrorKind::Model`] if the program file is damaged.
     pub fn embedded() -> Result<Arc<LanguageModel>, Error> {
-        static LANGUAGE_MODEL: OnceLock<Arc<LanguageModel>> = OnceLock::new();
-        if let Some(language_model) = LANGUAGE_MODEL.get() {
+        if let Some(language_model) = EMBEDDED_MODEL.get() {
             return Ok(language_model.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
         let language_model = Arc::new(LanguageModel::new(checkpoint)?);
-        Ok(LANGUAGE_MODEL.get_or_init(|| language_model).clone())
+        Ok(EMBEDDED_MODEL.get_or_init(|| language_model).clone())
     }
 
     /// Loads a model. `path` is a Hugging Face directory, a GGUF file, or the name of a model in the Hugging Face cache folder
@@ -57,7 +62,55 @@ impl LanguageModel {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
-        Ok(LanguageModel { model: Arc::new(model), trie: Arc::new(trie), id, probe: OnceLock::new() })
+        Ok(LanguageModel {
+            model: Arc::new(model),
+            trie: Arc::new(trie),
+            id,
+            probe: OnceLock::new(),
+            gpu: OnceLock::new(),
+            activity: Arc::default(),
+        })
+    }
+
+    /// The embedded transformer if it is loaded.
+    pub fn embedded_if_loaded() -> Option<Arc<LanguageModel>> {
+        EMBEDDED_MODEL.get().cloned()
+    }
+
+    /// Chooses what evaluates the model, for all backends that are made from now on. A GPU is used only if it computes what
+    /// the CPU computes for some tokens, bit for bit. Once chosen, a GPU stays.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Device`] if a GPU is asked for and cannot be used.
+    pub fn use_device(&self, device: Device) -> Result<(), Error> {
+        let ordinal = match device {
+            Device::Cpu => return Ok(()),
+            Device::Auto if self.memory(1, 0) < GPU_BYTES => return Ok(()),
+            Device::Auto => 0,
+            Device::Cuda(ordinal) => ordinal,
+        };
+        if self.gpu.get().is_some() {
+            return Ok(());
+        }
+        match open_gpu(ordinal, &self.model) {
+            Ok(weights) => drop(self.gpu.set(weights)),
+            Err(error) if device == Device::Auto => self.activity.fail(&error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// One line on what evaluated how many tokens, how fast, and why not on the GPU; nothing if there were none.
+    pub fn report(&self) -> Option<String> {
+        let (tokens, rate) = self.activity.tokens();
+        let device = match self.gpu.get() {
+            Some(weights) => {
+                format!("{}, {:.1} MB of its memory for weights", weights.device.name(), weights.bytes as f64 / 1e6)
+            }
+            None => format!("the CPU, {}", self.model.kernel()),
+        };
+        let failure = self.activity.failure().map_or(String::new(), |reason| format!("; the CPU stood in: {reason}"));
+        (tokens > 0).then(|| format!("transformer: {tokens} tokens, {rate:.0}/s, on {device}{failure}"))
     }
 
     /// A hash of the weights, the vocabulary and the version of the arithmetic.
@@ -93,7 +146,14 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::ErrorKind::Io`] if the system refuses threads or memory.
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?))
+        let session = Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?;
+        let mut session = session.reporting(self.activity.clone());
+        if let Some(weights) = self.gpu.get()
+            && let Err(error) = session.accelerate(weights.clone())
+        {
+            self.activity.fail(&error);
+        }
+        Ok(Box::new(session))
     }
 
     fn window(&self, lanes: usize) -> usize {

@@ -3,6 +3,7 @@
 mod bits;
 mod block_coder;
 mod config;
+mod device;
 mod ensemble;
 mod fast;
 mod lane_scheduler;
@@ -12,6 +13,7 @@ mod profile;
 
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
+pub use device::Device;
 pub use language_model::LanguageModel;
 pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;

@@ -130,6 +130,20 @@ impl Packed {
         Tiles { quants: self.quants(), offset: self.offset, scales: &self.scales, stride, count, blocks: stride }
     }
 
+    /// Copies one row's quants, as two's complement, and scales.
+    pub fn copy_row(&self, row: usize, to_quants: &mut [u8], to_scales: &mut [f32]) {
+        let quants = self.quants();
+        for (step, to) in to_quants.chunks_exact_mut(STEP).enumerate() {
+            let place = Tiles::place(self.blocks, row, step * STEP);
+            to.iter_mut()
+                .zip(&quants[place..place + STEP])
+                .for_each(|(to, &quant)| *to = quant.wrapping_sub(self.offset));
+        }
+        for (block, to) in to_scales.iter_mut().enumerate() {
+            *to = self.scales[(row / TILE * self.blocks + block) * TILE + row % TILE];
+        }
+    }
+
     /// Writes one row as floats to `out`.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         let quants = self.quants();

@@ -71,7 +71,8 @@ impl Cache {
         position >= self.shape.window
     }
 
-    fn place(&self, position: usize) -> usize {
+    /// The place of a position.
+    pub fn place(&self, position: usize) -> usize {
         if self.wrapped(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
     }
 

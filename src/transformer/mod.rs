@@ -5,19 +5,23 @@
 //! tokens ─► Session        several lanes (texts), each with a KV cache
 //!             ► forward      a batch of rows through the layers: int8 matrix products, float steps between them
 //!               ► attention    rotary embedding, KV cache, softmax
+//!             ► cuda         the same pass on a GPU
 //!             ► adaptive     trained copies of the head and of the last feed-forward layers
 //!           ► cumulative masses of the next token, in integers
 //! ```
 //! `docs/ARITHMETIC.md` defines every operation. Results are the same bits on every machine, with any number of threads,
 //! and for any division of tokens into calls; only what adaptive layers learn depends on the calls.
 
+mod activity;
 mod adaptive;
 mod attention;
 mod backend;
 mod batch;
 mod cache;
 pub mod checkpoint;
+mod cuda;
 mod forward;
+mod gpu;
 mod identity;
 pub mod load;
 mod model;
@@ -28,7 +32,10 @@ pub(crate) mod tests;
 mod thread_tuner;
 mod threads;
 
+pub use activity::Activity;
 pub use backend::{Backend, Step};
+pub use cuda::Weights;
+pub use gpu::{gpu_name, open_gpu};
 pub use identity::ARITHMETIC_VERSION;
 pub use model::Model;
 pub use session::Session;

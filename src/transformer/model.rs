@@ -15,7 +15,7 @@ pub struct Model {
     pub(super) kernel: Kernel,
     pub(super) floats: FloatKernels,
     /// The embedding, if it is not tied to the head.
-    embedding: Option<Packed>,
+    pub(super) embedding: Option<Packed>,
     /// The head's row for each token id; `u32::MAX` if it has none.
     place: Vec<u32>,
     /// The head's rows in the order of distributions. If it is tied, the embedding's other rows follow.
@@ -178,10 +178,12 @@ impl Model {
 
     /// Writes the embedding of `token`, `hidden` elements.
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
-        match &self.embedding {
-            Some(embedding) => embedding.row(token as usize, out),
-            None => self.head.row(self.place[token as usize] as usize, out),
-        }
+        self.embedding.as_ref().unwrap_or(&self.head).row(self.embedding_row(token), out);
+    }
+
+    /// The row of `token` in the embedding: in the head, if they are tied.
+    pub(super) fn embedding_row(&self, token: u32) -> usize {
+        if self.embedding.is_some() { token as usize } else { self.place[token as usize] as usize }
     }
 
     /// A token's index in distributions, if it is listed.

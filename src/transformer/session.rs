@@ -1,12 +1,15 @@
-//! Sessions: lanes of text that one model evaluates on the CPU, on one or more threads.
+//! Sessions: lanes of text that one model evaluates on the CPU or, as long as it works, on a GPU.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::activity::Activity;
 use super::adaptive::Adaptive;
 use super::backend::{Backend, Step};
 use super::batch::{Lane, Row, Shared};
 use super::cache::{Cache, CacheShape};
+use super::cuda::{Accelerator, Weights};
 use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
@@ -18,7 +21,7 @@ use crate::num::tiles::BLOCK;
 /// Maximum rows of a batch: enough for two tokens of each of 32 lanes; it bounds the memory of long steps.
 const ROWS: usize = 64;
 
-/// The CPU backend.
+/// The backend: the CPU, or a GPU for which the CPU stands in when it fails.
 pub struct Session {
     /// Jobs hold further references, but only during [`Threads::run`].
     shared: Arc<Shared>,
@@ -32,6 +35,13 @@ pub struct Session {
     rows: Vec<Row>,
     /// For each step, the index of its next token to evaluate.
     next: Vec<usize>,
+    /// The GPU's part, until it fails.
+    accelerator: Option<Accelerator>,
+    /// Whether the CPU evaluates the GPU's rows again, and compares.
+    checked: bool,
+    /// Why the GPU is no longer used.
+    gpu_error: Option<Error>,
+    activity: Arc<Activity>,
 }
 
 impl Session {
@@ -60,6 +70,10 @@ impl Session {
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
+            accelerator: None,
+            checked: false,
+            gpu_error: None,
+            activity: Arc::default(),
             shared: Arc::new(Shared {
                 rope: Rope::new(window, config.head_dim, config.rope_theta),
                 unit_scales: vec![1.0; shape.scales()],
@@ -80,6 +94,31 @@ impl Session {
         Ok(self)
     }
 
+    /// From now on rows are evaluated on the GPU that has `weights`. If it fails, the CPU goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] if the GPU has too little memory, or if its kernels have no room for the window.
+    pub fn accelerate(&mut self, weights: Arc<Weights>) -> Result<(), Error> {
+        self.accelerator = Some(Accelerator::new(weights, &self.shared, self.lanes.len(), self.window)?);
+        Ok(())
+    }
+
+    /// From now on the CPU repeats what the GPU does. The GPU is dropped at the first difference.
+    pub fn check(&mut self) {
+        self.checked = true;
+    }
+
+    /// Counts tokens and failures in `activity`.
+    pub fn reporting(mut self, activity: Arc<Activity>) -> Session {
+        self.activity = activity;
+        self
+    }
+
+    /// Why the GPU is no longer used.
+    pub fn gpu_error(&self) -> Option<&Error> {
+        self.gpu_error.as_ref()
+    }
+
     /// The model that the session evaluates.
     pub fn model(&self) -> &Arc<Model> {
         &self.shared.model
@@ -88,6 +127,7 @@ impl Session {
     /// Lets adaptive layers learn from all predictions that the steps' tokens make certain.
     fn learn(&mut self, steps: &[Step<'_>]) {
         let Shared { model, adaptive: Some(adaptive), .. } = exclusive(&mut self.shared) else { return };
+        adaptive.forget_changes();
         for step in steps {
             self.lanes[step.lane].pending.append(step.tokens, |prediction, token| {
                 if let Some(output) = model.output(token) {
@@ -95,15 +135,21 @@ impl Session {
                 }
             });
         }
+        if let Some(accelerator) = &mut self.accelerator
+            && let Err(error) = accelerator.update(adaptive)
+        {
+            self.use_cpu(error);
+        }
     }
 
     /// Fills the rows of the next batch from the steps and returns their number; 0 if all tokens are done.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
+        let most = if self.accelerator.is_some() { Accelerator::ROWS } else { ROWS };
         let rope = &mut exclusive(&mut self.shared).rope;
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
-            while count < ROWS && *next < step.tokens.len() {
+            while count < most && *next < step.tokens.len() {
                 if self.rows.len() == count {
                     self.rows.push(Row::default());
                 }
@@ -120,6 +166,45 @@ impl Session {
         count
     }
 
+    /// Evaluates the first `count` rows on the GPU, or on the CPU if there is none or if it fails.
+    fn evaluate(&mut self, count: usize) {
+        let Some(accelerator) = &mut self.accelerator else { return self.evaluate_on_cpu(count) };
+        let rows = &mut self.rows[..count];
+        let result = accelerator.run(&self.shared, rows, &self.lanes);
+        if let Err(error) = result {
+            self.use_cpu(error);
+            self.evaluate_on_cpu(count);
+        } else if self.checked {
+            let computed = |row: &mut Row| (mem::take(&mut row.cumulative), row.prediction.take());
+            let computed: Vec<_> = rows.iter_mut().map(computed).collect();
+            self.evaluate_on_cpu(count);
+            let same = self.rows.iter().zip(computed).all(|(row, (cumulative, prediction))| {
+                row.output.is_none() || row.cumulative == cumulative && row.prediction == prediction
+            });
+            if !same {
+                self.use_cpu(Error::new(ErrorKind::Device, "it does not compute what the CPU computes"));
+            }
+        }
+    }
+
+    /// Goes on without the GPU.
+    fn use_cpu(&mut self, error: Error) {
+        let Some(accelerator) = self.accelerator.take() else { return };
+        // In a checked session the CPU has filled its caches itself.
+        if !self.checked {
+            accelerator.restore(&mut self.lanes);
+        }
+        self.activity.fail(&error);
+        self.gpu_error = Some(error);
+    }
+
+    fn evaluate_on_cpu(&mut self, count: usize) {
+        let start = Instant::now();
+        let jobs = self.divide(count);
+        self.collect(self.threads.run(jobs));
+        self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
+    }
+
     /// Divides the first `count` rows into jobs of about equal size, one for each thread, or into a single job if the tuner
     /// says so. Rows of one lane stay together.
     fn divide(&mut self, count: usize) -> Vec<Job> {
@@ -134,7 +219,7 @@ impl Session {
             let others = rows.split_off(end);
             jobs.push(Job {
                 shared: self.shared.clone(),
-                rows: std::mem::replace(&mut rows, others),
+                rows: mem::replace(&mut rows, others),
                 lanes: self.lanes.drain(..last + 1 - first).collect(),
                 first,
                 forward: self.forwards.pop().expect("one for each thread"),
@@ -179,9 +264,8 @@ impl Backend for Session {
                 return;
             }
             let start = Instant::now();
-            let jobs = self.divide(count);
-            self.collect(self.threads.run(jobs));
-            self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
+            self.evaluate(count);
+            self.activity.count(count, start.elapsed());
             let Session { rows, lanes, .. } = self;
             for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {

@@ -11,11 +11,14 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
 use nzip::internals::transformer::load::locate;
-use nzip::{Error, ErrorKind, LanguageModel, Level};
+use nzip::{Device, Error, ErrorKind, LanguageModel, Level};
 
 use super::args::{CommonArgs, ModelVerb};
 use super::exit::{Outcome, report};
 use super::memory::default_limit;
+
+/// The model that `--model` names.
+static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
 
 /// Runs a verb of `nzip model`.
 pub fn run(verb: &ModelVerb) -> Outcome {
@@ -35,7 +38,7 @@ pub fn run(verb: &ModelVerb) -> Outcome {
 /// # Errors
 /// See [`LanguageModel::load`], and [`ErrorKind::MemoryLimit`] if its weights exceed `-M`.
 pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>, Error> {
-    load(common.model.as_deref(), common.memory)
+    load(common.model.as_deref(), common.device, common.memory)
 }
 
 /// The same, for compression at `level`.
@@ -43,17 +46,22 @@ pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>,
 /// # Errors
 /// Also if the level doesn't use a transformer.
 pub fn language_model_at(common: &CommonArgs, level: Level) -> Result<Option<Arc<LanguageModel>>> {
-    load_at(common.model.as_deref(), common.memory, level)
+    load_at(common.model.as_deref(), common.device, common.memory, level)
 }
 
-/// The model at `path`. Only the first path given to this function is loaded.
+/// The model at `path`, on `device`. Only the first path given to this function is loaded. The embedded model needs no
+/// loading, and only a GPU that is asked for.
 ///
 /// # Errors
 /// See [`language_model`].
-pub fn load(path: Option<&Path>, memory: Option<u64>) -> Result<Option<Arc<LanguageModel>>, Error> {
-    static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
+pub fn load(path: Option<&Path>, device: Device, memory: Option<u64>) -> Result<Option<Arc<LanguageModel>>, Error> {
     match (path, LOADED.get()) {
-        (None, _) => Ok(None),
+        (None, _) => {
+            if matches!(device, Device::Cuda(_)) {
+                LanguageModel::embedded()?.use_device(device)?;
+            }
+            Ok(None)
+        }
         (_, Some(language_model)) => Ok(Some(language_model.clone())),
         (Some(path), None) => {
             let limit = memory.unwrap_or_else(default_limit);
@@ -64,6 +72,7 @@ pub fn load(path: Option<&Path>, memory: Option<u64>) -> Result<Option<Arc<Langu
                 return Err(Error::new(ErrorKind::MemoryLimit, message));
             }
             let language_model = LanguageModel::load(path, cache.as_deref())?;
+            language_model.use_device(device)?;
             Ok(Some(LOADED.get_or_init(|| language_model).clone()))
         }
     }
@@ -73,11 +82,24 @@ pub fn load(path: Option<&Path>, memory: Option<u64>) -> Result<Option<Arc<Langu
 ///
 /// # Errors
 /// See [`language_model_at`].
-pub fn load_at(path: Option<&Path>, memory: Option<u64>, level: Level) -> Result<Option<Arc<LanguageModel>>> {
+pub fn load_at(
+    path: Option<&Path>,
+    device: Device,
+    memory: Option<u64>,
+    level: Level,
+) -> Result<Option<Arc<LanguageModel>>> {
     if path.is_some() && !level.model().is_neural() {
         bail!("--model is for levels 6 to 9; the others use no transformer");
     }
-    Ok(load(path, memory)?)
+    if !level.model().is_neural() {
+        return Ok(None);
+    }
+    Ok(load(path, device, memory)?)
+}
+
+/// The model in use: the one that `--model` names, or the embedded one if it is loaded.
+pub fn loaded() -> Option<Arc<LanguageModel>> {
+    LOADED.get().cloned().or_else(LanguageModel::embedded_if_loaded)
 }
 
 /// Length of the weight files of the model at `path`: a GGUF file, or a folder.

@@ -28,6 +28,8 @@ pub struct FeedForward {
     /// Gradients of the current layer's output: `[predictions, hidden]`.
     outputs: Vec<f32>,
     work: Work,
+    /// Whether the layers learned since [`FeedForward::forget_changes`].
+    changed: bool,
 }
 
 /// Buffers of one layer's step: activations and gradients, one vector for each prediction, and the gradient of a matrix.
@@ -52,12 +54,34 @@ impl FeedForward {
             Ok(Layer { gate_up: Matrix::new(model, &block.gate_up)?, down: Matrix::new(model, &block.down)? })
         });
         let layers = layers.collect::<io::Result<_>>()?;
-        Ok(FeedForward { first, layers, traces: Vec::new(), outputs: Vec::new(), work: Work::default() })
+        Ok(FeedForward {
+            first,
+            layers,
+            traces: Vec::new(),
+            outputs: Vec::new(),
+            work: Work::default(),
+            changed: false,
+        })
     }
 
     /// The copy of the model's layer `layer`, if that one learns.
     pub fn layer(&self, layer: usize) -> Option<&Layer> {
         self.layers.get(layer.checked_sub(self.first)?)
+    }
+
+    /// The copies of all layers that learn.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Whether they learned since the last [`FeedForward::forget_changes`].
+    pub fn changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Resets [`FeedForward::changed`].
+    pub fn forget_changes(&mut self) {
+        self.changed = false;
     }
 
     /// Whether any layer learns.
@@ -76,6 +100,7 @@ impl FeedForward {
         self.traces.push(trace);
         if self.traces.len() == BATCH {
             (0..self.layers.len()).rev().for_each(|index| self.step(model, index));
+            self.changed = true;
             self.traces.clear();
             self.outputs.clear();
         }

@@ -4,6 +4,7 @@ use super::super::model::Model;
 use crate::num::arch::prefetch;
 use crate::num::packed::Packed;
 use crate::num::tiles::Quantised;
+use std::collections::BTreeSet;
 use std::io;
 
 /// Learning rate of the first step: the share of its error that an output loses.
@@ -20,6 +21,7 @@ const NEGLIGIBLE: u32 = 4096;
 const LINE: usize = 16;
 
 /// The part of a prediction that a gradient step needs.
+#[derive(PartialEq)]
 pub struct Prediction {
     /// The head's input before quantisation, `hidden` elements.
     input: Vec<f32>,
@@ -53,6 +55,8 @@ pub struct Head {
     mean: Vec<f32>,
     /// Steps so far.
     steps: f32,
+    /// Rows trained since [`Head::forget_changes`].
+    changed: BTreeSet<usize>,
 }
 
 impl Head {
@@ -68,7 +72,14 @@ impl Head {
             model.head.row(row, weights);
             (model.floats.descend)(&mut mean, weights, -1.0 / model.outputs as f32);
         }
-        Ok(Head { weights, packed: model.head.to_own()?, row: Quantised::default(), mean, steps: 0.0 })
+        Ok(Head {
+            weights,
+            packed: model.head.to_own()?,
+            row: Quantised::default(),
+            mean,
+            steps: 0.0,
+            changed: BTreeSet::new(),
+        })
     }
 
     /// Writes the gradient of the cross-entropy of `target` with respect to the head's input: the mean of the rows, weighted by
@@ -115,6 +126,17 @@ impl Head {
         (model.floats.descend)(weights, input, factor);
         (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
         self.packed.set_row(row, &self.row);
+        self.changed.insert(row);
+    }
+
+    /// The rows trained since the last [`Head::forget_changes`].
+    pub fn changed_rows(&self) -> impl Iterator<Item = usize> {
+        self.changed.iter().copied()
+    }
+
+    /// Empties [`Head::changed_rows`].
+    pub fn forget_changes(&mut self) {
+        self.changed.clear();
     }
 }
 

@@ -41,6 +41,12 @@ impl Adaptive {
         Ok(Adaptive { head, feed_forward, gradient: vec![0.0; model.config.hidden] })
     }
 
+    /// From now on nothing has changed.
+    pub fn forget_changes(&mut self) {
+        self.head.forget_changes();
+        self.feed_forward.forget_changes();
+    }
+
     /// Learns that output `target` followed. The feed-forward layers use the head's weights from before its own step.
     pub fn learn(&mut self, model: &Model, mut prediction: Prediction, target: usize) {
         if self.feed_forward.learns() {

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use super::assemble::{GGUF, assemble};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{header, reason, wrong};
+use super::{ggml, header, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
@@ -47,9 +47,6 @@ fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Resu
     for (name, info) in &content.tensor_infos {
         let count = weights.check_shape(name, info.shape.dims())? as u64;
         let kind = info.ggml_dtype;
-        if !matches!(kind, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 | GgmlDType::Q8_0) {
-            return Err(weights.wrong(name, format!("type {kind:?} is not supported; F32, F16, BF16 and Q8_0 are")));
-        }
         // Tensors that share bytes would let a small file fill the memory.
         claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
         if claimed > length {
@@ -74,42 +71,27 @@ fn read_tensor(
     let shape = info.shape.dims();
     let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
     match (info.ggml_dtype, shape) {
-        (GgmlDType::Q8_0, &[rows, columns]) => {
-            let matrix = blocks(rows, columns, &data).map_err(|what| weights.wrong(name, what))?;
-            weights.add_matrix(name, matrix);
-            Ok(())
-        }
-        (GgmlDType::Q8_0, _) => Err(weights.wrong(name, "type Q8_0 is for matrices only")),
         (GgmlDType::F16, _) => {
             weights.add(name, shape, halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect())
         }
         (GgmlDType::BF16, _) => {
             weights.add(name, shape, halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect())
         }
-        _ => weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
-    }
-}
-
-/// Takes Q8_0 blocks, each a binary16 scale and 32 quants, as they are.
-fn blocks(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static str> {
-    if !columns.is_multiple_of(BLOCK) {
-        return Err("its rows are not whole Q8_0 blocks");
-    }
-    let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
-    for block in data.as_chunks::<{ BLOCK + 2 }>().0 {
-        let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
-        let quants = block[2..].iter().map(|&byte| byte as i8);
-        if !scale.is_finite() {
-            return Err("holds a scale that is not finite");
+        (GgmlDType::F32, _) => {
+            weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
         }
-        // No writer of Q8_0 makes it, and kernels may negate quants.
-        if quants.clone().any(|quant| quant == -128) {
-            return Err("holds the quant -128");
-        }
-        matrix.scales.push(scale);
-        matrix.quants.extend(quants);
+        (kind, &[rows, columns]) => match ggml::exact_blocks(kind, rows, columns, &data) {
+            Some(matrix) => {
+                weights.add_matrix(name, matrix.map_err(|what| weights.wrong(name, what))?);
+                Ok(())
+            }
+            None => match ggml::dequantise(kind, &data) {
+                Some(values) => weights.add(name, shape, values),
+                None => Err(weights.wrong(name, format!("type {kind:?} is not supported"))),
+            },
+        },
+        (kind, _) => Err(weights.wrong(name, format!("type {kind:?} is for matrices only"))),
     }
-    Ok(matrix)
 }
 
 /// GGUF has the rows of q and k in pairs that rotate against each other; ours are halves of a head.

@@ -1,24 +1,27 @@
-//! Compressing and decompressing whole contents, by kind and level: `cargo bench --bench end_to_end`.
+//! Compression and decompression, by kind of content and level: `cargo bench --bench end_to_end`.
+
+#[path = "../tests/common/random.rs"]
+mod random;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::{CompressOptions, Level, compress_with, decompress};
+use random::Random;
 use std::time::Duration;
 
 const LEN: usize = 64 << 10;
 
-/// Lines as logs have them: most of each can be guessed.
+/// Lines of a log: mostly predictable.
 fn log() -> Vec<u8> {
-    let mut state = 1u32;
+    let mut random = Random::new(1);
     let mut text = String::new();
     while text.len() < LEN {
-        state = state.wrapping_mul(1664525).wrapping_add(1013904223);
-        let (job, ms) = (state >> 29, state >> 8 & 0xFFF);
+        let (job, ms) = (random.below(8), random.below(4096));
         text += &format!("2026-11-20T08:{:02}:01Z INFO job={job} ms={ms}\n", text.len() / 2000 % 60);
     }
     text.into_bytes()
 }
 
-/// This crate's own prose, over and over with growing numbers between.
+/// The same prose again and again, with growing numbers between.
 fn prose() -> Vec<u8> {
     let sample = include_str!("../corpora/samples/prose.txt");
     let text: String = (0..=LEN / sample.len()).map(|i| format!("{i}\n{sample}")).collect();
@@ -26,8 +29,8 @@ fn prose() -> Vec<u8> {
 }
 
 fn noise() -> Vec<u8> {
-    let next = |state: &u64| Some(state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407));
-    std::iter::successors(Some(1u64), next).map(|state| (state >> 56) as u8).take(LEN).collect()
+    let mut random = Random::new(1);
+    (0..LEN).map(|_| random.below(256) as u8).collect()
 }
 
 fn both_ways(criterion: &mut Criterion) {

@@ -1,5 +1,5 @@
-//! What the ensemble consists of, part by part: `cargo bench --bench experts`. Bytes of throughput are bytes of content,
-//! whose bits a part predicts and learns; of the kernels, bytes of weights.
+//! The parts of the ensemble: `cargo bench --bench experts`. Throughput is in bytes of content, whose bits a part predicts and
+//! learns; of the kernels, in bytes of weights.
 
 use std::hint::black_box;
 
@@ -7,6 +7,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::internals::content::{DataKind, Filter};
 use nzip::internals::experts::contexts::{self, Indirect};
+use nzip::internals::experts::expert::Expert;
 use nzip::internals::experts::inputs::Inputs;
 use nzip::internals::experts::match_model::MatchModel;
 use nzip::internals::experts::ngram::Ngram;
@@ -22,8 +23,11 @@ const LEN: usize = 32 << 10;
 
 /// Our own documents: text and tables.
 fn text() -> Vec<u8> {
-    let text =
-        concat!(include_str!("../docs/FORMAT.md"), include_str!("../README.md"), include_str!("../docs/BENCHMARKS.md"));
+    let text = concat!(
+        include_str!("../docs/FORMAT.md"),
+        include_str!("../README.md"),
+        include_str!("../docs/EXPERIMENTS.md")
+    );
     text.bytes().cycle().take(LEN).collect()
 }
 
@@ -35,8 +39,8 @@ fn bits(byte: u8) -> impl Iterator<Item = u32> {
 fn each_byte(text: &[u8], mut step: impl FnMut(LaneView, &Indirect, u8)) {
     let (mut known, mut indirect) = (BlockBuffer::new(text.len(), 1, true, true), Indirect::default());
     for &byte in text {
-        step(known.past(0), &indirect, byte);
-        indirect.push(known.past(0).last8 as u32, byte);
+        step(known.view(0), &indirect, byte);
+        indirect.push(known.view(0).last8 as u32, byte);
         known.push(0, byte);
     }
 }
@@ -45,16 +49,16 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     group.bench_function("history", |bencher| {
         bencher.iter(|| {
             let mut records = 0;
-            each_byte(text, |history, _, _| records += history.record);
+            each_byte(text, |view, _, _| records += view.record);
             records
         });
     });
-    for content in [DataKind::Text, DataKind::Binary] {
-        group.bench_function(format!("history and contexts {content:?}"), |bencher| {
+    for kind in [DataKind::Text, DataKind::Binary] {
+        group.bench_function(format!("history and contexts {kind:?}"), |bencher| {
             bencher.iter(|| {
                 let mut sum = 0u32;
-                each_byte(text, |history, indirect, _| {
-                    sum = contexts::full(content, history, indirect).into_iter().fold(sum, u32::wrapping_add);
+                each_byte(text, |view, indirect, _| {
+                    sum = contexts::full(kind, view, indirect).into_iter().fold(sum, u32::wrapping_add);
                 });
                 sum
             });
@@ -64,20 +68,20 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
 }
 
 fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
-    let alphabet = SymbolTree::of(DataKind::Text);
+    let tree = SymbolTree::of(DataKind::Text);
     let mut places = Vec::new();
-    each_byte(text, |history, indirect, _| places.push(contexts::full(DataKind::Text, history, indirect)));
+    each_byte(text, |view, indirect, _| places.push(contexts::full(DataKind::Text, view, indirect)));
     let mut inputs = Inputs::default();
     group.bench_function("ngram", |bencher| {
         bencher.iter(|| {
             let Ok(mut ngram) = Ngram::new(contexts::FULL, contexts::ORDERS, 17) else { return };
             for (&byte, place) in text.iter().zip(&places) {
                 for (i, &context) in place.iter().enumerate() {
-                    ngram.select(i, context);
+                    ngram.prefetch(i, context);
                 }
-                for (_, bit, next) in alphabet.decisions(byte) {
+                for (_, bit, next) in tree.decisions(byte) {
                     inputs.clear();
-                    ngram.arrive();
+                    ngram.lookup();
                     ngram.predict(&mut inputs);
                     ngram.update(bit, next);
                 }
@@ -88,13 +92,13 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
         group.bench_function(format!("history and match of {min}"), |bencher| {
             bencher.iter(|| {
                 let mut model = MatchModel::new(min, 15, 1);
-                each_byte(text, |history, _, byte| {
-                    model.finder.prepare(history);
-                    model.finder.look(history);
-                    model.finder.select(0, history, alphabet);
-                    for (_, bit, next) in alphabet.decisions(byte) {
+                each_byte(text, |view, _, byte| {
+                    model.finder.prefetch(view);
+                    model.finder.lookup(view);
+                    model.finder.select(0, view, tree);
+                    for (node, bit, next) in tree.decisions(byte) {
                         inputs.clear();
-                        model.predict(&mut inputs);
+                        model.predict(node, &mut inputs);
                         model.update(bit, next);
                     }
                 });
@@ -104,12 +108,12 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     let Ok(prior) = Prior::embedded() else { return };
     group.bench_function("prior cursor", |bencher| {
         bencher.iter(|| {
-            let alphabet = SymbolTree::ordered(DataKind::Text);
-            let mut cursor = Cursor::new(prior, alphabet);
-            text.iter().flat_map(|&byte| alphabet.decisions(byte)).fold(0u64, |sum, (_, bit, _)| {
-                let guess = cursor.guess();
-                cursor.push(bit);
-                sum + u64::from(guess.p1)
+            let tree = SymbolTree::ordered(DataKind::Text);
+            let mut cursor = Cursor::new(prior, tree);
+            text.iter().flat_map(|&byte| tree.decisions(byte)).fold(0u64, |sum, (_, bit, _)| {
+                let prediction = cursor.predict();
+                cursor.push_bit(bit);
+                sum + u64::from(prediction.p1)
             })
         });
     });
@@ -144,7 +148,7 @@ fn mixing(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
                 for (node, bit) in bits(byte).enumerate() {
                     let stretched = i32::from(byte) * 8 - 1024;
                     denoiser.select(1 << node, usize::from(byte) % 20);
-                    black_box(denoiser.refine(stretched));
+                    black_box(denoiser.correction(stretched));
                     denoiser.update(bit);
                 }
             }
@@ -182,7 +186,7 @@ fn kernels(criterion: &mut Criterion) {
     let (mut outputs, mut predictions) = ([0; 8], [0; 8]);
     let mut group = criterion.benchmark_group("kernels");
     group.throughput(Throughput::Bytes((weights.len() * size_of::<i32>()) as u64));
-    for (name, kernels) in [("definition", MixKernels::definition()), ("fastest", MixKernels::detect())] {
+    for (name, kernels) in [("definition", MixKernels::scalar()), ("fastest", MixKernels::detect())] {
         group.bench_function(format!("mix {name}"), |bencher| {
             bencher.iter(|| {
                 let last = last.each_ref();

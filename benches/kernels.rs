@@ -1,42 +1,39 @@
 //! The transformer's engine: `cargo bench --bench kernels`. A kernel's "element" is an operation (a product or a sum), a
 //! forward pass's a token.
 
+#[path = "../tests/common/random.rs"]
+mod random;
+
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::internals::num::{Kernel, Packed, Quantised};
 use nzip::internals::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
 use nzip::internals::transformer::{Backend, Model, Session, Step};
+use random::Random;
 
-struct Random(u64);
+fn quants(random: &mut Random, len: usize) -> Vec<i8> {
+    (0..len).map(|_| (random.next() % 255) as u8 as i8).collect()
+}
 
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as u32
-    }
-
-    fn quants(&mut self, len: usize) -> Vec<i8> {
-        (0..len).map(|_| (self.next() % 255) as u8 as i8).collect()
-    }
-
-    fn matrix(&mut self, rows: usize, columns: usize) -> Matrix {
-        let quants = self.quants(rows * columns);
-        Matrix { rows, columns, quants, scales: vec![1.0 / 1024.0; rows * columns / BLOCK] }
-    }
+fn matrix(random: &mut Random, rows: usize, columns: usize) -> Matrix {
+    let quants = quants(random, rows * columns);
+    Matrix { rows, columns, quants, scales: vec![1.0 / 1024.0; rows * columns / BLOCK] }
 }
 
 fn kernels(criterion: &mut Criterion) {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for kernel in Kernel::all() {
         let mut group = criterion.benchmark_group(kernel.name);
         for (columns, outputs) in [(384, 1536), (576, 1536), (1536, 576)] {
-            let matrix = random.matrix(outputs, columns);
+            let matrix = matrix(&mut random, outputs, columns);
             let blocks = columns / BLOCK;
             let packed = Packed::new(matrix.quants.chunks(columns).zip(matrix.scales.chunks(blocks)), blocks, &kernel);
             for rows in [1, 8, 32] {
-                let (scales, offsets) = (vec![0.01; rows * blocks], vec![0; rows * blocks]);
-                let inputs = Quantised { quants: random.quants(rows * columns), scales, offsets };
+                let mut inputs = Quantised::default();
+                inputs.resize(rows * columns);
+                inputs.quants = quants(&mut random, rows * columns);
+                inputs.scales.fill(0.01);
                 let inputs = inputs.rows(0, rows, blocks);
                 let mut out = vec![0.0; outputs * rows];
                 group.throughput(Throughput::Elements((2 * columns * outputs * rows) as u64));
@@ -53,19 +50,19 @@ fn model(random: &mut Random, config: Config) -> Arc<Model> {
     let (hidden, inner, dim) = (config.hidden, config.feed_forward, config.head_dim);
     let layers = (0..config.layers).map(|_| Layer {
         attention_norm: vec![1.0; hidden],
-        q: random.matrix(config.heads * dim, hidden),
-        k: random.matrix(config.kv_heads * dim, hidden),
-        v: random.matrix(config.kv_heads * dim, hidden),
-        o: random.matrix(hidden, config.heads * dim),
+        q: matrix(random, config.heads * dim, hidden),
+        k: matrix(random, config.kv_heads * dim, hidden),
+        v: matrix(random, config.kv_heads * dim, hidden),
+        o: matrix(random, hidden, config.heads * dim),
         feed_forward_norm: vec![1.0; hidden],
-        gate: random.matrix(inner, hidden),
-        up: random.matrix(inner, hidden),
-        down: random.matrix(hidden, inner),
+        gate: matrix(random, inner, hidden),
+        up: matrix(random, inner, hidden),
+        down: matrix(random, hidden, inner),
     });
     let order: Vec<u32> = (1..config.vocabulary as u32).collect();
     let checkpoint = Checkpoint {
         layers: layers.collect(),
-        embedding: random.matrix(config.vocabulary, hidden),
+        embedding: matrix(random, config.vocabulary, hidden),
         head: None,
         norm: vec![1.0; hidden],
         tokens: Vec::new(),
@@ -76,7 +73,7 @@ fn model(random: &mut Random, config: Config) -> Arc<Model> {
 }
 
 fn forward(criterion: &mut Criterion) {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let config = Config {
         vocabulary: 8192,
         hidden: 320,

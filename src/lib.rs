@@ -34,21 +34,27 @@ mod container;
 mod content;
 mod error;
 mod experts;
+mod fields;
 mod mix;
 mod monitor;
 mod num;
 mod options;
 mod tables;
+#[cfg(test)]
+mod test_random;
 mod text;
 mod transformer;
 
-pub use codec::LanguageModel;
-pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, Summary, list};
+pub use codec::{Device, LanguageModel};
+pub use container::{
+    BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, StreamInfo, Summary, layout, list,
+};
+pub use content::SegmentInfo;
 pub use error::{Error, ErrorKind};
-pub use monitor::Monitor;
+pub use monitor::{KindSum, Monitor};
 pub use options::{BlockSize, CompressOptions, DecompressOptions, Lanes, Level};
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// Compresses `content` with the default options.
 ///
@@ -69,15 +75,18 @@ pub fn compress_with(content: &[u8], options: CompressOptions) -> Result<Vec<u8>
     compressor.finish()
 }
 
-/// Decompresses `archive`, which must be of a trusted origin: nothing limits memory, time, or the content's length.
+/// Decompresses `archive`. See [`decompress_with`] for the limit of the content's length.
 ///
 /// # Errors
-/// Any [`ErrorKind`] but those of limits.
+/// Any [`ErrorKind`].
 pub fn decompress(archive: &[u8]) -> Result<Vec<u8>, Error> {
     decompress_with(archive, DecompressOptions::new())
 }
 
-/// Decompresses `archive`.
+/// Decompresses `archive` into memory.
+///
+/// Unless [`DecompressOptions::max_output`] is set, content longer than 1 GiB and than 256 times the archive is an error:
+/// a small archive can declare any length. All lengths in the archive are checked before anything is decoded.
 ///
 /// ```
 /// let archive = nzip::compress(&[7; 100_000])?;
@@ -89,8 +98,16 @@ pub fn decompress(archive: &[u8]) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// Any [`ErrorKind`].
 pub fn decompress_with(archive: &[u8], options: DecompressOptions) -> Result<Vec<u8>, Error> {
+    let default_limit = (archive.len() as u64).saturating_mul(256).max(1 << 30);
+    let limit = options.max_output.unwrap_or(default_limit);
+    let mut declared = 0u64;
+    // Errors are left to the decoder, which gives out what precedes them.
+    for summary in list(io::Cursor::new(archive)).map_while(Result::ok) {
+        declared = declared.saturating_add(summary.content);
+        container::check_output_limit(declared, limit)?;
+    }
     let mut content = Vec::new();
-    Decompressor::new(archive, options).read_to_end(&mut content)?;
+    Decompressor::new(archive, options.max_output(limit)).read_to_end(&mut content)?;
     Ok(content)
 }
 
@@ -116,7 +133,8 @@ pub mod internals {
     pub mod num {
         pub use crate::num::arch::MixKernels;
         pub use crate::num::arch::int8::Kernel;
-        pub use crate::num::int8::{Packed, Quantised};
+        pub use crate::num::packed::Packed;
+        pub use crate::num::tiles::Quantised;
     }
     pub mod tables {
         pub use crate::tables::*;

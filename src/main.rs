@@ -1,4 +1,7 @@
-//! The program: `nzip`. All of it is in [`cli`].
+//! The `nzip` program. See [`cli`].
+
+// Both panic if the stream can't be written; see `cli::stdio`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;
 

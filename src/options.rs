@@ -1,4 +1,4 @@
-//! What a caller may choose: level, block size, threads, limits.
+//! Options of compression and decompression: level, block size, threads, limits.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub struct Level(u8);
 impl Level {
     /// The fastest level.
     pub const MIN: Level = Level(1);
-    /// The level that compresses most.
+    /// The level with the best compression.
     pub const MAX: Level = Level(9);
 
-    /// Level `number`.
+    /// The level with the given number.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] outside 1..=9.
+    /// [`ErrorKind::Usage`] if `number` is not in 1..=9.
     pub fn new(number: u8) -> Result<Self, Error> {
         if (Self::MIN.0..=Self::MAX.0).contains(&number) {
             return Ok(Level(number));
@@ -34,7 +34,7 @@ impl Level {
         self.0
     }
 
-    /// The model this level codes with.
+    /// The model that this level uses.
     pub fn model(self) -> Preset {
         match self.0 {
             1 => Preset::Fast,
@@ -44,7 +44,7 @@ impl Level {
         }
     }
 
-    /// How a block is divided where the transformer is asked: as in `lanes`, or as the level has it.
+    /// How blocks are divided into lanes: `lanes` if given, otherwise the level's default.
     fn lane_policy(self, lanes: Option<Lanes>) -> LanePolicy {
         match (lanes, self.0) {
             (Some(lanes), _) => LanePolicy::Exactly(lanes.0),
@@ -54,7 +54,7 @@ impl Level {
         }
     }
 
-    /// How many of the transformer's last feed-forward layers learn.
+    /// Number of the transformer's last feed-forward layers that learn while coding.
     fn learning(self) -> usize {
         match self.0 {
             ..=7 => 0,
@@ -63,10 +63,11 @@ impl Level {
         }
     }
 
-    /// What this level codes with: `language_model` in the embedded transformer's place, so many lanes, where these are given.
+    /// The codec configuration of this level. `language_model` replaces the embedded transformer,
+    /// `lanes` the default number of lanes.
     ///
     /// # Errors
-    /// As [`CodecConfig::new`].
+    /// See [`CodecConfig::new`].
     pub fn config(
         self,
         language_model: Option<Arc<LanguageModel>>,
@@ -76,15 +77,16 @@ impl Level {
     }
 }
 
-/// In how many places of a block the transformer is asked at once: a power of two. More are faster, fewer compress better.
+/// Number of positions of a block that the transformer predicts at a time: a power of two. More lanes are faster; fewer
+/// compress better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lanes(usize);
 
 impl Lanes {
-    /// So many lanes.
+    /// Creates a number of lanes.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] for what is no power of two up to 128.
+    /// [`ErrorKind::Usage`] if `number` is not a power of two up to 128.
     pub fn new(number: usize) -> Result<Self, Error> {
         if number.is_power_of_two() && number <= MAX_LANES {
             return Ok(Lanes(number));
@@ -100,9 +102,9 @@ impl Default for Level {
     }
 }
 
-/// The most bytes of content in one block, as a format can name it: (16 + m) << (12 + e), m in 0..16, e in 0..=14.
+/// Maximum content length of a block: (16 + m) << (12 + e) bytes, with m in 0..16 and e in 0..=14.
 ///
-/// Larger blocks compress better; smaller ones give threads more to do and lose less to damage.
+/// Larger blocks compress better. Smaller ones allow more parallelism and lose less to damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlockSize(u8);
 
@@ -112,10 +114,10 @@ impl BlockSize {
     /// The largest block size, 1 GiB.
     pub const MAX: BlockSize = BlockSize(14 << 4);
 
-    /// The largest nameable size that is at most `bytes`: exact for 16 sizes in each factor of two.
+    /// The largest representable size that is at most `bytes`. Each power-of-two range has 16 sizes.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] outside 64 KiB..=1 GiB.
+    /// [`ErrorKind::Usage`] if `bytes` is not in 64 KiB..=1 GiB.
     pub fn new(bytes: u64) -> Result<Self, Error> {
         if !(Self::MIN.bytes() as u64..=Self::MAX.bytes() as u64).contains(&bytes) {
             return Err(Error::new(
@@ -128,12 +130,12 @@ impl BlockSize {
         Ok(BlockSize((exponent as u8) << 4 | mantissa as u8))
     }
 
-    /// The size whose code in an archive's header is `code`, if there is one.
+    /// The size with the given code in an archive's header, if the code is valid.
     pub fn from_code(code: u8) -> Option<Self> {
         (code <= Self::MAX.0).then_some(BlockSize(code))
     }
 
-    /// The byte that stands for this size in an archive's header.
+    /// The code of this size in an archive's header.
     pub fn code(self) -> u8 {
         self.0
     }
@@ -151,7 +153,7 @@ impl Default for BlockSize {
     }
 }
 
-/// How to compress. All but level, network, lanes, block size and content length leave the output as it is.
+/// Options of compression. Only level, network, lanes, block size and content length affect the archive.
 #[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
@@ -161,11 +163,12 @@ pub struct CompressOptions {
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) content_length: Option<u64>,
+    pub(crate) no_recompress: bool,
     pub(crate) monitor: Arc<Monitor>,
 }
 
 impl CompressOptions {
-    /// Level 6, blocks of 64 MiB, all cores, no memory limit.
+    /// Level 6, blocks of 64 MiB, one thread per core, no memory limit.
     pub fn new() -> Self {
         Self::default()
     }
@@ -176,52 +179,60 @@ impl CompressOptions {
         self
     }
 
-    /// Sets the transformer that levels from 6 on ask, in the embedded one's place. Decoders will need it, too.
+    /// Replaces the embedded transformer, which levels 6 to 9 use. Decompression needs the same model.
     pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
         self.language_model = Some(language_model);
         self
     }
 
-    /// Sets in how many lanes text is coded at levels from 6 on, which otherwise depends on the level and the text.
+    /// Sets the number of lanes for levels 6 to 9. The default depends on the level and the content.
     pub fn lanes(mut self, lanes: Lanes) -> Self {
         self.lanes = Some(lanes);
         self
     }
 
-    /// Sets the most bytes of content in a block.
+    /// Sets the maximum content length of a block.
     pub fn block_size(mut self, size: BlockSize) -> Self {
         self.block_size = size;
         self
     }
 
-    /// Sets how many blocks are coded at a time; 0 means one per core.
+    /// Sets the maximum number of blocks coded in parallel; 0 means one per core.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Limits memory to about `bytes`: fewer blocks at a time, or [`ErrorKind::MemoryLimit`] where one is too much.
+    /// Limits memory to about `bytes`, by coding fewer blocks in parallel. Compression fails with
+    /// [`ErrorKind::MemoryLimit`] if a single block exceeds the limit.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// Promises that the content is `bytes` long, so that the header of a large archive can say so.
-    /// [`Compressor::finish`](crate::Compressor::finish) fails where the promise is broken.
+    /// Declares that the content is `bytes` long; the header of an archive of several blocks then records it.
+    /// [`Compressor::finish`](crate::Compressor::finish) fails if the length differs.
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.content_length = Some(bytes);
         self
     }
 
-    /// Lets another thread watch and stop the work.
+    /// Sets whether data in the content that are already compressed (deflate in archives and documents, JPEG) are
+    /// decompressed first where they can be restored exactly. The default is yes.
+    pub fn recompress(mut self, yes: bool) -> Self {
+        self.no_recompress = !yes;
+        self
+    }
+
+    /// Sets the monitor, through which another thread can observe and stop the compression.
     pub fn monitor(mut self, monitor: Arc<Monitor>) -> Self {
         self.monitor = monitor;
         self
     }
 }
 
-/// How to decompress: what the caller is willing to spend. Nothing here is needed to understand an archive, but a
-/// transformer that is not part of nzip.
+/// Options of decompression: resource limits, and the network for archives made with an external transformer. All other
+/// parameters are stored in the archive.
 #[derive(Clone, Default)]
 pub struct DecompressOptions {
     pub(crate) threads: usize,
@@ -233,51 +244,57 @@ pub struct DecompressOptions {
 }
 
 impl DecompressOptions {
-    /// All cores, no limits. Set limits for archives from people you don't trust: a kilobyte may claim gigabytes.
+    /// One thread per core, no limits. Set limits for untrusted archives: a kilobyte can declare gigabytes of content.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how many blocks are decoded at a time; 0 means one per core.
+    /// Sets the maximum number of blocks decoded in parallel; 0 means one per core.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Limits memory to about `bytes`: fewer blocks at a time, or [`ErrorKind::MemoryLimit`] where one is too much.
+    /// Limits memory to about `bytes`, by decoding fewer blocks in parallel. Decompression fails with
+    /// [`ErrorKind::MemoryLimit`] if a single block exceeds the limit.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
-    /// Refuses, with [`ErrorKind::OutputLimit`] and before decoding it, whatever would go beyond `bytes` of content.
+    /// Limits the content length. Decompression fails with [`ErrorKind::OutputLimit`] before it decodes a block beyond it.
     pub fn max_output(mut self, bytes: u64) -> Self {
         self.max_output = Some(bytes);
         self
     }
 
-    /// Gives the transformer that archives made with another than the embedded one need; others don't use it.
+    /// Sets the transformer for archives that were made with one that is not embedded. Other archives ignore it.
     pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
         self.language_model = Some(language_model);
         self
     }
 
-    /// Leaves damaged blocks out instead of failing; [`Decompressor::damage`](crate::Decompressor::damage) lists them.
+    /// Skips damaged blocks instead of failing; [`Decompressor::damage`](crate::Decompressor::damage) lists them.
     pub fn keep_going(mut self, yes: bool) -> Self {
         self.keep_going = yes;
         self
     }
 
-    /// Lets another thread watch and stop the work.
+    /// Sets the monitor, through which another thread can observe and stop the decompression.
     pub fn monitor(mut self, monitor: Arc<Monitor>) -> Self {
         self.monitor = monitor;
         self
     }
 }
 
-/// The number of threads that a request of `threads` stands for.
+/// Upper limit of threads, per core.
+const MAX_THREADS_PER_CORE: usize = 8;
+
+/// Replaces 0 by the number of cores, and limits the number.
 pub(crate) fn resolve_threads(threads: usize) -> usize {
-    if threads > 0 { threads } else { available_parallelism().map_or(1, NonZero::get) }
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    // More threads gain nothing; they may exhaust the system's.
+    if threads > 0 { threads.min(MAX_THREADS_PER_CORE * cores) } else { cores }
 }
 
 #[cfg(test)]
@@ -295,6 +312,12 @@ mod tests {
         assert_eq!(BlockSize::default().bytes(), 64 << 20);
         assert_eq!((BlockSize::MIN.bytes(), BlockSize::MAX.bytes()), (64 << 10, 1 << 30));
         assert_eq!(BlockSize::new((64 << 10) - 1).unwrap_err().kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn threads_are_limited() {
+        assert!(resolve_threads(0) >= 1 && resolve_threads(usize::MAX) <= 8 * resolve_threads(0));
+        assert_eq!(resolve_threads(3), 3);
     }
 
     #[test]

@@ -4,13 +4,14 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "common/shell.rs"]
+mod shell;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use common::shell::Shell;
 use common::{Kind, content, forge};
+use shell::Shell;
 
 #[test]
 fn there_and_back_keeps_content_mode_and_time() {
@@ -50,11 +51,25 @@ fn streams_and_spellings() {
     let shell = Shell::new();
     let text = shell.read("text");
     let archive = shell.feed("", &text).stdout;
-    for line in ["c", "c -", "compress", "-c", "-6", "-29", "c -T2 --progress never", "--block-size 1M -c"] {
+    for line in ["c", "c -", "compress", "-c", "-6", "c -T2 --progress never", "--block-size 1M -c"] {
         let made = shell.feed(line, &text).stdout;
         assert_eq!(shell.feed("d", &made).stdout, text, "nzip {line}");
     }
-    for line in ["d", "-d", "decompress", "--decompress", "-dc", "d -c -", "d -o -"] {
+    for line in [
+        "-1 -d",
+        "-cd",
+        "-kd",
+        "-fd",
+        "--stdout --decompress",
+        "d -9",
+        "d",
+        "-d",
+        "decompress",
+        "--decompress",
+        "-dc",
+        "d -c -",
+        "d -o -",
+    ] {
         assert_eq!(shell.feed(line, &archive).stdout, text, "nzip {line}");
     }
     for line in ["t", "-t", "test", "--test", "t -"] {
@@ -107,6 +122,7 @@ fn refusals() {
     shell.write("there", b"already");
     shell.write("foreign.nz", b"PK not one of ours");
     shell.write("empty.nz", b"");
+    shell.write("gzip.nz", b"\x1F\x8B\x08\0 and so on");
     let mut said = String::new();
     for line in [
         "c text",
@@ -127,12 +143,21 @@ fn refusals() {
         "d text.nz -c -M lots",
         "l -",
         "frobnicate --now",
+        "extract text",
+        "c --now",
+        "-22 text",
+        "c -c text -M 10",
+        "c -c text -T x",
+        "c -c text --block-size 2G",
+        "c -c -6 text --lanes 3",
+        "c -c -2 text --lanes 2",
+        "d gzip.nz",
     ] {
         let run = shell.run(line);
         assert!(run.code != 0 && run.stdout.is_empty(), "nzip {line}");
         said += &format!("$ nzip {line}\n{}\n", run.said);
     }
-    assert_eq!(shell.files(), ["empty.nz", "folder", "foreign.nz", "text", "text.nz", "there"]);
+    assert_eq!(shell.files(), ["empty.nz", "folder", "foreign.nz", "gzip.nz", "text", "text.nz", "there"]);
     assert_eq!(shell.read("there"), b"already");
     // How much memory a model takes is the models' business.
     insta::with_settings!({filters => vec![(r"needs \d+ MiB", "needs [N] MiB")]}, { insta::assert_snapshot!(said) });
@@ -182,6 +207,26 @@ fn nothing_half_done_stays() {
     assert_eq!(shell.run("d bad.nz").code, 2);
     assert_eq!(shell.run("d --rm --keep-going bad.nz").code, 2);
     assert_eq!(shell.files(), ["bad", "bad.nz", "text", "text.nz"], "what could not be decoded is kept");
+}
+
+#[test]
+fn a_file_named_like_a_verb_is_not_taken_for_one() {
+    let shell = Shell::new();
+    shell.write("d", b"tub");
+    let run = shell.run("d text");
+    assert!(run.code == 1 && run.said.contains("'d' is a verb, and there is a file of that name"), "{}", run.said);
+    assert_eq!(shell.files(), ["d", "text"]);
+    assert_eq!(shell.run("c -1 d text").code, 0);
+    assert_eq!(shell.files(), ["d", "d.nz", "text", "text.nz"]);
+}
+
+#[test]
+fn limits_are_checked_over_all_archives_of_a_file() {
+    let shell = Shell::new();
+    shell.write("two.nz", &[forge::header(0, None), forge::stored(0, b"tub"), forge::end(b"tub")].concat().repeat(2));
+    let run = shell.run("d -c --max-output 5 two.nz");
+    assert!(run.code == 5 && run.stdout.is_empty(), "{}", run.said);
+    assert_eq!(shell.run("d -c --max-output 6 two.nz").stdout, b"tubtub");
 }
 
 #[test]
@@ -259,6 +304,9 @@ fn bench_measures() {
     assert_ne!(json[0]["without_denoiser_bytes"], json[0]["archive_bytes"]);
     assert_eq!(json[1]["without_denoiser_bytes"], json[1]["archive_bytes"], "it is stored either way");
     assert_eq!(shell.run("bench missing").code, 1);
+    shell.write("empty", b"");
+    let table = String::from_utf8(shell.run("bench -1 empty").stdout).unwrap();
+    assert_eq!(table.lines().last().unwrap().split_whitespace().nth(2), Some("-"), "{table}");
 }
 
 #[test]
@@ -267,6 +315,7 @@ fn summaries_and_progress_go_to_standard_error() {
     let run = shell.run("c -v --progress always text");
     assert!(run.said.contains("text: 3000 bytes of content"), "{}", run.said);
     assert!(run.said.contains("bits per byte") && run.stdout.is_empty());
+    assert!(shell.run("t -vv text.nz").said.contains("bits per byte"));
     assert_eq!(shell.run("t -qv text.nz").said, "exit code 0\n");
     assert_eq!(shell.run("t -qq missing").said, "exit code 1\n");
 }
@@ -278,34 +327,4 @@ fn help_and_version() {
     assert!(version.contains(&format!("format version {}", nzip::FORMAT_VERSION)), "{version}");
     insta::assert_snapshot!(String::from_utf8(shell.run("--help").stdout).unwrap());
     insta::assert_snapshot!(String::from_utf8(shell.run("c --help").stdout).unwrap());
-}
-
-/// A reader that has enough is no error.
-#[cfg(unix)]
-#[test]
-fn a_closed_pipe_ends_quietly() {
-    let shell = Shell::new();
-    shell.write("long", &content(Kind::Run, 400_000, 1));
-    shell.run("c -1 long");
-    let mut child = shell.command("d -c long.nz").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
-}
-
-/// Ctrl-C while standard input is waited for.
-#[cfg(unix)]
-#[test]
-fn an_interrupt_leaves_nothing_behind() {
-    let shell = Shell::new();
-    let mut child = shell.command("c -o out.nz -").stdin(Stdio::piped()).spawn().unwrap();
-    while !shell.files().iter().any(|name| name.starts_with(".nzip-")) {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    // Waiting would close it.
-    let _input = child.stdin.take();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(shell.files(), ["text"]);
 }

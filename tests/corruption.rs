@@ -5,8 +5,8 @@ mod common;
 
 use std::io::{Read, Write};
 
-use common::{Kind, Random, content};
-use nzip::internals::codec::{CodecConfig, LanePolicy, Preset};
+use common::{Kind, Random, content, forge};
+use nzip::internals::codec::{self, CodecConfig, LanePolicy, Preset};
 use nzip::{
     BlockSize, CompressOptions, Compressor, Damage, DecompressOptions, Decompressor, Error, ErrorKind, Level,
     compress_with, decompress,
@@ -53,7 +53,7 @@ fn every_truncation() {
         assert!(content.starts_with(&got), "{len} bytes");
         match error.map(|error| error.kind()) {
             None => assert_eq!(len, first_end),
-            Some(kind) => assert_eq!(kind, if len == 0 { ErrorKind::Foreign } else { ErrorKind::Truncated }),
+            Some(kind) => assert_eq!(kind, if len == 0 { ErrorKind::NotAnArchive } else { ErrorKind::Truncated }),
         }
         let (got, damage, error) = read_all(&archive[..len], true);
         assert!(content.starts_with(&got));
@@ -99,7 +99,7 @@ fn random_changes_of_a_larger_archive() {
 fn random_bytes_are_no_archive() {
     for seed in 0..50 {
         let bytes = content(Kind::Random, 300, seed);
-        assert_eq!(decompress(&bytes).unwrap_err().kind(), ErrorKind::Foreign);
+        assert_eq!(decompress(&bytes).unwrap_err().kind(), ErrorKind::NotAnArchive);
     }
 }
 
@@ -135,14 +135,174 @@ fn a_damaged_head_costs_that_block() {
     assert_eq!(damage[0].offset, heads[0] as u64);
 }
 
+/// A damaged index is not used to say what is missing.
+#[test]
+fn a_damaged_index_is_not_believed() {
+    let (mut archive, content) = stored_blocks();
+    let head = (0..archive.len()).find(|&at| archive[at..].starts_with(&[0xF5, 0xC2, 3])).unwrap();
+    archive[head + 3] ^= 0x10;
+    let index = (0..archive.len()).rfind(|&at| archive[at..].starts_with(&[0xF5, 0xC3])).unwrap();
+    let full = forge::varint(65536);
+    let lengths: Vec<usize> = (index..archive.len()).filter(|&at| archive[at..].starts_with(&full)).collect();
+    archive[lengths[3] + full.len() - 1] ^= 1;
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == without(&content, 3..4));
+    assert!(damage.iter().all(|damage| damage.lost.is_none_or(|lost| lost == 65536)), "{damage:?}");
+    assert!(damage.iter().any(|damage| damage.reason.contains("index")), "{damage:?}");
+}
+
+/// Blocks 1 and 2 run into one another: the block head before the hole claims bytes of block 3.
 #[test]
 fn a_hole_costs_the_blocks_it_touches() {
     let (mut archive, content) = stored_blocks();
     archive.drain(65536 + 300..3 * 65536);
     let (got, damage, error) = read_all(&archive, true);
-    assert!(error.is_none() && is_part(&got, &content) && got.len() >= 2 * 65536 + 100, "{} bytes", got.len());
-    assert!(damage.iter().all(|damage| damage.lost.is_some()));
-    assert_eq!(damage.iter().map(|damage| damage.blocks.len() * 65536).sum::<usize>() + got.len(), content.len());
+    assert!(error.is_none() && got == without(&content, 1..3), "{} bytes, {damage:?}", got.len());
+    assert_eq!((damage.len(), &damage[0].blocks, damage[0].lost), (1, &(1..3), Some(2 * 65536)));
+}
+
+#[test]
+fn a_hole_at_the_end_costs_the_blocks_it_touches() {
+    let (mut archive, content) = stored_blocks();
+    // From within block 3 to within block 4: what is left is too short for block 3.
+    archive.drain(3 * 65536 + 1000..5 * 65536 - 1000);
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == without(&content, 3..5), "{} bytes, {damage:?}", got.len());
+    assert_eq!(damage.iter().map(|damage| damage.blocks.len()).sum::<usize>(), 2);
+}
+
+#[test]
+fn a_damaged_byte_of_the_header_costs_nothing() {
+    let (archive, content) = stored_blocks();
+    for at in 0..16 {
+        let mut archive = archive.clone();
+        archive[at] ^= 0x21;
+        let (got, damage, error) = read_all(&archive, true);
+        assert!(error.is_none() && got == content, "byte {at}: {error:?}");
+        assert!(damage.len() == 1 && damage[0].reason.ends_with("one byte of the header was corrected"));
+    }
+}
+
+#[test]
+fn a_read_error_costs_what_comes_after() {
+    struct Failing<'a>(&'a [u8]);
+    impl Read for Failing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(std::io::Error::other("bad sector")),
+                len => Ok(len),
+            }
+        }
+    }
+    let (archive, content) = stored_blocks();
+    let options = DecompressOptions::new().threads(1).keep_going(true);
+    let mut decompressor = Decompressor::new(Failing(&archive[..2 * 65536 + 100]), options.clone());
+    let mut got = Vec::new();
+    decompressor.read_to_end(&mut got).unwrap();
+    assert_eq!(got, content[..2 * 65536]);
+    assert!(decompressor.damage().iter().any(|damage| damage.reason == "read error: bad sector"));
+    assert!(decompressor.damage().iter().any(|damage| damage.blocks == (2..u32::MAX)));
+    let error = Decompressor::new(Failing(b""), options).read_to_end(&mut got).unwrap_err();
+    assert_eq!(Error::from(error).kind(), ErrorKind::Io, "nothing could be read");
+}
+
+#[test]
+fn doubled_and_swapped_blocks_are_named() {
+    let block = |number, text: &[u8]| forge::stored(number, text);
+    let archive = |blocks: &[Vec<u8>]| {
+        let header = forge::header(forge::BLOCK_64_KIB, None);
+        [&header[..], &blocks.concat(), &forge::end(b"tale of a tub")].concat()
+    };
+    let [a, b, c] = [block(0, b"tale "), block(1, b"of a "), block(2, b"tub")];
+    for blocks in [&[a.clone(), b.clone(), b.clone(), c.clone()][..], &[a.clone(), c.clone(), b.clone()]] {
+        let archive = archive(blocks);
+        assert_eq!(read_all(&archive, false).2.unwrap().kind(), ErrorKind::Corrupt);
+        let (got, damage, _) = read_all(&archive, true);
+        assert!(is_part(&got, b"tale of a tub"));
+        assert!(damage.iter().any(|damage| damage.reason.starts_with("block 1 where block")), "{damage:?}");
+    }
+}
+
+#[test]
+fn a_second_index_is_damage() {
+    let blocks = [forge::stored(0, b"tale "), forge::stored(1, b"tub")];
+    let header = forge::header(forge::BLOCK_64_KIB, None);
+    let starts = [header.len() as u64, (header.len() + blocks[0].len()) as u64];
+    let start = starts[1] + blocks[1].len() as u64;
+    let index = forge::index(&[(starts[0], 5), (starts[1], 3)], start);
+    let archive = [&header[..], &blocks.concat(), &index, &index, &forge::end(b"tale tub")].concat();
+    assert_eq!(read_all(&archive, false).2.unwrap().reason(), "a second block index");
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == b"tale tub" && damage[0].reason == "a second block index");
+}
+
+/// After damage, the index tells that a block has another length than it should have.
+#[test]
+fn a_block_of_another_archive_is_named() {
+    let blocks = [forge::stored(0, b"tale "), forge::stored(1, b"another"), forge::stored(2, b"tub")];
+    let header = forge::header(forge::BLOCK_64_KIB, None);
+    let index = forge::index(&[(16, 5), (40, 5), (60, 3)], 80);
+    let archive = [&header[..], &blocks.concat(), &index, &forge::end(b"tale of a tub")].concat();
+    let (_, damage, error) = read_all(&archive, true);
+    assert!(error.is_none());
+    assert!(
+        damage.iter().any(|damage| damage.reason.starts_with("block 1 differs from the block index")),
+        "{damage:?}"
+    );
+}
+
+#[test]
+fn block_numbers_end() {
+    let last = u64::from(u32::MAX);
+    for number in [last - 1, last] {
+        let archive = [forge::header(0, None), forge::stored(number, b"tub"), forge::end(b"tub")].concat();
+        let (got, damage, error) = read_all(&archive, true);
+        assert!(error.is_none() && !damage.is_empty());
+        assert_eq!(got.is_empty(), number == last);
+    }
+}
+
+#[test]
+fn much_damage_is_summed_up() {
+    let bad = |number| {
+        let mut block = forge::stored(number, b"x");
+        *block.last_mut().unwrap() = b'y';
+        block
+    };
+    let blocks: Vec<u8> = (0..3000).flat_map(bad).collect();
+    let archive = [forge::header(0, None), blocks, forge::end(b"")].concat();
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got.is_empty());
+    assert_eq!((&damage[0].blocks, damage[0].lost), (&(0..3000), Some(3000)), "{} entries", damage.len());
+}
+
+#[test]
+fn zeros_may_follow_and_nothing_else() {
+    let (archive, content) = small();
+    for len in [1, 3, 512, 100_000] {
+        let padded = [&archive[..], &vec![0; len]].concat();
+        assert_eq!(decompress(&padded).unwrap(), content);
+        let other = [&padded[..], b"x"].concat();
+        assert_eq!(read_all(&other, false).2.unwrap().kind(), ErrorKind::Corrupt);
+    }
+}
+
+/// Bytes behind the coded data, the head's length and checks made right: another code for the same content.
+#[test]
+fn nothing_may_follow_the_coded_data() {
+    let content = content(Kind::Text, 3000, 1);
+    let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
+    let coded = codec::encode(&config, &content, 1, &mut |_, _| true).unwrap();
+    let archive = |payload: &[u8]| {
+        let check = forge::check(&content);
+        let head = forge::modelled_head_of(0, 3000, payload.len() as u64, coded.profile, check);
+        [&forge::header(0, None)[..], &head, payload, &forge::end(&content)].concat()
+    };
+    assert_eq!(decompress(&archive(&coded.payload)).unwrap(), content);
+    for garbage in [&[0][..], &[1], &[0, 0], &[1, 2], &[0, 0, 1], &[0, 0, 0, 0], &[1, 2, 3, 4, 5]] {
+        let other = archive(&[&coded.payload, garbage].concat());
+        assert_eq!(decompress(&other).unwrap_err().kind(), ErrorKind::Corrupt, "{garbage:?}");
+    }
 }
 
 #[test]
@@ -158,7 +318,9 @@ fn a_lost_end_costs_what_it_held() {
 fn damage_in_one_archive_leaves_the_others() {
     let (archive, content) = stored_blocks();
     let mut all = [&archive[..], &archive, &archive].concat();
+    // One damaged byte of a header would be corrected.
     all[archive.len() + 3] ^= 1;
+    all[archive.len() + 10] ^= 1;
     let (got, damage, error) = read_all(&all, true);
     assert!(error.is_none() && !damage.is_empty());
     assert_eq!(got, [&content[..], &content].concat());
@@ -168,8 +330,7 @@ fn damage_in_one_archive_leaves_the_others() {
 #[test]
 fn unknown_profiles_are_named() {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let decode =
-        |profile| nzip::internals::codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
+    let decode = |profile| codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
     let learns = "a block without a transformer has several lanes, or layers that learn";
     for (profile, reason) in [
         (0x20, "unknown filter 2 in a block's profile"),

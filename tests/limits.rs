@@ -33,7 +33,8 @@ fn output_is_limited() {
 fn the_header_is_believed_about_too_much() {
     let archive = [forge::header(forge::BLOCK_64_KIB, Some(1 << 40)), forge::stored(0, b"tub")].concat();
     assert_eq!(kind(&archive, limited(1 << 30)), ErrorKind::OutputLimit);
-    assert_eq!(kind(&archive, DecompressOptions::new()), ErrorKind::Truncated);
+    assert_eq!(kind(&archive, DecompressOptions::new()), ErrorKind::OutputLimit);
+    assert_eq!(kind(&archive, limited(u64::MAX)), ErrorKind::Truncated);
 }
 
 #[test]
@@ -56,7 +57,9 @@ fn absurd_lengths_cost_nothing() {
         if frame == 0xC3 {
             head.extend([0; 4]);
         }
-        assert_eq!(kind(&start(forge::checked(head)), DecompressOptions::new()), ErrorKind::Truncated);
+        // An index of another length than the blocks ask for is not read.
+        let expected = if frame == 0xC3 { ErrorKind::Corrupt } else { ErrorKind::Truncated };
+        assert_eq!(kind(&start(forge::checked(head)), DecompressOptions::new()), expected);
     }
 }
 
@@ -99,4 +102,53 @@ fn one_thread_reads_no_further_than_asked() {
     let mut content = [0; 8];
     decompressor.read_exact(&mut content).unwrap();
     assert_eq!(&content, b"tale tub");
+}
+
+/// The length of an index must fit the blocks before anything is read of it.
+#[test]
+fn a_huge_index_is_not_read() {
+    /// Zeros without end, as of a sparse file.
+    struct Zeros(u64);
+    impl Read for Zeros {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += buffer.len() as u64;
+            assert!(self.0 < 20 << 20, "the index is read");
+            buffer.fill(0);
+            Ok(buffer.len())
+        }
+    }
+    let mut head = [vec![0xF5, 0xC3], forge::varint(3 << 30)].concat();
+    head.extend([0; 4]);
+    let start = [forge::header(0, None), forge::stored(0, b"tub"), forge::checked(head)].concat();
+    let mut content = Vec::new();
+    let input = start.chain(Zeros(0));
+    let error = Decompressor::new(input, DecompressOptions::new()).read_to_end(&mut content).unwrap_err();
+    assert_eq!(nzip::Error::from(error).kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn empty_archives_take_no_memory() {
+    let archive = [forge::header(0, None), forge::end(b"")].concat();
+    let many = archive.repeat(100_000);
+    assert_eq!(nzip::list(std::io::Cursor::new(&many)).count(), 100_000);
+    assert!(nzip::decompress(&many).unwrap().is_empty());
+}
+
+#[test]
+fn memory_is_checked_before_models_are_loaded() {
+    for (level, needed) in [(2, 16 << 20), (4, 64 << 20), (6, 64 << 20)] {
+        let options = || CompressOptions::new().level(Level::new(level).unwrap());
+        let refused = compress_with(b"tub", options().memory(needed)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::MemoryLimit, "level {level}");
+    }
+}
+
+#[test]
+fn content_without_a_limit_is_limited_in_memory() {
+    let archive = [forge::header(forge::BLOCK_1_GIB, None), forge::modelled_head(0, 1 << 30, 4), vec![0; 4]].concat();
+    let declared = forge::header(forge::BLOCK_1_GIB, Some((1 << 30) + 1));
+    assert_eq!(kind(&declared, DecompressOptions::new()), ErrorKind::OutputLimit);
+    assert_eq!(kind(&declared, limited(u64::MAX)), ErrorKind::Truncated);
+    let two = [&archive[..], &forge::end(b"")].concat().repeat(2);
+    assert_eq!(kind(&two, DecompressOptions::new()), ErrorKind::OutputLimit, "by the heads, before decoding");
 }

@@ -1,11 +1,11 @@
 //! `nzip bench`
 
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nzip::internals::codec;
 use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
@@ -13,26 +13,27 @@ use serde::Serialize;
 use super::args::BenchArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
+use super::stdio::printable;
 use super::{memory, model};
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Serialize)]
 struct Row {
     name: String,
     level: u8,
     content_bytes: u64,
     archive_bytes: u64,
-    bits_per_byte: f64,
+    bits_per_byte: Option<f64>,
     compress_kb_per_s: f64,
     decompress_kb_per_s: f64,
-    /// Of the whole process, content and archive included.
+    /// Peak of the whole process, which holds content and archive in memory.
     peak_memory_bytes: Option<u64>,
-    /// What the archive would take without the denoiser, where that was asked for.
+    /// Archive size without the denoiser, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     without_denoiser_bytes: Option<u64>,
 }
 
-/// Measures all files; lines appear as they are ready.
+/// Measures each file and prints its row when it is done.
 pub fn run(args: &BenchArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
@@ -43,14 +44,14 @@ pub fn run(args: &BenchArgs) -> Outcome {
             "content", "archive", "bpb", "c KB/s", "d KB/s", "peak MB"
         ));
     }
-    for input in inputs(&args.common.files) {
+    for input in inputs(&args.files) {
         match measure(&input, args) {
             Ok(row) if args.json => rows.push(row),
             Ok(row) => {
                 worst = worst.max(super::print(&line(&row)));
                 rows.push(row);
             }
-            Err(error) => worst = worst.max(report(Some(&input), &error, args.common.quiet > 1)),
+            Err(error) => worst = worst.max(report(Some(&input), &error, args.quiet > 1)),
         }
     }
     if args.json {
@@ -63,27 +64,24 @@ pub fn run(args: &BenchArgs) -> Outcome {
 }
 
 fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
-    let content = match input.path() {
-        Some(path) => fs::read(path)?,
-        None => {
-            let mut content = Vec::new();
-            std::io::Read::read_to_end(&mut input.open(true)?, &mut content)?;
-            content
-        }
-    };
-    let limit = args.common.memory.unwrap_or_else(memory::default_limit);
-    let rate = |begun: Instant| content.len() as f64 / 1e3 / begun.elapsed().as_secs_f64().max(1e-9);
+    if args.lanes.is_some() && !args.level.0.model().is_neural() {
+        bail!("--lanes is for levels 6 to 9");
+    }
+    let mut content = Vec::new();
+    input.open(true)?.read_to_end(&mut content)?;
+    let limit = args.memory.unwrap_or_else(memory::default_limit);
+    let rate = |start: Instant| content.len() as f64 / 1e3 / start.elapsed().as_secs_f64().max(1e-9);
 
     memory::reset_peak();
     let monitor = Arc::new(Monitor::default());
-    let language_model = model::language_model_for(&args.common, args.level.0)?;
+    let language_model = model::load_at(args.model.as_deref(), args.device, args.memory, args.level.0)?;
     let mut options = CompressOptions::new()
         .level(args.level.0)
         .block_size(args.block_size)
-        .threads(args.common.threads)
+        .threads(args.threads)
         .memory(limit)
         .monitor(Arc::clone(&monitor));
-    let mut limits = DecompressOptions::new().threads(args.common.threads).memory(limit);
+    let mut limits = DecompressOptions::new().threads(args.threads).memory(limit);
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
@@ -91,19 +89,19 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
         options = options.language_model(language_model.clone());
         limits = limits.language_model(language_model);
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let archive = nzip::compress_with(&content, options)?;
-    let compress_kb_per_s = rate(begun);
+    let compress_kb_per_s = rate(start);
 
-    let begun = Instant::now();
+    let start = Instant::now();
     let decoded = nzip::decompress_with(&archive, limits)?;
-    let decompress_kb_per_s = rate(begun);
+    let decompress_kb_per_s = rate(start);
     if decoded != content {
         return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
     }
     let peak_memory_bytes = memory::peak();
     let without_denoiser_bytes = match args.no_denoise {
-        true => Some(archive.len() as u64 - monitor.coded_done() + coded_without_denoiser(&content, args)?),
+        true => Some(archive.len() as u64 - monitor.coded_done() + coded_len_without_denoiser(&content, args)?),
         false => None,
     };
     let name = input.path().and_then(Path::file_name).map_or(input.to_string(), |name| name.display().to_string());
@@ -120,9 +118,9 @@ fn measure(input: &Input, args: &BenchArgs) -> Result<Row> {
     })
 }
 
-/// Bytes that all blocks' bodies would take without the denoiser.
-fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
-    let config = args.level.0.config(model::language_model(&args.common)?, args.lanes)?;
+/// Total size of all block bodies without the denoiser.
+fn coded_len_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
+    let config = args.level.0.config(model::load(args.model.as_deref(), args.device, args.memory)?, args.lanes)?;
     let mut sum = 0;
     for block in content.chunks(args.block_size.bytes()) {
         let coded = codec::len_without_denoiser(&config, block)?;
@@ -131,11 +129,11 @@ fn coded_without_denoiser(content: &[u8], args: &BenchArgs) -> Result<u64> {
     Ok(sum)
 }
 
-fn bits_per_byte(archive: u64, content: u64) -> f64 {
-    archive as f64 * 8.0 / content.max(1) as f64
+fn bits_per_byte(archive: u64, content: u64) -> Option<f64> {
+    (content > 0).then(|| archive as f64 * 8.0 / content as f64)
 }
 
-/// All files together: sums of bytes, bytes by the sum of times.
+/// Totals over all files. Rates are total bytes divided by total time.
 fn total(rows: &[Row]) -> Row {
     let content_bytes = rows.iter().map(|row| row.content_bytes).sum();
     let archive_bytes = rows.iter().map(|row| row.archive_bytes).sum();
@@ -157,18 +155,18 @@ fn total(rows: &[Row]) -> Row {
 }
 
 fn line(row: &Row) -> String {
+    let bits = row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}"));
     let peak = row.peak_memory_bytes.map_or("-".into(), |bytes| format!("{:.1}", bytes as f64 / 1e6));
     let gain = row.without_denoiser_bytes.map_or(String::new(), |without| {
         let gain = 100.0 * (without as f64 - row.archive_bytes as f64) / without as f64;
         format!(" {without:>11} {gain:>6.2}%")
     });
     format!(
-        "{:>11} {:>11} {:>6.3} {:>8.0} {:>8.0} {peak:>8}{gain}  {}\n",
+        "{:>11} {:>11} {bits:>6} {:>8.0} {:>8.0} {peak:>8}{gain}  {}\n",
         row.content_bytes,
         row.archive_bytes,
-        row.bits_per_byte,
         row.compress_kb_per_s,
         row.decompress_kb_per_s,
-        row.name
+        printable(&row.name)
     )
 }

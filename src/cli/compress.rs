@@ -1,54 +1,103 @@
 //! `nzip c`
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
-use nzip::{CompressOptions, Compressor, Error, Monitor};
+use anyhow::{Context, Result, bail};
+use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Level, Monitor};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::args::CompressArgs;
 use super::exit::Outcome;
-use super::files::{Input, compressed_name};
+use super::files::{Input, InputFile, compressed_name};
 use super::job::Job;
-use super::output::Target;
+use super::output::{Output, Target};
 use super::progress::Progress;
 use super::{memory, model};
+
+/// The first level at which archives are verified by default: levels below can't depend on a model's arithmetic.
+const VERIFIED_FROM: u8 = 3;
 
 /// Compresses one input.
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
+    let level = args.level.0;
+    if args.lanes.is_some() && !level.model().is_neural() {
+        bail!("--lanes is for levels 6 to 9");
+    }
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    let language_model = model::language_model_for(&args.common, args.level.0)?;
+    if args.verify && matches!(target, Target::Stdout) {
+        bail!("--verify needs an output file, not standard output");
+    }
+    let language_model = model::language_model_at(&args.common, level)?;
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 
     let monitor = Arc::new(Monitor::default());
     let mut options = CompressOptions::new()
-        .level(args.level.0)
+        .level(level)
         .block_size(args.block_size)
         .threads(args.common.threads)
+        .recompress(!args.no_recompress)
         .memory(args.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
-    if let Some(length) = source.len() {
-        options = options.content_length(length);
-    }
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
     if let Some(language_model) = language_model {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
+    let progress = Progress::start(&args.common, input.to_string(), source.len(), Arc::clone(&monitor));
+    // The length isn't promised to the compressor: the file may change while it is read.
     let mut compressor = Compressor::new(output, options);
     let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
-    if let Some(length) = source.len().filter(|&length| length != content) {
-        bail!("changed while it was read: it had {length} bytes, {content} came");
-    }
     let output = compressor.finish()?;
     drop(progress);
 
+    if args.verify || (!args.no_verify && level >= Level::new(VERIFIED_FROM)?) {
+        verify(&job, &source, &output)?;
+    }
     let archive = output.written;
-    job.finish(&args.output, &source, output)?;
+    let changed = source.has_changed();
+    if changed {
+        job.warn(format!("changed while it was read; the archive holds the {content} bytes that were read"));
+    }
+    let outcome = job.finish(&args.output, &source, output)?;
     job.summarize(content, archive);
-    Ok(Outcome::Done)
+    job.summarize_kinds(&monitor);
+    Ok(if changed { outcome.max(Outcome::Environment) } else { outcome })
+}
+
+/// Decodes the unfinished output file and compares it with what was read from `source`. Streams are not verified.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if the content differs or can't be decoded.
+fn verify(job: &Job, source: &InputFile, output: &Output) -> Result<()> {
+    let Some(archive) = output.reopen() else { return Ok(()) };
+    let monitor = Arc::new(Monitor::default());
+    let mut options = DecompressOptions::new()
+        .threads(job.common.threads)
+        .memory(job.common.memory.unwrap_or_else(memory::default_limit))
+        .monitor(Arc::clone(&monitor));
+    if let Some(language_model) = model::language_model(job.common)? {
+        options = options.language_model(language_model);
+    }
+    let _progress = Progress::start(job.common, format!("{} (verifying)", job.input), Some(source.taken), monitor);
+    let mut decompressor = Decompressor::new(archive?, options);
+    let (mut hash, mut buffer) = (Xxh3Default::new(), vec![0; 1 << 16]);
+    loop {
+        match decompressor.read(&mut buffer).map_err(Error::from) {
+            Ok(0) if hash.digest128() == source.hash() => return Ok(()),
+            Ok(0) => {
+                let error = Error::new(ErrorKind::Internal, "the archive's content differs from the input");
+                return Err(error).context("verification failed");
+            }
+            Ok(len) => hash.update(&buffer[..len]),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => {
+                let error = Error::new(ErrorKind::Internal, error.to_string());
+                return Err(error).context("verification failed");
+            }
+            Err(error) => return Err(error).context("verification"),
+        }
+    }
 }

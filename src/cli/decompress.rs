@@ -1,18 +1,18 @@
 //! `nzip d` and `nzip t`
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
-use nzip::{DecompressOptions, Decompressor, Error, Monitor};
+use nzip::{DecompressOptions, Decompressor, Error, ErrorKind, Monitor};
 
-use super::args::{Common, DecompressArgs, Limits, TestArgs};
+use super::args::{CommonArgs, DecompressArgs, LimitArgs, TestArgs};
 use super::exit::Outcome;
-use super::files::{Input, Source, decompressed_name};
+use super::files::{Input, InputFile, decompressed_name};
 use super::job::Job;
 use super::output::Target;
 use super::progress::Progress;
+use super::stdio::message;
 use super::{memory, model};
 
 /// Decompresses one input.
@@ -24,17 +24,17 @@ pub fn run(input: &Input, args: &DecompressArgs) -> Result<Outcome> {
     let (source, outcome) = decode(&job, source, &mut output, &args.limits, args.keep_going)?;
     let content = output.written;
     let mut place = args.output.clone();
-    // What is missing from the output may still be had from the archive some day.
+    // Keep a damaged archive: more of it may be recoverable later.
     place.rm &= outcome == Outcome::Done;
-    job.finish(&place, &source, output)?;
+    let outcome = outcome.max(job.finish(&place, &source, output)?);
     job.summarize(content, source.taken);
     Ok(outcome)
 }
 
-/// Decodes one input and drops the content.
+/// Decodes one input and discards the content.
 pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
     let job = Job::new(input, &args.common);
-    let mut sink = Count(0);
+    let mut sink = ByteCounter(0);
     let (source, outcome) = decode(&job, input.open(true)?, &mut sink, &args.limits, args.keep_going)?;
     job.summarize(sink.0, source.taken);
     Ok(outcome)
@@ -42,12 +42,19 @@ pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
 
 fn decode(
     job: &Job,
-    source: Source,
+    source: InputFile,
     output: &mut impl Write,
-    limits: &Limits,
+    limits: &LimitArgs,
     keep_going: bool,
-) -> Result<(Source, Outcome)> {
-    let Common { threads, memory, quiet, .. } = *job.common;
+) -> Result<(InputFile, Outcome)> {
+    let CommonArgs { threads, memory, quiet, .. } = *job.common;
+    let declared = declared_content(&source)?;
+    if let (Some(content), Some(limit)) = (declared, limits.max_output)
+        && content > limit
+    {
+        let message = format!("the content has {content} bytes; the limit is {limit}");
+        return Err(Error::new(ErrorKind::OutputLimit, message).into());
+    }
     let monitor = Arc::new(Monitor::default());
     let mut options = DecompressOptions::new()
         .threads(threads)
@@ -60,7 +67,7 @@ fn decode(
     if let Some(language_model) = model::language_model(job.common)? {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(job.common, job.input.to_string(), claimed_content(job.input), monitor);
+    let progress = Progress::start(job.common, job.input.to_string(), declared, monitor);
     let mut decompressor = Decompressor::new(source, options);
     io::copy(&mut decompressor, output).map_err(Error::from)?;
     drop(progress);
@@ -68,23 +75,26 @@ fn decode(
     let damage = decompressor.damage();
     if quiet < 2 {
         for part in damage {
-            eprintln!("nzip: {}: {part}", job.input);
+            message(format!("nzip: {}: {part}", job.input));
         }
     }
     let outcome = if damage.is_empty() { Outcome::Done } else { Outcome::Damaged };
     Ok((decompressor.into_inner(), outcome))
 }
 
-/// How much content a file's heads claim, for progress.
-fn claimed_content(input: &Input) -> Option<u64> {
-    let file = File::open(input.path()?).ok().filter(|file| file.metadata().is_ok_and(|kind| kind.is_file()))?;
-    Some(nzip::list(file).ok()?.iter().map(|summary| summary.content).sum())
+/// Content length declared in the heads of a regular file, up to the first damaged one.
+fn declared_content(source: &InputFile) -> Result<Option<u64>> {
+    let Some(mut file) = source.regular_file() else { return Ok(None) };
+    let summaries = nzip::list(file).map_while(Result::ok);
+    let sum = summaries.fold(0u64, |sum, summary| sum.saturating_add(summary.content));
+    file.rewind()?;
+    Ok(Some(sum))
 }
 
-/// Counts what is written to it.
-struct Count(u64);
+/// A sink that counts the bytes written to it.
+struct ByteCounter(u64);
 
-impl Write for Count {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len() as u64;
         Ok(bytes.len())

@@ -1,4 +1,4 @@
-//! How a run ends: the one place where errors become exit codes, messages and advice.
+//! Exit codes, error messages and hints.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,36 +6,39 @@ use std::process::ExitCode;
 use nzip::{Error, ErrorKind};
 
 use super::files::Input;
+use super::stdio::message;
 
-/// How the work on a file ended, the worst last.
+/// Result of processing one file, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// All went well.
+    /// Success.
     Done,
-    /// Whoever read our output closed it: no error.
+    /// The reader of the output closed it.
     BrokenPipe,
-    /// Exit code 1: usage, or the system refused.
+    /// Exit code 1: usage or system error.
     Environment,
     /// Exit code 5.
     Limit,
     /// Exit code 4.
     Model,
-    /// Exit code 2: the archive is damaged or none.
+    /// Exit code 2: the input is damaged or not an archive.
     Damaged,
-    /// Exit code 3: a defect of nzip.
+    /// Exit code 3: a bug in nzip.
     Internal,
     /// Exit code 130.
     Interrupted,
 }
 
-/// The exit code after an interrupt.
+/// Exit code after an interrupt.
 pub const INTERRUPTED: u8 = 130;
 
 impl From<ErrorKind> for Outcome {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Io | ErrorKind::Usage => Outcome::Environment,
-            ErrorKind::Foreign | ErrorKind::Corrupt | ErrorKind::Truncated | ErrorKind::Unsupported => Outcome::Damaged,
+            ErrorKind::Io | ErrorKind::Usage | ErrorKind::Device => Outcome::Environment,
+            ErrorKind::NotAnArchive | ErrorKind::Corrupt | ErrorKind::Truncated | ErrorKind::Unsupported => {
+                Outcome::Damaged
+            }
             ErrorKind::Model => Outcome::Model,
             ErrorKind::MemoryLimit | ErrorKind::OutputLimit => Outcome::Limit,
             ErrorKind::Interrupted => Outcome::Interrupted,
@@ -58,30 +61,48 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Prints what went wrong with `input`, and what to do about it.
+/// Prints the error and a hint how to resolve it. Returns the outcome.
 pub fn report(input: Option<&Input>, error: &anyhow::Error, silent: bool) -> Outcome {
     let library = error.downcast_ref::<Error>();
     let system = error.downcast_ref::<io::Error>().map(io::Error::kind).or(library.and_then(Error::io_kind));
-    if system == Some(io::ErrorKind::BrokenPipe) {
-        return Outcome::BrokenPipe;
-    }
-    if !silent {
+    let outcome = match system {
+        Some(io::ErrorKind::BrokenPipe) => Outcome::BrokenPipe,
+        _ => library.map_or(Outcome::Environment, |error| error.kind().into()),
+    };
+    if !silent && outcome != Outcome::BrokenPipe {
         let name = input.map(|input| format!("{input}: ")).unwrap_or_default();
-        eprintln!("nzip: {name}{error:#}");
+        message(format!("nzip: {name}{}", text(error)));
         if let Some(advice) = library.and_then(advice) {
-            eprintln!("      {advice}");
+            message(format!("      {advice}"));
         }
     }
-    library.map_or(Outcome::Environment, |error| error.kind().into())
+    outcome
+}
+
+/// The messages of the error and its causes, without repetitions and system error numbers.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        let cause = cause.split(" (os error ").next().unwrap_or_default();
+        if text.ends_with(cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text += ": ";
+        }
+        text += cause;
+    }
+    text
 }
 
 fn advice(error: &Error) -> Option<&'static str> {
     Some(match error.kind() {
-        // Without its header nothing of an archive can be decoded.
+        // Nothing can be decoded without the header.
         ErrorKind::Corrupt if error.offset() == Some(0) => "get another copy of the archive",
         ErrorKind::Corrupt => "get another copy of the archive, or save what is undamaged with --keep-going",
         ErrorKind::Truncated => "get a complete copy of the archive, or save what is there with --keep-going",
-        ErrorKind::Unsupported => "the nzip that wrote it reads it",
+        ErrorKind::Unsupported => "use the version of nzip that wrote it",
         ErrorKind::MemoryLimit => {
             "raise the limit with -M; when compressing, a smaller --block-size or level needs less"
         }

@@ -1,9 +1,9 @@
-//! `-1` to `-9`: nine flags of which the last one given counts.
+//! The level flags `-1` to `-9`. The last one given is used.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use nzip::Level;
 
-/// The level asked for, or the default.
+/// The selected level, or the default.
 #[derive(Clone, Copy, Debug)]
 pub struct LevelArg(pub Level);
 
@@ -46,6 +46,32 @@ impl FromArgMatches for LevelArg {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The level flags of verbs that decode: accepted, as gzip does, and without effect.
+#[derive(Clone, Copy, Debug)]
+pub struct IgnoredLevel;
+
+impl Args for IgnoredLevel {
+    fn augment_args(command: Command) -> Command {
+        let names = IDS.iter().map(|id| id.to_string()).collect::<Vec<_>>();
+        let command = LevelArg::augment_args(command);
+        names.into_iter().fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for IgnoredLevel {
+    fn from_arg_matches(_: &ArgMatches) -> Result<Self, Error> {
+        Ok(IgnoredLevel)
+    }
+
+    fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -2,15 +2,19 @@
 
 use std::fs::File;
 
-use anyhow::{Result, bail};
-use nzip::Summary;
+use anyhow::Result;
+use nzip::{BlockLayout, DecompressOptions, Summary};
 use serde::Serialize;
 
 use super::args::ListArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
+use super::stdio::printable;
 
-/// A line of the list: all archives in a file together.
+/// Number of different models that are named for one file.
+const MAX_MODELS: usize = 16;
+
+/// A row of the list: the totals of one file.
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -22,6 +26,33 @@ struct Row {
     bits_per_byte: Option<f64>,
     model: String,
     block_size: usize,
+    /// With `--verbose`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Vec<Block>>,
+}
+
+/// A block's streams and segments.
+#[derive(Serialize)]
+struct Block {
+    offset: u64,
+    length: u64,
+    streams: Vec<Stream>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    kind: &'static str,
+    bytes: u64,
+    coded_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    depth: usize,
+    offset: u64,
+    length: u64,
+    kind: &'static str,
 }
 
 /// Lists all files.
@@ -29,7 +60,7 @@ pub fn run(args: &ListArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
     for input in inputs(&args.files) {
-        match list(&input) {
+        match list(&input, args.verbose) {
             Ok(row) => rows.push(row),
             Err(error) => worst = worst.max(report(Some(&input), &error, false)),
         }
@@ -42,31 +73,61 @@ pub fn run(args: &ListArgs) -> Outcome {
     worst.max(super::print(&text))
 }
 
-fn list(input: &Input) -> Result<Row> {
-    let Some(path) = input.path() else { bail!("can't be listed; name a file") };
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        bail!("is not a regular file");
+fn list(input: &Input, verbose: bool) -> Result<Row> {
+    let mut row = Row {
+        name: input.path().map_or_else(String::new, |path| path.display().to_string()),
+        archives: 0,
+        blocks: 0,
+        stored_blocks: 0,
+        content_bytes: 0,
+        archive_bytes: 0,
+        bits_per_byte: None,
+        model: String::new(),
+        block_size: 0,
+        layout: None,
+    };
+    let mut models: Vec<String> = Vec::new();
+    for summary in nzip::list(input.open_regular()?) {
+        let summary = summary?;
+        row.archives += 1;
+        row.blocks += summary.blocks;
+        row.stored_blocks += summary.stored;
+        row.content_bytes = row.content_bytes.saturating_add(summary.content);
+        row.archive_bytes += summary.archive;
+        row.block_size = row.block_size.max(summary.block_size);
+        let model = model(&summary);
+        if models.len() < MAX_MODELS && !models.contains(&model) {
+            models.push(model);
+        }
     }
-    let summaries = nzip::list(file)?;
-    let sum = |figure: fn(&Summary) -> u64| summaries.iter().map(figure).sum::<u64>();
-    let (content_bytes, archive_bytes) = (sum(|s| s.content), sum(|s| s.archive));
-    let mut models: Vec<_> = summaries.iter().map(model).collect();
-    models.dedup();
-    Ok(Row {
-        name: input.to_string(),
-        archives: summaries.len(),
-        blocks: sum(|s| s.blocks),
-        stored_blocks: sum(|s| s.stored),
-        content_bytes,
-        archive_bytes,
-        bits_per_byte: (content_bytes > 0).then(|| archive_bytes as f64 * 8.0 / content_bytes as f64),
-        model: models.join("+"),
-        block_size: summaries.iter().map(|s| s.block_size).max().unwrap_or_default(),
-    })
+    row.bits_per_byte = (row.content_bytes > 0).then(|| row.archive_bytes as f64 * 8.0 / row.content_bytes as f64);
+    row.model = models.join("+");
+    if verbose {
+        row.layout = Some(layout(input.open_regular()?)?);
+    }
+    Ok(row)
 }
 
-/// What an archive was made with; a transformer that is not part of nzip by its hash.
+fn layout(file: File) -> Result<Vec<Block>> {
+    let blocks = nzip::layout(file, DecompressOptions::new())?;
+    let block = |block: BlockLayout| Block {
+        offset: block.offset,
+        length: block.len,
+        streams: block
+            .streams
+            .iter()
+            .map(|s| Stream { kind: s.kind, bytes: s.len, coded_bytes: s.coded_len })
+            .collect(),
+        segments: block
+            .segments
+            .iter()
+            .map(|s| Segment { depth: s.depth, offset: s.offset, length: s.len, kind: s.kind })
+            .collect(),
+    };
+    Ok(blocks.into_iter().map(block).collect())
+}
+
+/// Name of the model; for an external transformer, followed by its id.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
     match summary.language_model {
@@ -76,13 +137,32 @@ fn model(summary: &Summary) -> String {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut text = format!("{:>13} {:>13} {:>6} {:>7} {:>6}  name\n", "content", "archive", "bpb", "blocks", "model");
+    let width = rows.iter().map(|row| row.model.len()).max().unwrap_or_default().max(6);
+    let mut text =
+        format!("{:>13} {:>13} {:>6} {:>7} {:>width$}  name\n", "content", "archive", "bpb", "blocks", "model");
     for row in rows {
         let bits = row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}"));
         text += &format!(
-            "{:>13} {:>13} {bits:>6} {:>7} {:>6}  {}\n",
-            row.content_bytes, row.archive_bytes, row.blocks, row.model, row.name
+            "{:>13} {:>13} {bits:>6} {:>7} {:>width$}  {}\n",
+            row.content_bytes,
+            row.archive_bytes,
+            row.blocks,
+            row.model,
+            printable(&row.name)
         );
+        text.extend(row.layout.iter().flatten().map(describe));
+    }
+    text
+}
+
+/// A block's streams with their coded lengths; then its segments: offset and length, those of what was undone further in.
+fn describe(block: &Block) -> String {
+    let mut text = format!("  block at {}, {} bytes\n", block.offset, block.length);
+    for Stream { kind, bytes, coded_bytes } in &block.streams {
+        text += &format!("    stream {kind:<12} {bytes:>12} bytes {coded_bytes:>12} coded\n");
+    }
+    for Segment { depth, offset, length, kind } in &block.segments {
+        text += &format!("    {:indent$}{offset:>12} {length:>12} {kind}\n", "", indent = 2 * depth);
     }
     text
 }

@@ -1,12 +1,12 @@
-//! The command line: parse, dispatch, exit code.
+//! The command line: arguments, verbs, exit codes.
 
 mod args;
+mod attributes;
 mod bench;
 mod compress;
 mod decompress;
 mod exit;
 mod files;
-mod interrupt;
 mod job;
 mod level;
 mod list;
@@ -14,11 +14,15 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod signals;
+mod stdio;
+mod values;
+mod verb;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
-use args::{Common, Verb};
+use args::{CommonArgs, Verb};
 use exit::{Outcome, report};
 use serde::Serialize;
 
@@ -28,9 +32,16 @@ pub fn main() -> ExitCode {
         Ok(verb) => verb,
         Err(code) => return code,
     };
-    if let Err(error) = interrupt::install() {
-        return report(None, &error, false).into();
+    attributes::init();
+    signals::install();
+    let outcome = run(verb);
+    match outcome {
+        Outcome::BrokenPipe => signals::broken_pipe().into(),
+        _ => outcome.into(),
     }
+}
+
+fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Compress(args) if args.output.is_shared(&args.common) => one_output(),
         Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
@@ -41,38 +52,36 @@ pub fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
     }
-    .into()
 }
 
 fn one_output() -> Outcome {
-    report(None, &anyhow::anyhow!("several inputs don't go into one output file; use -c to join them"), false)
+    report(None, &anyhow::anyhow!("several inputs can't share one output file; use -c to join them"), false)
 }
 
-/// Works on each file, goes on after one that fails, and ends as the worst did.
-fn over_files(common: &Common, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
+/// Processes each file, continuing after errors. Returns the most severe outcome.
+fn over_files(common: &CommonArgs, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
     let mut worst = Outcome::Done;
     for input in files::inputs(&common.files) {
         let outcome = work(&input).unwrap_or_else(|error| report(Some(&input), &error, common.quiet > 1));
         if outcome == Outcome::BrokenPipe {
-            // Whoever read our output has enough.
-            return worst;
+            // The reader of the output has gone.
+            return outcome;
         }
         worst = worst.max(outcome);
     }
     worst
 }
 
-/// Writes to standard output.
+/// Prints to standard output.
 fn print(text: &str) -> Outcome {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdio::stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())) {
         Ok(()) => Outcome::Done,
-        Err(error) => report(None, &error.into(), false),
+        Err(error) => report(None, &anyhow::Error::new(error).context("standard output"), false),
     }
 }
 
-/// JSON for people and programs, one line break at its end.
+/// Pretty-printed JSON with a final newline.
 fn to_json(rows: &[impl Serialize]) -> String {
-    // Rows hold numbers and text only, which can't fail.
+    // Rows consist of numbers and strings, which always serialize.
     serde_json::to_string_pretty(rows).unwrap_or_default() + "\n"
 }

@@ -1,36 +1,35 @@
-//! The two ends of coding a bit: what predicts it, and what codes it.
+//! The interfaces of a bit's predictor and coder.
 
 use crate::coder::{Decoder, Encoder};
 use crate::num::squash24;
 use crate::text::BlockBuffer;
 
-/// What predicts a block's bits.
+/// Predicts a block's bits. For each byte comes [`Self::turn_to`], then [`Self::update`] until it returns false.
 pub trait BitPredictor {
-    /// The block as far as it is known.
+    /// The coded bytes.
     fn text(&self) -> &BlockBuffer;
-    /// The bytes seen so far.
+    /// The bytes of the block.
     fn into_bytes(self) -> Vec<u8>;
-    /// Predicts the first bit of a lane's next byte.
+    /// Starts a lane's next byte and predicts its first bit.
     fn turn_to(&mut self, lane: usize);
-    /// What the next bit is where a byte is coded.
+    /// The next bit if `byte` is the byte being coded.
     fn bit_of(&self, byte: u8) -> u32;
     /// P(the next bit is 1), in units of 2^-24.
     fn p24(&self) -> u32;
-    /// Learns the next bit and predicts the one after it. False after a byte's last: then [`Self::turn_to`] says where to go
-    /// on.
+    /// Learns the bit and predicts the next one. Returns false if it was the byte's last one.
     fn update(&mut self, bit: u32) -> bool;
 }
 
-/// No probability comes nearer to 0 or 1, in units of 2^-24.
+/// The smallest distance of a probability from 0 and 1, in units of 2^-24.
 const MARGIN: u32 = 64;
 
-/// P(1), in units of 2^-24, of an opinion in the logistic domain.
+/// P(1), in units of 2^-24, of a prediction in the logistic domain.
 #[inline]
 pub fn probability(stretched: i32) -> u32 {
     squash24(stretched).clamp(MARGIN, (1 << 24) - MARGIN)
 }
 
-/// One side of the coder. The encoder is told the bit, and gives it back; the decoder finds it out.
+/// One side of the arithmetic coder. `code` returns the bit: the encoder the one it was given, the decoder the one it reads.
 pub trait BitCoder {
     fn code(&mut self, bit: u32, p24: u32) -> u32;
     /// Bytes of coded data so far.

@@ -1,13 +1,12 @@
-//! What an archive is coded with, and how it is told from others.
+//! What an archive is coded with, and the identity by which a decoder checks that it has the same.
 
 use super::language_model::LanguageModel;
-use super::{ensemble, fast};
 use crate::error::{Error, ErrorKind};
 use crate::experts::prior::Prior;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The predictor an archive is coded with: what the header records, in one byte.
+/// The set of predictors that an archive is coded with: one byte of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Preset {
@@ -17,18 +16,18 @@ pub enum Preset {
     Full = 2,
     /// The full ensemble with the embedded prior (levels 3 to 5).
     Primed = 3,
-    /// The same with the embedded transformer (level 6 and up).
+    /// As `Primed`, with the embedded transformer (levels 6 to 9).
     Neural = 4,
-    /// The same with another transformer in its place, which the header names.
+    /// As `Neural`, with another transformer in place of the embedded one. The header has its id.
     External = 5,
 }
 
 impl Preset {
-    /// The model with this id in an archive's header, if this build knows it.
+    /// The preset with this id, if this version has it.
     pub fn from_id(id: u8) -> Option<Preset> {
         [Preset::Fast, Preset::Full, Preset::Primed, Preset::Neural, Preset::External]
             .into_iter()
-            .find(|m| *m as u8 == id)
+            .find(|preset| *preset as u8 == id)
     }
 
     /// Whether it uses the embedded prior.
@@ -42,88 +41,88 @@ impl Preset {
     }
 }
 
-/// Which trained parts an archive was made with.
+/// The trained parts that an archive was made with, as its header records them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// A hash of the prior, the transformer, and what it computes for a probe.
+    /// A hash of the prior's id, the transformer's id, and [`LanguageModel::probe`].
     pub check: u32,
-    /// The transformer, where it isn't the embedded one.
+    /// The transformer's id, if it is not the embedded one.
     pub language_model: Option<[u8; 16]>,
 }
 
-/// Into how many lanes an encoder divides a block where the transformer is asked.
+/// How many lanes an encoder uses in a block with a transformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LanePolicy {
-    /// At most so many, where the content is long enough and gains from it.
+    /// At most so many, depending on the content: its length, and whether it would grow.
     UpTo(usize),
-    /// So many, at any price.
+    /// Exactly so many, a power of two.
     Exactly(usize),
 }
 
 impl LanePolicy {
-    /// The most lanes that this comes to.
-    fn most(self) -> usize {
+    /// The most lanes that a block gets.
+    pub(super) fn max_lanes(self) -> usize {
         let (LanePolicy::UpTo(lanes) | LanePolicy::Exactly(lanes)) = self;
         lanes
     }
 }
 
-/// A model with all that it needs.
+/// A preset with the parts that it needs.
 #[derive(Clone)]
 pub struct CodecConfig {
-    pub(super) model: Preset,
+    pub(super) preset: Preset,
     pub(super) language_model: Option<Arc<LanguageModel>>,
     pub(super) lane_policy: LanePolicy,
-    /// How many of the transformer's last feed-forward layers an encoder has learn.
+    /// Number of the transformer's last feed-forward layers that learn while an encoder works.
     pub(super) learning: usize,
 }
 
 impl CodecConfig {
-    /// The predictor of `model`, which takes `language_model` in the embedded transformer's place, where it takes any.
+    /// Configures `preset`. A `language_model` replaces the embedded transformer if the preset uses one, and is ignored otherwise.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] where the program's own models are damaged, or a model of [`Preset::External`] isn't given.
+    /// [`ErrorKind::Model`] if an embedded model is damaged, or if [`Preset::External`] has no `language_model`.
     pub fn new(
-        model: Preset,
+        preset: Preset,
         language_model: Option<Arc<LanguageModel>>,
         lane_policy: LanePolicy,
     ) -> Result<CodecConfig, Error> {
-        let (model, language_model) = match (model, language_model) {
-            (Preset::Neural, None) => (model, Some(LanguageModel::embedded()?)),
+        let (preset, language_model) = match (preset, language_model) {
+            (Preset::Neural, None) => (preset, Some(LanguageModel::embedded()?)),
             (Preset::Neural | Preset::External, Some(language_model)) => (Preset::External, Some(language_model)),
             (Preset::External, None) => {
                 return Err(Error::new(ErrorKind::Model, "made with a transformer that is not part of nzip"));
             }
-            _ => (model, None),
+            _ => (preset, None),
         };
-        Ok(CodecConfig { model, language_model, lane_policy, learning: 0 })
+        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0 })
     }
 
-    /// The same, with so many of the transformer's last feed-forward layers learning.
+    /// The same, with the transformer's last `learning` feed-forward layers learning.
     ///
     /// # Panics
-    /// If these are more than 3.
+    /// If `learning` is more than 3, which a profile byte has no room for.
     pub fn learning(self, learning: usize) -> CodecConfig {
-        assert!(learning <= 3, "{learning} layers are more than a profile can tell");
+        assert!(learning <= 3, "{learning} learning layers, at most 3 are possible");
         CodecConfig { learning, ..self }
     }
 
-    /// The predictor that decodes an archive of `model` and `identity`.
+    /// Configures a decoder for an archive with this preset and identity.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] where it isn't here: the message names it.
+    /// [`ErrorKind::Model`] if a part of the archive's identity is missing or differs; the message names it.
     pub fn of_archive(
-        model: Preset,
+        preset: Preset,
         identity: Option<Identity>,
         language_model: Option<Arc<LanguageModel>>,
     ) -> Result<CodecConfig, Error> {
         let wanted = identity.and_then(|identity| identity.language_model);
-        // The blocks say how they are divided.
+        // Not used: blocks record their number of lanes.
         let lane_policy = LanePolicy::UpTo(1);
         let config = match (wanted, language_model) {
-            (None, _) => CodecConfig::new(model, None, lane_policy)?,
+            (None, _) => CodecConfig::new(preset, None, lane_policy)?,
             (Some(wanted), Some(language_model)) if language_model.id() == wanted => {
-                CodecConfig::new(model, Some(language_model), lane_policy)?
+                CodecConfig::new(preset, Some(language_model), lane_policy)?
             }
             (Some(wanted), None) => {
                 let message = format!("made with the transformer {}, which is not part of nzip", hex(&wanted));
@@ -142,12 +141,12 @@ impl CodecConfig {
         Err(Error::new(ErrorKind::Model, message))
     }
 
-    /// What the header says of its trained parts, if it has any.
+    /// The identity for the header; `None` if the preset has no trained parts.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] where the program's own models are damaged.
+    /// [`ErrorKind::Model`] if an embedded model is damaged; those of [`LanguageModel::probe`].
     pub fn identity(&self) -> Result<Option<Identity>, Error> {
-        if !self.model.is_primed() {
+        if !self.preset.is_primed() {
             return Ok(None);
         }
         let mut parts = Prior::embedded()?.id().to_le_bytes().to_vec();
@@ -155,33 +154,20 @@ impl CodecConfig {
             parts.extend(language_model.id());
             parts.extend(language_model.probe()?.to_le_bytes());
         }
-        let named = self.language_model.as_ref().filter(|_| self.model == Preset::External);
+        let external = self.language_model.as_ref().filter(|_| self.preset == Preset::External);
         Ok(Some(Identity {
             check: xxh3_64(&parts) as u32,
-            language_model: named.map(|language_model| language_model.id()),
+            language_model: external.map(|language_model| language_model.id()),
         }))
     }
 
-    /// The predictor's model.
-    pub fn model(&self) -> Preset {
-        self.model
-    }
-
-    /// Bytes of memory that coding a block of `raw_len` bytes takes, input and output not counted.
-    pub fn memory(&self, raw_len: usize) -> u64 {
-        self.memory_with(raw_len, self.lane_policy.most(), self.learning)
-    }
-
-    pub(super) fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
-        let language_model =
-            self.language_model.as_ref().map_or(0, |language_model| language_model.memory(lanes, learning));
-        let ensemble =
-            if self.model == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(self.model, raw_len) };
-        ensemble + language_model
+    /// The preset.
+    pub fn preset(&self) -> Preset {
+        self.preset
     }
 }
 
-/// A hash as people read it.
+/// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

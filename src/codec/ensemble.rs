@@ -1,76 +1,59 @@
-//! The ensemble: all experts, the mixer, the refinements, as one predictor of bits.
+//! The full ensemble: all experts, the mixer, and the final stages, as one predictor of bits.
 
-use super::Preset;
 use super::bits::{BitPredictor, probability};
+use super::config::Preset;
 use crate::content::DataKind;
-use crate::experts::contexts::{self, Indirect};
 use crate::experts::direct::Direct;
-use crate::experts::inputs::{Inputs, LINE};
+use crate::experts::expert::{Expert, NextByte, Pretrained, Setup, experts};
+use crate::experts::hashed_contexts::HashedContexts;
+use crate::experts::inputs::Inputs;
+use crate::experts::language::LanguageExpert;
 use crate::experts::match_model::{MatchFinder, MatchModel};
-use crate::experts::ngram::Ngram;
 use crate::experts::ppm::{self, Ppm};
-use crate::experts::prior::Prior;
-use crate::experts::prior::expert::{self as prior_expert, PriorExpert};
-use crate::experts::token::expert::{self as token_expert, TokenExpert};
-use crate::experts::token::trie::Trie;
-use crate::mix::{ApmBank, Denoiser, FinalMixer, Mixer};
+use crate::experts::token::expert::TokenExpert;
+use crate::mix::{Denoiser, FinalMixer, Mixer};
 use crate::num::{cost, stretch_fine};
 use crate::tables::Apm;
-use crate::text::{BlockBuffer, Node, SymbolTree};
+use crate::text::{BlockBuffer, LaneView, Node, SymbolTree};
 use std::io;
-use std::sync::Arc;
+
+experts! {
+    |setup|
+    language: LanguageExpert = LanguageExpert::new(setup),
+    short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
+    long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
+    ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
+    direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
+    hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
+}
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
-/// The mixer's set that is chosen by the partial byte, and the like one that doesn't hear the network or, where there is
-/// none, the prior.
-const HEARING: usize = 0;
-const DEAF: usize = 6;
-/// Classes of confidence: of the short match, and how many orders were seen before.
-const GROUPS: usize = 20;
+/// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
+/// exist only with a prior.
+const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
+/// Two weight sets with one selector, the node. The second masks the inputs of a pretrained model, so the difference measures
+/// what the model saves.
+const FULL_SET: usize = 0;
+const MASKED_SET: usize = 6;
+/// Contexts of the final mixer and the denoiser: the short match's confidence (4) and the number of known orders (5).
+const CONFIDENCE_CLASSES: usize = 20;
 
-/// What the mixer's inputs weigh at first, in their order and in units of 1/1000: rounded from what was best for the first
-/// 5,000 to 25,000 bytes of texts of all kinds.
-fn initial_weights(contexts: usize, direct: usize, prior: bool, network: bool) -> Vec<i32> {
-    // Of tokens, of matches, of PPM, of the first direct contexts; of a group of contexts, plain and certain.
-    let (tokens, matches, ppm, first, groups): (&[i32], _, _, _, _) = match (prior, network) {
-        (_, true) => (
-            &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
-            [0, 0, 30, 30],
-            [50, 10],
-            [-40, 0],
-            [[-8, 28], [-3, 12]],
-        ),
-        (true, false) => (&[400, 120], [50, 40, 85, 65], [80, 30], [-30, 20], [[8, 44], [3, 20]]),
-        (false, false) => (&[], [60, 30, 50, 80], [170, 60], [45, 100], [[36, 60]; 2]),
-    };
-    let mut weights = [tokens, &matches, &ppm, &first].concat();
-    weights.resize((weights.len() + direct - first.len()).next_multiple_of(LINE), 0);
-    for [plain, certain] in &groups[..contexts / LINE] {
-        weights.extend([plain; LINE]);
-        weights.extend([certain; LINE]);
-    }
-    weights
-}
-
-/// Base-2 logarithm of the number of cache lines of bit histories for a block.
+/// Base-2 logarithm of the number of cache lines of bit histories.
 fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.max(1 << 11).ilog2();
     (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
 }
 
-/// The number of direct contexts: as many as a vector of opinions has room for, unless speed counts most.
-fn direct_contexts(prior: bool, network: bool) -> usize {
-    match (prior, network) {
-        (_, true) => 6,
-        (true, false) => contexts::DIRECT,
-        (false, false) => 4,
-    }
-}
-
-/// Base-2 logarithm of the number of cache lines of so many direct contexts.
+/// Base-2 logarithm of the number of cache lines of `contexts` direct contexts.
 fn direct_bits(contexts: usize, raw_len: usize) -> u32 {
     line_bits(raw_len).min(16 + contexts.ilog2())
+}
+
+/// The direct contexts, as many as fill up a vector of inputs.
+fn direct(pretrained: Pretrained, raw_len: usize) -> io::Result<Direct> {
+    let contexts = Direct::contexts(pretrained);
+    Direct::new(contexts, direct_bits(contexts, raw_len))
 }
 
 /// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
@@ -78,225 +61,154 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
 }
 
-/// Bytes that an ensemble for a block of `raw_len` bytes takes; the prior, which all share, is counted with each.
+/// Bytes of memory of an ensemble for a block of `raw_len` bytes, without the transformer. The prior's are counted, although all
+/// blocks share them.
 pub fn memory(model: Preset, raw_len: usize) -> u64 {
-    let fixed = if model.is_primed() { 64 << 20 } else { 16 << 20 };
-    let direct = direct_bits(direct_contexts(model.is_primed(), false), raw_len);
+    let (pretrained, fixed) =
+        if model.is_primed() { (Pretrained::Prior, 64 << 20) } else { (Pretrained::None, 16 << 20) };
+    let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
     tables + ppm::memory(raw_len) as u64 + fixed
+}
+
+/// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three.
+struct Refinement {
+    apm: Apm,
+    /// `None` only to measure what the denoiser gains.
+    denoiser: Option<Denoiser>,
+    final_mixer: FinalMixer<3>,
+}
+
+impl Refinement {
+    fn new(denoise: bool) -> Self {
+        Refinement {
+            apm: Apm::new(1 << 16),
+            denoiser: denoise.then(|| Denoiser::new(CONFIDENCE_CLASSES)),
+            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES, [32_500, 32_500, 0], 2),
+        }
+    }
+
+    /// Prefetches what [`Self::refine`] needs. `class` is below [`CONFIDENCE_CLASSES`].
+    #[inline]
+    fn prefetch(&mut self, order1: usize, node: usize, class: usize) {
+        self.apm.prefetch(order1);
+        if let Some(denoiser) = &mut self.denoiser {
+            denoiser.select(node, class);
+        }
+    }
+
+    /// Refines the mixer's prediction. Both are in the logistic domain.
+    #[inline]
+    fn refine(&mut self, mixed: i32, order1: usize, class: usize) -> i32 {
+        let correction = self.denoiser.as_mut().map_or(0, |denoiser| denoiser.correction(mixed));
+        let refined = stretch_fine(self.apm.refine(mixed, order1));
+        self.final_mixer.mix([mixed, refined, correction], class)
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32) {
+        if let Some(denoiser) = &mut self.denoiser {
+            denoiser.update(bit);
+        }
+        self.final_mixer.update(bit);
+        self.apm.update(bit);
+    }
 }
 
 /// Predicts the bits of one block.
 pub struct Ensemble {
     kind: DataKind,
-    denoise: bool,
     text: BlockBuffer,
     lane: usize,
-    indirect: Indirect,
-    /// Whether there are [`contexts::more`].
-    more: bool,
-    ngram: Ngram,
-    short_match: MatchModel,
-    long_match: MatchModel,
-    ppm: Ppm,
-    prior: Option<PriorExpert>,
-    network: Option<TokenExpert>,
-    /// Of the network's opinion, and of the prior's beside it.
-    refinements: Option<[ApmBank; 2]>,
-    /// Bits saved lately by the network or, where there is none, by the prior, in units of 1/256.
-    saved: i64,
-    direct: Direct,
+    experts: Experts,
     inputs: Inputs,
     mixer: Mixer,
-    apm: Apm,
-    refined: FinalMixer<3>,
-    denoiser: Denoiser,
-    alphabet: &'static SymbolTree,
+    /// Whether the mixer has [`MASKED_SET`].
+    has_masked_set: bool,
+    refinement: Refinement,
+    tree: &'static SymbolTree,
     /// The byte's next decision.
     node: Node,
-    /// A byte's last bit, which is learned from when it is known where to go on.
+    /// A byte's last bit until the next byte's prefetch, after which it is learned.
     last_bit: Option<u32>,
     p24: u32,
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing, for a block in `lanes` lanes. [`Self::turn_to`] comes next. `network` is the
-    /// vocabulary of one that will be asked; then there is a prior, too. Archives are made with `denoise`.
+    /// An ensemble that has seen nothing. [`BitPredictor::turn_to`] comes next. Archives are made with `denoise`.
     ///
     /// # Errors
-    /// The system's, where it has no memory.
-    pub fn new(
-        kind: DataKind,
-        raw_len: usize,
-        lanes: usize,
-        contexts: usize,
-        prior: Option<&'static Prior>,
-        network: Option<Arc<Trie>>,
-        denoise: bool,
-    ) -> io::Result<Self> {
-        let sets = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
-        let sets = if prior.is_some() { &sets[..] } else { &sets[..DEAF] };
-        let direct = direct_contexts(prior.is_some(), network.is_some());
-        let initial = initial_weights(contexts, direct, prior.is_some(), network.is_some());
-        let mut mixer = Mixer::new(&initial, sets, [256, 16]);
-        if network.is_some() {
-            mixer.deafen(DEAF, 0..token_expert::INPUTS + contexts::OPINION_CONTEXTS);
-        } else if prior.is_some() {
-            mixer.deafen(DEAF, 0..prior_expert::INPUTS);
+    /// The operating system's, if there is not enough memory.
+    pub fn new(setup: &Setup, denoise: bool) -> io::Result<Self> {
+        let experts = Experts::new(setup)?;
+        let pretrained = setup.pretrained();
+        let has_masked_set = pretrained != Pretrained::None;
+        let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
+        let mut mixer = Mixer::new(&experts.initial_weights(pretrained), sets, [256, 16]);
+        if has_masked_set {
+            mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
-        let alphabet = if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) };
         Ok(Ensemble {
-            kind,
-            denoise,
-            text: BlockBuffer::new(raw_len, lanes, kind == DataKind::Binary, true),
+            kind: setup.kind,
+            text: BlockBuffer::new(setup.raw_len, setup.lanes, setup.kind == DataKind::Binary, true),
             lane: 0,
-            indirect: Indirect::default(),
-            more: contexts > contexts::FULL,
-            ngram: Ngram::new(contexts, contexts::ORDERS, line_bits(raw_len))?,
-            short_match: MatchModel::new(5, match_bits(raw_len) - 2, lanes),
-            long_match: MatchModel::new(12, match_bits(raw_len), lanes),
-            ppm: Ppm::new(kind, alphabet, raw_len, lanes)?,
-            prior: prior.map(|prior| PriorExpert::new(prior, alphabet, lanes)),
-            refinements: network.is_some().then(Default::default),
-            network: network.map(|trie| TokenExpert::new(trie, lanes)),
-            saved: 0,
-            direct: Direct::new(direct, direct_bits(direct, raw_len))?,
+            experts,
             inputs: Inputs::default(),
             mixer,
-            apm: Apm::new(1 << 16),
-            refined: FinalMixer::new(GROUPS, [32_500, 32_500, 0], 2),
-            denoiser: Denoiser::new(GROUPS),
-            alphabet,
-            node: alphabet.root(),
+            has_masked_set,
+            refinement: Refinement::new(denoise),
+            tree: setup.tree,
+            node: setup.tree.root(),
             last_bit: None,
             p24: 1 << 23,
         })
     }
 
-    /// The network as an expert, where there is one.
-    pub fn network(&mut self) -> Option<&mut TokenExpert> {
-        self.network.as_mut()
+    /// The expert of the transformer's tokens, if the ensemble uses one.
+    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
+        self.experts.language.token_expert()
     }
 
-    /// The bits that the network has saved since this was last asked, in units of 1/256.
+    /// The bits that the transformer has saved since the last call, in units of 1/256.
     pub fn take_saved(&mut self) -> i64 {
-        std::mem::take(&mut self.saved)
-    }
-
-    /// Learns what doesn't depend on the lane. `next`: the byte's next decision.
-    #[inline]
-    fn learn(&mut self, bit: u32, next: Option<Node>) {
-        self.ngram.update(bit, next);
-        self.short_match.update(bit, next);
-        self.long_match.update(bit, next);
-        self.mixer.update(&self.inputs, bit);
-        if self.denoise {
-            self.denoiser.update(bit);
-        }
-        self.refined.update(bit);
-        self.apm.update(bit);
-        self.refinements.iter_mut().flatten().for_each(|refinements| refinements.update(bit));
-    }
-
-    fn order1_context(&self) -> usize {
-        usize::from(self.text.past(self.lane).last8 as u8) << 8 | self.node.number()
-    }
-
-    /// Asks for the memory that the contexts of a new byte need.
-    fn set_out(&mut self) {
-        let past = self.text.past(self.lane);
-        self.short_match.finder.prepare(past);
-        self.long_match.finder.prepare(past);
-        for (i, context) in contexts::full(self.kind, past, &self.indirect).into_iter().enumerate() {
-            self.ngram.select(i, context);
-        }
-        if self.more {
-            let tokens = self.prior.as_ref().map_or([0; 3], PriorExpert::tokens);
-            let contexts = contexts::more(self.kind, past, &self.indirect, tokens);
-            for (i, context) in contexts.into_iter().enumerate() {
-                self.ngram.select(contexts::FULL + i, context);
-            }
-        }
-        self.ppm.turn_to(self.lane);
-    }
-
-    /// Goes there.
-    fn arrive(&mut self) {
-        let past = self.text.past(self.lane);
-        self.ppm.select();
-        self.ngram.select(contexts::EXPECTED, contexts::expected(self.ppm.top(), past));
-        self.direct.select(contexts::direct(past, self.ppm.top()));
-        self.short_match.finder.look(past);
-        self.long_match.finder.look(past);
-        self.ngram.arrive();
-        self.short_match.finder.select(self.lane, past, self.alphabet);
-        self.long_match.finder.select(self.lane, past, self.alphabet);
+        self.experts.language.take_saved()
     }
 
     #[inline]
     fn predict(&mut self) {
-        let order1 = self.order1_context();
-        self.apm.prefetch(order1);
-        let group = self.short_match.finder.confidence().min(3) + 4 * self.ngram.confidence();
-        self.denoiser.select(self.node.number(), group);
+        self.experts.begin_bit();
+        let node = self.node.number();
+        let order1 = usize::from(self.text.view(self.lane).last8 as u8) << 8 | node;
+        let short_match = self.experts.short_match.finder.confidence().min(3);
+        let class = short_match + 4 * self.experts.hashed.known_orders();
+        self.refinement.prefetch(order1, node, class);
         self.inputs.clear();
-        let other = self.prior.as_mut().map_or(1 << 15, PriorExpert::guess);
-        if let Some(network) = &mut self.network {
-            network.predict(other, &mut self.inputs);
-        }
-        self.refine_opinions(other);
-        if let Some(prior) = &self.prior {
-            prior.predict(&mut self.inputs);
-        }
         self.select_weights();
-        self.short_match.predict(&mut self.inputs);
-        self.long_match.predict(&mut self.inputs);
-        self.ppm.predict(&mut self.inputs);
-        self.direct.predict(&mut self.inputs);
-        self.ngram.predict(&mut self.inputs);
-
+        self.experts.predict(self.node, &mut self.inputs);
         let mixed = self.mixer.mix(&self.inputs);
-        self.p24 = probability(self.refine(mixed, order1, group));
+        self.p24 = probability(self.refinement.refine(mixed, order1, class));
     }
 
-    /// What the network's opinion and the prior's are worth in small contexts.
-    #[inline]
-    fn refine_opinions(&mut self, prior: u32) {
-        let (Some(network), Some(refinements)) = (&self.network, &mut self.refinements) else { return };
-        let past = self.text.past(self.lane);
-        let contexts = contexts::of_opinions(past, self.ppm.top());
-        for (refinements, opinion) in refinements.iter_mut().zip([network.opinion(), stretch_fine(prior)]) {
-            self.inputs.push(refinements.refine(opinion, contexts, self.node.number()));
-        }
-    }
-
-    /// The mixed prediction, refined in small contexts.
-    #[inline]
-    fn refine(&mut self, mixed: i32, order1: usize, group: usize) -> i32 {
-        let correction = if self.denoise { self.denoiser.refine(mixed) } else { 0 };
-        self.refined.mix([mixed, stretch_fine(self.apm.refine(mixed, order1)), correction], group)
-    }
-
-    /// Has the situation choose the mixer's weights.
+    /// Selects the mixer's weight vectors.
     #[inline]
     fn select_weights(&mut self) {
-        let past = self.text.past(self.lane);
+        let view = self.text.view(self.lane);
         let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
-        let c1 = usize::from(past.last8 as u8);
-        let c2 = usize::from((past.last8 >> 8) as u8);
-        let (place, which) = match self.kind {
-            DataKind::Text => ((past.skeleton as usize & 511) << 2 | depth >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
+        let c1 = usize::from(view.last8 as u8);
+        let c2 = usize::from((view.last8 >> 8) as u8);
+        let (position, which) = match self.kind {
+            DataKind::Text => ((view.skeleton as usize & 511) << 2 | depth >> 1, [[0, 2, 3, 4], [5, 6, 7, 15]]),
             DataKind::Binary => {
-                let column = (past.at % past.record.max(1)).min(255);
+                let column = (view.at % view.record.max(1)).min(255);
                 (column << 3 | depth, [[0, 2, 4, 5], [7, 15, 9, 10]])
             }
         };
-        let [known, more] = which.map(|which| self.ngram.knowledge(which));
+        let [confidence, more_confidence] = which.map(|which| self.experts.hashed.confidence(which));
         // The last set has few vectors, which learn the soonest.
-        let trust = self.long_match.finder.confidence();
-        let select = [node, c1, c2 << 3 | depth, place, known, more, node, trust];
-        self.mixer.select(select, [node, self.ppm.order()]);
+        let long_match = self.experts.long_match.finder.confidence();
+        let contexts = [node, c1, c2 << 3 | depth, position, confidence, more_confidence, node, long_match];
+        self.mixer.select(contexts, [node, self.experts.ppm.order()]);
     }
 }
 
@@ -311,7 +223,7 @@ impl BitPredictor for Ensemble {
 
     #[inline]
     fn bit_of(&self, byte: u8) -> u32 {
-        self.node.bit(self.alphabet.leaf(byte))
+        self.node.bit(self.tree.leaf(byte))
     }
 
     #[inline]
@@ -321,33 +233,22 @@ impl BitPredictor for Ensemble {
 
     #[inline]
     fn update(&mut self, bit: u32) -> bool {
-        let next = self.alphabet.next(self.node, bit);
-        self.ppm.update(bit, next);
-        self.direct.update(bit, next);
-        if let Some(prior) = &mut self.prior {
-            let [deaf, hearing] = [DEAF, HEARING].map(|set| cost(self.mixer.prediction(set), bit));
-            self.saved += i64::from(deaf) - i64::from(hearing);
-            prior.update(bit);
+        let next = self.tree.next(self.node, bit);
+        if self.has_masked_set {
+            let [masked, full] = [MASKED_SET, FULL_SET].map(|set| cost(self.mixer.prediction(set), bit));
+            self.experts.language.add_saved(i64::from(masked) - i64::from(full));
         }
-        if let Some(network) = &mut self.network {
-            network.update(bit);
-        }
+        self.experts.update(bit, next);
         if let Some(node) = next {
             self.node = node;
-            self.learn(bit, next);
-            self.ngram.arrive();
+            self.mixer.update(&self.inputs, bit);
+            self.refinement.update(bit);
             self.predict();
             return true;
         }
-        let byte = self.alphabet.byte(self.node, bit);
-        self.indirect.push(self.text.past(self.lane).last8 as u32, byte);
+        let byte = self.tree.byte(self.node, bit);
         self.text.push(self.lane, byte);
-        self.ppm.learn_last(self.text.past(self.lane));
-        match (&mut self.network, &mut self.prior) {
-            (Some(network), _) => network.end_byte(byte),
-            (None, Some(prior)) => prior.judge(std::mem::take(&mut self.saved), self.text.past(self.lane).at),
-            (None, None) => {}
-        }
+        self.experts.end_byte(byte, self.text.view(self.lane));
         self.last_bit = Some(bit);
         false
     }
@@ -355,19 +256,18 @@ impl BitPredictor for Ensemble {
     #[inline]
     fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
-        self.node = self.alphabet.root();
-        if let Some(prior) = &mut self.prior {
-            prior.select(lane, self.text.past(lane));
-        }
-        if let Some(network) = &mut self.network {
-            network.select(lane);
-        }
-        self.set_out();
-        // All else that learns hides how long the memory for the new byte takes.
+        self.node = self.tree.root();
+        let view = self.text.view(lane);
+        let mut byte = NextByte { kind: self.kind, lane, view, tree: self.tree, tokens: [0; 3], expected: 0 };
+        self.experts.prefetch(&mut byte);
+        // Learning the last bit hides the latency of the prefetched memory.
         if let Some(bit) = self.last_bit.take() {
-            self.learn(bit, None);
+            self.experts.update_late(bit);
+            self.mixer.update(&self.inputs, bit);
+            self.refinement.update(bit);
         }
-        self.arrive();
+        self.experts.lookup(&mut byte);
+        self.experts.begin_byte(&byte);
         self.predict();
     }
 }

@@ -1,86 +1,134 @@
-//! Lanes in turn: each goes on until the network has to be asked, so that it can answer for all of them at once.
+//! Interleaves the lanes of a block that uses a transformer. Each lane runs until it needs the transformer's next distribution;
+//! then one batched step serves all lanes.
 
-use super::Progress;
 use super::bits::{BitCoder, BitPredictor};
-use crate::error::{Error, ErrorKind};
+use super::block_coder::{BlockCoder, Progress};
+use super::ensemble::Ensemble;
+use super::language_model::LanguageModel;
+use crate::error::Error;
 use crate::experts::cost_gate::CostGate;
+use crate::experts::token::expert::TokenExpert;
+use crate::transformer::{Backend, Step};
 
-/// Bytes over which the network must save so many units of 1/256 bit a byte.
+/// A lane stops using the transformer if, over `WINDOW` bytes, it saves less than `MIN_SAVING` / 256 bits per byte.
 const WINDOW: usize = 1024;
-const LEAST: i64 = 1;
-/// How often progress is told, in bytes.
-const PROGRESS_STEP: usize = 1 << 14;
+const MIN_SAVING: i64 = 1;
+/// Bytes that a lane without the transformer codes between two steps of the others.
+const PAUSED_BYTES: usize = 4;
+/// Bytes of text that a lane's context is rebuilt from when it uses the transformer again.
+const PROMPT_BYTES: usize = 96;
 
-/// Codes a block.
-pub struct LaneScheduler<'a, M, C> {
-    pub model: M,
-    pub coder: C,
-    /// `None` where it is to be found out.
-    content: Option<&'a [u8]>,
-    pub lanes: Vec<Lane>,
-    pub done: usize,
-    next_progress: usize,
+/// Codes one block.
+pub struct LaneScheduler<'a, C> {
+    block: BlockCoder<'a, Ensemble, C>,
+    language_model: &'a LanguageModel,
+    backend: Box<dyn Backend>,
+    lanes: Vec<Lane>,
 }
 
-/// A lane, as far as the network is concerned.
-pub struct Lane {
-    /// What the network is to be told next.
-    pub restart: bool,
-    pub retract: bool,
-    pub tokens: Vec<u32>,
-    pub score: CostGate,
+/// What the backend must do for a lane in the next step, and whether the lane uses the transformer at all.
+struct Lane {
+    /// Whether to clear the context first.
+    restart: bool,
+    /// Whether to remove the last token from the context first.
+    retract: bool,
+    /// Tokens to feed. If there are any, the lane waits for the distribution after the last.
+    tokens: Vec<u32>,
+    gate: CostGate,
 }
 
-impl<'a, M: BitPredictor, C: BitCoder> LaneScheduler<'a, M, C> {
-    pub fn new(model: M, coder: C, content: Option<&'a [u8]>, lanes: usize) -> Self {
-        let lane = || Lane { restart: false, retract: false, tokens: Vec::new(), score: CostGate::new(WINDOW, LEAST) };
-        let lanes = (0..lanes).map(|_| lane()).collect();
-        LaneScheduler { model, coder, content, lanes, done: 0, next_progress: 0 }
+impl<'a, C: BitCoder> LaneScheduler<'a, C> {
+    /// A scheduler at the start of `block`, which has `lanes` lanes. `backend` runs `language_model`.
+    pub fn new(
+        block: BlockCoder<'a, Ensemble, C>,
+        language_model: &'a LanguageModel,
+        backend: Box<dyn Backend>,
+        lanes: usize,
+    ) -> Self {
+        let gate = || CostGate::new(WINDOW, MIN_SAVING);
+        let lane = || Lane { restart: false, retract: false, tokens: Vec::new(), gate: gate() };
+        LaneScheduler { block, language_model, backend, lanes: (0..lanes).map(|_| lane()).collect() }
     }
 
-    /// Codes all of it, without a network.
+    /// Codes the whole block.
     ///
     /// # Errors
-    /// [`ErrorKind::Truncated`] when the coded data ends early, [`ErrorKind::Interrupted`] when `progress` says so.
-    pub fn run(&mut self, progress: &mut Progress) -> Result<(), Error> {
-        while self.model.text().left(0) > 0 {
-            self.tell(progress)?;
-            self.byte(0);
-        }
-        self.check()
-    }
-
-    pub fn tell(&mut self, progress: &mut Progress) -> Result<(), Error> {
-        if self.done >= self.next_progress {
-            self.next_progress = self.done + PROGRESS_STEP;
-            if !progress(self.done, self.coder.position()) {
-                return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
-            }
-            self.check()?;
-        }
-        Ok(())
-    }
-
-    pub fn check(&self) -> Result<(), Error> {
-        if self.coder.cut_short() {
-            let done = self.done;
-            return Err(Error::new(ErrorKind::Truncated, format!("coded data ends after {done} bytes of content")));
-        }
-        Ok(())
-    }
-
-    /// Codes a lane's next byte.
-    #[inline]
-    pub fn byte(&mut self, lane: usize) {
-        let at = self.model.text().past(lane).at;
-        let byte = self.content.map_or(0, |content| content[at]);
-        self.model.turn_to(lane);
+    /// As [`BlockCoder::run`].
+    pub fn run(mut self, progress: &mut Progress) -> Result<BlockCoder<'a, Ensemble, C>, Error> {
+        (0..self.lanes.len()).for_each(|lane| self.restart(lane));
         loop {
-            let bit = self.coder.code(self.model.bit_of(byte), self.model.p24());
-            if !self.model.update(bit) {
+            self.step();
+            let before = self.block.done();
+            (0..self.lanes.len()).for_each(|lane| self.run_lane(lane));
+            if self.block.done() == before {
+                self.block.check_input()?;
+                return Ok(self.block);
+            }
+            self.block.report(progress)?;
+        }
+    }
+
+    /// Codes bytes of a lane until it needs the transformer or, if it does not use it, [`PAUSED_BYTES`].
+    fn run_lane(&mut self, lane: usize) {
+        let active = self.lanes[lane].gate.is_open();
+        let start = self.block.predictor.text().view(lane).at;
+        let mut at = start;
+        while self.lanes[lane].tokens.is_empty() && self.block.predictor.text().left(lane) > 0 {
+            self.block.byte(lane);
+            at += 1;
+            if !active && at - start == PAUSED_BYTES {
                 break;
             }
+            if let Some(query) = self.block.predictor.token_expert().and_then(TokenExpert::take_query) {
+                let state = &mut self.lanes[lane];
+                state.retract |= query.retract;
+                state.tokens.extend(query.tokens.into_iter().map(|token| self.language_model.input_token(token)));
+            }
         }
-        self.done += 1;
+        let saved = self.block.predictor.take_saved();
+        let gate = &mut self.lanes[lane].gate;
+        if !active {
+            if gate.resume(at) {
+                self.restart(lane);
+            }
+        } else if !gate.learn(saved, at - start, at) {
+            self.lanes[lane].tokens.clear();
+            if let Some(expert) = self.block.predictor.token_expert() {
+                expert.disable(lane);
+            }
+        }
+    }
+
+    /// Has the next step rebuild a lane's context from the end of its text.
+    fn restart(&mut self, lane: usize) {
+        let bytes = self.block.predictor.text().view(lane).bytes();
+        let state = &mut self.lanes[lane];
+        state.restart = true;
+        state.tokens = self.language_model.prompt(&bytes[bytes.len().saturating_sub(PROMPT_BYTES)..]);
+    }
+
+    /// Runs the transformer for all lanes that wait for it.
+    fn step(&mut self) {
+        let mut steps = Vec::new();
+        for (lane, state) in self.lanes.iter_mut().enumerate() {
+            if state.tokens.is_empty() || self.block.predictor.text().left(lane) == 0 {
+                continue;
+            }
+            if std::mem::take(&mut state.restart) {
+                self.backend.reset(lane);
+            } else if state.retract {
+                self.backend.retract(lane);
+            }
+            state.retract = false;
+            steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
+        }
+        let Some(expert) = self.block.predictor.token_expert() else { return };
+        self.backend.advance(&steps, &mut |step, _, cumulative| {
+            expert.set_distribution(steps[step].lane, |distribution| {
+                std::mem::swap(distribution, cumulative);
+                self.language_model.trie().insert_virtual(distribution);
+            });
+        });
+        self.lanes.iter_mut().for_each(|state| state.tokens.clear());
     }
 }

@@ -1,10 +1,11 @@
-//! A transformer as the codec needs it: the model, and its vocabulary as a trie.
+//! A transformer for the codec: the model, and its vocabulary as a trie.
 
+use super::device::Device;
 use crate::error::Error;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
-use crate::transformer::{Backend, Model, Session, Step};
+use crate::transformer::{Activity, Backend, Model, Session, Step, Weights, open_gpu};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -12,10 +13,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
 
-/// What a lane's window holds, in tokens, where lanes are few and where they are many.
+/// Tokens in the attention window of a lane with one or two lanes, and with more.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
-/// What [`LanguageModel::probe`] is about.
+/// Bytes of int8 weights from which a GPU is used unasked. Below, a CPU is about as fast as the launches of a GPU.
+const GPU_BYTES: u64 = 30_000_000;
+static EMBEDDED_MODEL: OnceLock<Arc<LanguageModel>> = OnceLock::new();
+/// The text of [`LanguageModel::probe`].
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
 /// A transformer that predicts text: the embedded one, or any Llama-family model.
@@ -24,27 +28,32 @@ pub struct LanguageModel {
     trie: Arc<Trie>,
     id: [u8; 16],
     probe: OnceLock<u64>,
+    gpu: OnceLock<Arc<Weights>>,
+    activity: Arc<Activity>,
 }
 
 impl LanguageModel {
-    /// The one that is part of the program.
+    /// Length of the embedded transformer's file, a lower bound of the memory that it takes.
+    pub const EMBEDDED_LEN: u64 = EMBEDDED.len() as u64;
+
+    /// The embedded transformer, loaded on first use.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] when the program file is damaged.
+    /// [`crate::ErrorKind::Model`] if the program file is damaged.
     pub fn embedded() -> Result<Arc<LanguageModel>, Error> {
-        static NETWORK: OnceLock<Arc<LanguageModel>> = OnceLock::new();
-        if let Some(network) = NETWORK.get() {
-            return Ok(network.clone());
+        if let Some(language_model) = EMBEDDED_MODEL.get() {
+            return Ok(language_model.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
-        let network = Arc::new(LanguageModel::new(checkpoint)?);
-        Ok(NETWORK.get_or_init(|| network).clone())
+        let language_model = Arc::new(LanguageModel::new(checkpoint)?);
+        Ok(EMBEDDED_MODEL.get_or_init(|| language_model).clone())
     }
 
-    /// A Hugging Face directory, a GGUF file, or a name of a model in the Hugging Face folder `cache`.
+    /// Loads a model. `path` is a Hugging Face directory, a GGUF file, or the name of a model in the Hugging Face cache folder
+    /// `cache`.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] names what is wrong with it; [`ErrorKind::Io`] where it can't be read.
+    /// [`crate::ErrorKind::Model`] if the model is not valid or not supported; [`crate::ErrorKind::Io`] if it cannot be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
         Ok(Arc::new(LanguageModel::new(load(path, cache)?)?))
     }
@@ -52,16 +61,64 @@ impl LanguageModel {
     fn new(checkpoint: Checkpoint) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
-        let model = Model::new(checkpoint, &trie.known())?;
-        Ok(LanguageModel { model: Arc::new(model), trie: Arc::new(trie), id, probe: OnceLock::new() })
+        let model = Model::new(checkpoint, &trie.model_order())?;
+        Ok(LanguageModel {
+            model: Arc::new(model),
+            trie: Arc::new(trie),
+            id,
+            probe: OnceLock::new(),
+            gpu: OnceLock::new(),
+            activity: Arc::default(),
+        })
     }
 
-    /// A hash of weights, vocabulary and arithmetic.
+    /// The embedded transformer if it is loaded.
+    pub fn embedded_if_loaded() -> Option<Arc<LanguageModel>> {
+        EMBEDDED_MODEL.get().cloned()
+    }
+
+    /// Chooses what evaluates the model, for all backends that are made from now on. A GPU is used only if it computes what
+    /// the CPU computes for some tokens, bit for bit. Once chosen, a GPU stays.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Device`] if a GPU is asked for and cannot be used.
+    pub fn use_device(&self, device: Device) -> Result<(), Error> {
+        let ordinal = match device {
+            Device::Cpu => return Ok(()),
+            Device::Auto if self.memory(1, 0) < GPU_BYTES => return Ok(()),
+            Device::Auto => 0,
+            Device::Cuda(ordinal) => ordinal,
+        };
+        if self.gpu.get().is_some() {
+            return Ok(());
+        }
+        match open_gpu(ordinal, &self.model) {
+            Ok(weights) => drop(self.gpu.set(weights)),
+            Err(error) if device == Device::Auto => self.activity.fail(&error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// One line on what evaluated how many tokens, how fast, and why not on the GPU; nothing if there were none.
+    pub fn report(&self) -> Option<String> {
+        let (tokens, rate) = self.activity.tokens();
+        let device = match self.gpu.get() {
+            Some(weights) => {
+                format!("{}, {:.1} MB of its memory for weights", weights.device.name(), weights.bytes as f64 / 1e6)
+            }
+            None => format!("the CPU, {}", self.model.kernel()),
+        };
+        let failure = self.activity.failure().map_or(String::new(), |reason| format!("; the CPU stood in: {reason}"));
+        (tokens > 0).then(|| format!("transformer: {tokens} tokens, {rate:.0}/s, on {device}{failure}"))
+    }
+
+    /// A hash of the weights, the vocabulary and the version of the arithmetic.
     pub fn id(&self) -> [u8; 16] {
         self.id
     }
 
-    /// A hash of what this machine computes for a fixed text: the same everywhere, or nothing can be decoded.
+    /// A hash of the distributions that this machine computes for a fixed text. A machine that computes others cannot decode.
     ///
     /// # Errors
     /// As [`LanguageModel::backend`].
@@ -71,9 +128,9 @@ impl LanguageModel {
         }
         let mut backend = self.backend(1, 0, 1)?;
         let mut hash = Xxh3::new();
-        for token in self.context(PROBE) {
-            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, totals| {
-                totals.iter().for_each(|total| hash.update(&total.to_le_bytes()));
+        for token in self.prompt(PROBE) {
+            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, cumulative| {
+                cumulative.iter().for_each(|count| hash.update(&count.to_le_bytes()));
             });
         }
         Ok(*self.probe.get_or_init(|| hash.digest()))
@@ -84,40 +141,47 @@ impl LanguageModel {
         &self.trie
     }
 
-    /// What runs it: `lanes` lanes, on `threads` threads; the head and the last `learning` feed-forward layers learn.
+    /// A backend with `lanes` lanes on `threads` threads, in which the head and the last `learning` feed-forward layers learn.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if the system gives no threads or no memory.
+    /// [`crate::ErrorKind::Io`] if the system refuses threads or memory.
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
-        Ok(Box::new(Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?))
+        let session = Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?;
+        let mut session = session.reporting(self.activity.clone());
+        if let Some(weights) = self.gpu.get()
+            && let Err(error) = session.accelerate(weights.clone())
+        {
+            self.activity.fail(&error);
+        }
+        Ok(Box::new(session))
     }
 
     fn window(&self, lanes: usize) -> usize {
         self.model.config().context.clamp(16, if lanes <= 2 { WINDOW } else { SHORT_WINDOW })
     }
 
-    /// Bytes of memory that a backend of `lanes` lanes takes with the weights; these are counted with each.
+    /// Bytes of memory for a backend, the weights included: they are shared by all backends, but counted with each.
     pub fn memory(&self, lanes: usize, learning: usize) -> u64 {
         let config = self.model.config();
         let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
         let weights = config.layers * layer + 2 * config.vocabulary * config.hidden;
-        let cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
-        // Weights in binary32 and int8; of a layer's one gradient besides.
+        let kv_cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
+        // Trainable weights in binary32 and int8, and the gradient of one layer.
         let matrix = config.hidden * config.feed_forward;
-        let learned = learning * 3 * matrix;
+        let trainable = learning * 3 * matrix;
         let gradient = learning.min(1) * 2 * matrix;
-        let adaptive = 5 * (config.vocabulary * config.hidden + learned) + 4 * gradient;
-        (2 * weights + adaptive + lanes * (cache + 16 * config.vocabulary)) as u64
+        let adaptive = 5 * (config.vocabulary * config.hidden + trainable) + 4 * gradient;
+        (2 * weights + adaptive + lanes * (kv_cache + 16 * config.vocabulary)) as u64
     }
 
-    /// What the model is told of a token: where it has none for a byte, that a text begins.
-    pub fn told(&self, token: u32) -> u32 {
+    /// The model's input for a token of [`LanguageModel::trie`]: the start token for a virtual one.
+    pub fn input_token(&self, token: u32) -> u32 {
         if token == VIRTUAL { self.model.start() } else { token }
     }
 
-    /// A context that ends with the tokens of `bytes`.
-    pub fn context(&self, bytes: &[u8]) -> Vec<u32> {
-        let tokens = self.trie.cut(bytes).map(|token| self.told(self.trie.find(token).unwrap_or(VIRTUAL)));
+    /// The model's input for a text: the start token, then the tokens of `bytes`.
+    pub fn prompt(&self, bytes: &[u8]) -> Vec<u32> {
+        let tokens = self.trie.tokenize(bytes).map(|token| self.input_token(self.trie.find(token).unwrap_or(VIRTUAL)));
         std::iter::once(self.model.start()).chain(tokens).collect()
     }
 }

@@ -1,53 +1,58 @@
-//! The block codec: bytes to payload and back, encoder and decoder side by side.
+//! The block codec: content to coded data and back, encoder and decoder side by side.
 
 mod bits;
+mod block_coder;
 mod config;
+mod device;
 mod ensemble;
 mod fast;
 mod lane_scheduler;
 mod language_model;
+mod memory;
 mod profile;
-mod transformer_turns;
 
+pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
+pub use device::Device;
 pub use language_model::LanguageModel;
+pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;
 
 use crate::coder::{Decoder, Encoder};
 use crate::content::{DataKind, Filter};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts;
+use crate::experts::expert::Setup;
 use crate::experts::prior::Prior;
+use crate::text::SymbolTree;
 use bits::{BitCoder, BitPredictor};
+use block_coder::BlockCoder;
 use ensemble::Ensemble;
 use fast::Fast;
 use lane_scheduler::LaneScheduler;
 use profile::Profile;
 
-/// Called with the bytes of content done so far, and the bytes of coded data that they took; returning false stops the
-/// work with [`ErrorKind::Interrupted`].
-pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
-
-/// In binary data of at least this length the prior isn't asked: it saves 0.1 to 0.3 % there and takes an eighth of the time.
+/// Binary blocks of at least this length do not use the prior: it would save 0.1 to 0.3 % and take an eighth of the time.
 const LONG_BINARY: usize = 1 << 20;
 
-/// A block as coded.
+/// A coded block.
 pub struct Coded {
-    /// What the decoder needs beside the payload: see [`Profile`].
+    /// The encoder's choices, which [`decode`] needs. FORMAT.md has the layout.
     pub profile: u8,
+    /// The arithmetic coder's output.
     pub payload: Vec<u8>,
 }
 
-/// Codes one block. The transformer may use `threads` threads, which changes nothing but time.
+/// Encodes one block. The transformer runs on `threads` threads; their number does not change the result.
 ///
 /// # Errors
-/// [`ErrorKind::Interrupted`] when `progress` says so, [`ErrorKind::Io`] where there is no memory.
+/// [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory.
 pub fn encode(config: &CodecConfig, data: &[u8], threads: usize, progress: &mut Progress) -> Result<Coded, Error> {
     encode_with(config, data, true, threads, progress)
 }
 
-/// Bytes of coded data that a block would have without the denoiser. No archive is made that way: it shows what the
-/// denoiser gains.
+/// The length of the payload that a block would have without the denoiser. No archive is made this way; it measures the
+/// denoiser's gain.
 ///
 /// # Errors
 /// As [`encode`].
@@ -65,26 +70,23 @@ fn encode_with(
     let (filter, filtered) = Filter::choose(data);
     let profile = Profile::choose(config, data, filter)?;
     let data = filtered.as_deref().unwrap_or(data);
-    let coder = Encoder::default();
-    let payload = if config.model == Preset::Fast {
-        let mut turns = LaneScheduler::new(start_fast(profile, data.len())?, coder, Some(data), profile.lanes);
-        turns.run(progress)?;
-        turns.coder.finish()
+    let payload = if config.preset == Preset::Fast {
+        let fast = new_fast(profile, data.len())?;
+        BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish()
     } else {
-        let ensemble = start(config, profile, data.len(), denoise)?;
-        let mut turns = LaneScheduler::new(ensemble, coder, Some(data), profile.lanes);
-        run(config, profile, &mut turns, threads, progress)?;
-        turns.coder.finish()
+        let ensemble = new_ensemble(config, profile, data.len(), denoise)?;
+        let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
+        run(config, profile, block, threads, progress)?.coder.finish()
     };
     Ok(Coded { profile: profile.to_byte(), payload })
 }
 
-/// Decodes one block of `raw_len` bytes; threads are as in [`encode`]. Wrong bytes are possible where the payload was
-/// damaged: the caller compares the checksum.
+/// Decodes one block of `raw_len` bytes; `threads` are as in [`encode`]. A damaged payload may give wrong bytes without an
+/// error, so the caller must compare the checksum.
 ///
 /// # Errors
-/// [`ErrorKind::Truncated`] when the payload ends early, [`ErrorKind::Corrupt`] when some of it is left over or the
-/// profile makes no sense, [`ErrorKind::Interrupted`] when `progress` says so.
+/// [`ErrorKind::Truncated`] if the payload ends early, [`ErrorKind::Corrupt`] if some of it is left over or the profile is not
+/// valid, [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory.
 pub fn decode(
     config: &CodecConfig,
     profile: u8,
@@ -100,69 +102,89 @@ pub fn decode(
             "a block without a transformer has several lanes, or layers that learn",
         ));
     }
-    let coder = Decoder::new(payload);
-    let mut bytes = if config.model == Preset::Fast {
-        let mut turns = LaneScheduler::new(start_fast(profile, raw_len)?, coder, None, profile.lanes);
-        turns.run(progress)?;
-        decoded(turns)?
+    let mut bytes = if config.preset == Preset::Fast {
+        let fast = new_fast(profile, raw_len)?;
+        decoded(BlockCoder::new(fast, Decoder::new(payload), None).run(progress)?)?
     } else {
-        let ensemble = start(config, profile, raw_len, true)?;
-        let mut turns = LaneScheduler::new(ensemble, coder, None, profile.lanes);
-        run(config, profile, &mut turns, threads, progress)?;
-        decoded(turns)?
+        let ensemble = new_ensemble(config, profile, raw_len, true)?;
+        let block = BlockCoder::new(ensemble, Decoder::new(payload), None);
+        decoded(run(config, profile, block, threads, progress)?)?
     };
     profile.filter.undo(&mut bytes);
     Ok(bytes)
 }
 
-/// Bytes of memory that decoding a block of `raw_len` bytes with this profile takes, input and output not counted.
-pub fn decode_memory(config: &CodecConfig, raw_len: usize, profile: u8) -> u64 {
-    config.memory_with(raw_len, profile::lanes(profile), profile::learning(profile))
-}
-
-/// What was decoded, if that took all of the payload.
-fn decoded<M: BitPredictor>(turns: LaneScheduler<M, Decoder>) -> Result<Vec<u8>, Error> {
-    if !turns.coder.exhausted() {
-        return Err(Error::new(ErrorKind::Corrupt, "coded data is left over after the block's end"));
+/// Lower bound of the memory in bytes that any block of `model` takes, known before the trained parts are loaded.
+pub fn min_memory(model: Preset) -> u64 {
+    match model {
+        Preset::Fast => fast::memory(1),
+        Preset::Neural => ensemble::memory(model, 1) + LanguageModel::EMBEDDED_LEN,
+        _ => ensemble::memory(model, 1),
     }
-    Ok(turns.model.into_bytes())
 }
 
-/// The transformer, where it is asked: binary data are none of its business.
+/// The kind of data that a profile byte names.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if the profile is not valid.
+pub fn kind(profile: u8) -> Result<DataKind, Error> {
+    Ok(Profile::from_byte(profile)?.kind)
+}
+
+/// The decoded bytes, if they used up the payload.
+fn decoded<P: BitPredictor>(block: BlockCoder<P, Decoder>) -> Result<Vec<u8>, Error> {
+    if !block.coder.is_complete() {
+        return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
+    }
+    Ok(block.predictor.into_bytes())
+}
+
+/// Codes a block with the full ensemble, in lanes if it uses a transformer.
+fn run<'a, C: BitCoder>(
+    config: &'a CodecConfig,
+    profile: Profile,
+    block: BlockCoder<'a, Ensemble, C>,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<BlockCoder<'a, Ensemble, C>, Error> {
+    let Some(language_model) = language_model(config, profile) else { return block.run(progress) };
+    let backend = language_model.backend(profile.lanes, profile.learning, threads)?;
+    LaneScheduler::new(block, language_model, backend, profile.lanes).run(progress)
+}
+
+/// The transformer, if the block uses it: only text does.
 fn language_model(config: &CodecConfig, profile: Profile) -> Option<&LanguageModel> {
     config.language_model.as_deref().filter(|_| profile.kind == DataKind::Text)
 }
 
-/// The prior, where it is asked: not of long binary data.
+/// The prior, if the block uses it.
 fn prior(config: &CodecConfig, profile: Profile, raw_len: usize) -> Result<Option<&'static Prior>, Error> {
-    let asked = profile.kind == DataKind::Text || raw_len < LONG_BINARY;
-    (config.model.is_primed() && asked).then(Prior::embedded).transpose()
+    let used = config.preset.is_primed() && (profile.kind == DataKind::Text || raw_len < LONG_BINARY);
+    used.then(Prior::embedded).transpose()
 }
 
-fn start(config: &CodecConfig, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
+fn new_ensemble(config: &CodecConfig, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
     let prior = prior(config, profile, raw_len)?;
-    let contexts = if config.model.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL };
-    let trie = language_model(config, profile).map(|language_model| language_model.trie().clone());
-    Ensemble::new(profile.kind, raw_len, profile.lanes, contexts, prior, trie, denoise).map_err(no_memory)
+    let kind = profile.kind;
+    let setup = Setup {
+        kind,
+        raw_len,
+        lanes: profile.lanes,
+        // The prior's token lists are sorted, so its tree must keep the order of bytes.
+        tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
+        contexts: if config.preset.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL },
+        prior,
+        trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
+    };
+    Ensemble::new(&setup, denoise).map_err(no_memory)
 }
 
-fn start_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {
+fn new_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {
     Fast::new(profile.kind, raw_len).map_err(no_memory)
 }
 
 fn no_memory(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("no memory for the model: {error}"))
-}
-
-fn run<C: BitCoder>(
-    config: &CodecConfig,
-    profile: Profile,
-    turns: &mut LaneScheduler<Ensemble, C>,
-    threads: usize,
-    progress: &mut Progress,
-) -> Result<(), Error> {
-    let Some(language_model) = language_model(config, profile) else { return turns.run(progress) };
-    turns.run_with(language_model, &mut *language_model.backend(profile.lanes, profile.learning, threads)?, progress)
 }
 
 #[cfg(test)]

@@ -1,83 +1,103 @@
-//! What the encoder chose for a block: one byte beside its payload.
+//! The encoder's choices for a block, stored as one byte beside its payload.
 
+use super::block_coder::BlockCoder;
 use super::config::{CodecConfig, LanePolicy};
 use super::fast::Fast;
-use super::lane_scheduler::LaneScheduler;
 use crate::coder::Encoder;
 use crate::content::{DataKind, Filter};
 use crate::error::Error;
 
-/// The most lanes of a block.
+/// The most lanes that a block can have.
 pub const MAX_LANES: usize = 1 << 7;
-/// Content of less than this for each lane costs more than lanes gain.
-pub const MIN_LANE: usize = 64 << 10;
-/// The same for records, which live from the ones before: vega_airports.csv, 210 KB, is 1.3 % larger in four lanes than in
-/// one. Text is taken for records where one in so many bytes is a digit. Prose and code have less than 5 %, logs, tables and
-/// JSON as a rule more than 7 %.
-const MIN_RECORDS: usize = 4 * MIN_LANE;
-const DIGITS: usize = 16;
+/// Bytes of content per lane, below which more lanes cost more ratio than they gain speed.
+pub const MIN_LANE_BYTES: usize = 64 << 10;
+/// The same for content made of records, in which a lane misses the records of the other lanes: vega_airports.csv, 210 KB, is
+/// 1.3 % larger in four lanes than in one.
+const MIN_RECORD_LANE_BYTES: usize = 4 * MIN_LANE_BYTES;
+/// Content counts as records if at least one byte in so many is a digit. Prose and code have less than 5 % digits; logs, tables
+/// and JSON mostly have more than 7 %.
+const RECORD_DIGIT_SPACING: usize = 16;
 
-/// What is looked at to see whether lanes are of use, in bytes, and the tenths of bits per byte that the fast ensemble must
-/// need for it: logs and tables, 0.2 to 1.5 bits per byte, grew by up to 24 % in four lanes.
+/// Length in bytes of the sample on which the encoder decides whether to use several lanes.
 const SAMPLE: usize = 64 << 10;
-const MIN_BITS: usize = 16;
+/// One lane is used if the fast ensemble codes the sample in less, in tenths of a bit per byte: logs and tables at 0.2 to 1.5
+/// bits per byte grew by up to 24 % in four lanes.
+const MIN_TENTH_BITS: usize = 16;
 
-/// What the encoder chose for a block.
+/// The encoder's choices for a block.
 #[derive(Clone, Copy)]
 pub struct Profile {
+    /// Selects contexts and the order in which a byte's bits are coded; binary content does not use the transformer.
     pub kind: DataKind,
+    /// A power of two, up to [`MAX_LANES`].
     pub lanes: usize,
-    /// How many of the transformer's last feed-forward layers learn.
+    /// Number of the transformer's last feed-forward layers that learn, 0 to 3.
     pub learning: usize,
+    /// The filter that was applied to the content.
     pub filter: Filter,
 }
 
 impl Profile {
+    /// Chooses for the content `data`, before `filter` is applied.
+    ///
     /// # Errors
-    /// Those of coding a sample.
+    /// Those of coding a sample: [`crate::ErrorKind::Io`] if there is not enough memory.
     pub fn choose(config: &CodecConfig, data: &[u8], filter: Filter) -> Result<Profile, Error> {
         let kind = DataKind::of(data);
-        let asked = config.model.is_neural() && kind == DataKind::Text;
+        let uses_transformer = config.preset.is_neural() && kind == DataKind::Text;
         let lanes = match config.lane_policy {
-            _ if !asked => 1,
+            _ if !uses_transformer => 1,
             LanePolicy::Exactly(lanes) => lanes,
-            LanePolicy::UpTo(most) => {
+            LanePolicy::UpTo(max) => {
                 let sample = &data[..data.len().min(SAMPLE)];
                 let digits = sample.iter().filter(|byte| byte.is_ascii_digit()).count();
-                let least = if digits * DIGITS < sample.len() { MIN_LANE } else { MIN_RECORDS };
-                let most = most.min(data.len() / least).max(1);
-                if most > 1 && repeats(sample)? { 1 } else { 1 << most.ilog2() }
+                let is_records = digits * RECORD_DIGIT_SPACING >= sample.len();
+                let min_bytes = if is_records { MIN_RECORD_LANE_BYTES } else { MIN_LANE_BYTES };
+                let max = max.min(data.len() / min_bytes).max(1);
+                if max > 1 && is_repetitive(sample)? { 1 } else { 1 << max.ilog2() }
             }
         };
-        let learning = if asked { config.learning } else { 0 };
+        let learning = if uses_transformer { config.learning } else { 0 };
         Ok(Profile { kind, lanes, learning, filter })
     }
 
-    /// The kind of content in bit 0, the logarithm of the number of lanes in bits 1 to 3, the filter in bits 4 and 5, the number
-    /// of layers that learn in bits 6 and 7.
+    /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: the number
+    /// of layers that learn.
     pub fn to_byte(self) -> u8 {
         self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | (self.filter as u8) << 4 | (self.learning as u8) << 6
     }
 
+    /// Reads what [`Profile::to_byte`] gives.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Corrupt`] if the filter is unknown.
     pub fn from_byte(byte: u8) -> Result<Profile, Error> {
         let kind = if byte & 1 == 0 { DataKind::Text } else { DataKind::Binary };
         Ok(Profile { kind, lanes: lanes(byte), learning: learning(byte), filter: Filter::from_id(byte >> 4 & 3)? })
     }
 }
 
-/// Whether data such as `sample` live from repeating what came shortly before: lanes would keep them from it.
-fn repeats(sample: &[u8]) -> Result<bool, Error> {
+/// Whether the sample compresses so well that it must consist mainly of recent repeats, which lanes would separate.
+fn is_repetitive(sample: &[u8]) -> Result<bool, Error> {
     let (_, filtered) = Filter::choose(sample);
     let fast = Fast::new(DataKind::of(sample), sample.len())?;
-    let mut scheduler = LaneScheduler::new(fast, Encoder::default(), Some(filtered.as_deref().unwrap_or(sample)), 1);
-    scheduler.run(&mut |_, _| true)?;
-    Ok(10 * 8 * scheduler.coder.finish().len() < MIN_BITS * sample.len())
+    let block = BlockCoder::new(fast, Encoder::default(), Some(filtered.as_deref().unwrap_or(sample)));
+    let coded = block.run(&mut |_, _| true)?.coder.finish();
+    Ok(10 * 8 * coded.len() < MIN_TENTH_BITS * sample.len())
 }
 
+/// The number of lanes in a profile byte.
 pub fn lanes(profile: u8) -> usize {
     1 << (profile >> 1 & 7)
 }
 
+/// The number of layers that learn in a profile byte.
 pub fn learning(profile: u8) -> usize {
     usize::from(profile >> 6)
+}
+
+/// Of both profiles, the most lanes and the most layers that learn; nothing else of them.
+pub fn costlier(a: u8, b: u8) -> u8 {
+    let (lanes, learning) = (0b1110, 0b1100_0000);
+    (a & lanes).max(b & lanes) | (a & learning).max(b & learning)
 }

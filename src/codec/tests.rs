@@ -1,7 +1,8 @@
-//! The codec with the embedded transformer: lanes that an encoder wouldn't choose, and damage.
+//! The codec with the embedded transformer: all numbers of lanes, also those that an encoder would not choose, and damage.
 
-use super::profile::{MIN_LANE, lanes};
+use super::profile::{MIN_LANE_BYTES, lanes};
 use super::*;
+use crate::test_random::TestRandom;
 
 fn neural() -> CodecConfig {
     CodecConfig::new(Preset::Neural, None, LanePolicy::UpTo(1)).unwrap()
@@ -11,31 +12,27 @@ fn prose(len: usize) -> Vec<u8> {
     include_bytes!("../../corpora/samples/prose.txt").iter().copied().cycle().take(len).collect()
 }
 
-/// Text that doesn't repeat itself.
+/// Text without repeats.
 fn letters(len: usize) -> Vec<u8> {
-    let mut state = 7u32;
-    let letter = || {
-        state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-        b'a' + (state >> 24) as u8 % 26
-    };
-    std::iter::repeat_with(letter).take(len).collect()
+    let mut random = TestRandom::new(7);
+    std::iter::repeat_with(|| b'a' + random.below(26) as u8).take(len).collect()
 }
 
-fn on(_: usize, _: usize) -> bool {
+fn proceed(_: usize, _: usize) -> bool {
     true
 }
 
-/// A block as it would be coded in so many lanes.
+/// Codes a block in so many lanes.
 fn in_lanes(config: &CodecConfig, data: &[u8], lanes: usize, threads: usize) -> Coded {
     let profile = Profile { lanes, ..Profile::choose(config, data, Filter::None).unwrap() };
-    let ensemble = start(config, profile, data.len(), true).unwrap();
-    let mut turns = LaneScheduler::new(ensemble, Encoder::default(), Some(data), lanes);
-    run(config, profile, &mut turns, threads, &mut on).unwrap();
-    Coded { profile: profile.to_byte(), payload: turns.coder.finish() }
+    let ensemble = new_ensemble(config, profile, data.len(), true).unwrap();
+    let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
+    let payload = run(config, profile, block, threads, &mut proceed).unwrap().coder.finish();
+    Coded { profile: profile.to_byte(), payload }
 }
 
 #[test]
-fn profiles_are_bytes() {
+fn profiles_round_trip() {
     for byte in 0..=255 {
         match Profile::from_byte(byte) {
             Ok(profile) => {
@@ -48,7 +45,15 @@ fn profiles_are_bytes() {
 }
 
 #[test]
-fn any_lanes_come_back() {
+fn profile_bits_are_those_of_the_format() {
+    let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 2, filter: Filter::X86 };
+    assert_eq!(profile.to_byte(), 0b1001_0111);
+    let profile = Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, filter: Filter::None };
+    assert_eq!(profile.to_byte(), 0b0100_1110);
+}
+
+#[test]
+fn blocks_round_trip_in_any_lanes() {
     for (len, lanes, learning) in
         [(3000, 1, 0), (3001, 1, 3), (3000, 2, 1), (3001, 4, 0), (2999, 8, 2), (700, MAX_LANES, 3), (5, 8, 0)]
     {
@@ -58,23 +63,23 @@ fn any_lanes_come_back() {
         assert_eq!([super::profile::lanes(coded.profile), super::profile::learning(coded.profile)], [lanes, learning]);
         assert!(coded.payload == in_lanes(&config, &data, lanes, 2).payload);
         for threads in [1, 2] {
-            let back = decode(&config, coded.profile, &coded.payload, len, threads, &mut on).unwrap();
+            let back = decode(&config, coded.profile, &coded.payload, len, threads, &mut proceed).unwrap();
             assert!(back == data, "{len} bytes in {lanes} lanes");
         }
     }
 }
 
 #[test]
-fn long_binary_data_come_back() {
+fn long_binary_data_round_trips() {
     let data: Vec<u8> = (0..LONG_BINARY as u32 / 8)
         .flat_map(|n| [n % 251, n.wrapping_mul(n) >> 7])
         .flat_map(u32::to_le_bytes)
         .collect();
     assert_eq!((data.len(), DataKind::of(&data)), (LONG_BINARY, DataKind::Binary));
-    let [full, primed] = [Preset::Full, Preset::Primed].map(|model| {
-        let config = CodecConfig::new(model, None, LanePolicy::UpTo(1)).unwrap();
-        let coded = encode(&config, &data, 1, &mut on).unwrap();
-        assert!(decode(&config, coded.profile, &coded.payload, data.len(), 1, &mut on).unwrap() == data);
+    let [full, primed] = [Preset::Full, Preset::Primed].map(|preset| {
+        let config = CodecConfig::new(preset, None, LanePolicy::UpTo(1)).unwrap();
+        let coded = encode(&config, &data, 1, &mut proceed).unwrap();
+        assert!(decode(&config, coded.profile, &coded.payload, data.len(), 1, &mut proceed).unwrap() == data);
         coded.payload.len()
     });
     assert!(primed < full, "{primed} bytes, {full} at level 2");
@@ -87,51 +92,53 @@ fn encoders_choose_lanes_by_length() {
         let data = if text { letters(len) } else { vec![0; len] };
         Profile::choose(&config, &data, Filter::None).unwrap().lanes
     };
-    let up_to = |most| choose(LanePolicy::UpTo(most), 5 * MIN_LANE, true);
+    let up_to = |max| choose(LanePolicy::UpTo(max), 5 * MIN_LANE_BYTES, true);
     assert_eq!([1, 2, 7, 8, 128].map(up_to), [1, 2, 4, 4, 4]);
     let eight = LanePolicy::UpTo(8);
-    assert_eq!([0, 2 * MIN_LANE - 1, 2 * MIN_LANE].map(|len| choose(eight, len, true)), [1, 1, 2]);
-    assert_eq!([eight, LanePolicy::Exactly(8)].map(|lane_policy| choose(lane_policy, 5 * MIN_LANE, false)), [1, 1]);
-    assert_eq!([1, MIN_LANE].map(|len| choose(LanePolicy::Exactly(16), len, true)), [16, 16]);
-    let digits = letters(6 * MIN_LANE).chunks(12).flat_map(|some| [some, b"7"].concat()).collect::<Vec<_>>();
-    for data in [digits, prose(8 * MIN_LANE)] {
+    assert_eq!([0, 2 * MIN_LANE_BYTES - 1, 2 * MIN_LANE_BYTES].map(|len| choose(eight, len, true)), [1, 1, 2]);
+    assert_eq!(
+        [eight, LanePolicy::Exactly(8)].map(|lane_policy| choose(lane_policy, 5 * MIN_LANE_BYTES, false)),
+        [1, 1]
+    );
+    assert_eq!([1, MIN_LANE_BYTES].map(|len| choose(LanePolicy::Exactly(16), len, true)), [16, 16]);
+    let digits = letters(6 * MIN_LANE_BYTES).chunks(12).flat_map(|some| [some, b"7"].concat()).collect::<Vec<_>>();
+    for data in [digits, prose(8 * MIN_LANE_BYTES)] {
         let config = CodecConfig { lane_policy: eight, ..neural() };
         assert_eq!(Profile::choose(&config, &data, Filter::None).unwrap().lanes, 1);
     }
 }
 
 #[test]
-fn damage_is_no_panic() {
+fn damage_does_not_panic() {
     let config = neural();
     let data = prose(400);
     for lanes in [1, 4] {
         let coded = in_lanes(&config, &data, lanes, 1);
-        let mut state = 1u32;
+        let mut random = TestRandom::new(1);
         for _ in 0..20 {
-            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
             let mut payload = coded.payload.clone();
-            let at = (state >> 16) as usize % payload.len();
-            payload[at] ^= 1 << (state >> 13 & 7);
-            if let Ok(bytes) = decode(&config, coded.profile, &payload, data.len(), 1, &mut on) {
+            let at = random.below(payload.len() as u64) as usize;
+            payload[at] ^= 1 << random.below(8);
+            if let Ok(bytes) = decode(&config, coded.profile, &payload, data.len(), 1, &mut proceed) {
                 assert_eq!(bytes.len(), data.len());
             }
-            // Other bytes may take fewer bits than are left; the right ones take all but the last four bytes.
-            if let Ok(bytes) = decode(&config, coded.profile, &payload[..at], data.len(), 1, &mut on) {
+            // Wrong bytes may use up the payload early; the right ones need all but its last four bytes.
+            if let Ok(bytes) = decode(&config, coded.profile, &payload[..at], data.len(), 1, &mut proceed) {
                 assert_eq!(bytes.len(), data.len());
                 assert!(bytes != data || at + 4 >= payload.len());
             }
         }
-        let _ = decode(&config, coded.profile ^ 2, &coded.payload, data.len(), 1, &mut on);
+        let _ = decode(&config, coded.profile ^ 2, &coded.payload, data.len(), 1, &mut proceed);
     }
 }
 
 #[test]
-fn lanes_and_learning_are_for_the_transformer() {
+fn lanes_and_learning_need_the_transformer() {
     let data = prose(400);
     let full = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();
     for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x41)] {
         let coded = in_lanes(&config, &data, 1, 1);
-        let error = decode(&config, profile, &coded.payload, data.len(), 1, &mut on).unwrap_err();
+        let error = decode(&config, profile, &coded.payload, data.len(), 1, &mut proceed).unwrap_err();
         assert_eq!(
             (error.kind(), error.reason()),
             (ErrorKind::Corrupt, "a block without a transformer has several lanes, or layers that learn")

@@ -1,65 +1,69 @@
-//! Frames: what follows an archive's header. Each has a head and a body.
+//! Frames: the units that follow an archive's header. A frame has a head and a body.
 
 use super::checksum::check;
-use super::fields::{Fields, put_u32, put_varint};
 use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_u32, put_varint};
 
-/// The first byte of each frame: found in no UTF-8 text, so that scanning for frames is quick.
+/// First byte of every frame. It doesn't occur in UTF-8 text, which makes scanning for frames fast.
 pub(crate) const SYNC: u8 = 0xF5;
 
-/// The second byte of a frame.
+/// Second byte of a frame.
 mod kind {
     pub const MODELLED: u8 = 0xC1;
     pub const STORED: u8 = 0xC2;
     pub const INDEX: u8 = 0xC3;
     pub const END: u8 = 0xC4;
     pub const SKIPPABLE: u8 = 0xC5;
+    pub const SEGMENTED: u8 = 0xC6;
 }
 
-/// How a block's content is written.
+/// How a block's content is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// By the archive's model: `coded_len` bytes of body; `profile` belongs to the codec.
+    /// Coded by the archive's model in `coded_len` bytes; `profile` holds the codec's parameters.
     Modelled { profile: u8, coded_len: u32 },
-    /// As it is.
+    /// Parsed into streams of `plain_len` bytes in all, which take `coded_len` bytes of body. `profile` has the most lanes and
+    /// learning layers of all streams.
+    Segmented { profile: u8, coded_len: u32, plain_len: u32 },
+    /// Uncompressed.
     Stored,
 }
 
-/// The head of a block.
+/// Head of a block frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockHead {
     pub number: u32,
-    /// Bytes of content.
+    /// Length of the content in bytes.
     pub raw_len: u32,
     pub mode: Mode,
-    /// The check of the content.
+    /// Checksum of the content.
     pub raw_check: u32,
 }
 
 impl BlockHead {
-    /// Bytes of body.
+    /// Length of the body in bytes.
     pub fn body_len(&self) -> usize {
         match self.mode {
-            Mode::Modelled { coded_len, .. } => coded_len as usize,
+            Mode::Modelled { coded_len, .. } | Mode::Segmented { coded_len, .. } => coded_len as usize,
             Mode::Stored => self.raw_len as usize,
         }
     }
 }
 
-/// A frame's head.
+/// Head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Block(BlockHead),
-    /// Where the blocks are: `len` bytes of body whose check is `body_check`.
+    /// The block index: a body of `len` bytes with checksum `body_check`.
     Index {
         len: u64,
         body_check: u32,
     },
-    /// The archive's end, with the check of its whole content.
+    /// The end of the archive, with the checksum of its whole content.
     End {
         content_check: u32,
     },
-    /// `len` bytes that are no business of a decoder's.
+    /// `len` bytes that decoders skip.
     Skippable {
         len: u64,
     },
@@ -72,13 +76,17 @@ impl Frame {
             Frame::Block(BlockHead { number, raw_len, mode, raw_check }) => {
                 out.push(match mode {
                     Mode::Modelled { .. } => kind::MODELLED,
+                    Mode::Segmented { .. } => kind::SEGMENTED,
                     Mode::Stored => kind::STORED,
                 });
                 put_varint(&mut out, number.into());
                 put_varint(&mut out, raw_len.into());
-                if let Mode::Modelled { profile, coded_len } = mode {
+                if let Mode::Modelled { profile, coded_len } | Mode::Segmented { profile, coded_len, .. } = mode {
                     put_varint(&mut out, coded_len.into());
                     out.push(profile);
+                }
+                if let Mode::Segmented { plain_len, .. } = mode {
+                    put_varint(&mut out, plain_len.into());
                 }
                 put_u32(&mut out, raw_check);
             }
@@ -90,7 +98,7 @@ impl Frame {
             Frame::End { content_check } => {
                 out.push(kind::END);
                 put_u32(&mut out, content_check);
-                // No check of the head: its one field is a check.
+                // No head checksum: the only field is a checksum.
                 return out;
             }
             Frame::Skippable { len } => {
@@ -103,18 +111,18 @@ impl Frame {
         out
     }
 
-    /// The head at the beginning of `bytes`, and its length.
+    /// Parses the head at the beginning of `bytes`; returns it with its length.
     ///
     /// # Errors
     /// [`ErrorKind::Truncated`] or [`ErrorKind::Corrupt`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
-        let mut fields = Fields::new(bytes);
+        let mut fields = FieldReader::new(bytes);
         if fields.byte()? != SYNC {
             return Err(Error::new(ErrorKind::Corrupt, "no block begins here: the archive is damaged"));
         }
         let kind = fields.byte()?;
         let frame = match kind {
-            kind::MODELLED | kind::STORED => Frame::Block(parse_block(&mut fields, kind)?),
+            kind::MODELLED | kind::STORED | kind::SEGMENTED => Frame::Block(parse_block(&mut fields, kind)?),
             kind::INDEX => Frame::Index { len: fields.varint()?, body_check: fields.u32()? },
             kind::END => return Ok((Frame::End { content_check: fields.u32()? }, fields.position())),
             kind::SKIPPABLE => Frame::Skippable { len: fields.varint()? },
@@ -128,17 +136,21 @@ impl Frame {
     }
 }
 
-fn parse_block(fields: &mut Fields, kind: u8) -> Result<BlockHead, Error> {
-    let number = narrow(fields.varint()?)?;
-    let raw_len = narrow(fields.varint()?)?;
+fn parse_block(fields: &mut FieldReader, kind: u8) -> Result<BlockHead, Error> {
+    let number = to_u32(fields.varint()?)?;
+    let raw_len = to_u32(fields.varint()?)?;
     let mode = match kind {
         kind::STORED => Mode::Stored,
-        _ => Mode::Modelled { coded_len: narrow(fields.varint()?)?, profile: fields.byte()? },
+        kind::MODELLED => Mode::Modelled { coded_len: to_u32(fields.varint()?)?, profile: fields.byte()? },
+        _ => {
+            let (coded_len, profile) = (to_u32(fields.varint()?)?, fields.byte()?);
+            Mode::Segmented { coded_len, profile, plain_len: to_u32(fields.varint()?)? }
+        }
     };
     Ok(BlockHead { number, raw_len, mode, raw_check: fields.u32()? })
 }
 
-fn narrow(value: u64) -> Result<u32, Error> {
+fn to_u32(value: u64) -> Result<u32, Error> {
     u32::try_from(value).map_err(|_| damaged_head())
 }
 
@@ -157,6 +169,10 @@ mod tests {
             Frame::Block(block),
             Frame::Block(BlockHead { number: 0, mode: modelled, ..block }),
             Frame::Block(BlockHead { number: u32::MAX, raw_len: u32::MAX, mode: modelled, ..block }),
+            Frame::Block(BlockHead {
+                mode: Mode::Segmented { profile: 9, coded_len: 17, plain_len: 300_000 },
+                ..block
+            }),
             Frame::Index { len: 300, body_check: 1 },
             Frame::End { content_check: 77 },
             Frame::Skippable { len: u64::MAX },

@@ -1,12 +1,13 @@
-//! The block index: where each block's frame begins and how much content it holds. Archives of two blocks or more end
-//! with one, so that a reader that can seek finds any block without the others.
+//! The block index: position and content length of each block. Archives of two blocks or more end with one, so that a
+//! seekable reader can find any block without reading the others.
 
 use super::checksum::check;
-use super::fields::{Fields, put_u32, put_varint};
 use super::frame::Frame;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_u32, put_varint};
+use std::ops::Range;
 
-/// An index in the making; the encoder writes it, the decoder compares it with the one it finds.
+/// Builds an index. The encoder writes it; the decoder compares it with the index in the archive.
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     body: Vec<u8>,
@@ -15,7 +16,7 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Adds the next block: its frame begins `start` bytes after the archive's first and holds `raw_len` of content.
+    /// Adds the next block. `start` is the offset of its frame in the archive, `raw_len` its content length.
     pub fn add(&mut self, start: u64, raw_len: u32) {
         put_varint(&mut self.body, start - self.last_start);
         put_varint(&mut self.body, raw_len.into());
@@ -23,17 +24,24 @@ impl IndexBuilder {
         self.blocks += 1;
     }
 
-    /// Blocks added.
+    /// Number of blocks added.
     pub fn blocks(&self) -> u32 {
         self.blocks
     }
 
-    /// The index frame, head and body, that begins `start` bytes after the archive's first.
+    /// Number of bytes in the body of an index at offset `start` of the archive.
+    pub fn body_len(&self, start: u64) -> u64 {
+        let mut distance = Vec::new();
+        put_varint(&mut distance, start - self.last_start);
+        (self.body.len() + distance.len() + 4) as u64
+    }
+
+    /// The complete index frame, to be placed at offset `start` of the archive.
     pub fn frame(&self, start: u64) -> Vec<u8> {
         let mut body = self.body.clone();
         put_varint(&mut body, start - self.last_start);
         let head = |body_check| Frame::Index { len: body.len() as u64 + 4, body_check }.write();
-        // The frame's length comes last, where it is found from the archive's end.
+        // The frame's length comes last: a reader that starts at the archive's end finds it there.
         let frame_len = head(0).len() + body.len() + 4;
         put_u32(&mut body, frame_len as u32);
         let mut frame = Frame::Index { len: body.len() as u64, body_check: check(&body) }.write();
@@ -42,22 +50,55 @@ impl IndexBuilder {
     }
 }
 
-/// The blocks an index names: where the frame begins, counted from the archive's first byte, and bytes of content.
-///
-/// # Errors
-/// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) or [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), for a
-/// body that is none.
-pub(crate) fn parse_index(body: &[u8]) -> Result<Vec<(u64, u64)>, Error> {
-    let mut fields = Fields::new(body);
-    let mut blocks = Vec::new();
-    let mut start = 0u64;
-    loop {
-        start = start.wrapping_add(fields.varint()?);
-        // After the last block's entry: how far the index itself is, and the length of its frame.
-        if body.len() - fields.position() == 4 {
-            return Ok(blocks);
+/// The blocks that an index names. Kept in its encoded form, which is much smaller than a list.
+#[derive(Debug)]
+pub(crate) struct Index {
+    body: Vec<u8>,
+    blocks: u32,
+}
+
+impl Index {
+    /// Parses the body of an index.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] or [`ErrorKind::Corrupt`] if `body` is malformed.
+    pub fn parse(body: Vec<u8>) -> Result<Self, Error> {
+        let mut fields = FieldReader::new(&body);
+        let mut blocks = 0;
+        loop {
+            fields.varint()?;
+            // After the last block: the distance to the index frame, and the frame's length in 4 bytes.
+            if body.len() - fields.position() == 4 {
+                return Ok(Index { blocks, body });
+            }
+            fields.varint()?;
+            blocks += 1;
+            if blocks == u32::MAX {
+                return Err(Error::new(ErrorKind::Corrupt, "the block index names too many blocks"));
+            }
         }
-        blocks.push((start, fields.varint()?));
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    /// The content lengths of all blocks, in order.
+    pub fn lengths(&self) -> impl Iterator<Item = u64> {
+        let mut fields = FieldReader::new(&self.body);
+        (0..self.blocks).map(move |_| {
+            // `parse` has read all of them before.
+            let _ = fields.varint();
+            fields.varint().unwrap_or_default()
+        })
+    }
+
+    /// Sum of the content lengths of `blocks`; `None` if the index doesn't name all of them.
+    pub fn content_of(&self, blocks: &Range<u32>) -> Option<u64> {
+        let (start, len) = (blocks.start as usize, blocks.len());
+        let sum = || self.lengths().skip(start).take(len).fold(0u64, u64::saturating_add);
+        (blocks.end <= self.blocks).then(sum)
     }
 }
 
@@ -74,8 +115,10 @@ mod tests {
         let (head, head_len) = Frame::parse(&frame).unwrap();
         let body = &frame[head_len..];
         assert_eq!(head, Frame::Index { len: body.len() as u64, body_check: check(body) });
-        assert_eq!(parse_index(body).unwrap(), blocks);
+        let parsed = Index::parse(body.to_vec()).unwrap();
+        assert!(parsed.lengths().eq(blocks.map(|(_, len)| len)));
+        assert_eq!((parsed.content_of(&(1..3)), parsed.content_of(&(1..4))), (Some(65539), None));
         assert_eq!(frame[frame.len() - 4..], (frame.len() as u32).to_le_bytes());
-        assert!(parse_index(&body[..4]).is_err());
+        assert!(Index::parse(body[..4].to_vec()).is_err());
     }
 }

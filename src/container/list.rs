@@ -1,69 +1,96 @@
-//! What an archive holds, without decoding it.
+//! Summaries of archives, without decoding.
 
 use std::io::{Read, Seek};
 
 use super::frame::Mode;
-use super::walk::{Event, Walk};
+use super::frame_reader::{Event, FrameReader};
 use crate::codec::Preset;
 use crate::error::Error;
 
-/// What one archive holds, as its heads say; content is not checked.
+/// Summary of one archive, taken from its heads. The content is not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
-    /// The model it was made with.
+    /// The model that the archive was made with.
     pub model: Preset,
-    /// The transformer that decoding needs, where it is not part of nzip.
+    /// Id of the external transformer that decoding needs; `None` if the embedded parts suffice.
     pub language_model: Option<[u8; 16]>,
-    /// The most bytes of content in a block.
+    /// Maximum content length of a block in bytes.
     pub block_size: usize,
-    /// Blocks, and how many of them are stored as they are.
+    /// Number of blocks.
     pub blocks: u64,
-    /// Blocks that are stored as they are.
+    /// Number of blocks that are stored uncompressed.
     pub stored: u64,
-    /// Bytes of content.
+    /// Length of the content in bytes.
     pub content: u64,
-    /// Bytes of archive.
+    /// Length of the archive in bytes.
     pub archive: u64,
 }
 
-/// Summaries of the archives, one after the other, that `input` holds from where it stands to its end.
+/// Lists the archives in `input`, from its current position to its end.
 ///
 /// ```
 /// let archive = nzip::compress(b"a tale of a tub")?;
-/// let summaries = nzip::list(std::io::Cursor::new(archive))?;
+/// let summaries = nzip::list(std::io::Cursor::new(archive)).collect::<Result<Vec<_>, _>>()?;
 /// assert_eq!((summaries.len(), summaries[0].content), (1, 15));
 /// # Ok::<(), nzip::Error>(())
 /// ```
+pub fn list<R: Read + Seek>(input: R) -> List<R> {
+    List { frames: FrameReader::new(input, false, None), start: 0, done: false }
+}
+
+/// Iterator over the archives in an input, created by [`list`].
 ///
-/// # Errors
-/// As for [`Decompressor`](crate::Decompressor), where heads are damaged or missing.
-pub fn list<R: Read + Seek>(input: R) -> Result<Vec<Summary>, Error> {
-    let mut walk = Walk::new(input, false, None);
-    let mut summaries: Vec<Summary> = Vec::new();
-    let mut start = 0;
-    while let Some(event) = walk.next()? {
-        match (event, summaries.last_mut()) {
-            (Event::Start(header), _) => summaries.push(Summary {
-                model: header.model,
-                language_model: header.identity.and_then(|identity| identity.language_model),
-                block_size: header.block_size.bytes(),
-                blocks: 0,
-                stored: 0,
-                content: 0,
-                archive: 0,
-            }),
-            (Event::Block { head, .. }, Some(summary)) => {
-                summary.blocks += 1;
-                summary.stored += u64::from(head.mode == Mode::Stored);
-                summary.content += u64::from(head.raw_len);
-                walk.source.seek(head.body_len() as u64)?;
+/// An error, as of [`Decompressor`](crate::Decompressor) if heads are damaged or missing, is the last item.
+pub struct List<R> {
+    frames: FrameReader<R>,
+    start: u64,
+    done: bool,
+}
+
+impl<R: Read + Seek> List<R> {
+    fn next_archive(&mut self) -> Result<Option<Summary>, Error> {
+        let mut summary = None;
+        while let Some(event) = self.frames.next()? {
+            match (event, &mut summary) {
+                (Event::Start(header), _) => {
+                    summary = Some(Summary {
+                        model: header.model,
+                        language_model: header.identity.and_then(|identity| identity.language_model),
+                        block_size: header.block_size.bytes(),
+                        blocks: 0,
+                        stored: 0,
+                        content: 0,
+                        archive: 0,
+                    });
+                }
+                (Event::Block { head, .. }, Some(summary)) => {
+                    summary.blocks += 1;
+                    summary.stored += u64::from(head.mode == Mode::Stored);
+                    summary.content += u64::from(head.raw_len);
+                    self.frames.input.seek_forward(head.body_len() as u64)?;
+                }
+                (Event::End { .. }, Some(summary)) => {
+                    summary.archive = self.frames.input.offset() - self.start;
+                    self.start = self.frames.input.offset();
+                    break;
+                }
+                _ => {}
             }
-            (Event::End { .. }, Some(summary)) => {
-                summary.archive = walk.source.offset() - start;
-                start = walk.source.offset();
-            }
-            _ => {}
         }
+        Ok(summary)
     }
-    Ok(summaries)
+}
+
+impl<R: Read + Seek> Iterator for List<R> {
+    type Item = Result<Summary, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let item = self.next_archive().transpose();
+        self.done = !matches!(item, Some(Ok(_)));
+        item
+    }
 }

@@ -1,25 +1,29 @@
-//! The container: archives, made of a header, blocks and an end. docs/FORMAT.md says it byte by byte.
+//! The container format: an archive is a header, blocks and an end frame. docs/FORMAT.md specifies it.
 //!
 //! ```text
 //! content ► writer ► blocks ► pool (codec::encode) ► header · block frames · index · end ► archive
-//! archive ► source ► walk (checks heads and order) ► pool (codec::decode) ► reader ► content
+//! archive ► peek_reader ► frame_reader (checks heads and order) ► pool (codec::decode) ► reader ► content
 //! ```
 
+mod archive;
 mod checksum;
-mod fields;
 mod frame;
+mod frame_reader;
 mod header;
 mod index;
+mod layout;
 mod list;
+mod peek_reader;
 mod pool;
 mod reader;
 mod recover;
-mod source;
-mod walk;
+mod segmented;
 mod writer;
 
+pub(crate) use frame_reader::check_output_limit;
 pub use header::FORMAT_VERSION;
-pub use list::{Summary, list};
+pub use layout::{BlockLayout, StreamInfo, layout};
+pub use list::{List, Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;
 pub use writer::Compressor;

@@ -1,25 +1,30 @@
-//! Blocks in work: jobs run on threads of their own, results come back in the order the jobs were given.
+//! A pool of block jobs. Jobs run on worker threads; results are returned in submission order.
 //!
-//! Output never depends on how many run at a time. What is in flight is bounded by threads and by memory.
+//! Results don't depend on the number of threads. Running jobs are limited in number and in memory.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, ErrorKind};
 
-/// A thread per block costs nothing beside coding a block. The stack is that of a main thread.
-const STACK: usize = 8 << 20;
+/// The stack size of a main thread.
+const STACK_SIZE: usize = 8 << 20;
+
+type Task = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Pool<T> {
     threads: usize,
     memory: u64,
+    workers: usize,
+    tasks: Sender<Task>,
+    queue: Arc<Mutex<Receiver<Task>>>,
     sender: Sender<(u64, Result<T, Error>)>,
     receiver: Receiver<(u64, Result<T, Error>)>,
-    /// Jobs given and not taken back, oldest first; `first` is the oldest one's number.
+    /// Submitted jobs whose results were not returned yet, oldest first. `first` is the oldest job's number.
     jobs: VecDeque<Job<T>>,
     first: u64,
     cancelled: Arc<AtomicBool>,
@@ -31,12 +36,16 @@ struct Job<T> {
 }
 
 impl<T: Send + 'static> Pool<T> {
-    /// At most `threads` jobs at a time, that take at most `memory` bytes together.
+    /// A pool of at most `threads` concurrent jobs that together use at most `memory` bytes.
     pub fn new(threads: usize, memory: Option<u64>) -> Self {
         let (sender, receiver) = channel();
+        let (tasks, queue) = channel();
         Pool {
             threads,
             memory: memory.unwrap_or(u64::MAX),
+            workers: 0,
+            tasks,
+            queue: Arc::new(Mutex::new(queue)),
             sender,
             receiver,
             jobs: VecDeque::new(),
@@ -45,61 +54,78 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    /// Whether a job that takes `memory` bytes may start now; if not, take the oldest
-    /// result, or [`wait`](Self::wait) where it is not there yet.
+    /// The memory limit in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// True if a job that uses `memory` bytes may start now. If false, take the oldest result, or
+    /// [`wait`](Self::wait) if it is not ready.
     ///
     /// # Errors
-    /// [`ErrorKind::MemoryLimit`] if it never may.
+    /// [`ErrorKind::MemoryLimit`] if the job alone exceeds the limit.
     pub fn has_room(&mut self, memory: u64) -> Result<bool, Error> {
-        if memory > self.memory {
-            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-            return Err(Error::new(
-                ErrorKind::MemoryLimit,
-                format!("a block needs {} MiB of memory; the limit is {} MiB", mib(memory), mib(self.memory)),
-            ));
-        }
+        check_memory(memory, self.memory)?;
         while let Ok(done) = self.receiver.try_recv() {
-            self.put(done);
+            self.store(done);
         }
         let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
-        let in_use: u64 = self.jobs.iter().map(|job| job.memory).sum();
-        // Finished jobs that wait for an older one keep no thread from working, up to a point.
-        Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use + memory <= self.memory)
+        let in_use = self.jobs.iter().fold(memory, |sum, job| sum.saturating_add(job.memory));
+        // Finished jobs may wait behind an older one; their number is limited, too.
+        Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use <= self.memory)
     }
 
-    /// Starts a job. It should end soon with an error once its argument turns true.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`] if the system gives no thread.
-    pub fn submit(
-        &mut self,
-        memory: u64,
-        work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send + 'static,
-    ) -> Result<(), Error> {
+    /// Starts a job. `work` should return an error soon after its argument becomes true.
+    pub fn submit(&mut self, memory: u64, work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send + 'static) {
         let number = self.first + self.jobs.len() as u64;
-        let sender = self.sender.clone();
-        let cancelled = Arc::clone(&self.cancelled);
-        thread::Builder::new().name(format!("block {number}")).stack_size(STACK).spawn(move || {
+        let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
+        let task: Task = Box::new(move || {
             let result = catch_unwind(AssertUnwindSafe(|| work(&cancelled)))
-                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "coding a block failed: a defect of nzip")));
-            // Nobody listens any more where the pool was dropped.
+                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "coding a block failed: a bug in nzip")));
+            // Fails only if the pool was dropped.
             let _ = sender.send((number, result));
-        })?;
+        });
+        let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
         self.jobs.push_back(Job { memory, result: None });
-        Ok(())
+        if running >= self.workers {
+            self.start_worker();
+        }
+        // Without any thread the job runs here. The queue is open as long as the pool holds its receiver.
+        if self.workers == 0 {
+            task();
+        } else if let Err(unsent) = self.tasks.send(task) {
+            (unsent.0)();
+        }
     }
 
-    /// Threads that a job may use which begins now and is the last one.
+    /// Starts one more worker. If the system refuses, the existing ones do the work.
+    fn start_worker(&mut self) {
+        let queue = Arc::clone(&self.queue);
+        let work = move || {
+            loop {
+                let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                match task {
+                    Ok(task) => task(),
+                    Err(_) => return,
+                }
+            }
+        };
+        if thread::Builder::new().name("nzip block".into()).stack_size(STACK_SIZE).spawn(work).is_ok() {
+            self.workers += 1;
+        }
+    }
+
+    /// Number of threads available to a job that starts now and is the last one.
     pub fn free_threads(&self) -> usize {
         if self.jobs.is_empty() { self.threads } else { 1 }
     }
 
-    /// Whether the oldest job's result is there, as far as was looked.
+    /// True if the oldest job's result has been received.
     pub fn is_ready(&self) -> bool {
         self.jobs.front().is_some_and(|job| job.result.is_some())
     }
 
-    /// The oldest job's result, if it is there.
+    /// Removes and returns the oldest job's result, if it has been received.
     pub fn try_pop(&mut self) -> Option<Result<T, Error>> {
         let result = self.jobs.front_mut()?.result.take()?;
         self.jobs.pop_front();
@@ -107,14 +133,14 @@ impl<T: Send + 'static> Pool<T> {
         Some(result)
     }
 
-    /// Waits until one more job, any one, is done. One must be at work: so if the oldest has no result yet.
+    /// Blocks until any one job finishes. At least one must be running, as is the case if the oldest has no result.
     pub fn wait(&mut self) {
         if let Ok(done) = self.receiver.recv() {
-            self.put(done);
+            self.store(done);
         }
     }
 
-    /// Waits for the oldest job's result; none if there is no job.
+    /// Blocks until the oldest job finishes and returns its result; `None` if there is no job.
     pub fn pop(&mut self) -> Option<Result<T, Error>> {
         loop {
             if let Some(result) = self.try_pop() {
@@ -125,11 +151,24 @@ impl<T: Send + 'static> Pool<T> {
         }
     }
 
-    fn put(&mut self, (number, result): (u64, Result<T, Error>)) {
+    fn store(&mut self, (number, result): (u64, Result<T, Error>)) {
         if let Some(job) = self.jobs.get_mut((number - self.first) as usize) {
             job.result = Some(result);
         }
     }
+}
+
+/// Checks that `needed` bytes are within `limit`.
+///
+/// # Errors
+/// [`ErrorKind::MemoryLimit`] with both figures.
+pub(crate) fn check_memory(needed: u64, limit: u64) -> Result<(), Error> {
+    if needed <= limit {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let message = format!("a block needs {} MiB of memory; the limit is {} MiB", mib(needed), mib(limit));
+    Err(Error::new(ErrorKind::MemoryLimit, message))
 }
 
 impl<T> Drop for Pool<T> {
@@ -158,10 +197,11 @@ mod tests {
                 thread::sleep(Duration::from_millis(7 * (i % 3)));
                 Ok(i)
             };
-            pool.submit(1, work).unwrap();
+            pool.submit(1, work);
         }
         results.extend(std::iter::from_fn(|| pool.pop()).map(Result::unwrap));
         assert_eq!(results, (0..20).collect::<Vec<_>>());
+        assert!(pool.workers <= 3);
     }
 
     #[test]
@@ -170,7 +210,7 @@ mod tests {
         assert_eq!(pool.has_room(11).unwrap_err().kind(), ErrorKind::MemoryLimit);
         for _ in 0..2 {
             assert!(pool.has_room(5).unwrap());
-            pool.submit(5, |_| Ok(())).unwrap();
+            pool.submit(5, |_| Ok(()));
         }
         assert!(!pool.has_room(1).unwrap());
         pool.pop().unwrap().unwrap();
@@ -180,8 +220,10 @@ mod tests {
     #[test]
     fn a_panic_is_an_internal_error() {
         let mut pool = Pool::<()>::new(1, None);
-        pool.submit(0, |_| panic!("on purpose")).unwrap();
+        pool.submit(0, |_| panic!("on purpose"));
         assert_eq!(pool.pop().unwrap().unwrap_err().kind(), ErrorKind::Internal);
+        pool.submit(0, |_| Ok(()));
+        assert!(pool.pop().unwrap().is_ok(), "the worker outlives a panic");
         assert!(pool.pop().is_none());
     }
 }

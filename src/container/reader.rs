@@ -1,4 +1,4 @@
-//! Archive in, content out.
+//! Decompression: reads an archive, returns its content.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -8,19 +8,24 @@ use std::sync::atomic::AtomicBool;
 
 use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Mode};
+use super::frame_reader::{Event, FrameReader};
 use super::header::Header;
-use super::pool::Pool;
-use super::recover::Damage;
-use super::walk::{Event, Walk};
+use super::pool::{Pool, check_memory};
+use super::recover::{Damage, DamageList};
+use super::segmented;
 use crate::codec::{self, CodecConfig, LanguageModel};
+use crate::content;
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
 
-/// Decompresses the archive, or the archives one after the other, that `R` holds.
+/// Maximum number of events read ahead: archives without blocks take no room in the pool.
+const MAX_PENDING: usize = 1024;
+
+/// Decompresses the archives in `R`, one after the other.
 ///
-/// Every block's check is compared before its content is given out, and the whole content's at the end. With one
-/// thread no more of `R` is waited for than the content asked for needs; with more, blocks are read ahead.
+/// The checksum of a block is verified before its content is returned, that of the whole content at the end. With one
+/// thread, no more input is read than the requested content needs; with more threads, blocks are read ahead.
 ///
 /// ```
 /// use std::io::Read;
@@ -31,23 +36,24 @@ use crate::options::{DecompressOptions, resolve_threads};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Decompressor<R> {
-    walk: Walk<R>,
+    frames: FrameReader<R>,
     keep_going: bool,
     language_model: Option<Arc<LanguageModel>>,
-    /// What the last block was decoded with.
+    /// Configuration of the most recent block.
     config: Option<Arc<CodecConfig>>,
     monitor: Arc<Monitor>,
-    /// A block that was come by and waits for room among the coders.
-    waiting: Option<(BlockHead, u64)>,
-    /// What was come by, in order, and is not given out yet. Blocks are in the pool, in the same order.
+    /// A block whose head was read, waiting for room in the pool.
+    next_block_head: Option<(BlockHead, u64)>,
+    /// Events not handled yet, in order. The blocks among them are in the pool, in the same order.
     pending: VecDeque<Pending>,
     pool: Pool<Vec<u8>>,
     block: Vec<u8>,
     position: usize,
     content_check: ContentCheck,
-    damage: Vec<Damage>,
-    /// How much of the damage belongs to earlier archives.
-    settled: usize,
+    damage: DamageList,
+    /// The body of the most recent block, if its length may be wrong. Nothing is read until the block is decoded: if it
+    /// is damaged, the body may contain the following blocks.
+    suspect: Option<Vec<u8>>,
     ended: bool,
     failed: Option<ErrorKind>,
 }
@@ -59,65 +65,71 @@ enum Pending {
 }
 
 impl<R: Read> Decompressor<R> {
-    /// A decompressor of what `input` holds.
+    /// Creates a decompressor that reads from `input`.
     pub fn new(input: R, options: DecompressOptions) -> Self {
         Decompressor {
-            walk: Walk::new(input, options.keep_going, options.max_output),
+            frames: FrameReader::new(input, options.keep_going, options.max_output),
             keep_going: options.keep_going,
             language_model: options.language_model,
             config: None,
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
-            waiting: None,
+            next_block_head: None,
             pending: VecDeque::new(),
             block: Vec::new(),
             position: 0,
             content_check: ContentCheck::default(),
-            damage: Vec::new(),
-            settled: 0,
+            damage: DamageList::default(),
+            suspect: None,
             ended: false,
             failed: None,
         }
     }
 
-    /// What is missing from the content given out so far; nothing unless
-    /// [`DecompressOptions::keep_going`] was chosen.
+    /// What is missing from the content returned so far. Empty unless [`DecompressOptions::keep_going`] is set.
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        self.damage.all()
     }
 
-    /// The input, of which more may have been read than was decoded.
+    /// Returns the input. More of it may have been read than was decoded.
     pub fn into_inner(self) -> R {
-        self.walk.source.into_inner()
+        self.frames.input.into_inner()
     }
 
-    /// The next block of content; none at the end.
+    /// The next block of content; `None` at the end.
     fn next_block(&mut self) -> Result<Option<Vec<u8>>, Error> {
         loop {
             self.read_ahead();
             match self.pending.pop_front() {
                 None => return Ok(None),
                 Some(Pending::Failed(error)) => return Err(error),
-                Some(Pending::Event(event)) => self.settle(event)?,
+                Some(Pending::Event(event)) => self.handle_event(event)?,
                 Some(Pending::Block(head, offset)) => match self.pool.try_pop() {
                     None => {
                         self.pending.push_front(Pending::Block(head, offset));
                         self.pool.wait();
                     }
                     Some(Ok(content)) => {
+                        self.suspect = None;
                         self.content_check.update(&content);
                         return Ok(Some(content));
                     }
-                    Some(Err(error)) => self.lose(Some(&head), error.at(offset))?,
+                    Some(Err(error)) => match self.suspect.take() {
+                        Some(body) if error.kind() == ErrorKind::Corrupt => {
+                            let error = Error::new(ErrorKind::Corrupt, damaged_block(&error)).at(offset);
+                            self.frames.reject_block(&head, offset, body, error)?;
+                        }
+                        _ => self.record_damage(Some(&head), error.at(offset))?,
+                    },
                 },
             }
         }
     }
 
-    /// Reads while the coders have room. What fails is put in its place after the content that comes before.
+    /// Reads until the pool is full. An error is queued behind the content that precedes it.
     fn read_ahead(&mut self) {
         while !self.ended {
-            match self.read_one() {
+            match self.read_event() {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -128,71 +140,79 @@ impl<R: Read> Decompressor<R> {
         }
     }
 
-    /// Reads on by one event or one block's body. False where there is no room for it.
-    fn read_one(&mut self) -> Result<bool, Error> {
+    /// Reads one event, or the body of one block. Returns false if there is no room for it.
+    fn read_event(&mut self) -> Result<bool, Error> {
         if self.monitor.stopped() {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
-        if let Some((head, offset)) = self.waiting {
+        if let Some((head, offset)) = self.next_block_head {
             return self.submit(head, offset);
         }
-        // Content that is ready is not kept waiting for input that may be slow to come.
-        if !self.pool.has_room(0)? || self.pool.is_ready() {
+        // Don't wait for input while decoded content is ready.
+        let full = self.pending.len() >= MAX_PENDING || self.suspect.is_some();
+        if full || !self.pool.has_room(0)? || self.pool.is_ready() {
             return Ok(false);
         }
-        match self.walk.next()? {
-            Some(Event::Block { head, offset }) => self.waiting = Some((head, offset)),
+        match self.frames.next()? {
+            Some(Event::Block { head, offset }) => self.next_block_head = Some((head, offset)),
             Some(event) => self.pending.push_back(Pending::Event(event)),
             None => self.ended = true,
         }
         Ok(true)
     }
 
-    /// What the archive that is being read was made with.
+    /// Configuration for the current archive.
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
-        let Some(&Header { model, identity, .. }) = self.walk.header() else { return Ok(None) };
+        let Some(&Header { model, identity, .. }) = self.frames.header() else { return Ok(None) };
         if let Some(config) = &self.config
-            && (config.model(), config.identity()?) == (model, identity)
+            && (config.preset(), config.identity()?) == (model, identity)
         {
             return Ok(Some(config.clone()));
         }
+        // Before the trained parts are loaded.
+        check_memory(codec::min_memory(model), self.pool.memory())?;
         let config = Arc::new(CodecConfig::of_archive(model, identity, self.language_model.clone())?);
         self.config = Some(config.clone());
         Ok(Some(config))
     }
 
-    /// Gives a block to the coders.
+    /// Submits a block to the pool.
     fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
         let raw_len = head.raw_len as usize;
         let (config, work) = match head.mode {
+            Mode::Stored => (None, 0),
             Mode::Modelled { profile, .. } => {
                 let Some(config) = self.config()? else { return Ok(false) };
                 let work = codec::decode_memory(&config, raw_len, profile);
-                (Some((config, profile)), work)
+                (Some(config), work)
             }
-            Mode::Stored => (None, 0),
+            Mode::Segmented { profile, plain_len, .. } => {
+                let Some(config) = self.config()? else { return Ok(false) };
+                let work = codec::decode_memory(&config, plain_len as usize, profile);
+                (Some(config), work + content::rebuild_memory(plain_len as usize, raw_len))
+            }
         };
-        let memory = work + raw_len as u64 + head.body_len() as u64;
+        let copies = if self.keep_going { 2 } else { 1 };
+        let memory = work + raw_len as u64 + copies * head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
             return Ok(false);
         }
-        self.waiting = None;
-        match self.walk.source.take(head.body_len() as u64) {
-            Ok(body) => {
-                let monitor = Arc::clone(&self.monitor);
-                // A block that is not full is the last one.
-                let full = self.walk.header().is_none_or(|header| raw_len == header.block_size.bytes());
-                let threads = if full { 1 } else { self.pool.free_threads() };
-                self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled))?;
-                self.pending.push_back(Pending::Block(head, offset));
-            }
-            Err(error) => self.walk.body_failed(&head, offset, error)?,
+        self.next_block_head = None;
+        let Some(body) = self.frames.read_body(&head, offset)? else { return Ok(true) };
+        if self.keep_going && !self.frames.frame_follows()? {
+            self.suspect = Some(body.clone());
         }
+        let monitor = Arc::clone(&self.monitor);
+        // A block shorter than the block size is the last one.
+        let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
+        let threads = if full { 1 } else { self.pool.free_threads() };
+        self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled));
+        self.pending.push_back(Pending::Block(head, offset));
         Ok(true)
     }
 
-    /// Does what an event asks for, once the content before it is given out.
-    fn settle(&mut self, event: Event) -> Result<(), Error> {
+    /// Handles an event after all content before it has been returned.
+    fn handle_event(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Start(header) => {
                 if let Some(length) = header.content_length {
@@ -201,46 +221,43 @@ impl<R: Read> Decompressor<R> {
             }
             Event::Block { .. } => {}
             Event::Damage(damage) => self.damage.push(damage),
-            Event::Index(blocks) => {
-                for damage in self.damage[self.settled..].iter_mut().filter(|damage| !damage.blocks.is_empty()) {
-                    let Some(lost) = blocks.get(damage.blocks.start as usize..damage.blocks.end as usize) else {
-                        continue;
-                    };
-                    damage.lost = Some(lost.iter().map(|&(_, len)| len).sum());
-                }
-            }
+            Event::Index(index) => self.damage.complete(&index),
             Event::End { check, offset } => {
                 let found = mem::take(&mut self.content_check).value();
-                let whole = self.damage.len() == self.settled;
-                if whole && check.is_some_and(|check| check != found) {
-                    let error = Error::new(ErrorKind::Corrupt, "the check of the whole content differs");
-                    self.lose(None, error.at(offset))?;
+                if self.damage.is_complete() && check.is_some_and(|check| check != found) {
+                    let error = Error::new(ErrorKind::Corrupt, "the checksum of the whole content differs");
+                    self.record_damage(None, error.at(offset))?;
                 }
-                self.settled = self.damage.len();
+                self.damage.end_archive();
             }
         }
         Ok(())
     }
 
-    /// Goes on without a block, if damage is all there is to it and going on is wanted.
-    fn lose(&mut self, head: Option<&BlockHead>, error: Error) -> Result<(), Error> {
-        if !self.keep_going || error.kind() != ErrorKind::Corrupt {
-            return Err(error);
-        }
+    /// Records damage and continues, if `keep_going` is set and the error is damage. Otherwise returns the error.
+    fn record_damage(&mut self, head: Option<&BlockHead>, error: Error) -> Result<(), Error> {
         let offset = error.offset().unwrap_or_default();
-        let (blocks, lost) = match head {
-            Some(head) => (head.number..head.number + 1, Some(head.raw_len.into())),
-            None => (0..0, None),
+        let damaged = error.kind() == ErrorKind::Corrupt;
+        let (blocks, lost, reason) = match head {
+            Some(&BlockHead { number, raw_len, .. }) if damaged => {
+                if !self.keep_going {
+                    let message = format!("block {number} is damaged: {}", error.reason());
+                    return Err(Error::new(ErrorKind::Corrupt, message).at(offset));
+                }
+                (number..number + 1, Some(raw_len.into()), damaged_block(&error))
+            }
+            _ if damaged && self.keep_going => (0..0, None, error.reason().into()),
+            _ => return Err(error),
         };
-        self.damage.push(Damage { blocks, offset, lost, reason: error.reason().into() });
+        self.damage.push(Damage { blocks, offset, lost, reason });
         Ok(())
     }
 }
 
 impl<R: Read> Read for Decompressor<R> {
     /// # Errors
-    /// An [`Error`] inside an [`io::Error`]; `Error::from` takes it out. All content before the fault comes first, and
-    /// after an error there are only errors.
+    /// An [`Error`] wrapped in an [`io::Error`]; `Error::from` unwraps it. All content before the error is returned first.
+    /// After an error, every call fails.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if let Some(kind) = self.failed {
             return Err(Error::new(kind, "the decompression failed earlier").into());
@@ -262,9 +279,13 @@ impl<R: Read> Read for Decompressor<R> {
     }
 }
 
-/// Decodes a block and compares its check.
+fn damaged_block(error: &Error) -> String {
+    format!("damaged block: {}", error.reason())
+}
+
+/// Decodes a block and verifies its checksum.
 fn decode(
-    config: Option<(Arc<CodecConfig>, u8)>,
+    config: Option<Arc<CodecConfig>>,
     head: &BlockHead,
     body: Vec<u8>,
     threads: usize,
@@ -273,19 +294,24 @@ fn decode(
 ) -> Result<Vec<u8>, Error> {
     let raw_len = head.raw_len as usize;
     let coded_len = body.len();
-    let damaged = |why: &str| Error::new(ErrorKind::Corrupt, format!("block {} is damaged: {why}", head.number));
+    let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
     let mut progress = monitor.progress(cancelled);
-    let content =
-        match config {
-            None => body,
-            Some((config, profile)) => codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
-                    _ => error,
-                })?,
-        };
+    let content = match (head.mode, config) {
+        (Mode::Modelled { profile, .. }, Some(config)) => {
+            codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
+        }
+        (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
+            let claimed = (profile, plain_len as usize);
+            segmented::decode(&config, &body, claimed, raw_len, threads, &mut progress)
+        }
+        _ => Ok(body),
+    };
+    let content = content.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
+        _ => error,
+    })?;
     if content.len() != raw_len || check(&content) != head.raw_check {
-        return Err(damaged("its check differs"));
+        return Err(damaged("checksum mismatch"));
     }
     progress(raw_len, coded_len);
     Ok(content)

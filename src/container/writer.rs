@@ -1,4 +1,4 @@
-//! Content in, archive out.
+//! Compression: takes content, writes an archive.
 
 use std::io::{self, Write};
 use std::mem;
@@ -9,16 +9,18 @@ use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
-use super::pool::Pool;
+use super::pool::{Pool, check_memory};
+use super::segmented;
 use crate::codec::{self, CodecConfig};
+use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
 
-/// Compresses what is written to it, into `W`.
+/// Compresses what is written to it and writes the archive to `W`.
 ///
-/// Content is gathered into blocks; full ones are coded on threads of their own while more is written. Dropping a
-/// compressor without [`finish`](Self::finish) leaves an archive that ends early, and that decoders refuse.
+/// Content is collected into blocks. Full blocks are coded on background threads while more content is written.
+/// Dropping a compressor without [`finish`](Self::finish) leaves a truncated archive, which decoders reject.
 ///
 /// ```
 /// use std::io::Write;
@@ -31,9 +33,9 @@ use crate::options::{CompressOptions, resolve_threads};
 pub struct Compressor<W> {
     sink: W,
     options: CompressOptions,
-    /// What blocks are coded with, once there is one.
+    /// Created with the first block.
     config: Option<Arc<CodecConfig>>,
-    /// The block being gathered.
+    /// Content of the current block.
     buffer: Vec<u8>,
     pool: Pool<Block>,
     blocks: u32,
@@ -51,7 +53,7 @@ struct Block {
 }
 
 impl<W: Write> Compressor<W> {
-    /// A compressor that writes the archive to `sink`.
+    /// Creates a compressor that writes to `sink`.
     pub fn new(sink: W, options: CompressOptions) -> Self {
         if let Some(length) = options.content_length {
             options.monitor.expect(length);
@@ -71,17 +73,17 @@ impl<W: Write> Compressor<W> {
         }
     }
 
-    /// Codes what is left, ends the archive, flushes `W` and gives it back.
+    /// Codes the remaining content, ends the archive, flushes the sink and returns it.
     ///
     /// # Errors
-    /// As writing, and [`ErrorKind::Usage`] where the content is not as long as was promised.
+    /// Errors of writing, and [`ErrorKind::Usage`] if the length differs from [`CompressOptions::content_length`].
     pub fn finish(mut self) -> Result<W, Error> {
         self.guarded(|this| {
             if let Some(promised) = this.options.content_length.filter(|&length| length != this.content) {
                 let message = format!("{promised} bytes of content were promised, {} came", this.content);
                 return Err(Error::new(ErrorKind::Usage, message));
             }
-            // Where there is one block, it says how long the content is.
+            // The length of a single block goes into its head.
             let length = this.options.content_length.filter(|_| this.blocks > 0);
             this.end_block(length)?;
             this.drain()?;
@@ -95,12 +97,12 @@ impl<W: Write> Compressor<W> {
         Ok(self.sink)
     }
 
-    /// The sink, which has only part of the archive yet.
+    /// The sink. It holds only part of the archive.
     pub fn get_ref(&self) -> &W {
         &self.sink
     }
 
-    /// Runs a step; after one that failed, none may follow, or the archive would lack what was lost.
+    /// Runs `step`. Once a step has failed, all later ones fail: the archive would lack data.
     fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         if mem::replace(&mut self.failed, true) {
             return Err(Error::new(ErrorKind::Usage, "the compression failed earlier"));
@@ -110,14 +112,15 @@ impl<W: Write> Compressor<W> {
         Ok(value)
     }
 
-    /// Writes the header, if that was not done.
+    /// Writes the header, unless it has been written.
     fn begin(&mut self, content_length: Option<u64>) -> Result<(), Error> {
         if self.written > 0 {
             return Ok(());
         }
         let config = self.config()?;
-        let (model, identity) = (config.model(), config.identity()?);
-        let header = Header { model, identity, block_size: self.options.block_size, content_length };
+        let (model, identity) = (config.preset(), config.identity()?);
+        let block_size = self.options.block_size;
+        let header = Header { model, identity, block_size, segmented: true, content_length };
         self.put(&header.write())
     }
 
@@ -126,19 +129,24 @@ impl<W: Write> Compressor<W> {
             return Ok(config.clone());
         }
         let CompressOptions { level, language_model, lanes, .. } = &self.options;
+        // Before the trained parts are loaded.
+        check_memory(codec::min_memory(level.model()), self.pool.memory())?;
         let config = Arc::new(level.config(language_model.clone(), *lanes)?);
         self.config = Some(config.clone());
         Ok(config)
     }
 
-    /// Gives the gathered block, if any, to the coders. If it is the first, `content_length` goes into the header.
+    /// Submits the current block to the pool. With the first block, the header is written with `content_length`.
     fn end_block(&mut self, content_length: Option<u64>) -> Result<(), Error> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         let config = self.config()?;
-        // The content, perhaps filtered, at worst as much coded, and the next block that is gathered meanwhile.
-        let memory = config.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
+        let parsed = content::parse(&self.buffer, !self.options.no_recompress);
+        let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
+        let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
+        // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
+        let memory = config.memory(longest) + 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -149,12 +157,14 @@ impl<W: Write> Compressor<W> {
         let (number, content) = (self.blocks, mem::take(&mut self.buffer));
         let monitor = Arc::clone(&self.options.monitor);
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
-        // A block that is not full is the last one.
+        // A block shorter than the block size is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| encode(&config, number, content, threads, &monitor, cancelled))
+        self.pool
+            .submit(memory, move |cancelled| encode(&config, number, content, parsed, threads, &monitor, cancelled));
+        Ok(())
     }
 
-    /// Waits for all blocks in work and writes them.
+    /// Waits for all blocks and writes them.
     fn drain(&mut self) -> Result<(), Error> {
         while let Some(block) = self.pool.pop() {
             self.write_block(block?)?;
@@ -194,7 +204,7 @@ impl<W: Write> Write for Compressor<W> {
         Ok(step)
     }
 
-    /// Ends the block, so that a decoder of what is in `W` by then sees all that was written: costs ratio.
+    /// Ends the current block, so that everything written so far can be decoded from `W`. Costs compression ratio.
     fn flush(&mut self) -> io::Result<()> {
         self.guarded(|this| {
             this.end_block(this.options.content_length)?;
@@ -205,11 +215,12 @@ impl<W: Write> Write for Compressor<W> {
     }
 }
 
-/// Codes a block, or stores it where coding gains nothing.
+/// Codes a block, or stores it if coding doesn't shrink it.
 fn encode(
     config: &CodecConfig,
     number: u32,
     content: Vec<u8>,
+    parsed: Option<Parsed>,
     threads: usize,
     monitor: &Monitor,
     cancelled: &AtomicBool,
@@ -217,12 +228,23 @@ fn encode(
     let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
-    let coded = codec::encode(config, &content, threads, &mut progress)?;
-    let (mode, body) = if coded.payload.len() < raw_len {
-        (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
-    } else {
-        (Mode::Stored, content)
+    let (mode, body) = match parsed {
+        Some(parsed) => {
+            let segmented::Body { bytes, streams, profile, plain_len } =
+                segmented::encode(config, &parsed, raw_len, threads, &mut progress)?;
+            for stream in streams {
+                monitor.add_kind(stream.kind.name(), stream.len, stream.coded_len);
+            }
+            let (coded_len, plain_len) = (bytes.len() as u32, plain_len as u32);
+            (Mode::Segmented { profile, coded_len, plain_len }, bytes)
+        }
+        None => {
+            let coded = codec::encode(config, &content, threads, &mut progress)?;
+            monitor.add_kind(Kind::of(&content).name(), raw_len, coded.payload.len());
+            (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
+        }
     };
+    let (mode, body) = if body.len() < raw_len { (mode, body) } else { (Mode::Stored, content) };
     progress(raw_len, body.len());
     Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
 }

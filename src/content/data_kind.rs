@@ -1,15 +1,17 @@
-//! The judgement of whether a block is text.
+//! Classifies a block as text or binary data.
 
-/// What a block consists of, as the encoder judges it: text and binary data have contexts of their own.
+/// The kind of data in a block. The encoder chooses it; contexts depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum DataKind {
+    /// Text, source code, tables: bytes with few control characters.
     Text = 0,
+    /// Everything else.
     Binary = 1,
 }
 
 impl DataKind {
-    /// Text has few control characters.
+    /// Text, if fewer than 2 % of the bytes are control characters other than white space.
     pub fn of(data: &[u8]) -> DataKind {
         let odd = data.iter().filter(|&&b| b < 9 || (14..32).contains(&b)).count();
         if odd * 50 < data.len() { DataKind::Text } else { DataKind::Binary }

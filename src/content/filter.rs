@@ -1,29 +1,30 @@
-//! Reversible transformations of a block's content that make it more predictable, and their choice.
+//! Filters: reversible transformations of a block's content that make it more predictable.
 //!
 //! ```text
-//! encoder: content ─► filter ─► predictor and coder        decoder: decoder and predictor ─► filter undone ─► content
+//! encoder: content ─► filter ─► codec        decoder: codec ─► inverse filter ─► content
 //! ```
 
 use super::x86;
 use crate::error::{Error, ErrorKind};
 
-/// What was done to a block's content: what the profile byte records.
+/// A block's filter. Its number is in the profile byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Filter {
+    /// The content as it is.
     None = 0,
-    /// Relative addresses in x86 code made absolute.
+    /// Relative addresses in x86 code are converted to absolute ones.
     X86 = 1,
 }
 
-/// Fewer addresses than this are not worth a copy of the block.
-const FEW: usize = 16;
+/// With fewer converted addresses than this, the block is not filtered.
+const MIN_ADDRESSES: usize = 16;
 
 impl Filter {
-    /// The filter with this number in a block's profile byte.
+    /// The filter with this number.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`] if there is none.
+    /// [`ErrorKind::Corrupt`] if the number is unknown.
     pub fn from_id(id: u8) -> Result<Filter, Error> {
         [Filter::None, Filter::X86]
             .into_iter()
@@ -31,15 +32,15 @@ impl Filter {
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("unknown filter {id} in a block's profile")))
     }
 
-    /// The filter that suits `content`, and what it makes of it where it changes it.
+    /// Chooses a filter for `content`. Returns it and the filtered content; `None` if that equals `content`.
     pub fn choose(content: &[u8]) -> (Filter, Option<Vec<u8>>) {
-        match x86::encode(content, FEW) {
+        match x86::encode(content, MIN_ADDRESSES) {
             Some(filtered) => (Filter::X86, Some(filtered)),
             None => (Filter::None, None),
         }
     }
 
-    /// Makes content of what `self` made of it.
+    /// Restores the content in place.
     pub fn undo(self, bytes: &mut [u8]) {
         match self {
             Filter::None => {}
@@ -51,6 +52,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_random::TestRandom;
 
     #[test]
     fn numbers_are_known_or_refused() {
@@ -62,11 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_stays_as_it_is() {
+    fn other_data_stays_as_it_is() {
         let text = include_bytes!("../../corpora/samples/prose.txt");
-        let next = |state: &u64| Some(state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407));
-        let noise: Vec<u8> =
-            std::iter::successors(Some(1), next).map(|state| (state >> 56) as u8).take(1 << 20).collect();
+        let noise = TestRandom::new(1).bytes(1 << 20);
         let row = |i: u32| [[0xE8, 0x8B, 5, 0], (i % 300).to_le_bytes()].concat();
         let table: Vec<u8> = (0..60_000).flat_map(row).collect();
         for content in [&text[..], &noise, &table, &[], &[0xE8; 5]] {

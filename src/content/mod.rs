@@ -1,8 +1,31 @@
-//! What a block's bytes are, decided before they are coded: text or binary data, and a reversible filter for x86 code.
+//! What a block's bytes are, decided before they are coded: segments of kinds, what can be undone undone, and a reversible
+//! filter for x86 code.
+//!
+//! ```text
+//! encoder: content ─► parse ─► streams by kind ─► filter ─► codec
+//!                       └► script, corrections
+//! decoder: codec ─► filter undone ─► streams ─► rebuild (script, corrections) ─► content
+//! ```
 
 mod data_kind;
+mod deflate;
 mod filter;
+mod jpeg;
+mod kind;
+mod outline;
+mod parse;
+mod png;
+mod rebuild;
+mod segment;
+mod tar;
 mod x86;
 
 pub use data_kind::DataKind;
 pub use filter::Filter;
+pub use kind::Kind;
+pub use outline::{SegmentInfo, outline};
+pub use parse::{MAX_STREAMS, Parsed, max_plain, parse};
+pub use rebuild::{rebuild, rebuild_memory};
+
+#[cfg(test)]
+mod tests;

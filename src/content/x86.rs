@@ -1,23 +1,22 @@
-//! Relative addresses in x86 code, made absolute: calls of one function, or uses of one variable, then look alike
-//! wherever they are. After the E8 filters of cabinet files, lpaq and 7-Zip; new is the way it turns itself on.
+//! Converts relative addresses in x86 code to absolute ones, so that all calls of a function and all uses of a variable have
+//! the same bytes (as the E8 filters of cabinet files, lpaq and 7-Zip).
 //!
-//! No header is looked for and no region is signalled. Two kinds of instruction count: `E8 rel32` (call), and any of
-//! those of [`is_memory_opcode`] with the addressing form `[rip + rel32]` of 64-bit code. Each kind keeps score: does the
-//! absolute address repeat where the relative one doesn't? Addresses are converted while the score is high. It is
-//! made of what both sides know after each instruction, so the decoder follows, in archives of programs and
-//! documents as well as in code without any header; and data that is no code never gets the score up.
+//! The filter switches itself on and off, without headers or signalled regions. It knows two kinds of instructions: `E8 rel32`
+//! (call), and those of [`is_memory_opcode`] with the addressing form `[rip + rel32]` of 64-bit code. Each kind has a score,
+//! which rises if an absolute address repeats and the relative one does not. Addresses are converted while the score is high.
+//! The score depends on earlier instructions only, so the decoder computes the same. In other data it stays low.
 
-/// Addresses that are converted fit into this many bits, with their sign; absolute ones wrap around there.
+/// Bits of a converted address, including the sign. Absolute addresses wrap around.
 const ADDRESS_BITS: u32 = 25;
-/// Score from which on addresses are converted, and its limit.
-const ENOUGH: u32 = 16;
-const MOST: u32 = 1024;
-/// What a repeated address adds or takes.
+/// Addresses are converted from this score on; and the largest score.
+const THRESHOLD: u32 = 16;
+const MAX_SCORE: u32 = 1024;
+/// What a repeated address adds to the score or subtracts.
 const STEP: u32 = 16;
-/// Addresses that each side of a score remembers.
+/// Base-2 logarithm of the number of addresses of each form that a score remembers.
 const MEMORY_BITS: u32 = 12;
 
-/// Opcodes, or their last byte where a 0F comes before, that compiled code uses with variables in memory.
+/// Whether compiled code uses the opcode (after a 0F prefix, its last byte) with variables in memory.
 fn is_memory_opcode(opcode: u8) -> bool {
     matches!(
         opcode,
@@ -27,28 +26,28 @@ fn is_memory_opcode(opcode: u8) -> bool {
     )
 }
 
-/// The addresses seen lately, and whether absolute ones repeat more than relative ones.
-struct CostGate {
+/// Whether absolute addresses repeat more often than relative ones.
+struct AddressScore {
     value: u32,
     absolute: Vec<u32>,
     relative: Vec<u32>,
 }
 
-impl CostGate {
+impl AddressScore {
     fn new() -> Self {
-        // No address: all have copies of bit 24 above it.
+        // Not an address: bit 31 of an address equals bit 24.
         let none = vec![1 << 31; 1 << MEMORY_BITS];
-        CostGate { value: 0, absolute: none.clone(), relative: none }
+        AddressScore { value: 0, absolute: none.clone(), relative: none }
     }
 
     fn is_high(&self) -> bool {
-        self.value >= ENOUGH
+        self.value >= THRESHOLD
     }
 
-    /// Learns an instruction's address in both forms.
+    /// Updates the score with both forms of an instruction's address.
     fn learn(&mut self, relative: u32, absolute: u32) {
         self.value = match (repeats(&mut self.absolute, absolute), repeats(&mut self.relative, relative)) {
-            (true, false) => (self.value + STEP).min(MOST),
+            (true, false) => (self.value + STEP).min(MAX_SCORE),
             (false, true) => self.value.saturating_sub(STEP),
             (false, false) => self.value.saturating_sub(1),
             (true, true) => self.value,
@@ -56,18 +55,18 @@ impl CostGate {
     }
 }
 
-/// Whether `address` is among those remembered; it is from now on.
+/// Whether `address` is remembered. Remembers it.
 fn repeats(memory: &mut [u32], address: u32) -> bool {
     let slot = address.wrapping_mul(0x9E37_79B1) >> (32 - MEMORY_BITS);
     std::mem::replace(&mut memory[slot as usize], address) == address
 }
 
-/// The low bits of `address`, the rest made equal to the highest of them.
+/// The low [`ADDRESS_BITS`] bits of `address`, sign-extended.
 fn wrapped(address: u32) -> u32 {
     ((address << (32 - ADDRESS_BITS)) as i32 >> (32 - ADDRESS_BITS)) as u32
 }
 
-/// The kind of instruction that seems to begin at `at`, by its number among the scores, and the place of its address.
+/// The kind (an index of the scores) and the address position of the instruction at `at`, if there seems to be one.
 #[inline]
 fn instruction(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let (kind, address) = match bytes[at..] {
@@ -78,8 +77,8 @@ fn instruction(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     (address + 4 <= bytes.len()).then_some((kind, address))
 }
 
-/// Goes on from `at` to the next address that is to be looked at: the number of its score, and its place. What may be an
-/// address is looked at once, for the decoder to see it as it was.
+/// Advances `at` past the next address, and returns its kind and position. Bytes of an address are not searched for
+/// instructions, because the decoder could not see them as they were.
 #[inline]
 fn next_address(bytes: &[u8], at: &mut usize) -> Option<(usize, usize)> {
     while *at < bytes.len() {
@@ -96,7 +95,7 @@ fn next_address(bytes: &[u8], at: &mut usize) -> Option<(usize, usize)> {
     None
 }
 
-/// Whether the top byte of an address is nothing but sign, as it is in those that are converted, before and after.
+/// Whether the top byte of an address only extends the sign, as it does in both forms of a converted one.
 fn is_sign(byte: u8) -> bool {
     matches!(byte, 0x00 | 0xFF)
 }
@@ -105,11 +104,11 @@ fn read(bytes: &[u8], at: usize) -> [u8; 4] {
     [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]
 }
 
-/// The content with its addresses converted, unless they are fewer than `few`.
-pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
+/// The content with converted addresses; `None` if they are fewer than `min_addresses`.
+pub fn encode(content: &[u8], min_addresses: usize) -> Option<Vec<u8>> {
     let mut filtered = Vec::new();
     let mut converted = 0;
-    let mut scores = [CostGate::new(), CostGate::new()];
+    let mut scores = [AddressScore::new(), AddressScore::new()];
     let mut at = 0;
     while let Some((kind, address)) = next_address(content, &mut at) {
         let end = address + 4;
@@ -119,19 +118,19 @@ pub fn encode(content: &[u8], few: usize) -> Option<Vec<u8>> {
             if converted == 0 {
                 filtered = content.to_vec();
             }
-            // The low three bytes with the most telling first.
+            // The low three bytes, the most significant one first: it is the easiest to predict.
             let [a, b, c, sign] = absolute.to_le_bytes();
             filtered[address..end].copy_from_slice(&[c, b, a, sign]);
             converted += 1;
         }
         scores[kind].learn(relative, absolute);
     }
-    (converted >= few).then_some(filtered)
+    (converted >= min_addresses).then_some(filtered)
 }
 
-/// Undoes [`encode`].
+/// Inverse of [`encode`].
 pub fn decode(bytes: &mut [u8]) {
-    let mut scores = [CostGate::new(), CostGate::new()];
+    let mut scores = [AddressScore::new(), AddressScore::new()];
     let mut at = 0;
     while let Some((kind, address)) = next_address(bytes, &mut at) {
         let end = address + 4;
@@ -170,7 +169,7 @@ mod tests {
         bytes
     }
 
-    /// Pieces that instructions, and what looks like them, are made of.
+    /// Pieces of instructions and of what looks like them.
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             Just(vec![0xE8]),
@@ -200,7 +199,7 @@ mod tests {
         }
     }
 
-    /// An opcode in what may be another's address must not be converted where the decoder would read that address as one.
+    /// An opcode inside what may be another instruction's address.
     #[test]
     fn overlapping_instructions_come_back() {
         let overlap: &[&[u8]] = &[

@@ -1,55 +1,57 @@
-//! The contexts of the ensemble, as hashes.
+//! The contexts of both ensembles, as hashes.
 
 use crate::content::DataKind;
 use crate::text::LaneView;
 
-/// Contexts of the full ensemble, those that the primed ones have besides, and those of the fast one.
+/// Hashed contexts of the full ensemble: see [`full`].
 pub const FULL: usize = 16;
+/// Further hashed contexts that the full ensemble has with a prior: see [`more`].
 pub const MORE: usize = 16;
+/// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 
-/// Direct contexts of the full and the primed ensembles, the first of which the neural ones have.
+/// Direct contexts, of which an ensemble uses the first ones: see [`direct`].
 pub const DIRECT: usize = 8;
 
-/// Contexts in which the opinion of a token model is refined.
-pub const OPINION_CONTEXTS: usize = 4;
+/// Contexts of the APMs of the transformer's and the prior's predictions: see [`apm`].
+pub const APM_CONTEXTS: usize = 4;
 
-/// The full ensemble's context that [`full`] leaves to [`expected`].
+/// The index of the full ensemble's context that [`expected`] computes.
 pub const EXPECTED: usize = 15;
 
-/// The n-grams proper come first in the full ensemble, by length.
+/// The full ensemble's first contexts are n-grams of increasing length.
 pub const ORDERS: usize = 4;
 
-/// The contexts of the next byte, as hashes, without [`EXPECTED`], the last.
-pub fn full(content: DataKind, h: LaneView, indirect: &Indirect) -> [u32; EXPECTED] {
-    match content {
+/// The full ensemble's contexts of the next byte, except [`EXPECTED`].
+pub fn full(kind: DataKind, h: LaneView, indirect: &Indirect) -> [u32; EXPECTED] {
+    match kind {
         DataKind::Text => text(h, indirect),
         DataKind::Binary => binary(h, indirect),
     }
 }
 
-/// Further contexts of the next byte, as hashes. `tokens` are those of the prior, the pending one first.
-pub fn more(content: DataKind, h: LaneView, indirect: &Indirect, tokens: [u32; 3]) -> [u32; MORE] {
-    match content {
+/// Further contexts of the next byte. `tokens` are the prior's pending token and the two before it, the last one first.
+pub fn more(kind: DataKind, h: LaneView, indirect: &Indirect, tokens: [u32; 3]) -> [u32; MORE] {
+    match kind {
         DataKind::Text => more_text(h, indirect, tokens),
         DataKind::Binary => more_binary(h, indirect),
     }
 }
 
-/// The fast ensemble's contexts of the byte after `byte`, if that is the next, as hashes.
-pub fn fast(content: DataKind, h: LaneView, byte: u8) -> [u32; FAST] {
-    match content {
+/// The fast ensemble's contexts of the byte after next, if `byte` is the next one.
+pub fn fast(kind: DataKind, h: LaneView, byte: u8) -> [u32; FAST] {
+    match kind {
         DataKind::Text => fast_text(h, byte),
         DataKind::Binary => fast_binary(h, byte),
     }
 }
 
-/// The context of the byte that another expert expects, and the last byte.
+/// The context of the most probable byte according to PPM, and the last byte.
 pub fn expected(byte: u8, h: LaneView) -> u32 {
     hash3(byte.into(), h.last8 as u32 & 0xFF, 6)
 }
 
-/// The direct contexts of the next byte, as hashes. `expected`: the byte that another expert expects.
+/// The direct contexts of the next byte. `expected` is the most probable byte according to PPM.
 pub fn direct(h: LaneView, expected: u8) -> [u32; DIRECT] {
     let (c4, expected) = (h.last8 as u32, u32::from(expected));
     [
@@ -64,13 +66,13 @@ pub fn direct(h: LaneView, expected: u8) -> [u32; DIRECT] {
     ]
 }
 
-/// The contexts in which the opinions of token models are refined, as hashes. `expected`: the byte that another expert expects.
-pub fn of_opinions(h: LaneView, expected: u8) -> [u32; OPINION_CONTEXTS] {
+/// The APM contexts of the next byte. `expected` is the most probable byte according to PPM.
+pub fn apm(h: LaneView, expected: u8) -> [u32; APM_CONTEXTS] {
     let c4 = h.last8 as u32;
     [c4 & 0xFF, hash2(c4 & 0xFFFF, 1), hash2(h.word, 2), hash2(expected.into(), 3)]
 }
 
-/// Mixes two numbers into a hash.
+/// A hash of two numbers.
 #[inline]
 fn hash2(a: u32, b: u32) -> u32 {
     let h = a.wrapping_mul(0x2F0B_4C47).wrapping_add(b.wrapping_mul(0x85EB_CA6B)).wrapping_add(0x27D4_EB2F);
@@ -81,7 +83,7 @@ fn hash3(a: u32, b: u32, c: u32) -> u32 {
     hash2(hash2(a, b), c)
 }
 
-/// Which bytes followed another, and two others, lately.
+/// The bytes that last followed each byte (four) and each pair of bytes (two), the latest one lowest.
 pub struct Indirect {
     one: Vec<u32>,
     two: Vec<u16>,
@@ -94,7 +96,7 @@ impl Default for Indirect {
 }
 
 impl Indirect {
-    /// Notes that `byte` followed the bytes `c4`, the newest lowest.
+    /// Records that `byte` followed the bytes `c4`, the latest one lowest.
     pub fn push(&mut self, c4: u32, byte: u8) {
         let followers = &mut self.one[c4 as usize & 0xFF];
         *followers = *followers << 8 | u32::from(byte);
@@ -102,17 +104,18 @@ impl Indirect {
         *followers = *followers << 8 | u16::from(byte);
     }
 
-    /// The context of what followed the last byte, and this.
+    /// The context of the last byte and what followed it before.
     fn after_one(&self, c4: u32) -> u32 {
         hash2(self.one[c4 as usize & 0xFF], c4 & 0xFF)
     }
 
-    /// The context of what followed the last two bytes, and these.
+    /// The context of the last two bytes and what followed them before.
     fn after_two(&self, c4: u32) -> u32 {
         hash2(self.two[c4 as usize & 0xFFFF].into(), c4 & 0xFFFF)
     }
 }
 
+/// The context of the last `n` bytes.
 fn order(last8: u64, n: u32) -> u32 {
     let kept = if n < 8 { last8 & ((1 << (8 * n)) - 1) | u64::from(n) << 60 } else { last8 };
     ((kept ^ kept >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
@@ -164,7 +167,7 @@ fn more_text(h: LaneView, ind: &Indirect, [pending, last, before]: [u32; 3]) -> 
     ]
 }
 
-/// The length of records, or what comes nearest, and the place in one.
+/// The record length, 4 if there are no records, and the offset in the record.
 fn record(h: LaneView) -> (usize, u32) {
     let length = if h.record > 0 { h.record } else { 4 };
     (length, (h.at % length) as u32)
@@ -203,7 +206,7 @@ fn more_binary(h: LaneView, ind: &Indirect) -> [u32; MORE] {
     let back = |back: usize| u32::from(h.back(back));
     let (n, n1, n2, ne) = (back(r), back(r + 1), back(r + 2), back(r - 1));
     let (w, w2) = (c4 & 0xFF, c4 >> 8 & 0xFF);
-    // What comes next where rows, of bytes or of 16-bit numbers, are alike but for a constant.
+    // The next byte if two records of bytes or 16-bit numbers differ by a constant.
     let gradient = |west: u32, northwest: u32| n.wrapping_add(west).wrapping_sub(northwest) & 0xFF;
     [
         order(h.last8, 5),

@@ -1,42 +1,44 @@
-//! Direct contexts: each leads straight to probabilities, one a node of the byte's binary tree. They learn more slowly than
-//! histories do, and keep exactly what those forget.
+//! Direct contexts: each selects a probability for each node of the symbol tree. These adapt more slowly than bit histories, and
+//! exactly.
 
-use super::contexts::DIRECT;
-use crate::experts::inputs::Inputs;
+use super::contexts::{self, DIRECT};
+use super::expert::{Expert, NextByte, Pretrained};
+use super::inputs::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
 use crate::num::stretch;
-use crate::tables::hash_table::{LINE, first_nibble, line, lines, next_nibble};
+use crate::tables::hash_table::{LINE, first_nibble, line, map_lines, next_nibble};
 use crate::text::Node;
 use memmap2::MmapMut;
 
-/// An entry as it is after nothing. It is kept as 0, by inverting this bit.
+/// The initial entry: probability 1/2, count 0. The table stores entries XOR this, so that a new table is all zeros.
 const HALF: u32 = 1 << 31;
 
-/// The contexts of a byte, and what was learned in all others. Nothing tells contexts apart that share a line.
+/// A table of probabilities. There are no check bytes: contexts that hash to the same line share its entries.
 pub struct Direct {
     kernels: MapKernels,
-    /// Lines of entries of 4 bytes, one for each of a nibble's 15 nodes, the first unused.
+    /// Cache lines of 16 entries, one for each node of a nibble (1 to 15). An entry is as in [`crate::num::arch::Map`].
     table: MmapMut,
-    /// How far a hash is shifted to give a line's number.
+    /// How far a hash is shifted right to give a line's index.
     shift: u32,
-    /// How many of the contexts there are here.
+    /// Contexts in use.
     count: usize,
+    /// Of each context: the hash of the current nibble, its line, and the entry of the last prediction.
     hashes: [u32; DIRECT],
     lines: [usize; DIRECT],
     entries: [u32; DIRECT],
-    /// The place among the last four decisions.
+    /// The node within the nibble.
     node: usize,
 }
 
 impl Direct {
-    /// The first `count` of the contexts, over 2^`line_bits` cache lines.
+    /// The first `count` contexts of [`contexts::direct`], in 2^`line_bits` cache lines.
     ///
     /// # Errors
-    /// The system's, where it has no memory.
+    /// The operating system's, if there is not enough memory.
     pub fn new(count: usize, line_bits: u32) -> std::io::Result<Self> {
         Ok(Direct {
             kernels: MapKernels::detect(),
-            table: lines(line_bits)?,
+            table: map_lines(line_bits)?,
             shift: 32 - line_bits,
             count,
             hashes: [0; DIRECT],
@@ -46,25 +48,49 @@ impl Direct {
         })
     }
 
-    /// Goes to the contexts of a new byte.
-    pub fn select(&mut self, contexts: [u32; DIRECT]) {
+    /// The number of contexts that suits an ensemble: as many as fill up its vector of inputs, fewer without pretrained models,
+    /// where speed counts most.
+    pub fn contexts(pretrained: Pretrained) -> usize {
+        match pretrained {
+            Pretrained::None => 4,
+            Pretrained::Prior => DIRECT,
+            Pretrained::Transformer => 6,
+        }
+    }
+
+    /// Selects the contexts of a new byte.
+    fn select(&mut self, contexts: [u32; DIRECT]) {
         self.node = 1;
         for (i, hash) in self.hashes[..self.count].iter_mut().enumerate() {
             *hash = first_nibble(i, contexts[i]);
         }
-        self.find();
+        self.prefetch_lines();
     }
 
-    fn find(&mut self) {
+    fn prefetch_lines(&mut self) {
         for (at, &hash) in self.lines.iter_mut().zip(&self.hashes[..self.count]) {
             *at = line(hash, self.shift);
             prefetch(&self.table, *at * LINE);
         }
     }
+}
 
-    /// An opinion a context.
+impl Expert for Direct {
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
+        let first = match pretrained {
+            Pretrained::None => [45, 100],
+            Pretrained::Prior => [-30, 20],
+            Pretrained::Transformer => [-40, 0],
+        };
+        weights.extend((0..self.count).map(|i| first.get(i).copied().unwrap_or(0)));
+    }
+
+    fn lookup(&mut self, byte: &mut NextByte) {
+        self.select(contexts::direct(byte.view, byte.expected));
+    }
+
     #[inline]
-    pub fn predict(&mut self, inputs: &mut Inputs) {
+    fn predict(&mut self, _: Node, inputs: &mut Inputs) {
         let lines = self.table.as_chunks::<LINE>().0;
         for (entry, &at) in self.entries.iter_mut().zip(&self.lines[..self.count]) {
             *entry = u32::from_ne_bytes(lines[at].as_chunks().0[self.node & 15]) ^ HALF;
@@ -72,19 +98,18 @@ impl Direct {
         }
     }
 
-    /// Learns the bit. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32, next: Option<Node>) {
+    fn update(&mut self, bit: u32, next: Option<Node>) {
         let lines = self.table.as_chunks_mut::<LINE>().0;
         for (entry, &at) in (self.kernels.learn)(&self.entries, bit).iter().zip(&self.lines[..self.count]) {
             lines[at].as_chunks_mut().0[self.node & 15] = (entry ^ HALF).to_ne_bytes();
         }
         let Some(next) = next else { return };
         let nibble = (self.node as u32) << 1 | bit;
-        self.node = usize::from(next.place);
+        self.node = usize::from(next.nibble_path);
         if self.node == 1 {
             self.hashes[..self.count].iter_mut().for_each(|hash| *hash = next_nibble(*hash, nibble));
-            self.find();
+            self.prefetch_lines();
         }
     }
 }
@@ -93,27 +118,27 @@ impl Direct {
 mod tests {
     use super::*;
     use crate::content::DataKind;
+    use crate::test_random::TestRandom;
     use crate::text::SymbolTree;
     use std::collections::HashMap;
 
     #[test]
     fn each_context_has_probabilities_of_its_own() {
         let mut direct = Direct::new(DIRECT, 20).unwrap();
-        let alphabet = SymbolTree::of(DataKind::Text);
+        let tree = SymbolTree::of(DataKind::Text);
         let mut known: HashMap<(usize, u32, usize), u32> = HashMap::new();
-        let mut state = 1u32;
+        let mut random = TestRandom::new(1);
         for _ in 0..2000 {
-            state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-            let contexts = std::array::from_fn(|i| state >> (8 + i) & 1);
-            let byte = (state >> 24 & 0x1F) as u8;
+            let contexts: [u32; DIRECT] = std::array::from_fn(|_| random.below(2) as u32);
+            let byte = random.byte() & 0x1F;
             direct.select(contexts);
-            for (node, bit, next) in alphabet.decisions(byte) {
+            for (node, bit, next) in tree.decisions(byte) {
                 let place = |i| (i, contexts[i], node.number());
                 let entries = std::array::from_fn(|i| known.get(&place(i)).copied().unwrap_or(HALF));
-                direct.predict(&mut Inputs::default());
+                direct.predict(node, &mut Inputs::default());
                 assert_eq!(direct.entries, entries);
                 direct.update(bit, next);
-                for (i, entry) in (MapKernels::definition().learn)(&entries, bit).into_iter().enumerate() {
+                for (i, entry) in (MapKernels::scalar().learn)(&entries, bit).into_iter().enumerate() {
                     known.insert(place(i), entry);
                 }
             }

@@ -1,13 +1,14 @@
-//! What the experts hand to the mixer.
+//! The vector of mixer inputs.
 
-/// The most inputs one mixer takes.
+/// The most inputs that a mixer takes.
 pub const MAX_INPUTS: usize = 96;
 
-/// Weights in a cache line, opinions in a vector.
+/// 32-bit weights in a cache line. Weight vectors have a multiple of this length.
 pub const LINE: usize = 16;
 
-/// The experts' opinions on the next bit, in the logistic domain.
+/// The experts' predictions of the next bit, in the logistic domain. Values beyond those of the experts are 0.
 pub struct Inputs {
+    /// The inputs, in the order of the experts.
     pub values: [i16; MAX_INPUTS],
     len: usize,
 }
@@ -19,26 +20,31 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    /// Starts a new decision.
+    /// Starts the next bit. Values stay until they are overwritten.
     #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
     }
 
-    /// Adds opinions.
+    /// Appends inputs.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_INPUTS`] in all.
     #[inline]
     pub fn push<const N: usize>(&mut self, stretched: [i32; N]) {
-        let room = self.values[self.len..].first_chunk_mut().expect("there are no more opinions than MAX_INPUTS");
+        let room = self.values[self.len..].first_chunk_mut().expect("there are at most MAX_INPUTS inputs");
         *room = stretched.map(|x| x as i16);
         self.len += N;
     }
 
-    /// Makes room for `N` opinions at once, from the next multiple of [`LINE`] on, the place where vectors are written
-    /// whole and read whole.
+    /// Appends `N` inputs, for the caller to write, at the next multiple of [`LINE`].
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_INPUTS`] in all.
     #[inline]
     pub fn extend<const N: usize>(&mut self) -> &mut [i16; N] {
         let start = self.len.next_multiple_of(LINE);
         self.len = start + N;
-        self.values[start..].first_chunk_mut().expect("there are no more opinions than MAX_INPUTS")
+        self.values[start..].first_chunk_mut().expect("there are at most MAX_INPUTS inputs")
     }
 }

@@ -1,9 +1,12 @@
-//! The experts: each predicts in the logistic domain whether the next bit is 1, then learns the bit.
+//! The experts: each predicts the next bit in the logistic domain, then learns it. See [`expert::Expert`].
 
 pub mod contexts;
 pub mod cost_gate;
 pub mod direct;
+pub mod expert;
+pub mod hashed_contexts;
 pub mod inputs;
+pub mod language;
 pub mod match_model;
 pub mod ngram;
 pub mod ppm;

@@ -1,90 +1,94 @@
-//! N-gram contexts: each hashed context leads to bit histories, each history to a learned probability.
+//! Bit histories of hashed contexts: each context has a bit history for each node of a nibble, and an adaptive map from
+//! histories to probabilities (Mahoney, "Adaptive Weighing of Context Models for Lossless Data Compression", 2005: indirect
+//! context models of PAQ).
 
 use crate::experts::inputs::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
-use crate::tables::bit_history::States;
-use crate::tables::hash_table::{Bucket, Buckets, first_nibble, next_nibble};
+use crate::tables::bit_history::StateTable;
+use crate::tables::hash_table::{Bucket, HashTable, first_nibble, next_nibble};
 use crate::text::Node;
 
-/// Of each state: how much it knows.
+/// How much each bit history tells: 0 nothing was seen, 1 one outcome was seen once or twice, 2 one outcome was seen more often,
+/// 3 both were seen.
 pub struct Confidence([u8; 256]);
 
 impl Confidence {
-    /// How much `which` of the states know of the next bit, two bits each: nothing, little, one outcome only, both.
+    /// The confidence of the histories `which`, in 2 bits each, the first one lowest.
     #[inline]
     pub fn of<const N: usize>(&self, states: &[u8; N], which: [usize; 4]) -> usize {
         which.iter().rev().fold(0, |sum, &i| sum << 2 | usize::from(self.0[usize::from(states[i])]))
     }
 }
 
-/// What the states of histories mean: in general, to the choice of weights, and as probabilities at first.
+/// The tables of all bit histories: transitions, confidence, and the initial map, P(1) = (n1 + 1/2) / (n0 + n1 + 1).
 pub fn tables() -> (StateTables, Confidence, Map) {
-    let States { next, counts } = States::new();
-    let map = counts.map(|(a, b)| {
-        let (a, b) = (u32::from(a), u32::from(b));
-        ((2 * b + 1) * 65535 / (2 * (a + b) + 2)) << 16
+    let StateTable { next, counts } = StateTable::generate();
+    let map = counts.map(|(n0, n1)| {
+        let (n0, n1) = (u32::from(n0), u32::from(n1));
+        ((2 * n1 + 1) * 65535 / (2 * (n0 + n1) + 2)) << 16
     });
-    let knowledge = counts.map(|(a, b)| match (a, b) {
+    let confidence = counts.map(|counts| match counts {
         (0, 0) => 0,
         (0, n) | (n, 0) => 1 + u8::from(n > 2),
         _ => 3,
     });
-    let certain = counts.map(|(a, b)| match (a, b) {
+    let certain = counts.map(|counts| match counts {
         (0, 1..) => 1,
         (1.., 0) => u8::MAX,
         _ => 0,
     });
-    (StateTables { next, certain }, Confidence(knowledge), map)
+    (StateTables { next, certain }, Confidence(confidence), map)
 }
 
-/// Where a context is, this nibble.
+/// Where the histories of a context's current nibble are.
 #[derive(Clone, Copy)]
-struct Place {
+struct Slot {
+    /// The nibble's hash.
     hash: u32,
-    /// Its bucket's, of which `histories` has a working copy.
+    /// The bucket that was copied to `histories`.
     bucket: u32,
 }
 
-/// Some of the contexts.
+/// [`WIDE`] contexts, which the kernels work on at once.
 struct Group {
-    places: [Place; WIDE],
-    /// The histories of a nibble's binary tree: of each node, those of all the group's contexts.
+    slots: [Slot; WIDE],
+    /// The current nibble's bit histories: `histories[node][context]`.
     histories: [[u8; WIDE]; 16],
-    /// Adaptive maps of each context, and their entries for the histories at the node.
+    /// The adaptive map of each context, and the entries of the last prediction.
     maps: Box<[Map; WIDE]>,
     entries: [u32; WIDE],
 }
 
-/// All hashed contexts of an ensemble.
+/// A set of hashed contexts, with their bit histories and maps.
 pub struct Ngram {
     kernels: MapKernels,
     tables: StateTables,
-    buckets: Buckets,
-    knowledge: Confidence,
+    table: HashTable,
+    confidence: Confidence,
     groups: Vec<Group>,
-    /// The place among the last four decisions, the byte's last one, 0 before it, and whether the four are its first.
+    /// The node within the nibble; [`PENDING`] between a nibble's last bit and [`Self::lookup`].
     node: usize,
-    last: u8,
+    /// The previous nibble's last bit; 0 in a byte's first nibble.
+    last_bit: u8,
+    /// Whether the nibble is a byte's first.
     first: bool,
-    /// How many of the first `orders` contexts were seen before.
-    confident: usize,
+    known_orders: usize,
     orders: usize,
 }
 
-/// The node while the buckets are on their way.
-const NOWHERE: usize = 0;
+/// The node before the nibble's buckets are looked up.
+const PENDING: usize = 0;
 
 impl Ngram {
-    /// `contexts` hashed contexts, a multiple of 16, of which the first `orders` are n-grams of growing length, over
-    /// 2^`line_bits` cache lines.
+    /// `contexts` contexts, a multiple of 16, in 2^`line_bits` cache lines. The first `orders` are n-grams of increasing length.
     ///
     /// # Errors
-    /// The system's, where it has no memory.
+    /// The operating system's, if there is not enough memory.
     pub fn new(contexts: usize, orders: usize, line_bits: u32) -> std::io::Result<Self> {
         assert!(orders <= WIDE && contexts.is_multiple_of(WIDE));
-        let (tables, knowledge, map) = tables();
+        let (tables, confidence, map) = tables();
         let group = || Group {
-            places: [Place { hash: 0, bucket: 0 }; WIDE],
+            slots: [Slot { hash: 0, bucket: 0 }; WIDE],
             histories: [[0; WIDE]; 16],
             maps: Box::new([map; WIDE]),
             entries: [0; WIDE],
@@ -92,66 +96,66 @@ impl Ngram {
         Ok(Ngram {
             kernels: MapKernels::detect(),
             tables,
-            buckets: Buckets::new(line_bits)?,
-            knowledge,
+            table: HashTable::new(line_bits)?,
+            confidence,
             groups: (0..contexts / WIDE).map(|_| group()).collect(),
-            node: NOWHERE,
-            last: 0,
+            node: PENDING,
+            last_bit: 0,
             first: true,
-            confident: 0,
+            known_orders: 0,
             orders,
         })
     }
 
-    /// Sets out for context `i` of a new byte; [`Self::arrive`] gets there. The last byte's last bit may still be to be
-    /// learned.
+    /// Sets context `i` of the next byte and prefetches its bucket. The current byte's last bit may be learned afterwards.
     #[inline]
-    pub fn select(&mut self, i: usize, context: u32) {
+    pub fn prefetch(&mut self, i: usize, context: u32) {
         let hash = first_nibble(i, context);
-        self.groups[i / WIDE].places[i % WIDE].hash = hash;
-        self.buckets.prefetch(hash);
+        self.groups[i / WIDE].slots[i % WIDE].hash = hash;
+        self.table.prefetch(hash);
     }
 
-    /// Finds the buckets that were asked for, once a nibble. What is done between asking and this hides the memory's latency.
+    /// Looks up the prefetched buckets, if a nibble begins. Call it before each bit; work between prefetch and lookup hides the
+    /// latency of memory.
     #[inline]
-    pub fn arrive(&mut self) {
-        if self.node == NOWHERE {
+    pub fn lookup(&mut self) {
+        if self.node == PENDING {
             self.change_buckets();
         }
     }
 
     fn change_buckets(&mut self) {
-        // The nibble before is part of the next one's place, but for its last bit, which is part of the check.
-        let last = self.last;
-        let mut lines = self.buckets.lines();
+        // The hash depends on the first three bits of the previous nibble, the check byte on the last one.
+        let last_bit = self.last_bit;
+        let mut lines = self.table.lines();
         for group in &mut self.groups {
-            let mut own: [Bucket; WIDE] = [[0; 16]; WIDE];
-            (self.kernels.transpose)(&group.histories, &mut own);
-            for (place, bucket) in group.places.iter_mut().zip(&mut own) {
-                lines.put(place.bucket, bucket);
-                place.bucket = lines.find(place.hash, (place.hash as u8) << 1 | last, bucket);
+            let mut buckets: [Bucket; WIDE] = [[0; 16]; WIDE];
+            (self.kernels.transpose)(&group.histories, &mut buckets);
+            for (slot, bucket) in group.slots.iter_mut().zip(&mut buckets) {
+                lines.put(slot.bucket, bucket);
+                slot.bucket = lines.find(slot.hash, (slot.hash as u8) << 1 | last_bit, bucket);
             }
-            (self.kernels.transpose)(&own, &mut group.histories);
+            (self.kernels.transpose)(&buckets, &mut group.histories);
         }
         self.node = 1;
         if self.first {
-            self.confident = self.groups[0].histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
+            self.known_orders = self.groups[0].histories[1][..self.orders].iter().filter(|&&state| state != 0).count();
         }
     }
 
-    /// How many n-gram contexts were seen before.
+    /// How many of the n-gram contexts have been seen before.
     #[inline]
-    pub fn confidence(&self) -> usize {
-        self.confident
+    pub fn known_orders(&self) -> usize {
+        self.known_orders
     }
 
-    /// How much contexts `which`, of the first 16, know of the next bit, two bits each: nothing, little, one outcome only, both.
+    /// The [`Confidence`] of contexts `which`, all below 16, for the next bit.
     #[inline]
-    pub fn knowledge(&self, which: [usize; 4]) -> usize {
-        self.knowledge.of(&self.groups[0].histories[self.node & 15], which)
+    pub fn confidence(&self, which: [usize; 4]) -> usize {
+        self.confidence.of(&self.groups[0].histories[self.node & 15], which)
     }
 
-    /// Two opinions a context: the history's probability, and again, damped, where only one outcome was ever seen.
+    /// Adds two inputs for each context: its history's probability, and the same damped if only one outcome was seen, else 0.
     #[inline]
     pub fn predict(&mut self, inputs: &mut Inputs) {
         for group in &mut self.groups {
@@ -160,7 +164,7 @@ impl Ngram {
         }
     }
 
-    /// Learns the bit, in all contexts, and sets out for the next nibble's. `next`: the byte's next decision.
+    /// Learns the bit, and prefetches the next nibble's buckets. `next` is the byte's next decision; `None` after its last bit.
     #[inline]
     pub fn update(&mut self, bit: u32, next: Option<Node>) {
         for group in &mut self.groups {
@@ -168,21 +172,21 @@ impl Ngram {
             (self.kernels.update)(&self.tables, states, &group.entries, bit, &mut group.maps);
         }
         let Some(next) = next else {
-            (self.node, self.last, self.first) = (NOWHERE, 0, true);
+            (self.node, self.last_bit, self.first) = (PENDING, 0, true);
             return;
         };
-        self.last = bit as u8;
-        self.node = usize::from(next.place);
+        self.last_bit = bit as u8;
+        self.node = usize::from(next.nibble_path);
         match self.node {
-            // One bit early: both nibbles that may follow have their buckets in the same line.
-            8..16 if next.beyond => {
+            // One bit early: the buckets for both values of the nibble's last bit are in the same line.
+            8..16 if next.crosses_nibble => {
                 let nibble = self.node as u32 - 7;
-                for place in self.groups.iter_mut().flat_map(|group| &mut group.places) {
-                    place.hash = next_nibble(place.hash, nibble);
-                    self.buckets.prefetch(place.hash);
+                for slot in self.groups.iter_mut().flat_map(|group| &mut group.slots) {
+                    slot.hash = next_nibble(slot.hash, nibble);
+                    self.table.prefetch(slot.hash);
                 }
             }
-            1 => (self.node, self.first) = (NOWHERE, false),
+            1 => (self.node, self.first) = (PENDING, false),
             _ => {}
         }
     }

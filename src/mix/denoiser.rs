@@ -1,22 +1,25 @@
-//! The micro-diffusion denoiser: K small calibrated corrections of the mixed prediction, behind a learned gate.
+//! The denoiser: [`STEPS`] small learned corrections of the mixed prediction.
 //!
-//! Each step takes the previous step's logit, finds the bin of like situations (step, node of the byte's binary tree, the
-//! models' confidence, quantised logit) and moves the logit by the bin's mean error E[outcome] − E[prediction] (Tweedie's
-//! correction) over the predictions' variance, shrunk by how certain that mean is. The gate is a weight of the last blend,
-//! which starts at none.
+//! Each step looks up a bin by context, step and quantised logit. It moves the logit by the bin's mean error, E[bit] −
+//! E[prediction], divided by the variance of the predictions (Tweedie's formula; Efron, "Tweedie's Formula and Selection Bias",
+//! 2011), and scaled down while the mean is uncertain. The final mixer decides how much of the correction counts; its weight
+//! starts at 0.
 
 use crate::num::arch::prefetch;
 use crate::num::{RECIPROCAL, squash16};
 
 /// Correction steps.
-pub const STEPS: usize = 2;
+const STEPS: usize = 2;
+/// Bins of the logit, one nat wide, from -12 to 12.
 const LOGIT_BINS: usize = 24;
-/// Experience after which a bin's mean error becomes a moving average.
-const MEMORY: i32 = 1023;
-/// The longest step.
-const STEP_MAX: i64 = 512;
+/// From this count on, a bin's mean error is a moving average.
+const MAX_COUNT: i32 = 1023;
+/// The largest correction of one step, in the logistic domain.
+const MAX_CORRECTION: i64 = 512;
+/// Classes of nodes: all of the first 32, then the last three bits by depth.
+const NODE_CLASSES: usize = 64;
 
-/// A mean of outcome − prediction, in units of 2^-21 (the upper 22 bits, signed), and how many it is of (the lower 10 bits).
+/// The mean of bit − P(1) in units of 2^-21 (upper 22 bits, signed), and its count (lower 10 bits).
 #[derive(Clone, Copy, Default)]
 struct Bin(i32);
 
@@ -26,98 +29,151 @@ impl Bin {
     }
 
     fn count(self) -> i32 {
-        self.0 & MEMORY
+        self.0 & MAX_COUNT
     }
 
-    /// Learns one more difference, in units of 2^-16.
+    /// Adds a difference, in units of 2^-16, to the mean.
     #[inline]
     fn learn(&mut self, difference: i32) {
         let rate = i64::from(RECIPROCAL[self.count() as usize]);
         let error = self.error() + ((i64::from(difference * 32 - self.error()) * rate) >> 16) as i32;
-        self.0 = error << 10 | (self.count() + 1).min(MEMORY);
+        self.0 = error << 10 | (self.count() + 1).min(MAX_COUNT);
     }
 
-    /// The step that the error asks for where the predictions' variance is that of `scale`.
+    /// The correction of a logit, in the logistic domain.
     #[inline]
-    fn step(self, scale: Scale) -> i16 {
+    fn correction(self, variance: Variance) -> i16 {
         let error = i64::from(self.error());
-        // signal²/noise² = error² n / (p (1 − p)); full use from 4 on.
+        // error² · count / (p (1 − p)), the squared signal-to-noise ratio, is full evidence from 4 on.
         let evidence = ((error * error) >> 10) * i64::from(self.count());
-        let certainty = (evidence >> scale.noise).min(1024);
-        ((((error * certainty) >> 10) * scale.slope) >> 15).clamp(-STEP_MAX, STEP_MAX) as i16
+        let certainty = (evidence >> variance.log2).min(1024);
+        ((((error * certainty) >> 10) * variance.reciprocal) >> 15).clamp(-MAX_CORRECTION, MAX_CORRECTION) as i16
     }
 }
 
-/// The variance p (1 − p) of predictions with like logits.
+/// The variance p (1 − p) of the predictions of a logit bin.
 #[derive(Clone, Copy)]
-struct Scale {
-    /// Its logarithm: divisions take long.
-    noise: u32,
-    /// How far the logit moves with the probability: 1 / (p (1 − p)), in units of 2^-26.
-    slope: i64,
+struct Variance {
+    /// Its base-2 logarithm plus 24, rounded down: a shift instead of a division.
+    log2: u32,
+    /// 4 / (p (1 − p)): four times the derivative of the logit by the probability.
+    reciprocal: i64,
 }
 
-impl Scale {
-    fn of(logit: usize) -> Scale {
-        let p = i64::from(squash16(((logit as i32) << 8) + 128 - 3072));
+impl Variance {
+    fn of(logit_bin: usize) -> Variance {
+        let p = i64::from(squash16(((logit_bin as i32) << 8) + 128 - 3072));
         let variance = p * (65536 - p);
-        Scale { noise: ((variance >> 8) + 1).ilog2(), slope: (1 << 34) / variance }
+        Variance { log2: ((variance >> 8) + 1).ilog2(), reciprocal: (1 << 34) / variance }
     }
 }
 
-/// The corrections.
+/// The bins, and the context of the current bit.
 pub struct Denoiser {
-    scales: [Scale; LOGIT_BINS],
-    /// What each bin has learned, and the step in the logistic domain that comes of it, which is all that a decision waits for.
+    variances: [Variance; LOGIT_BINS],
     bins: Vec<[[Bin; LOGIT_BINS]; STEPS]>,
-    steps: Vec<[[i16; LOGIT_BINS]; STEPS]>,
-    situation: usize,
-    /// The bin of each step of the last decision, and what it was to correct, in the logistic domain.
-    trail: [(usize, i32); STEPS],
+    /// Each bin's correction, computed when the bin learns so that a prediction only reads it.
+    corrections: Vec<[[i16; LOGIT_BINS]; STEPS]>,
+    context: usize,
+    /// Each step's logit bin and logit in the last [`Self::correction`].
+    last: [(usize, i32); STEPS],
 }
 
 impl Denoiser {
-    /// A denoiser for contexts below `groups` (models' confidence classes) and the 256 tree nodes.
-    pub fn new(groups: usize) -> Self {
+    /// A denoiser for `classes` classes of confidence.
+    pub fn new(classes: usize) -> Self {
         Denoiser {
-            scales: std::array::from_fn(Scale::of),
-            bins: vec![Default::default(); groups * 64],
-            steps: vec![Default::default(); groups * 64],
-            situation: 0,
-            trail: [(0, 0); STEPS],
+            variances: std::array::from_fn(Variance::of),
+            bins: vec![Default::default(); classes * NODE_CLASSES],
+            corrections: vec![Default::default(); classes * NODE_CLASSES],
+            context: 0,
+            last: [(0, 0); STEPS],
         }
     }
 
-    /// Chooses the situation, and asks for its bins ahead of their use. `node` is the partial byte with its leading 1, `group`
-    /// the confidence class.
+    /// Selects the context of the next bit and prefetches its bins. `node` is the number of the node in the symbol tree, below
+    /// 256, and `class` the class of confidence.
     #[inline]
-    pub fn select(&mut self, node: usize, group: usize) {
-        let place = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
-        self.situation = group * 64 + place;
-        let steps = self.steps[self.situation].as_flattened();
-        prefetch(steps, 0);
-        prefetch(steps, steps.len() - 1);
+    pub fn select(&mut self, node: usize, class: usize) {
+        let node_class = if node < 32 { node } else { 32 + (node.ilog2() as usize - 5) * 8 + (node & 7) };
+        self.context = class * NODE_CLASSES + node_class;
+        let corrections = self.corrections[self.context].as_flattened();
+        prefetch(corrections, 0);
+        prefetch(corrections, corrections.len() - 1);
     }
 
-    /// The correction of a prediction, both in the logistic domain.
+    /// The correction to add to a prediction, both in the logistic domain.
     #[inline]
-    pub fn refine(&mut self, stretched: i32) -> i32 {
+    pub fn correction(&mut self, stretched: i32) -> i32 {
         let mut x = stretched;
-        for (steps, trail) in self.steps[self.situation].iter().zip(&mut self.trail) {
-            let logit = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
-            *trail = (logit, x);
-            x += i32::from(steps[logit]);
+        for (corrections, last) in self.corrections[self.context].iter().zip(&mut self.last) {
+            let logit_bin = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
+            *last = (logit_bin, x);
+            x += i32::from(corrections[logit_bin]);
         }
         x - stretched
     }
 
-    /// Learns from the outcome.
+    /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        let (bins, steps) = (&mut self.bins[self.situation], &mut self.steps[self.situation]);
-        for ((bins, steps), &(logit, x)) in bins.iter_mut().zip(steps).zip(&self.trail) {
-            bins[logit].learn(((bit as i32) << 16) - squash16(x));
-            steps[logit] = bins[logit].step(self.scales[logit]);
+        let (bins, corrections) = (&mut self.bins[self.context], &mut self.corrections[self.context]);
+        for ((bins, corrections), &(logit_bin, x)) in bins.iter_mut().zip(corrections).zip(&self.last) {
+            bins[logit_bin].learn(((bit as i32) << 16) - squash16(x));
+            corrections[logit_bin] = bins[logit_bin].correction(self.variances[logit_bin]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    /// Predictions of 0.5 for bits that are 1 with 70 %: the correction approaches ln(0.7 / 0.3) = 0.85 nats, as far as two steps
+    /// of the linear formula go.
+    #[test]
+    fn corrects_a_biased_prediction_where_it_is_biased() {
+        let mut random = TestRandom::new(9);
+        let mut denoiser = Denoiser::new(2);
+        for _ in 0..4000 {
+            for (class, ones) in [(0, 7), (1, 5)] {
+                denoiser.select(3, class);
+                denoiser.correction(0);
+                denoiser.update(u32::from(random.below(10) < ones));
+            }
+        }
+        let [biased, calibrated] = [0, 1].map(|class| {
+            denoiser.select(3, class);
+            f64::from(denoiser.correction(0)) / 256.0
+        });
+        assert!((0.7..0.95).contains(&biased) && calibrated.abs() < 0.1, "{biased}, {calibrated}");
+        denoiser.select(2, 0);
+        assert_eq!(denoiser.correction(0), 0, "another node has learned nothing");
+    }
+
+    #[test]
+    fn a_bin_is_a_mean() {
+        let mut random = TestRandom::new(10);
+        let (mut bin, mut mean) = (Bin::default(), 0.0);
+        for n in 0..1000 {
+            let difference = random.below(1 << 17) as i32 - (1 << 16);
+            mean += (f64::from(difference) / 65536.0 - mean) / (f64::from(n) + 1.5);
+            bin.learn(difference);
+            assert!((f64::from(bin.error()) / f64::from(1 << 21) - mean).abs() < 0.001);
+            assert_eq!(bin.count(), n + 1);
+        }
+    }
+
+    /// One observation must not move the prediction much, however large its error.
+    #[test]
+    fn little_evidence_gives_little_correction() {
+        let mut denoiser = Denoiser::new(1);
+        denoiser.select(1, 0);
+        denoiser.correction(0);
+        denoiser.update(1);
+        let once = denoiser.correction(0);
+        (0..100).for_each(|_| denoiser.update(1));
+        assert!(once > 0 && denoiser.correction(0) >= once && denoiser.correction(0) <= 2 * MAX_CORRECTION as i32);
     }
 }

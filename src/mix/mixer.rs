@@ -8,73 +8,80 @@ use std::ops::Range;
 
 /// Weight 1 of the first layer.
 const ONE: i32 = 1 << 28;
+/// The first layer's learning rate divided by the last layer's.
+const LAST_RATE_DIVISOR: i32 = 3;
 
-/// The two-layer mixer: weight sets whose vectors are chosen by small contexts, then two blends of the sets' outputs.
+/// The two-layer mixer. The first layer has several weight sets; a small context selects one weight vector of each set, which
+/// gives one output. The last layer has two weight vectors over these outputs; the result is the mean of both.
 pub struct Mixer {
     kernels: MixKernels,
+    /// Length of a weight vector: the number of inputs, rounded up to a multiple of [`LINE`].
     stride: usize,
     weights: Vec<i32>,
-    /// Where each set's vectors begin, and where the chosen ones do.
-    firsts: [usize; MAX_SETS],
     sets: usize,
-    chosen: [usize; MAX_SETS],
-    /// What the chosen vectors make of the inputs, in the logistic domain and as probabilities in units of 2^-16.
+    /// Index of each set's first weight, and of the selected vector's.
+    starts: [usize; MAX_SETS],
+    selected: [usize; MAX_SETS],
+    /// Each set's output in the logistic domain, and the same as a probability in units of 2^-16.
     outputs: [i32; MAX_SETS],
     predictions: [i32; MAX_SETS],
     last: [Last; 2],
-    /// Sets that don't hear some inputs: the set, and which.
-    deaf: Vec<(usize, Range<usize>)>,
-    rate: Rate,
+    /// Sets that some inputs are masked in, and those inputs.
+    masked: Vec<(usize, Range<usize>)>,
+    rate: LearningRate,
 }
 
-/// A blend of the sets' outputs; weights are in units of 2^-16.
+/// One half of the last layer. Weights are in units of 2^-16.
 struct Last {
     weights: Vec<[i32; MAX_SETS]>,
-    chosen: usize,
+    selected: usize,
     prediction: i32,
 }
 
-/// The last layer's learning rate is this part of the first one's.
-const LAST_PART: i32 = 3;
+/// A learning rate that decays from 50 to 12 with a time constant of 2^18 bits. Units of 2^-24.
+pub struct LearningRate(i32);
 
-/// A first layer's learning rate, which falls with each bit, in units of 2^-24 of its unit.
-pub struct Rate(i32);
-
-impl Default for Rate {
+impl Default for LearningRate {
     fn default() -> Self {
-        Rate(50 << 24)
+        LearningRate(50 << 24)
     }
 }
 
-impl Rate {
+impl LearningRate {
     const FINAL: i32 = 12 << 24;
 
+    /// The current rate.
     #[inline]
     pub fn now(&self) -> i32 {
         self.0 >> 24
     }
 
+    /// Decays by one bit.
     #[inline]
-    pub fn fall(&mut self) {
+    pub fn decay(&mut self) {
         self.0 -= (self.0 - Self::FINAL) >> 18;
     }
 }
 
 impl Mixer {
-    /// A mixer of as many inputs as there are initial weights, in units of 1/1000, with one weight set for each element of
-    /// `contexts`, its number of contexts; the last layer's two blends are chosen among `final_contexts`.
-    pub fn new(initial: &[i32], contexts: &[usize], final_contexts: [usize; 2]) -> Self {
-        assert!(initial.len() <= MAX_INPUTS && contexts.len() <= MAX_SETS);
+    /// A mixer of as many inputs as there are `initial` weights (in units of 1/1000), with a weight set of `contexts[i]` vectors
+    /// for each `i`. The two halves of the last layer have `last_contexts` vectors.
+    ///
+    /// # Panics
+    /// If there are no inputs or more than [`MAX_INPUTS`], or no sets or more than [`MAX_SETS`].
+    pub fn new(initial: &[i32], contexts: &[usize], last_contexts: [usize; 2]) -> Self {
+        assert!((1..=MAX_INPUTS).contains(&initial.len()), "{} inputs", initial.len());
+        assert!((1..=MAX_SETS).contains(&contexts.len()), "{} weight sets", contexts.len());
         let stride = initial.len().next_multiple_of(LINE);
         let mut weights = vec![0; contexts.iter().sum::<usize>() * stride + LINE];
-        // So that vectors begin where cache lines do.
+        // Aligns vectors with cache lines.
         let mut next = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
         for vector in weights[next..].chunks_exact_mut(stride) {
             vector.iter_mut().zip(initial).for_each(|(weight, &thousandths)| *weight = ONE / 1000 * thousandths);
         }
-        let mut firsts = [0; MAX_SETS];
-        for (first, contexts) in firsts.iter_mut().zip(contexts) {
-            *first = next;
+        let mut starts = [0; MAX_SETS];
+        for (start, contexts) in starts.iter_mut().zip(contexts) {
+            *start = next;
             next += contexts * stride;
         }
         let mut even = [0; MAX_SETS];
@@ -82,69 +89,187 @@ impl Mixer {
         Mixer {
             kernels: MixKernels::detect(),
             stride,
-            firsts,
-            sets: contexts.len(),
             weights,
-            chosen: [0; MAX_SETS],
+            sets: contexts.len(),
+            starts,
+            selected: [0; MAX_SETS],
             outputs: [0; MAX_SETS],
             predictions: [1 << 15; MAX_SETS],
-            last: final_contexts.map(|contexts| Last { weights: vec![even; contexts], chosen: 0, prediction: 1 << 15 }),
-            deaf: Vec::new(),
-            rate: Rate::default(),
+            last: last_contexts.map(|contexts| Last {
+                weights: vec![even; contexts],
+                selected: 0,
+                prediction: 1 << 15,
+            }),
+            masked: Vec::new(),
+            rate: LearningRate::default(),
         }
     }
 
-    /// Makes a set deaf to some inputs: what it loses by that shows what they are worth.
-    pub fn deafen(&mut self, set: usize, inputs: Range<usize>) {
-        let end = if set + 1 < self.sets { self.firsts[set + 1] } else { self.weights.len() };
-        for vector in self.weights[self.firsts[set]..end].chunks_exact_mut(self.stride) {
+    /// Masks inputs in a set: their weights stay 0. What the set then loses measures what the inputs are worth.
+    pub fn mask(&mut self, set: usize, inputs: Range<usize>) {
+        let end = if set + 1 < self.sets { self.starts[set + 1] } else { self.weights.len() };
+        for vector in self.weights[self.starts[set]..end].chunks_exact_mut(self.stride) {
             vector[inputs.clone()].fill(0);
         }
-        self.deaf.push((set, inputs));
+        self.masked.push((set, inputs));
     }
 
-    /// A set's own prediction, in units of 2^-16.
+    /// A set's prediction, P(1) in units of 2^-16.
     pub fn prediction(&self, set: usize) -> u32 {
         self.predictions[set] as u32
     }
 
-    /// Chooses each set's vector, and the last layer's; elements beyond the sets mean nothing.
+    /// Selects each set's vector and those of the last layer. Elements of `contexts` beyond the number of sets are ignored.
     #[inline]
-    pub fn select(&mut self, contexts: [usize; MAX_SETS], final_contexts: [usize; 2]) {
-        self.chosen = std::array::from_fn(|set| self.firsts[set] + contexts[set] * self.stride);
-        for (last, context) in self.last.iter_mut().zip(final_contexts) {
-            last.chosen = context;
+    pub fn select(&mut self, contexts: [usize; MAX_SETS], last_contexts: [usize; 2]) {
+        self.selected = std::array::from_fn(|set| self.starts[set] + contexts[set] * self.stride);
+        for (last, context) in self.last.iter_mut().zip(last_contexts) {
+            last.selected = context;
         }
     }
 
-    /// Mixes with the chosen vectors. The result is in the logistic domain.
+    /// Mixes the inputs with the selected vectors. The result is in the logistic domain.
     #[inline]
     pub fn mix(&mut self, inputs: &Inputs) -> i32 {
-        let chosen = &self.chosen[..self.sets];
-        let last = self.last.each_ref().map(|last| &last.weights[last.chosen]);
+        let selected = &self.selected[..self.sets];
+        let last = self.last.each_ref().map(|last| &last.weights[last.selected]);
         let x = &inputs.values[..self.stride];
-        let mixed = (self.kernels.mix)(&self.weights, chosen, x, last, &mut self.outputs, &mut self.predictions);
+        let mixed = (self.kernels.mix)(&self.weights, selected, x, last, &mut self.outputs, &mut self.predictions);
         let [a, b] = mixed.map(|sum| (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX));
         self.last[0].prediction = squash16(a);
         self.last[1].prediction = squash16(b);
         (a + b) >> 1
     }
 
-    /// Learns from the outcome.
+    /// Learns the bit. `inputs` are those of the last [`Self::mix`].
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
-        let chosen = &self.chosen[..self.sets];
+        let selected = &self.selected[..self.sets];
         let x = &inputs.values[..self.stride];
         let target = if bit == 1 { 65535 } else { 0 };
         let rate = self.rate.now();
-        (self.kernels.train)(&mut self.weights, chosen, x, &self.predictions, target, rate);
-        for (set, inputs) in &self.deaf {
-            self.weights[self.chosen[*set]..][inputs.clone()].fill(0);
+        (self.kernels.train)(&mut self.weights, selected, x, &self.predictions, target, rate);
+        for (set, inputs) in &self.masked {
+            self.weights[self.selected[*set]..][inputs.clone()].fill(0);
         }
         for last in &mut self.last {
-            let error = ((((bit as i32) << 16) - last.prediction) * (rate / LAST_PART)) >> 4;
-            (self.kernels.learn)(&mut last.weights[last.chosen], &self.outputs, error);
+            let error = ((((bit as i32) << 16) - last.prediction) * (rate / LAST_RATE_DIVISOR)) >> 4;
+            (self.kernels.learn)(&mut last.weights[last.selected], &self.outputs, error);
         }
-        self.rate.fall();
+        self.rate.decay();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    /// The mixer's definition in floating point: stochastic gradient descent on coding cost, weights as real numbers.
+    struct Reference {
+        sets: Vec<Vec<Vec<f64>>>,
+        last: [Vec<Vec<f64>>; 2],
+        rate: f64,
+    }
+
+    fn squash(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    fn dot(weights: &[f64], x: &[f64]) -> f64 {
+        weights.iter().zip(x).map(|(w, x)| w * x).sum::<f64>().clamp(-STRETCH_F64, STRETCH_F64)
+    }
+
+    /// The largest value of the logistic domain, in nats.
+    const STRETCH_F64: f64 = STRETCH_MAX as f64 / 256.0;
+
+    impl Reference {
+        fn outputs(&self, x: &[f64], contexts: &[usize]) -> Vec<f64> {
+            self.sets.iter().zip(contexts).map(|(set, &context)| dot(&set[context], x)).collect()
+        }
+
+        fn mix(&self, x: &[f64], contexts: &[usize], last_contexts: [usize; 2]) -> [f64; 2] {
+            let outputs = self.outputs(x, contexts);
+            [0, 1].map(|half| dot(&self.last[half][last_contexts[half]], &outputs))
+        }
+
+        fn update(&mut self, x: &[f64], contexts: &[usize], last_contexts: [usize; 2], bit: f64) {
+            let outputs = self.outputs(x, contexts);
+            let mixed = self.mix(x, contexts, last_contexts);
+            let step = |rate: f64, output: f64| (bit - squash(output)) * rate.floor() / 4096.0;
+            for ((set, &context), &output) in self.sets.iter_mut().zip(contexts).zip(&outputs) {
+                set[context].iter_mut().zip(x).for_each(|(w, x)| *w += step(self.rate, output) * x);
+            }
+            for half in 0..2 {
+                let step = step(self.rate.floor() / f64::from(LAST_RATE_DIVISOR), mixed[half]);
+                let weights = &mut self.last[half][last_contexts[half]];
+                weights.iter_mut().zip(&outputs).for_each(|(w, x)| *w += step * x);
+            }
+            self.rate -= (self.rate - 12.0) / f64::from(1 << 18);
+        }
+    }
+
+    #[test]
+    fn equals_gradient_descent_in_floating_point() {
+        let mut random = TestRandom::new(5);
+        for (count, contexts) in [(5, &[3, 2][..]), (33, &[4, 1, 2]), (96, &[2; 8])] {
+            let initial: Vec<i32> = (0..count).map(|i| 40 + i % 7).collect();
+            let mut mixer = Mixer::new(&initial, contexts, [2, 3]);
+            let vector: Vec<f64> = initial.iter().map(|&w| f64::from(w) / 1000.0).collect();
+            let even = vec![1.0 / contexts.len() as f64; contexts.len()];
+            let mut reference = Reference {
+                sets: contexts.iter().map(|&contexts| vec![vector.clone(); contexts]).collect(),
+                last: [vec![even.clone(); 2], vec![even; 3]],
+                rate: 50.0,
+            };
+            for _ in 0..2000 {
+                let bit = random.below(2) as u32;
+                let mut inputs = Inputs::default();
+                for _ in 0..count {
+                    inputs.push([random.below(800) as i32 - 400 + 100 * (2 * bit as i32 - 1)]);
+                }
+                let x: Vec<f64> = inputs.values[..count as usize].iter().map(|&x| f64::from(x) / 256.0).collect();
+                let selected: Vec<usize> = contexts.iter().map(|&n| random.below(n as u64) as usize).collect();
+                let last = [random.below(2) as usize, random.below(3) as usize];
+                let mut all = [0; MAX_SETS];
+                all[..selected.len()].copy_from_slice(&selected);
+                mixer.select(all, last);
+                let mixed = f64::from(mixer.mix(&inputs)) / 256.0;
+                let [a, b] = reference.mix(&x, &selected, last);
+                assert!((mixed - (a + b) / 2.0).abs() < 0.1, "{count} inputs: {mixed} instead of {}", (a + b) / 2.0);
+                mixer.update(&inputs, bit);
+                reference.update(&x, &selected, last, f64::from(bit));
+            }
+        }
+    }
+
+    #[test]
+    fn masked_inputs_do_not_count() {
+        let mut random = TestRandom::new(6);
+        let [mut masked, mut without] = [20, 17].map(|count| Mixer::new(&vec![100; count], &[2, 2], [1, 1]));
+        masked.mask(1, 0..3);
+        for _ in 0..500 {
+            let common: [i32; 17] = std::array::from_fn(|_| random.below(1000) as i32 - 500);
+            let (mut all, mut rest) = (Inputs::default(), Inputs::default());
+            all.push([(); 3].map(|()| random.below(1000) as i32 - 500));
+            all.push(common);
+            rest.push(common);
+            let contexts = std::array::from_fn(|_| random.below(2) as usize);
+            let bit = random.below(2) as u32;
+            for (mixer, inputs) in [(&mut masked, &all), (&mut without, &rest)] {
+                mixer.select(contexts, [0, 0]);
+                mixer.mix(inputs);
+            }
+            assert_eq!(masked.prediction(1), without.prediction(1));
+            masked.update(&all, bit);
+            without.update(&rest, bit);
+        }
+        assert_ne!(masked.prediction(0), without.prediction(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "97 inputs")]
+    fn too_many_inputs_are_refused() {
+        Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }
 }

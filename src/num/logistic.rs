@@ -24,13 +24,14 @@ const fn squash_table() -> [u32; SPAN] {
 
 static SQUASH: [u32; SPAN] = squash_table();
 
-/// [`stretch`] is a difference of logarithms, in units of 1/4096 nat, each looked up by the leading zeros and by the six
-/// bits that follow the first 1, so that it can also be computed where vectors are small tables.
+/// Tables for [`stretch`] as a difference of two logarithms in units of 1/4096 nat. A logarithm is looked up by the number of
+/// leading zeros and the six bits after the first 1, so AVX-512 can keep the tables in registers.
 #[cfg(target_arch = "x86_64")]
 pub static LOGS: Logs = Logs::new();
 
+/// See [`LOGS`].
 pub struct Logs {
-    /// The logarithm of 2^(31 - n), n leading zeros.
+    /// The logarithm of a number with `n` leading zeros, 2^(31 - n).
     pub zeros: [i32; 32],
     /// ln(1 + (m + 1/2) / 64).
     pub mantissa: [i16; 64],
@@ -58,7 +59,7 @@ impl Logs {
     }
 }
 
-/// 4096 ln x, rounded, for 1 to 2.
+/// 4096 ln x, rounded, for 1 <= x <= 2.
 const fn ln(x: f64) -> i32 {
     // ln x = 2 artanh((x - 1) / (x + 1)), whose series is summed in a fixed order.
     let t = (x - 1.0) / (x + 1.0);
@@ -71,7 +72,7 @@ const fn ln(x: f64) -> i32 {
     (8192.0 * sum + 0.5) as i32
 }
 
-/// With one entry more, so that any can be read as part of a wider word.
+/// One spare entry at the end lets a 32-bit gather read any entry.
 const fn stretch_table() -> [i16; 4097] {
     let mut table = [0i16; 4097];
     let mut i = 0;
@@ -84,7 +85,7 @@ const fn stretch_table() -> [i16; 4097] {
     table
 }
 
-/// As [`LOGS`], which no constant may read.
+/// A copy of [`LOGS`] for constant evaluation, which can't read statics.
 const CELLS: Logs = Logs::new();
 
 pub static STRETCH: [i16; 4097] = stretch_table();
@@ -95,7 +96,7 @@ pub fn squash24(x: i32) -> u32 {
     SQUASH[(x.clamp(-STRETCH_MAX, STRETCH_MAX) + STRETCH_MAX) as usize]
 }
 
-/// With one entry more, so that any can be read as part of a wider word.
+/// One spare entry at the end lets a 32-bit gather read any entry.
 const fn coarse_table() -> [u16; COARSE + 1] {
     let squash = squash_table();
     let mut table = [0; COARSE + 1];
@@ -109,33 +110,35 @@ const fn coarse_table() -> [u16; COARSE + 1] {
     table
 }
 
-/// A quarter of the places of [`SQUASH`], which would take much of a core's nearest cache.
+/// A quarter of the entries of [`SQUASH`], to save L1 cache.
 const COARSE: usize = SPAN / 4;
 
 pub static COARSE_SQUASH: [u16; COARSE + 1] = coarse_table();
 
-/// About [`squash24`], in units of 2^-16, within 1..=65535.
+/// An approximation of [`squash24`] in units of 2^-16, in 1..=65535.
 #[inline]
 pub fn squash16(x: i32) -> i32 {
     i32::from(COARSE_SQUASH[(x.clamp(-STRETCH_MAX, STRETCH_MAX) + STRETCH_MAX) as usize / 4])
 }
 
-/// The logistic-domain value of a probability in units of 2^-16 (below 2^16), read at 12 bits' precision: within ±2310.
+/// The logistic-domain value of a probability in units of 2^-16, below 2^16, from its top 12 bits. The result is in
+/// ±2310.
 #[inline]
 pub fn stretch(p16: u32) -> i32 {
     i32::from(STRETCH[(p16 >> 4) as usize & 4095])
 }
 
-/// As [`stretch`], at 16 bits' precision: within ±2839.
+/// [`stretch`] from all 16 bits of the probability. The result is in ±2839.
 #[inline]
 pub fn stretch_fine(p16: u32) -> i32 {
-    // Both tables are read, so that there is nothing to mispredict.
+    // Both tables are read, to have no branch to mispredict.
     let (tail, sign) = if p16 < 1 << 15 { (p16, 1) } else { (65536 - p16, -1) };
     let fine = sign * i32::from(TAIL[tail.min(1023) as usize]);
     let coarse = stretch(p16);
     if tail < 1024 { fine } else { coarse }
 }
 
+/// [`stretch_fine`] of the probabilities below 1/64.
 const fn tail_table() -> [i16; 1024] {
     let squash = squash_table();
     let mut table = [0i16; 1024];
@@ -153,7 +156,8 @@ const fn tail_table() -> [i16; 1024] {
 }
 
 static TAIL: [i16; 1024] = tail_table();
-/// -log2((i + 1/2) / 4096), in units of 1/256 bit, digit by digit.
+
+/// -log2((i + 1/2) / 4096), in units of 1/256 bit, computed digit by digit.
 static COST: [u16; 4096] = {
     let mut table = [0; 4096];
     let mut i = 0;
@@ -180,7 +184,7 @@ static COST: [u16; 4096] = {
     table
 };
 
-/// What coding `bit` takes, in units of 1/256 bit, where P(1) is `p16` in units of 2^-16.
+/// The cost of coding `bit`, in units of 1/256 bit, if P(1) is `p16` in units of 2^-16.
 #[inline]
 pub fn cost(p16: u32, bit: u32) -> u32 {
     let p = if bit == 1 { p16 } else { 65536 - p16 };

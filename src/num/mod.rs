@@ -1,16 +1,23 @@
-//! Exact number work: everything here gives the same bits on every machine.
+//! Exact arithmetic: every function here returns the same bits on every machine.
+//!
+//! - [`arch`]: kernels with vector instructions, each tested against a scalar reference.
+//! - [`tiles`], [`packed`]: the layout of int8 matrices, and their memory.
+//! - [`float_ops`]: the transformer's `f32` operations, in a fixed order.
+//! - [`elementary`]: exp, ln, sin and cos in `f64`, for tables.
+//! - `logistic`: stretch, squash and cost in fixed point.
 
 pub mod arch;
 pub mod elementary;
-pub mod int8;
+pub mod float_ops;
 mod logistic;
-pub mod vector;
+pub mod packed;
+pub mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub use logistic::{COARSE_SQUASH, LOGS, STRETCH};
 pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
-/// 2^16 / (n + 1.5): how much the n-th observation after the first moves a mean that started with a guess.
+/// 2^16 / (n + 1.5): the learning rate of an adaptive probability after `n` observations, in units of 2^-16.
 pub static RECIPROCAL: [i32; 1024] = {
     let mut table = [0; 1024];
     let mut n = 0;

@@ -1,37 +1,39 @@
-//! Adaptive probability maps (SSE): a probability, refined by what followed it in a small context.
+//! Adaptive probability maps, also called SSE (secondary symbol estimation; Mahoney, "Data Compression Explained", 4.3.3): they
+//! replace a probability with what followed it in a small context.
 
 use super::counter::Counter;
 use crate::num::arch::prefetch;
 use crate::num::squash24;
 
+/// Bins of a context: from -8 to 8 nats in steps of 1.
 const BINS: usize = 17;
-
-/// How often a bin counts as seen from the start, and when its probability becomes a moving average.
-const SEEN: u32 = 30;
+/// The count that a bin starts with, and its limit: see [`Counter`].
+const INITIAL_COUNT: u32 = 30;
 const LIMIT: u32 = 255;
 
-/// Maps (context, probability) to a better probability, interpolating between 17 bins of the logistic domain.
+/// Maps a context and a probability to a probability. Interpolates between two bins.
 pub struct Apm {
     table: Vec<Counter>,
+    /// The nearer bin of the last probability, which learns.
     index: usize,
 }
 
 impl Apm {
-    /// An identity map for `contexts` contexts.
+    /// The identity map in `contexts` contexts.
     pub fn new(contexts: usize) -> Self {
-        let bin = |i| Counter::new(squash24((i - 8) * 256) >> 2, SEEN);
+        let bin = |i| Counter::new(squash24((i - 8) * 256) >> 2, INITIAL_COUNT);
         let row: Vec<Counter> = (0..BINS as i32).map(bin).collect();
         Apm { table: row.repeat(contexts), index: 0 }
     }
 
-    /// Asks for a context's row ahead of its use.
+    /// Prefetches a context's bins.
     #[inline]
     pub fn prefetch(&self, context: usize) {
         prefetch(&self.table, context * BINS);
         prefetch(&self.table, context * BINS + BINS - 1);
     }
 
-    /// The refined probability (2^-16) of a prediction in the logistic domain.
+    /// The refined P(1), in units of 2^-16, of a prediction in the logistic domain.
     #[inline]
     pub fn refine(&mut self, stretched: i32, context: usize) -> u32 {
         let x = (stretched + 2048).clamp(0, 4095) as u32;
@@ -42,9 +44,43 @@ impl Apm {
         (low * (256 - weight) + high * weight) >> 14
     }
 
-    /// Learns from the outcome.
+    /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
         self.table[self.index].update(bit, LIMIT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::squash16;
+    use crate::test_random::TestRandom;
+
+    #[test]
+    fn starts_as_the_identity() {
+        let mut apm = Apm::new(3);
+        for x in -2048..2048 {
+            let p = squash16(x) as u32;
+            // Interpolated, so exact in the bins only.
+            let tolerance = if x % 256 == 0 { 1 } else { 1000 };
+            assert!(apm.refine(x, 2).abs_diff(p) <= tolerance, "{x}: {} instead of {p}", apm.refine(x, 2));
+        }
+    }
+
+    /// Whatever is predicted, the bit is 1 with 20 % in context 0 and with 90 % in context 1.
+    #[test]
+    fn learns_what_follows_in_each_context() {
+        let mut random = TestRandom::new(3);
+        let mut apm = Apm::new(2);
+        for _ in 0..200_000 {
+            let context = random.below(2) as usize;
+            apm.refine(random.below(4000) as i32 - 2000, context);
+            apm.update(u32::from(random.below(10) < [2, 9][context]));
+        }
+        for x in (-1900..1900).step_by(100) {
+            let [low, high] = [0, 1].map(|context| f64::from(apm.refine(x, context)) / 65536.0);
+            assert!((0.1..0.3).contains(&low) && (0.8..0.98).contains(&high), "{x}: {low}, {high}");
+        }
     }
 }

@@ -1,31 +1,35 @@
-//! Bit histories: a byte that remembers how often a context was followed by 0 and by 1, and lately by which.
+//! Bit histories: one byte records how often a context was followed by 0 and by 1, and which came last.
 //!
-//! The machine follows Mahoney's description of indirect modelling (PAQ6, ZPAQ): a state is a pair of bounded counts and the
-//! last bit; seeing a bit raises its count and forgets part of the other's, so the history favours the recent past.
+//! The state machine follows Mahoney's nonstationary states (PAQ6; ZPAQ level 1 specification, "ICM"): a state is a pair of
+//! bounded counts and the last bits. A bit increments its own count and reduces the other one if that is large, so the history
+//! favours recent bits.
 
-/// How large one count may be beside the other: `BOUND[the smaller]`.
+/// The largest count beside the smaller count n: `BOUND[n]`.
 const BOUND: [u8; 6] = [20, 48, 15, 8, 6, 5];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Counts {
+struct State {
     zeros: u8,
     ones: u8,
+    /// The last bits, the latest one lowest; 0 if they are not kept.
     last: u8,
 }
 
-/// The transition table and what each state stands for.
-pub struct States {
-    /// The state that follows each, `next[bit][state]`.
+/// All states: their transitions and counts. Unused numbers are all 0.
+pub struct StateTable {
+    /// The state after a bit: `next[bit][state]`.
     pub next: [[u8; 256]; 2],
-    /// (zeros, ones) of each state.
+    /// The counts of each state: (zeros, ones).
     pub counts: [(u8, u8); 256],
 }
 
+/// Whether the pair of counts is a state.
 fn allowed(zeros: u8, ones: u8) -> bool {
     let (low, high) = if zeros < ones { (zeros, ones) } else { (ones, zeros) };
     usize::from(low) < BOUND.len() && high <= BOUND[usize::from(low)]
 }
 
+/// The other bit's count after a bit: large counts are reduced.
 fn forget(count: u8) -> u8 {
     match count {
         0..=5 => count,
@@ -35,7 +39,8 @@ fn forget(count: u8) -> u8 {
     }
 }
 
-fn advance(from: Counts, bit: u8) -> Counts {
+/// The state after a bit.
+fn advance(from: State, bit: u8) -> State {
     let (mut own, mut other) = if bit == 1 { (from.ones, from.zeros) } else { (from.zeros, from.ones) };
     own += 1;
     other = forget(other);
@@ -48,7 +53,7 @@ fn advance(from: Counts, bit: u8) -> Counts {
         }
     }
     let (zeros, ones) = if bit == 1 { (other, own) } else { (own, other) };
-    // The last bit is told apart only where both were seen, and not too often.
+    // Short histories keep all their bits. Longer ones keep the last bit, but only if both were seen, and at most 15.
     let last = if zeros + ones <= 4 {
         (from.last << 1 | bit) & 15
     } else if zeros > 0 && ones > 0 && zeros + ones <= 15 {
@@ -56,23 +61,23 @@ fn advance(from: Counts, bit: u8) -> Counts {
     } else {
         0
     };
-    Counts { zeros, ones, last }
+    State { zeros, ones, last }
 }
 
-impl States {
-    /// Numbers the states in the order in which they are first reached, from state 0: nothing seen.
-    pub fn new() -> Self {
-        let mut known = vec![Counts { zeros: 0, ones: 0, last: 0 }];
-        let mut states = States { next: [[0; 256]; 2], counts: [(0, 0); 256] };
+impl StateTable {
+    /// Numbers the states in the order in which a breadth-first search from state 0, an empty history, reaches them.
+    pub fn generate() -> Self {
+        let mut reached = vec![State { zeros: 0, ones: 0, last: 0 }];
+        let mut states = StateTable { next: [[0; 256]; 2], counts: [(0, 0); 256] };
         let mut done = 0;
-        while done < known.len() {
-            let from = known[done];
+        while done < reached.len() {
+            let from = reached[done];
             states.counts[done] = (from.zeros, from.ones);
             for bit in 0..2 {
                 let to = advance(from, bit);
-                let number = known.iter().position(|&s| s == to).unwrap_or_else(|| {
-                    known.push(to);
-                    known.len() - 1
+                let number = reached.iter().position(|&s| s == to).unwrap_or_else(|| {
+                    reached.push(to);
+                    reached.len() - 1
                 });
                 states.next[usize::from(bit)][done] =
                     u8::try_from(number).expect("the bounds allow at most 256 states");
@@ -80,5 +85,56 @@ impl States {
             done += 1;
         }
         states
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    #[test]
+    fn short_histories_are_exact() {
+        let table = StateTable::generate();
+        let mut states = std::collections::HashMap::new();
+        for len in 0..=4u32 {
+            for bits in 0..1u32 << len {
+                let state = (0..len).rev().fold(0, |state, i| table.next[(bits >> i & 1) as usize][usize::from(state)]);
+                let ones = bits.count_ones() as u8;
+                assert_eq!(table.counts[usize::from(state)], (len as u8 - ones, ones));
+                assert_eq!(states.insert(state, (len, bits)), None, "each history of up to four bits has a state");
+            }
+        }
+        assert_eq!(states.len(), 31);
+    }
+
+    #[test]
+    fn counts_stay_bounded_and_follow_the_bits() {
+        let table = StateTable::generate();
+        let mut random = TestRandom::new(4);
+        for ones_in_16 in 0..=16 {
+            let mut state = 0;
+            for _ in 0..1000 {
+                let bit = usize::from(random.below(16) < ones_in_16);
+                let (before, after) = (table.counts[state], table.counts[usize::from(table.next[bit][state])]);
+                let [(own, other), (new_own, new_other)] =
+                    [before, after].map(|(zeros, ones)| if bit == 1 { (ones, zeros) } else { (zeros, ones) });
+                assert!(new_other <= other && new_own <= own + 1, "{before:?}, {bit}: {after:?}");
+                // The share of the bit that came never falls.
+                assert!(u32::from(new_own) * u32::from(other) >= u32::from(own) * u32::from(new_other));
+                assert!(allowed(after.0, after.1));
+                state = usize::from(table.next[bit][state]);
+            }
+        }
+    }
+
+    #[test]
+    fn runs_reach_the_bound() {
+        let table = StateTable::generate();
+        for bit in 0..2 {
+            let state = (0..100).fold(0, |state, _| usize::from(table.next[bit][state]));
+            assert_eq!(table.counts[state], if bit == 1 { (0, BOUND[0]) } else { (BOUND[0], 0) });
+            assert_eq!(usize::from(table.next[bit][state]), state);
+        }
     }
 }

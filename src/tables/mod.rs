@@ -1,10 +1,13 @@
-//! Tables that learn: counters, state maps, adaptive probability maps, bit histories, and the hash table that holds them.
+//! Tables of adaptive probabilities: counters, state maps, APMs, bit histories and the hash table that stores them.
 
 mod apm;
+mod apm_bank;
 pub mod bit_history;
 mod counter;
 pub mod hash_table;
 mod state_map;
 
 pub use apm::Apm;
+pub use apm_bank::ApmBank;
+pub use counter::Counter;
 pub use state_map::StateMap;

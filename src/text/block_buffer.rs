@@ -1,10 +1,10 @@
-//! A block's bytes as far as they are coded, and what one lane sees of them.
+//! The coded bytes of a block, and each lane's view of them.
 
 use super::lane_state::LaneState;
 use std::ops::Deref;
 
-/// A block's bytes as far as they are coded, and a history for each of its lanes: contiguous segments that are coded in
-/// turn, a few bytes at a time.
+/// The coded bytes of a block. A block is divided into lanes: contiguous segments of equal length (the last may be shorter) that
+/// are coded in turn, a few bytes at a time.
 pub struct BlockBuffer {
     /// Zeros where nothing is coded yet.
     bytes: Vec<u8>,
@@ -13,55 +13,55 @@ pub struct BlockBuffer {
 }
 
 impl BlockBuffer {
-    /// A block of `len` bytes in `lanes` lanes, of which nothing is known. Only with `records` is the length of records
-    /// looked for; only with `structure` are lines and nesting.
+    /// A block of `len` bytes in `lanes` lanes, none of it coded. [`LaneState::record`] is kept only with `records`; lines,
+    /// skeleton and nesting are kept only with `structure`.
     pub fn new(len: usize, lanes: usize, records: bool, structure: bool) -> Self {
         let lane_len = len.div_ceil(lanes).max(1);
         let lanes = (0..lanes).map(|lane| LaneState::new((lane * lane_len).min(len), records, structure)).collect();
         BlockBuffer { bytes: vec![0; len], lane_len, lanes }
     }
 
-    /// All of the block, known or not.
+    /// All bytes of the block; 0 where nothing is coded yet.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The block.
+    /// As [`Self::bytes`].
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// The past of a lane.
+    /// What a lane knows before its next byte.
     #[inline]
-    pub fn past(&self, lane: usize) -> LaneView<'_> {
-        LaneView { text: self, history: &self.lanes[lane] }
+    pub fn view(&self, lane: usize) -> LaneView<'_> {
+        LaneView { block: self, state: &self.lanes[lane] }
     }
 
-    /// Adds a byte to a lane.
+    /// Appends a byte to a lane.
     pub fn push(&mut self, lane: usize, byte: u8) {
-        let history = &mut self.lanes[lane];
-        self.bytes[history.at] = byte;
-        history.push(byte, &self.bytes);
+        let state = &mut self.lanes[lane];
+        self.bytes[state.at] = byte;
+        state.push(byte, &self.bytes);
     }
 
-    /// Bytes that a lane still lacks.
+    /// Bytes of a lane that are not coded yet.
     pub fn left(&self, lane: usize) -> usize {
         ((lane + 1) * self.lane_len).min(self.bytes.len()).saturating_sub(self.lanes[lane].at)
     }
 
-    /// The byte at a position, if it is coded.
+    /// The byte at a position of the block, if it is coded.
     #[inline]
     pub fn known(&self, at: usize) -> Option<u8> {
         let lane = if self.lanes.len() == 1 { 0 } else { at / self.lane_len };
-        self.lanes.get(lane).filter(|history| at < history.at).map(|_| self.bytes[at])
+        self.lanes.get(lane).filter(|state| at < state.at).map(|_| self.bytes[at])
     }
 }
 
-/// What comes before a lane's next byte.
+/// A lane's state, with the bytes of its block.
 #[derive(Clone, Copy)]
 pub struct LaneView<'a> {
-    text: &'a BlockBuffer,
-    history: &'a LaneState,
+    block: &'a BlockBuffer,
+    state: &'a LaneState,
 }
 
 impl Deref for LaneView<'_> {
@@ -69,53 +69,53 @@ impl Deref for LaneView<'_> {
 
     #[inline]
     fn deref(&self) -> &LaneState {
-        self.history
+        self.state
     }
 }
 
 impl<'a> LaneView<'a> {
-    /// The block that the lane is a part of.
+    /// The lane's block.
     #[inline]
-    pub fn text(&self) -> &'a BlockBuffer {
-        self.text
+    pub fn block(&self) -> &'a BlockBuffer {
+        self.block
     }
 
-    /// The lane's bytes so far.
+    /// The lane's coded bytes.
     #[inline]
     pub fn bytes(&self) -> &'a [u8] {
-        &self.text.bytes[self.history.start..self.history.at]
+        &self.block.bytes[self.state.start..self.state.at]
     }
 
-    /// Byte `back` places before the next one (1: the last); 0 before the start.
+    /// The byte `back` positions before the next one (1: the last one); 0 before the lane's start, and for 0.
     #[inline]
     pub fn back(&self, back: usize) -> u8 {
         let bytes = self.bytes();
         if back <= bytes.len() && back > 0 { bytes[bytes.len() - back] } else { 0 }
     }
 
-    /// The byte above the next one: same column, previous line.
+    /// The byte above the next one: the same column of the previous line. 0 if that line is shorter.
     #[inline]
     pub fn above(&self) -> u8 {
-        self.of_line_above(self.column())
+        self.in_line_above(self.column())
     }
 
-    /// The byte after that.
+    /// The byte after [`Self::above`].
     pub fn after_above(&self) -> u8 {
-        self.of_line_above(self.column() + 1)
+        self.in_line_above(self.column() + 1)
     }
 
-    fn of_line_above(&self, column: usize) -> u8 {
+    fn in_line_above(&self, column: usize) -> u8 {
         let at = self.line.above_start + column;
-        if at < self.line.start { self.text.bytes[at] } else { 0 }
+        if at < self.line.start { self.block.bytes[at] } else { 0 }
     }
 
-    /// The byte at the same place of the same field in the line above.
+    /// The byte of the previous line that has the same field number and the same offset in the field; 0 if there is none.
     #[inline]
     pub fn above_field(&self) -> u8 {
         let line = &self.line;
         let offset = self.at - line.field_start;
         match line.above_fields.get(line.field) {
-            Some(&start) if start + offset < line.start => self.text.bytes[start + offset],
+            Some(&start) if start + offset < line.start => self.block.bytes[start + offset],
             _ => 0,
         }
     }
@@ -134,7 +134,7 @@ mod tests {
             // A byte of each lane in turn.
             while let Some(most) = (0..lanes).map(|lane| text.left(lane)).max().filter(|&most| most > 0) {
                 for lane in (0..lanes).filter(|&lane| text.left(lane) == most).collect::<Vec<_>>() {
-                    let at = text.past(lane).at;
+                    let at = text.view(lane).at;
                     assert_eq!(expected[at].replace(at as u8 + 1), None);
                     text.push(lane, at as u8 + 1);
                     assert_eq!(text.left(lane), most - 1);
@@ -152,21 +152,21 @@ mod tests {
         let mut text = BlockBuffer::new(3 * content.len(), 3, true, true);
         text.push(0, b'"');
         for &byte in content {
-            let (past, other) = (text.past(1), alone.past(0));
-            assert_eq!(past.bytes(), other.bytes());
+            let (view, other) = (text.view(1), alone.view(0));
+            assert_eq!(view.bytes(), other.bytes());
             assert_eq!(
-                (past.last8, past.word, past.words, past.gap),
+                (view.last8, view.word, view.words, view.gap),
                 (other.last8, other.word, other.words, other.gap)
             );
-            assert_eq!((past.token, past.skeleton, past.column()), (other.token, other.skeleton, other.column()));
-            assert_eq!((past.above(), past.above_field()), (other.above(), other.above_field()));
-            assert_eq!((past.line.head, past.line.field), (other.line.head, other.line.field));
-            let nesting = |past: &LaneView| (past.nesting.enclosing, past.nesting.depth, past.nesting.key);
-            assert_eq!(nesting(&past), nesting(&other));
-            assert_eq!([1, 2, 99].map(|back| past.back(back)), [1, 2, 99].map(|back| other.back(back)));
+            assert_eq!((view.token, view.skeleton, view.column()), (other.token, other.skeleton, other.column()));
+            assert_eq!((view.above(), view.above_field()), (other.above(), other.above_field()));
+            assert_eq!((view.line.head, view.line.field), (other.line.head, other.line.field));
+            let nesting = |view: &LaneView| (view.nesting.enclosing, view.nesting.depth, view.nesting.key);
+            assert_eq!(nesting(&view), nesting(&other));
+            assert_eq!([1, 2, 99].map(|back| view.back(back)), [1, 2, 99].map(|back| other.back(back)));
             text.push(1, byte);
             alone.push(0, byte);
         }
-        assert_eq!((text.past(0).bytes(), text.past(2).bytes()), (&b"\""[..], &b""[..]));
+        assert_eq!((text.view(0).bytes(), text.view(2).bytes()), (&b"\""[..], &b""[..]));
     }
 }

@@ -1,57 +1,67 @@
-//! Summaries of the coded bytes of one lane, from which contexts are made.
+//! Summaries of the coded bytes of one lane, which contexts are computed from.
 
-/// The largest record length that is looked for, in bytes.
+/// The longest record that is searched for, in bytes.
 const MAX_RECORD: usize = 1024;
-/// The window that is searched for it.
+/// Bytes at the end of the lane in which it is searched for.
 const RECORD_WINDOW: usize = 1 << 14;
 
-/// What is known about the coded bytes of one lane.
+/// Summaries of a lane's coded bytes. All hashes are 0 at the start.
 pub struct LaneState {
-    /// Positions in the block: where the lane begins, and its next byte.
+    /// The lane's first position in the block.
     pub start: usize,
+    /// The position of the lane's next byte in the block.
     pub at: usize,
-    /// The last eight bytes, the newest lowest.
+    /// The last eight bytes, the latest one lowest.
     pub last8: u64,
-    /// Hash of the letters of the word so far (0 between words), and of the words before it, the newest first.
+    /// Hash of the current word's letters, case folded; 0 between words.
     pub word: u32,
+    /// Hashes of the previous words, the latest one first.
     pub words: [u32; 4],
-    /// Hash of the bytes since the last word's end.
+    /// Hash of the bytes since the end of the last word.
     pub gap: u32,
-    /// Hash of the word and number characters so far.
+    /// Hash of the current run of letters, digits and underscores; 0 between runs.
     pub token: u32,
+    /// The current line and the one above.
     pub line: Lines,
-    /// The classes of the last bytes, 3 bits each.
+    /// The character classes of the last bytes, 3 bits each, the latest one lowest.
     pub skeleton: u64,
+    /// Open brackets, quotes and tags.
     pub nesting: Nesting,
-    /// The length of the records the data seems to consist of, 0 where it doesn't.
+    /// The length of the fixed-length records that the data seems to consist of; 0 if it does not.
     pub record: usize,
     next_record_search: usize,
-    /// Whether the line, the skeleton and the nesting are kept.
+    /// Whether `line`, `skeleton` and `nesting` are kept.
     structure: bool,
 }
 
-/// Lines and the fields in them.
+/// The current line, the one above, and their fields. Positions are in the block.
 #[derive(Default)]
 pub struct Lines {
+    /// Start of the line.
     pub start: usize,
+    /// Start of the line above.
     pub above_start: usize,
-    /// Hash of the first bytes of the line.
+    /// Hash of the line's first four bytes.
     pub head: u32,
-    /// Starts of the fields of this line and of the line above.
+    /// Starts of the line's fields.
     fields: Vec<usize>,
+    /// Starts of the fields of the line above.
     pub above_fields: Vec<usize>,
+    /// Index of the current field.
     pub field: usize,
+    /// Start of the current field.
     pub field_start: usize,
 }
 
-/// Brackets, quotes and tags that are open.
+/// Open brackets, quotes and tags. Names are hashes.
 #[derive(Default)]
 pub struct Nesting {
     open: Vec<u32>,
-    /// Name of the innermost open tag or the key before the innermost open bracket.
+    /// Name of the innermost open tag, or the key before the innermost open bracket.
     pub enclosing: u32,
+    /// Number of open tags and brackets, at most 64.
     pub depth: usize,
-    /// Hash of the last quoted string or tag name.
+    /// The last quoted string or tag name.
     pub key: u32,
     name: u32,
     in_name: bool,
@@ -60,6 +70,7 @@ pub struct Nesting {
     string: u32,
 }
 
+/// The class of a character, below 8.
 fn class(c: u8) -> u64 {
     match c {
         b'a'..=b'z' | 128..=255 => 1,
@@ -74,6 +85,7 @@ fn class(c: u8) -> u64 {
 }
 
 impl LaneState {
+    /// The state of a lane that begins at `start`. `records` and `structure` are as in [`super::BlockBuffer::new`].
     pub fn new(start: usize, records: bool, structure: bool) -> Self {
         LaneState {
             start,
@@ -92,10 +104,12 @@ impl LaneState {
         }
     }
 
+    /// The distance of the next byte from the start of its line.
     pub fn column(&self) -> usize {
         self.at - self.line.start
     }
 
+    /// Appends a byte, which is already in `block`.
     pub fn push(&mut self, c: u8, block: &[u8]) {
         self.at += 1;
         let n = self.at;
@@ -112,7 +126,7 @@ impl LaneState {
         }
     }
 
-    /// The word so far if `c` is the next byte.
+    /// The value of `word` if `c` is the next byte.
     #[inline]
     pub fn word_with(&self, c: u8) -> u32 {
         let folded = c.to_ascii_lowercase();
@@ -139,7 +153,7 @@ impl LaneState {
         }
     }
 
-    /// Chooses the distance at which bytes most often repeat, where bytes that continue a run don't count.
+    /// Sets `record` to the distance at which bytes most often repeat. Bytes that continue a run are not counted.
     fn find_record(&mut self, bytes: &[u8]) {
         let window = &bytes[bytes.len().saturating_sub(RECORD_WINDOW)..];
         let fresh: Vec<u8> = window.windows(2).map(|w| u8::from(w[0] != w[1])).collect();
@@ -156,7 +170,7 @@ impl LaneState {
                 }
                 hits += u32::from(sum);
             }
-            // A multiple of the length repeats as well: it must be clearly better.
+            // A multiple of the record length repeats as well, so a longer distance must be clearly better.
             let score = hits * 32 * (window.len() as u32 / 32) / (window.len() - d) as u32;
             if score > best.0 + best.0 / 16 {
                 best = (score, d);

@@ -1,5 +1,4 @@
-//! A block's bytes as the experts see them: the coded bytes of each lane with running summaries, and the binary tree along
-//! which the next byte is coded.
+//! The coded bytes of a block, summaries of them for each lane, and the binary tree that codes the next byte.
 
 mod block_buffer;
 mod lane_state;

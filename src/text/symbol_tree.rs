@@ -1,15 +1,14 @@
-//! The binary decisions that a byte is coded by: a path down a binary tree whose leaves are all bytes. A tree in which frequent
-//! bytes are near the root, and bytes of a kind near each other, needs fewer decisions than bytes have bits, and each says
-//! more (a binary decomposition of the alphabet, as in Tjalkens, Volf & Willems, "A Context-tree Weighting Method for Text
-//! Generating Sources", 1997).
+//! The binary decisions that code a byte: a path in a binary tree whose leaves are the 256 bytes. If frequent bytes are near the
+//! root and similar bytes near each other, a byte of text takes fewer than 8 decisions on average, and contexts predict them
+//! better (alphabet decomposition: Tjalkens, Volf & Willems, "A Context-tree Weighting Method for Text Generating Sources", 1997).
 
 use crate::content::DataKind;
 use std::ops::{Range, RangeInclusive};
 use std::sync::LazyLock;
 
-/// The depths of the leaves that suit text, from left to right. Kinds of characters come first: whether a small letter, then
-/// whether a vowel; or whether a space, a line's end or punctuation, and so on. Within a kind both parts of a range are about as
-/// frequent in held-out text of many kinds.
+/// The tree for text: depths and bytes of the leaves from left to right. The first decisions tell apart classes of characters:
+/// lower-case letters, then vowels; space, line end, punctuation, and so on. Within a class, both children of a node are about
+/// equally frequent in held-out text of many kinds.
 #[rustfmt::skip]
 const TEXT_LEAVES: [(u8, RangeInclusive<u8>); 83] = [
     (3, b' '..=b' '), (5, b'\n'..=b'\n'), (6, b'\r'..=b'\r'), (6, b'\t'..=b'\t'), (7, b'.'..=b'.'), (8, b','..=b','),
@@ -28,7 +27,7 @@ const TEXT_LEAVES: [(u8, RangeInclusive<u8>); 83] = [
     (7, b'w'..=b'w'), (8, b'x'..=b'x'), (8, b'z'..=b'z'),
 ];
 
-/// The same where the leaves are in the order of their bytes.
+/// The tree for text whose leaves are in byte order.
 #[rustfmt::skip]
 const ORDERED_LEAVES: [(u8, RangeInclusive<u8>); 119] = [
     (9, 0..=7), (7, 8..=b'\t'), (5, b'\n'..=b'\n'), (8, 11..=12), (7, b'\r'..=b'\r'), (8, 14..=14), (9, 15..=16),
@@ -52,58 +51,60 @@ const ORDERED_LEAVES: [(u8, RangeInclusive<u8>); 119] = [
     (10, 250..=255),
 ];
 
-/// One decision: in which of two parts of a range of leaves a byte is.
+/// An inner node: a range of leaves, and the decision which of two subranges a byte is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     number: u8,
+    /// Decisions before this one.
     pub depth: u8,
-    /// Decisions come in fours: the last ones of these, behind a leading 1.
-    pub place: u8,
-    /// Whether decisions may follow that are the next four.
-    pub beyond: bool,
-    /// The range: its first leaf, the first of its upper part, its last.
+    /// A nibble is a group of four decisions, depths 0 to 3, 4 to 7 and so on. These are the decisions of the current nibble so
+    /// far, behind a leading 1: 1 to 15.
+    pub nibble_path: u8,
+    /// Whether the node has descendants in the next nibble.
+    pub crosses_nibble: bool,
+    /// The range: its first leaf, the first leaf of its upper half, its last leaf.
     first: u8,
     middle: u8,
     last: u8,
-    /// The numbers of both parts' nodes; 0 where a part is one leaf.
-    parts: [u8; 2],
+    /// The numbers of both children; 0 for a leaf.
+    children: [u8; 2],
 }
 
 impl Node {
-    /// 1 to 255: first the root, then the nodes of each depth from left to right.
+    /// 1 to 255, in breadth-first order: the root is 1.
     #[inline]
     pub fn number(self) -> usize {
         self.number.into()
     }
 
-    /// The decision for a leaf of the range.
+    /// The decision that leads to a leaf of the range.
     #[inline]
     pub fn bit(self, leaf: u8) -> u32 {
         u32::from(leaf >= self.middle)
     }
 
-    /// Whether a leaf is in the range.
+    /// Whether the range contains a leaf.
     #[inline]
-    pub fn has(self, leaf: u8) -> bool {
+    pub fn contains(self, leaf: u8) -> bool {
         (self.first..=self.last).contains(&leaf)
     }
 
-    /// The first leaf of the upper part.
+    /// The first leaf of the upper half.
     #[inline]
     pub fn middle(self) -> u8 {
         self.middle
     }
 
-    /// Whether all leaves of the range are below one.
+    /// Whether all leaves of the range are below `leaf`.
     #[inline]
     pub fn is_below(self, leaf: u8) -> bool {
         self.last < leaf
     }
 
-    /// Whether no decision follows.
+    /// Whether both children are leaves.
     #[inline]
     pub fn is_last(self) -> bool {
-        self.parts == [0; 2]
+        self.children == [0; 2]
     }
 
     /// The number of leaves in the range.
@@ -112,7 +113,7 @@ impl Node {
         u32::from(self.last - self.first) + 1
     }
 
-    /// The leaves of the upper part.
+    /// The leaves of the upper half.
     #[inline]
     pub fn upper(self) -> Range<usize> {
         usize::from(self.middle)..usize::from(self.last) + 1
@@ -128,44 +129,44 @@ pub struct SymbolTree {
 }
 
 impl SymbolTree {
-    /// The bits of a byte, the highest first.
+    /// The tree whose decisions are a byte's bits, the highest first.
     pub fn bits() -> &'static SymbolTree {
         static BITS: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&[(8, 0..=255)]));
         &BITS
     }
 
-    /// What suits a kind of content.
-    pub fn of(content: DataKind) -> &'static SymbolTree {
+    /// The tree for a kind of data.
+    pub fn of(kind: DataKind) -> &'static SymbolTree {
         static TEXT: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&TEXT_LEAVES));
-        match content {
+        match kind {
             DataKind::Text => &TEXT,
             DataKind::Binary => SymbolTree::bits(),
         }
     }
 
-    /// The same with the leaves in the order of their bytes, as experts need it that have sorted lists of tokens.
-    pub fn ordered(content: DataKind) -> &'static SymbolTree {
+    /// The tree for a kind of data whose leaves are in byte order: leaf = byte. Experts with sorted lists of tokens need it.
+    pub fn ordered(kind: DataKind) -> &'static SymbolTree {
         static TEXT: LazyLock<SymbolTree> = LazyLock::new(|| SymbolTree::new(&ORDERED_LEAVES));
-        match content {
+        match kind {
             DataKind::Text => &TEXT,
             DataKind::Binary => SymbolTree::bits(),
         }
     }
 
-    /// The tree with such leaves from left to right: the depths of runs of bytes.
+    /// The tree with these leaves from left to right. `runs` are depths and bytes.
     fn new(runs: &[(u8, RangeInclusive<u8>)]) -> SymbolTree {
         let leaves: Vec<(u8, u8)> =
             runs.iter().flat_map(|(depth, bytes)| bytes.clone().map(|byte| (*depth, byte))).collect();
-        let mut alphabet = SymbolTree { nodes: [Node::default(); 256], leaves: [0; 256], bytes: [0; 256] };
+        let mut tree = SymbolTree { nodes: [Node::default(); 256], leaves: [0; 256], bytes: [0; 256] };
         for (leaf, &(_, byte)) in leaves.iter().enumerate() {
-            alphabet.leaves[usize::from(byte)] = leaf as u8;
-            alphabet.bytes[leaf] = byte;
+            tree.leaves[usize::from(byte)] = leaf as u8;
+            tree.bytes[leaf] = byte;
         }
-        // A node of each range that is to be divided, by number.
+        // By node number: the range, the depth and the nibble path.
         let mut ranges = vec![(0..leaves.len(), 0, 1)];
         let mut number = 1;
-        while let Some((range, depth, place)) = ranges.get(number - 1).cloned() {
-            // A leaf at depth d has a share of 2^-d.
+        while let Some((range, depth, nibble_path)) = ranges.get(number - 1).cloned() {
+            // A leaf at depth d takes 2^-d of the unit interval; the lower half takes what fits in half of the range's share.
             let mut left = 1u64 << (63 - depth - 1);
             let upper = leaves[range.clone()].iter().position(|&(depth, _)| {
                 let full = left == 0;
@@ -173,27 +174,27 @@ impl SymbolTree {
                 full
             });
             let middle = range.start + upper.expect("the tree is complete");
-            let mut parts = [0; 2];
-            for (bit, part) in [range.start..middle, middle..range.end].into_iter().enumerate() {
-                if part.len() > 1 {
-                    let place = if depth % 4 == 3 { 1 } else { place << 1 | bit as u8 };
-                    ranges.push((part, depth + 1, place));
-                    parts[bit] = ranges.len() as u8;
+            let mut children = [0; 2];
+            for (bit, child) in [range.start..middle, middle..range.end].into_iter().enumerate() {
+                if child.len() > 1 {
+                    let nibble_path = if depth % 4 == 3 { 1 } else { nibble_path << 1 | bit as u8 };
+                    ranges.push((child, depth + 1, nibble_path));
+                    children[bit] = ranges.len() as u8;
                 }
             }
             let [first, middle, last] = [range.start, middle, range.end - 1].map(|leaf| leaf as u8);
-            alphabet.nodes[number] =
-                Node { number: number as u8, depth, place, first, middle, last, parts, ..Node::default() };
+            tree.nodes[number] =
+                Node { number: number as u8, depth, nibble_path, first, middle, last, children, ..Node::default() };
             number += 1;
         }
         for number in (1..256).rev() {
-            let beyond = |&part: &u8| {
-                let part = alphabet.nodes[usize::from(part)];
-                part.number > 0 && (part.place == 1 || part.beyond)
+            let crosses_nibble = |&child: &u8| {
+                let child = tree.nodes[usize::from(child)];
+                child.number > 0 && (child.nibble_path == 1 || child.crosses_nibble)
             };
-            alphabet.nodes[number].beyond = alphabet.nodes[number].parts.iter().any(beyond);
+            tree.nodes[number].crosses_nibble = tree.nodes[number].children.iter().any(crosses_nibble);
         }
-        alphabet
+        tree
     }
 
     /// The first decision.
@@ -202,16 +203,16 @@ impl SymbolTree {
         self.nodes[1]
     }
 
-    /// The decision that follows, if there is one.
+    /// The node after a decision; `None` if it leads to a leaf.
     #[inline]
     pub fn next(&self, node: Node, bit: u32) -> Option<Node> {
-        match node.parts[bit as usize & 1] {
+        match node.children[bit as usize & 1] {
             0 => None,
             number => Some(self.nodes[usize::from(number)]),
         }
     }
 
-    /// The decisions for a byte: of each its node, the bit, and the node after it.
+    /// The decisions that code a byte: each one's node, bit, and next node.
     pub fn decisions(&self, byte: u8) -> impl Iterator<Item = (Node, u32, Option<Node>)> {
         let leaf = self.leaf(byte);
         let mut node = Some(self.root());
@@ -223,13 +224,13 @@ impl SymbolTree {
         })
     }
 
-    /// The byte that a last decision leads to.
+    /// The byte that a decision leads to, if it leads to a leaf.
     #[inline]
     pub fn byte(&self, node: Node, bit: u32) -> u8 {
         self.bytes[usize::from(if bit == 1 { node.middle } else { node.first })]
     }
 
-    /// A byte's leaf, counted from the left.
+    /// The index of a byte's leaf, from left to right.
     #[inline]
     pub fn leaf(&self, byte: u8) -> u8 {
         self.leaves[usize::from(byte)]
@@ -245,19 +246,19 @@ mod tests {
     }
 
     /// The bits that lead to a byte.
-    fn code(alphabet: &SymbolTree, byte: u8) -> Vec<u32> {
+    fn code(tree: &SymbolTree, byte: u8) -> Vec<u32> {
         let check = |(node, bit, next): (Node, u32, Option<Node>)| {
-            assert!(node.has(alphabet.leaf(byte)));
-            assert!(next.is_some() || alphabet.byte(node, bit) == byte);
+            assert!(node.contains(tree.leaf(byte)));
+            assert!(next.is_some() || tree.byte(node, bit) == byte);
             bit
         };
-        alphabet.decisions(byte).map(check).collect()
+        tree.decisions(byte).map(check).collect()
     }
 
     #[test]
     fn each_byte_has_a_code_of_its_own() {
-        for alphabet in all() {
-            let codes: Vec<_> = (0..=255).map(|byte| code(alphabet, byte)).collect();
+        for tree in all() {
+            let codes: Vec<_> = (0..=255).map(|byte| code(tree, byte)).collect();
             for (i, a) in codes.iter().enumerate() {
                 assert!(codes[i + 1..].iter().all(|b| !a.starts_with(b) && !b.starts_with(a)));
             }
@@ -268,19 +269,22 @@ mod tests {
 
     #[test]
     fn a_node_knows_its_place() {
-        for alphabet in all() {
+        for tree in all() {
             let mut numbers = vec![1u8];
             for number in 1..256 {
-                let node = alphabet.nodes[number];
+                let node = tree.nodes[number];
                 assert_eq!(node.number(), number);
-                let parts: Vec<Node> = [0, 1].into_iter().filter_map(|bit| alphabet.next(node, bit)).collect();
-                for part in &parts {
-                    assert_eq!(part.depth, node.depth + 1);
-                    assert!(part.depth % 4 == 0 || part.place >> 1 == node.place);
-                    numbers.push(part.number);
+                let children: Vec<Node> = [0, 1].into_iter().filter_map(|bit| tree.next(node, bit)).collect();
+                for child in &children {
+                    assert_eq!(child.depth, node.depth + 1);
+                    assert!(child.depth % 4 == 0 || child.nibble_path >> 1 == node.nibble_path);
+                    numbers.push(child.number);
                 }
-                assert_eq!(node.place == 1, node.depth % 4 == 0);
-                assert_eq!(node.beyond, parts.iter().any(|part| part.place == 1 || part.beyond));
+                assert_eq!(node.nibble_path == 1, node.depth % 4 == 0);
+                assert_eq!(
+                    node.crosses_nibble,
+                    children.iter().any(|child| child.nibble_path == 1 || child.crosses_nibble)
+                );
                 assert!(node.upper().len() < node.leaves() as usize);
             }
             numbers.sort_unstable();
@@ -290,8 +294,8 @@ mod tests {
 
     #[test]
     fn ordered_leaves_are_bytes() {
-        for content in [DataKind::Text, DataKind::Binary] {
-            assert!((0..=255).all(|byte| SymbolTree::ordered(content).leaf(byte) == byte));
+        for kind in [DataKind::Text, DataKind::Binary] {
+            assert!((0..=255).all(|byte| SymbolTree::ordered(kind).leaf(byte) == byte));
         }
     }
 

@@ -1,35 +1,40 @@
-//! What runs a model: the processor ([`super::Session`]), or some day another machine.
+//! The interface between the codec and whatever evaluates a model. [`super::Session`] implements it on the CPU.
 
-/// What to append to one lane.
+/// Tokens to append to one lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
+    /// Index of the lane.
     pub lane: usize,
+    /// Token ids, all below the model's vocabulary size.
     pub tokens: &'a [u32],
-    /// What follows the tokens before this one isn't asked.
+    /// Distributions are wanted after `tokens[from..]`; what follows earlier tokens is not computed.
     pub from: usize,
 }
 
-/// Several texts (lanes) on their way through a model. What a lane's tokens are followed by is what `docs/ARITHMETIC.md`
-/// defines, to the bit: no matter of threads or of the machine. It depends on that lane's tokens alone, not on how they are
-/// dealt out to calls, but for layers that adapt: these learn at the beginning of each call, from all lanes.
+/// A model with several lanes, each holding one text.
+///
+/// Distributions are defined to the bit by `docs/ARITHMETIC.md` and do not depend on threads or on the machine. They depend on
+/// the lane's own tokens only, not on how these are divided into calls. Adaptive layers are the exception: they learn at the
+/// beginning of each [`advance`](Backend::advance), from all lanes.
 pub trait Backend {
-    /// Empties a lane. Its text then begins with the token that is appended first, the model's start token as a rule.
+    /// Empties a lane. The next token appended gets position 0; it should be the model's start token.
     fn reset(&mut self, lane: usize);
 
-    /// Takes a lane's last token away, if there is one. Layers that adapt may have learned from it only if another had
-    /// followed, which is to be taken away first.
+    /// Removes a lane's last token, if there is one. Adaptive layers have not learned from it yet unless another token
+    /// followed, which then has to be retracted first.
     ///
     /// # Panics
-    /// If a third is taken from a window that has moved before one was appended.
+    /// If a lane that has more tokens than its window holds would lose a third one without one being appended in between.
     fn retract(&mut self, lane: usize);
 
-    /// Appends each step's tokens to its lane, and calls `out` for every token from `from` on with the step's number, the
-    /// token's number in it, and the distribution of what follows that token: entry `i` of `outputs + 1` entries is the
-    /// mass of the tokens before the `i`-th in the model's order, each having at least 1, together less than 2^31. Steps
-    /// come in the order of their lanes, of which each has one at most; a step's tokens are asked in their order. `out` may
-    /// keep the distribution and leave another vector.
+    /// Appends each step's tokens to its lane. For every token from `from` on, calls `out` with the index of the step, the index
+    /// of the token in it, and the distribution of the next token.
+    ///
+    /// A distribution has `outputs + 1` cumulative entries: entry `i` is the mass of all outputs before `i`. Each mass is at
+    /// least 1 and their sum is below 2^31. `out` may keep the vector and leave another one in its place. Calls are in the
+    /// order of steps and tokens.
     ///
     /// # Panics
-    /// If a lane or a token isn't there, or lanes are out of order.
+    /// If a lane or token does not exist, or if steps are not in increasing order of distinct lanes.
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>));
 }

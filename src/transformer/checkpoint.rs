@@ -1,21 +1,30 @@
-//! A Llama-family model as it lies in a file: shapes, int8 weights, vocabulary.
+//! A Llama-family model independent of file form and CPU: configuration, int8 weights, vocabulary.
 
 use crate::error::{Error, ErrorKind};
 
-/// Values that share one scale, along a matrix's columns (GGUF's Q8_0).
+/// Consecutive values of a row that share one scale, as in GGUF's Q8_0.
 pub const BLOCK: usize = 32;
 
-/// Shapes and constants of a Llama-architecture model.
+/// Shapes and constants of a Llama (Touvron et al., 2023).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Number of tokens, and of rows of the embedding.
     pub vocabulary: usize,
+    /// Width of the residual stream.
     pub hidden: usize,
+    /// Number of transformer blocks.
     pub layers: usize,
+    /// Query heads.
     pub heads: usize,
+    /// Key-value heads; they divide `heads`.
     pub kv_heads: usize,
+    /// Elements of a head, even.
     pub head_dim: usize,
+    /// Inner width of the feed-forward layers.
     pub feed_forward: usize,
+    /// Epsilon of all RMS norms.
     pub norm_eps: f32,
+    /// Base of the rotary embedding's frequencies.
     pub rope_theta: f32,
     /// The longest context the model was trained for, in tokens.
     pub context: usize,
@@ -23,53 +32,68 @@ pub struct Config {
 
 /// A matrix of `rows` outputs by `columns` inputs: `quants[row * columns + column] * scales[(row * columns + column) / BLOCK]`.
 ///
-/// `columns` is a multiple of [`BLOCK`]: rows of a model whose inputs are fewer (172, say) are filled up with zeros (to
-/// 192), and whoever multiplies fills up the inputs likewise. Quants are in -127..=127, never -128; scales are finite
-/// values that binary16 can hold.
+/// `columns` is a multiple of [`BLOCK`]: shorter rows are padded with zeros (172 columns to 192, say), and so are the vectors
+/// they are multiplied with. Quants are in -127..=127; scales are finite binary16 values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
+    /// Outputs.
     pub rows: usize,
+    /// Inputs, padded.
     pub columns: usize,
+    /// `rows * columns` quants, row by row.
     pub quants: Vec<i8>,
+    /// One scale for each block, row by row.
     pub scales: Vec<f32>,
 }
 
-/// One transformer block. Norms have `hidden` elements.
+/// One transformer block. Norm weights have `hidden` elements; shapes below are `[outputs, inputs]` before padding.
 #[derive(Clone, Debug)]
 pub struct Layer {
+    /// RMS norm before attention.
     pub attention_norm: Vec<f32>,
+    /// `[heads * head_dim, hidden]`. The elements of a rotary pair are half a head apart.
     pub q: Matrix,
+    /// `[kv_heads * head_dim, hidden]`, in the same order.
     pub k: Matrix,
+    /// `[kv_heads * head_dim, hidden]`.
     pub v: Matrix,
+    /// `[hidden, heads * head_dim]`.
     pub o: Matrix,
+    /// RMS norm before the feed-forward layer.
     pub feed_forward_norm: Vec<f32>,
+    /// `[feed_forward, hidden]`, as `up`.
     pub gate: Matrix,
+    /// SwiGLU: the inner activation is `silu(gate) * up`.
     pub up: Matrix,
+    /// `[hidden, feed_forward]`.
     pub down: Matrix,
 }
 
-/// A whole model. RoPE rotates the halves of a head against each other (Hugging Face's order of q's and k's rows).
+/// A whole model.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
+    /// Shapes and constants.
     pub config: Config,
+    /// `[vocabulary, hidden]`.
     pub embedding: Matrix,
-    /// The output head, where it isn't the embedding.
+    /// The output head, `[vocabulary, hidden]`; `None` if it is tied to the embedding.
     pub head: Option<Matrix>,
+    /// The transformer blocks, first to last.
     pub layers: Vec<Layer>,
+    /// RMS norm before the head, `hidden` elements.
     pub norm: Vec<f32>,
     /// The bytes of each token by id; empty for tokens that stand for no text.
     pub tokens: Vec<Vec<u8>>,
-    /// The token a text begins with.
+    /// The token that begins a text.
     pub start: u32,
 }
 
 impl Matrix {
-    /// Rounds row-major `weights` to int8. Each block of [`BLOCK`] in a row has the scale max|w| / 127 rounded to
-    /// binary16 (ties to even), and each weight the quant w / scale rounded half away from zero, at most 127 either way.
-    /// These are single IEEE operations: every machine makes the same matrix.
+    /// Quantises row-major `weights` to int8. The scale of each block is max|w| / 127, rounded to binary16 (ties to even); each
+    /// quant is w / scale, rounded half away from zero and limited to ±127. Every machine computes the same matrix.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] for weights that are not finite or too large for a binary16 scale.
+    /// [`ErrorKind::Model`] if a weight is not finite or too large for a binary16 scale.
     ///
     /// # Panics
     /// Unless there are `rows * columns` weights.
@@ -80,11 +104,11 @@ impl Matrix {
         let mut scales = Vec::with_capacity(rows * padded / BLOCK);
         for block in weights.chunks(columns.max(1)).flat_map(|row| row.chunks(BLOCK)) {
             if let Some(odd) = block.iter().find(|w| !w.is_finite()) {
-                return Err(Error::new(ErrorKind::Model, format!("holds the value {odd}")));
+                return Err(Error::new(ErrorKind::Model, format!("contains the value {odd}")));
             }
             let largest = block.iter().fold(0f32, |largest, w| largest.max(w.abs()));
             let Some(scale) = round_to_binary16(largest / 127.0) else {
-                return Err(Error::new(ErrorKind::Model, format!("holds {largest:e}, too large for int8 blocks")));
+                return Err(Error::new(ErrorKind::Model, format!("contains {largest:e}, too large for int8 blocks")));
             };
             scales.push(scale);
             let quant = |w: &f32| if scale > 0.0 { (w / scale).round().clamp(-127.0, 127.0) as i8 } else { 0 };
@@ -94,15 +118,16 @@ impl Matrix {
     }
 }
 
-/// The binary16 value nearest to `x` >= 0, ties to even; `None` where that would be infinity.
+/// The binary16 value nearest to `x` >= 0, ties to even; `None` if that is infinity.
 fn round_to_binary16(x: f32) -> Option<f32> {
-    /// The least normal number, 2^-14, and one over the distance of the subnormal ones, 2^24.
-    const LEAST: f32 = 1.0 / 16384.0;
+    /// The smallest normal number, 2^-14.
+    const MIN_NORMAL: f32 = 1.0 / 16384.0;
+    /// Subnormal numbers are multiples of 2^-24.
     const PER_SUBNORMAL: f32 = 16_777_216.0;
-    if x < LEAST {
+    if x < MIN_NORMAL {
         return Some((x * PER_SUBNORMAL).round_ties_even() / PER_SUBNORMAL);
     }
-    // Of 23 bits of the fraction, 10 stay.
+    // Keep 10 of the 23 fraction bits.
     let bits = x.to_bits();
     let rounded = f32::from_bits((bits + 0xfff + (bits >> 13 & 1)) & !0x1fff);
     (rounded <= 65504.0).then_some(rounded)
@@ -113,20 +138,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantises_by_the_rule() {
+    fn quantises_blocks() {
         let weights: Vec<f32> = (0..40).map(|i| (i - 20) as f32 * 0.25).chain([127.0, 0.5, -1.5, 2.49]).collect();
         let matrix = Matrix::quantise(1, 44, &weights).unwrap();
         assert_eq!((matrix.rows, matrix.columns, matrix.quants.len()), (1, 64, 64));
         assert_eq!(matrix.scales, [0.039_367_676, 1.0]);
         assert_eq!(matrix.quants[..2], [-127, -121]);
-        // Half away from zero; zeros fill up the row.
+        // Half away from zero; the row is padded with zeros.
         assert_eq!(matrix.quants[40..48], [127, 1, -2, 2, 0, 0, 0, 0]);
         let tiny = Matrix::quantise(2, 1, &[1e-9, 0.0]).unwrap();
         assert_eq!((tiny.scales, tiny.quants), (vec![0.0; 2], vec![0; 64]));
     }
 
     #[test]
-    fn refuses_what_int8_blocks_cannot_hold() {
+    fn refuses_weights_that_do_not_fit() {
         for odd in [f32::NAN, f32::INFINITY, -1e7] {
             assert_eq!(Matrix::quantise(1, 2, &[0.0, odd]).unwrap_err().kind(), ErrorKind::Model);
         }

@@ -1,71 +1,51 @@
-//! A batch of rows through the model.
+//! The forward pass of a batch of rows through all layers (Llama: Touvron et al., 2023).
 
 use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
+use super::batch::{Lane, Row, Shared};
 use super::model::Model;
-use super::rope::{Rope, Turn};
-use super::session::Lane;
 use super::threads::Work;
-use crate::num::int8::{BLOCK, Quantised, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
 use std::sync::Arc;
 
-/// One token of one lane on its way through the model.
-#[derive(Default)]
-pub struct Row {
-    pub lane: usize,
-    pub position: usize,
-    pub token: u32,
-    /// Whose distribution this is, where one is wanted: the place in the work, and in its tokens.
-    pub output: Option<(usize, usize)>,
-    /// Masses of the next token, cumulated, after [`Part::run`].
-    pub table: Vec<u32>,
-    /// What has to be known of it to learn, where layers adapt.
-    pub prediction: Option<Prediction>,
-    /// The inputs and the products of the first matrix of the feed-forward layers that adapt; the last one's output.
-    trace: Vec<f32>,
-    pub turn: Turn,
-}
-
-/// What a session's batches have in common.
-pub struct Shared {
-    pub model: Arc<Model>,
-    pub rope: Rope,
-    pub ones: Vec<f32>,
-    /// In the place of some of the model's layers.
-    pub adaptive: Option<Adaptive>,
-}
-
-/// Some of a batch's rows, with all that it takes to evaluate them.
-pub struct Part {
+/// The rows of a batch that one thread evaluates, and everything it needs for that. It owns the lanes meanwhile.
+pub struct Job {
     pub shared: Arc<Shared>,
     pub rows: Vec<Row>,
-    /// Those of the rows, and the number of the first.
+    /// The lanes `first..` of the session, which contain those of the rows.
     pub lanes: Vec<Lane>,
+    /// Index of the first lane.
     pub first: usize,
     pub forward: Forward,
 }
 
-impl Work for Part {
+impl Work for Job {
     fn run(&mut self) {
         self.forward.run(&self.shared, &mut self.rows, (self.first, &mut self.lanes));
     }
 }
 
-/// The buffers of a batch: of each row a vector.
+/// Buffers of a forward pass, one vector for each row.
 #[derive(Default)]
 pub struct Forward {
+    /// The residual stream: `[rows, hidden]`.
     x: Vec<f32>,
+    /// Its RMS norm: `[rows, hidden]`.
     normed: Vec<f32>,
+    /// Attention outputs: `[rows, heads * head_dim padded]`.
     heads: Vec<f32>,
+    /// SwiGLU activations: `[rows, feed_forward padded]`.
     inner: Vec<f32>,
+    /// The quantised input of the next matrix product.
     input: Quantised,
+    /// The output of the last matrix product, each row padded to whole tiles.
     product: Vec<f32>,
     attention: Attention,
 }
 
 impl Forward {
-    /// Evaluates `rows`: their lanes' caches gain them, those with an output get their table. `lanes` are those from
-    /// number `first` on; the rows come in their order.
+    /// Evaluates `rows`: appends their keys and values to the caches of their lanes, and computes the distributions that are
+    /// wanted. `lanes` are those from index `first` on. Rows of a lane are in the order of their positions.
     fn run(&mut self, shared: &Shared, rows: &mut [Row], (first, lanes): (usize, &mut [Lane])) {
         let Shared { model, rope, .. } = shared;
         let (config, floats) = (&model.config, &model.floats);
@@ -73,16 +53,16 @@ impl Forward {
         self.x.resize(rows.len() * hidden, 0.0);
         for (row, x) in rows.iter_mut().zip(self.x.chunks_exact_mut(hidden)) {
             model.embed(row.token, x);
-            rope.turn(row.position, &mut row.turn);
+            rope.angles_at(row.position, &mut row.angles);
         }
-        let far = rows.iter().any(|row| lanes[row.lane - first].cache.passed(row.position));
+        let wrapped = rows.iter().any(|row| lanes[row.lane - first].cache.wrapped(row.position));
         for (layer, block) in model.layers.iter().enumerate() {
             for row in &*rows {
                 lanes[row.lane - first].cache.prefetch(layer, row.position);
             }
             self.normalise(model, &block.attention_norm);
             let product = multiply(model, block.qkv.tiles(), &self.input, rows.len(), &mut self.product);
-            self.attention.prepare(shared, far, rows, product);
+            self.attention.prepare(shared, wrapped, rows, product);
             let (used, width) = (config.heads * config.head_dim, block.o.blocks() * BLOCK);
             self.heads.resize(rows.len() * width, 0.0);
             let qkv = product.chunks_exact(product.len() / rows.len());
@@ -93,13 +73,13 @@ impl Forward {
             (floats.quantise)(&self.heads, &mut self.input);
             self.add_product(model, block.o.tiles(), rows.len());
 
-            let own = shared.adaptive.as_ref().and_then(|adaptive| adaptive.feed_forward.layer(layer));
+            let adapted = shared.adaptive.as_ref().and_then(|adaptive| adaptive.feed_forward.layer(layer));
             let (gate_up, down) =
-                own.map_or((&block.gate_up, &block.down), |own| (&own.gate_up.packed, &own.down.packed));
+                adapted.map_or((&block.gate_up, &block.down), |layer| (&layer.gate_up.packed, &layer.down.packed));
             self.normalise(model, &block.feed_forward_norm);
             let product = multiply(model, gate_up.tiles(), &self.input, rows.len(), &mut self.product);
             let (used, width) = (gate_up.rows() / 2, down.blocks() * BLOCK);
-            if own.is_some() {
+            if adapted.is_some() {
                 let values = self.x.chunks_exact(hidden).zip(product.chunks_exact(product.len() / rows.len()));
                 for (row, (x, both)) in rows.iter_mut().zip(values).filter(|(row, _)| row.output.is_some()) {
                     row.trace.extend_from_slice(x);
@@ -117,7 +97,7 @@ impl Forward {
         self.head(model, shared.adaptive.as_ref(), rows);
     }
 
-    /// The distributions of the rows that want one.
+    /// The distributions of the rows with an output.
     fn head(&mut self, model: &Model, adaptive: Option<&Adaptive>, rows: &mut [Row]) {
         let hidden = model.config.hidden;
         let mut wanted = 0;
@@ -142,14 +122,14 @@ impl Forward {
         let logits = product.chunks_exact(product.len() / wanted);
         let inputs = self.normed.chunks_exact(hidden);
         for ((row, logits), input) in rows.iter_mut().filter(|row| row.output.is_some()).zip(logits).zip(inputs) {
-            row.table.resize(model.outputs + 1, 0);
-            (model.floats.cumulate)(&logits[..model.outputs], &mut row.table);
+            row.cumulative.resize(model.outputs + 1, 0);
+            (model.floats.cumulate)(&logits[..model.outputs], &mut row.cumulative);
             row.prediction =
-                adaptive.map(|_| Prediction::new(model, input, &row.table, std::mem::take(&mut row.trace)));
+                adaptive.map(|_| Prediction::new(model, input, &row.cumulative, std::mem::take(&mut row.trace)));
         }
     }
 
-    /// The normed residual, quantised, becomes the input of the next product.
+    /// Makes the quantised RMS norm of the residual stream the input of the next product.
     fn normalise(&mut self, model: &Model, weights: &[f32]) {
         let config = &model.config;
         self.normed.resize(self.x.len(), 0.0);
@@ -159,14 +139,14 @@ impl Forward {
         (model.floats.quantise)(&self.normed, &mut self.input);
     }
 
-    /// Adds a product to the residual.
+    /// Adds a matrix product to the residual stream.
     fn add_product(&mut self, model: &Model, weights: Tiles<'_>, rows: usize) {
         let product = multiply(model, weights, &self.input, rows, &mut self.product);
         self.x.iter_mut().zip(product).for_each(|(x, y)| *x += y);
     }
 }
 
-/// The product of a matrix with so many rows of input, each filled up to whole tiles.
+/// The product of a matrix with `rows` input rows: `[rows, outputs padded to whole tiles]`.
 fn multiply<'a>(
     model: &Model,
     weights: Tiles<'_>,

@@ -1,13 +1,15 @@
-//! What archives call a model: a hash of all that its predictions depend on.
+//! A model's identity in archives: a hash of everything that its predictions depend on.
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::ARITHMETIC_VERSION;
 use super::checkpoint::{Checkpoint, Matrix};
 
+/// Version of the operations that `docs/ARITHMETIC.md` defines. Any change of a result, by a single bit, needs a new one.
+pub const ARITHMETIC_VERSION: u32 = 6;
+
 impl Checkpoint {
-    /// The XXH3-128 hash, little-endian, of the arithmetic's version, the configuration, the int8 weights and the
-    /// tokens' bytes. Files that load to the same model have the same, whatever their form.
+    /// XXH3-128, little-endian, of [`ARITHMETIC_VERSION`], the configuration, the int8 weights and the tokens' bytes.
+    /// The same model has the same identity whichever file form it was loaded from.
     pub fn id(&self) -> [u8; 16] {
         let mut hash = Hash(Xxh3::new());
         let config = &self.config;
@@ -42,7 +44,7 @@ impl Checkpoint {
     }
 }
 
-/// Feeds the hash in pieces large enough for its speed.
+/// Feeds numbers to the hash as little-endian bytes, many at once for speed.
 struct Hash(Xxh3);
 
 impl Hash {
@@ -116,15 +118,15 @@ mod tests {
         }
     }
 
-    /// Archives hold it: it may change with the arithmetic's version only.
+    /// Archives store the identity, so it may change with [`ARITHMETIC_VERSION`] only.
     #[test]
-    fn stays_what_it_is() {
+    fn identity_is_stable() {
         let id: String = tiny().id().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(id, "f59b515e37456473421dd055471771f2");
     }
 
     #[test]
-    fn depends_on_everything() {
+    fn identity_depends_on_every_field() {
         let changes: [fn(&mut Checkpoint); 9] = [
             |model| model.config.context += 1,
             |model| model.config.norm_eps = 1e-6,

@@ -1,34 +1,41 @@
-//! The transformer expert's engine: exact int8 inference of Llama-family models.
+//! Exact int8 inference of Llama-family models.
 //!
 //! ```text
-//! Checkpoint ─► Model      weights repacked for the machine's kernels; immutable, shared
-//! tokens ─► Session        lanes, each with its window of context
-//!             ► forward      a batch of rows through the layers: products of int8, floats in written order between them
-//!             ► cache        keys and values of a lane's window, int8
-//!             ► adaptive     the last layers, which learn as they go
-//!           ► cumulated masses of the next token, in integers
+//! Checkpoint ─► Model      weights repacked for the kernels of this CPU; immutable, shared
+//! tokens ─► Session        several lanes (texts), each with a KV cache
+//!             ► forward      a batch of rows through the layers: int8 matrix products, float steps between them
+//!               ► attention    rotary embedding, KV cache, softmax
+//!             ► cuda         the same pass on a GPU
+//!             ► adaptive     trained copies of the head and of the last feed-forward layers
+//!           ► cumulative masses of the next token, in integers
 //! ```
-//! `docs/ARITHMETIC.md` defines every operation. The bits don't depend on threads or the machine, nor,
-//! but for what the last layers learn, on how tokens are batched.
+//! `docs/ARITHMETIC.md` defines every operation. Results are the same bits on every machine, with any number of threads,
+//! and for any division of tokens into calls; only what adaptive layers learn depends on the calls.
 
+mod activity;
 mod adaptive;
 mod attention;
 mod backend;
+mod batch;
 mod cache;
 pub mod checkpoint;
+mod cuda;
 mod forward;
+mod gpu;
 mod identity;
 pub mod load;
 mod model;
 mod rope;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod thread_tuner;
 mod threads;
 
+pub use activity::Activity;
 pub use backend::{Backend, Step};
+pub use cuda::Weights;
+pub use gpu::{gpu_name, open_gpu};
+pub use identity::ARITHMETIC_VERSION;
 pub use model::Model;
 pub use session::Session;
-
-/// What the arithmetic computes; whoever changes a bit of it changes this. Part of a model's identity in archives.
-pub const ARITHMETIC_VERSION: u32 = 6;

@@ -1,52 +1,57 @@
-//! A model ready to run: weights repacked for the machine's kernels.
+//! A model ready to run: weights repacked for the kernels of this CPU.
 
 use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
+use crate::error::{Error, ErrorKind};
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
-use crate::num::int8::{BLOCK, Packed};
-use crate::{Error, ErrorKind};
+use crate::num::packed::Packed;
+use crate::num::tiles::BLOCK;
 
 const _: () = assert!(BLOCK == checkpoint::BLOCK);
 
-/// A Llama-family model, immutable; any number of [`super::Session`]s may share it.
+/// A Llama-family model. It is immutable; any number of [`super::Session`]s may share it.
 pub struct Model {
     pub(super) config: Config,
     pub(super) kernel: Kernel,
     pub(super) floats: FloatKernels,
-    /// The embedding's rows, where the head has others.
-    embedding: Option<Packed>,
-    /// Each token's row in the head, if it has one.
+    /// The embedding, if it is not tied to the head.
+    pub(super) embedding: Option<Packed>,
+    /// The head's row for each token id; `u32::MAX` if it has none.
     place: Vec<u32>,
-    /// Rows in the order of the distribution; those of a shared embedding's other tokens follow.
+    /// The head's rows in the order of distributions. If it is tied, the embedding's other rows follow.
     pub(super) head: Packed,
+    /// Number of outputs: the rows of `head` that distributions list.
     pub(super) outputs: usize,
     pub(super) layers: Vec<Block>,
     pub(super) norm: Vec<f32>,
     pub(super) start: u32,
 }
 
-/// One transformer block; matrices that take the same input are joined.
+/// One transformer block. Matrices with the same input are joined.
 pub(super) struct Block {
     pub attention_norm: Vec<f32>,
+    /// `[(heads + 2 * kv_heads) * head_dim, hidden]`.
     pub qkv: Packed,
+    /// `[hidden, heads * head_dim]`.
     pub o: Packed,
     pub feed_forward_norm: Vec<f32>,
+    /// `[2 * feed_forward, hidden]`.
     pub gate_up: Packed,
+    /// `[hidden, feed_forward]`.
     pub down: Packed,
 }
 
 impl Model {
-    /// Repacks `checkpoint`. `order` gives the tokens that may follow, by id, in the order in which distributions list
-    /// them; tokens not in it get no mass.
+    /// Repacks `checkpoint`. `order` lists the ids of the tokens that distributions contain, in their order there.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where there is no memory, [`ErrorKind::Model`] if shapes or numbers are not what a Llama has, [`ErrorKind::Usage`] if `order` isn't made of
-    /// distinct tokens of the model.
+    /// [`ErrorKind::Model`] if shapes or numbers are invalid, [`ErrorKind::Usage`] if `order` is empty or not made of distinct
+    /// tokens of the model, [`ErrorKind::Io`] if memory cannot be allocated.
     pub fn new(checkpoint: Checkpoint, order: &[u32]) -> Result<Model, Error> {
         Self::with_kernels(checkpoint, order, Kernel::detect(), FloatKernels::detect())
     }
 
-    /// The same with kernels of the caller's choice, which doesn't change any result.
+    /// [`Model::new`] with given kernels. All kernels give the same results.
     pub(crate) fn with_kernels(
         checkpoint: Checkpoint,
         order: &[u32],
@@ -59,11 +64,16 @@ impl Model {
         for (i, &token) in order.iter().enumerate() {
             match place.get_mut(token as usize) {
                 Some(place) if *place == u32::MAX => *place = i as u32,
-                _ => return Err(Error::new(ErrorKind::Usage, format!("token {token} twice, or not the model's"))),
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        format!("token {token} is listed twice or is not in the model's vocabulary"),
+                    ));
+                }
             }
         }
         if order.is_empty() {
-            return Err(Error::new(ErrorKind::Usage, "a model without tokens"));
+            return Err(Error::new(ErrorKind::Usage, "the model has no tokens to predict"));
         }
         let mut sorted = order.to_vec();
         let (embedding, mut head) = match &checkpoint.head {
@@ -83,28 +93,31 @@ impl Model {
         Ok(Model { config, kernel, floats, embedding, place, head, outputs: order.len(), layers, norm, start })
     }
 
-    /// That shapes fit and numbers are finite.
+    /// Checks that shapes fit and numbers are finite.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] says what doesn't.
+    /// [`ErrorKind::Model`] names what is wrong.
     pub fn check(checkpoint: &Checkpoint) -> Result<(), Error> {
-        let wrong = |what: &str| Err(Error::new(ErrorKind::Model, format!("the model's {what} can't be")));
+        let wrong = |what: &str| Err(Error::new(ErrorKind::Model, format!("the model has an invalid {what}")));
         let c = &checkpoint.config;
         let (dim, hidden) = (c.head_dim, c.hidden);
         if [c.vocabulary, hidden, c.layers, c.heads, c.kv_heads, dim, c.feed_forward]
             .iter()
             .any(|&n| n == 0 || n > 1 << 20)
         {
-            return wrong("sizes");
+            return wrong("size");
+        }
+        if checkpoint.tokens.iter().all(Vec::is_empty) {
+            return wrong("vocabulary, which has no text,");
         }
         if !hidden.is_multiple_of(BLOCK) {
-            return wrong(&format!("hidden size, {hidden}, which is no multiple of {BLOCK},"));
+            return wrong(&format!("hidden size: {hidden} is not a multiple of {BLOCK}"));
         }
         if !c.heads.is_multiple_of(c.kv_heads) || !dim.is_multiple_of(2) || checkpoint.layers.len() != c.layers {
             return wrong("shape");
         }
         if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
-            return wrong("constants");
+            return wrong("constant");
         }
         let fits = |matrix: &Matrix, rows: usize, columns: usize| {
             let quants = matrix.rows.checked_mul(matrix.columns);
@@ -117,7 +130,7 @@ impl Model {
         let norm_fits = |norm: &[f32]| norm.len() == hidden && norm.iter().all(|x| x.is_finite());
         let (queries, keys) = (c.heads * dim, c.kv_heads * dim);
         for layer in &checkpoint.layers {
-            // Columns are filled up to whole blocks.
+            // Columns are padded to whole blocks.
             let inner = c.feed_forward;
             let fit = fits(&layer.q, queries, hidden)
                 && fits(&layer.k, keys, hidden)
@@ -129,7 +142,7 @@ impl Model {
                 && norm_fits(&layer.attention_norm)
                 && norm_fits(&layer.feed_forward_norm);
             if !fit {
-                return wrong("layers");
+                return wrong("layer");
             }
         }
         let heads = [Some(&checkpoint.embedding), checkpoint.head.as_ref()];
@@ -143,33 +156,37 @@ impl Model {
         Ok(())
     }
 
-    /// The token a text begins with.
+    /// The token that begins a text.
     pub fn start(&self) -> u32 {
         self.start
     }
 
-    /// How many tokens a distribution lists.
+    /// Number of tokens in a distribution.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
+    /// Shapes and constants.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The name of the kernel in use.
+    /// The name of the matrix kernel in use.
     pub fn kernel(&self) -> &'static str {
         self.kernel.name
     }
 
+    /// Writes the embedding of `token`, `hidden` elements.
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
-        match &self.embedding {
-            Some(embedding) => embedding.row(token as usize, out),
-            None => self.head.row(self.place[token as usize] as usize, out),
-        }
+        self.embedding.as_ref().unwrap_or(&self.head).row(self.embedding_row(token), out);
     }
 
-    /// A token's place in distributions.
+    /// The row of `token` in the embedding: in the head, if they are tied.
+    pub(super) fn embedding_row(&self, token: u32) -> usize {
+        if self.embedding.is_some() { token as usize } else { self.place[token as usize] as usize }
+    }
+
+    /// A token's index in distributions, if it is listed.
     pub(super) fn output(&self, token: u32) -> Option<usize> {
         Some(self.place[token as usize] as usize).filter(|&place| place < self.outputs)
     }
@@ -187,23 +204,25 @@ impl Block {
         }
     }
 
-    /// In the order of their use.
+    /// All matrices, in the order of use.
     fn matrices(&mut self) -> [&mut Packed; 4] {
         [&mut self.qkv, &mut self.o, &mut self.gate_up, &mut self.down]
     }
 }
 
+/// Quants and scales of one row.
 fn row(matrix: &Matrix, row: usize) -> (&[i8], &[f32]) {
     let blocks = matrix.columns / BLOCK;
     (&matrix.quants[row * matrix.columns..][..matrix.columns], &matrix.scales[row * blocks..][..blocks])
 }
 
-/// All rows of matrices of equally many columns.
+/// All rows of several matrices with the same number of columns.
 fn pack(matrices: &[&Matrix], kernel: &Kernel) -> Packed {
     let rows: Vec<_> = matrices.iter().flat_map(|matrix| (0..matrix.rows).map(|i| row(matrix, i))).collect();
     Packed::new(rows.into_iter(), matrices[0].columns / BLOCK, kernel)
 }
 
+/// Selected rows of a matrix.
 fn pick(matrix: &Matrix, rows: &[u32], kernel: &Kernel) -> Packed {
     Packed::new(rows.iter().map(|&i| row(matrix, i as usize)), matrix.columns / BLOCK, kernel)
 }

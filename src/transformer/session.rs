@@ -1,51 +1,55 @@
-//! Lanes of text on their way through a model.
+//! Sessions: lanes of text that one model evaluates on the CPU or, as long as it works, on a GPU.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::adaptive::{Adaptive, Lessons};
+use super::activity::Activity;
+use super::adaptive::Adaptive;
 use super::backend::{Backend, Step};
+use super::batch::{Lane, Row, Shared};
 use super::cache::{Cache, CacheShape};
-use super::forward::{Forward, Part, Row, Shared};
+use super::cuda::{Accelerator, Weights};
+use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
-use super::threads::{Pace, Threads};
-use crate::num::int8::BLOCK;
-use crate::{Error, ErrorKind};
+use super::thread_tuner::ThreadTuner;
+use super::threads::Threads;
+use crate::error::{Error, ErrorKind};
+use crate::num::tiles::BLOCK;
 
-/// Most rows evaluated at once: enough for two tokens of each of 32 lanes, and memory stays bounded.
+/// Maximum rows of a batch: enough for two tokens of each of 32 lanes; it bounds the memory of long steps.
 const ROWS: usize = 64;
 
-/// One lane: how many tokens it has, the most it had at once, what they left in the cache, and what they teach.
-pub struct Lane {
-    len: usize,
-    most: usize,
-    pub(super) cache: Cache,
-    lessons: Lessons,
-}
-
-/// The processor as a backend: lanes with one model, on some threads.
+/// The backend: the CPU, or a GPU for which the CPU stands in when it fails.
 pub struct Session {
-    /// Of which parts have other copies only while they are being evaluated.
+    /// Jobs hold further references, but only during [`Threads::run`].
     shared: Arc<Shared>,
     lanes: Vec<Lane>,
     window: usize,
-    threads: Threads<Part>,
-    pace: Pace,
-    /// One for each thread.
+    threads: Threads<Job>,
+    tuner: ThreadTuner,
+    /// Buffers, one set for each thread.
     forwards: Vec<Forward>,
+    /// Rows of the current batch, and unused ones that keep their memory.
     rows: Vec<Row>,
-    /// Each step's next token.
+    /// For each step, the index of its next token to evaluate.
     next: Vec<usize>,
+    /// The GPU's part, until it fails.
+    accelerator: Option<Accelerator>,
+    /// Whether the CPU evaluates the GPU's rows again, and compares.
+    checked: bool,
+    /// Why the GPU is no longer used.
+    gpu_error: Option<Error>,
+    activity: Arc<Activity>,
 }
 
 impl Session {
-    /// A session of `lanes` empty lanes. What follows a token depends on those before it in a window: the text's first
-    /// token and the newest `window - 2`.
+    /// A session of `lanes` empty lanes on `threads` threads. A distribution depends on the tokens in the lane's window: the
+    /// first token of the text and the newest `window - 2`.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] unless `3 <= window <= 2^20` and there are lanes; [`ErrorKind::Io`] if the system gives no
-    /// threads.
+    /// [`ErrorKind::Usage`] unless `3 <= window <= 2^20` and there are lanes.
     pub fn new(model: Arc<Model>, lanes: usize, threads: usize, window: usize) -> Result<Session, Error> {
         if lanes == 0 || !(3..=1 << 20).contains(&window) {
             return Err(Error::new(ErrorKind::Usage, format!("{lanes} lanes with windows of {window} tokens")));
@@ -59,67 +63,102 @@ impl Session {
             offset: model.kernel.offset,
         };
         Ok(Session {
-            lanes: (0..lanes)
-                .map(|_| Lane { len: 0, most: 0, cache: Cache::new(shape), lessons: Lessons::default() })
-                .collect(),
+            lanes: (0..lanes).map(|_| Lane::new(Cache::new(shape))).collect(),
             window,
-            threads: Threads::new(threads)?,
-            pace: Pace::default(),
+            threads: Threads::new(threads),
+            tuner: ThreadTuner::default(),
             forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
             rows: Vec::new(),
             next: Vec::new(),
+            accelerator: None,
+            checked: false,
+            gpu_error: None,
+            activity: Arc::default(),
             shared: Arc::new(Shared {
                 rope: Rope::new(window, config.head_dim, config.rope_theta),
-                ones: vec![1.0; shape.scales()],
+                unit_scales: vec![1.0; shape.scales()],
                 adaptive: None,
                 model,
             }),
         })
     }
 
-    /// The same, with a head that learns from what comes, in all lanes together, and so many of the last feed-forward layers.
+    /// Makes the head and the last `layers` feed-forward layers adaptive: the session trains its own copies of them on the
+    /// tokens of all lanes.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where there is no memory.
+    /// [`ErrorKind::Io`] if memory cannot be allocated.
     pub fn adaptive(mut self, layers: usize) -> Result<Session, Error> {
         let adaptive = Adaptive::new(self.model(), layers)?;
-        own(&mut self.shared).adaptive = Some(adaptive);
+        exclusive(&mut self.shared).adaptive = Some(adaptive);
         Ok(self)
     }
 
-    /// The model.
+    /// From now on rows are evaluated on the GPU that has `weights`. If it fails, the CPU goes on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] if the GPU has too little memory, or if its kernels have no room for the window.
+    pub fn accelerate(&mut self, weights: Arc<Weights>) -> Result<(), Error> {
+        self.accelerator = Some(Accelerator::new(weights, &self.shared, self.lanes.len(), self.window)?);
+        Ok(())
+    }
+
+    /// From now on the CPU repeats what the GPU does. The GPU is dropped at the first difference.
+    pub fn check(&mut self) {
+        self.checked = true;
+    }
+
+    /// Counts tokens and failures in `activity`.
+    pub fn reporting(mut self, activity: Arc<Activity>) -> Session {
+        self.activity = activity;
+        self
+    }
+
+    /// Why the GPU is no longer used.
+    pub fn gpu_error(&self) -> Option<&Error> {
+        self.gpu_error.as_ref()
+    }
+
+    /// The model that the session evaluates.
     pub fn model(&self) -> &Arc<Model> {
         &self.shared.model
     }
 
-    /// Learns what the steps' tokens make sure.
+    /// Lets adaptive layers learn from all predictions that the steps' tokens make certain.
     fn learn(&mut self, steps: &[Step<'_>]) {
-        let Shared { model, adaptive: Some(adaptive), .. } = own(&mut self.shared) else { return };
+        let Shared { model, adaptive: Some(adaptive), .. } = exclusive(&mut self.shared) else { return };
+        adaptive.forget_changes();
         for step in steps {
-            self.lanes[step.lane].lessons.append(step.tokens, |prediction, token| {
+            self.lanes[step.lane].pending.append(step.tokens, |prediction, token| {
                 if let Some(output) = model.output(token) {
                     adaptive.learn(model, prediction, output);
                 }
             });
         }
+        if let Some(accelerator) = &mut self.accelerator
+            && let Err(error) = accelerator.update(adaptive)
+        {
+            self.use_cpu(error);
+        }
     }
 
-    /// Chooses the rows of the next batch; gives their number.
+    /// Fills the rows of the next batch from the steps and returns their number; 0 if all tokens are done.
     fn fill(&mut self, steps: &[Step<'_>]) -> usize {
         let mut count = 0;
-        let rope = &mut own(&mut self.shared).rope;
+        let most = if self.accelerator.is_some() { Accelerator::ROWS } else { ROWS };
+        let rope = &mut exclusive(&mut self.shared).rope;
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
             let lane = &mut self.lanes[step.lane];
-            while count < ROWS && *next < step.tokens.len() {
+            while count < most && *next < step.tokens.len() {
                 if self.rows.len() == count {
                     self.rows.push(Row::default());
                 }
                 let row = &mut self.rows[count];
                 (row.lane, row.position, row.token) = (step.lane, lane.len, step.tokens[*next]);
                 row.output = (*next >= step.from).then_some((number, *next));
-                rope.reach(lane.len);
+                rope.extend_to(lane.len);
                 lane.len += 1;
-                lane.most = lane.most.max(lane.len);
+                lane.max_len = lane.max_len.max(lane.len);
                 *next += 1;
                 count += 1;
             }
@@ -127,36 +166,75 @@ impl Session {
         count
     }
 
-    /// Cuts the first `count` rows into at most as many parts of about as many rows as there are threads, each with its lanes;
-    /// into one where it doesn't pay to share them.
-    fn divide(&mut self, count: usize) -> Vec<Part> {
+    /// Evaluates the first `count` rows on the GPU, or on the CPU if there is none or if it fails.
+    fn evaluate(&mut self, count: usize) {
+        let Some(accelerator) = &mut self.accelerator else { return self.evaluate_on_cpu(count) };
+        let rows = &mut self.rows[..count];
+        let result = accelerator.run(&self.shared, rows, &self.lanes);
+        if let Err(error) = result {
+            self.use_cpu(error);
+            self.evaluate_on_cpu(count);
+        } else if self.checked {
+            let computed = |row: &mut Row| (mem::take(&mut row.cumulative), row.prediction.take());
+            let computed: Vec<_> = rows.iter_mut().map(computed).collect();
+            self.evaluate_on_cpu(count);
+            let same = self.rows.iter().zip(computed).all(|(row, (cumulative, prediction))| {
+                row.output.is_none() || row.cumulative == cumulative && row.prediction == prediction
+            });
+            if !same {
+                self.use_cpu(Error::new(ErrorKind::Device, "it does not compute what the CPU computes"));
+            }
+        }
+    }
+
+    /// Goes on without the GPU.
+    fn use_cpu(&mut self, error: Error) {
+        let Some(accelerator) = self.accelerator.take() else { return };
+        // In a checked session the CPU has filled its caches itself.
+        if !self.checked {
+            accelerator.restore(&mut self.lanes);
+        }
+        self.activity.fail(&error);
+        self.gpu_error = Some(error);
+    }
+
+    fn evaluate_on_cpu(&mut self, count: usize) {
+        let start = Instant::now();
+        let jobs = self.divide(count);
+        self.collect(self.threads.run(jobs));
+        self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
+    }
+
+    /// Divides the first `count` rows into jobs of about equal size, one for each thread, or into a single job if the tuner
+    /// says so. Rows of one lane stay together.
+    fn divide(&mut self, count: usize) -> Vec<Job> {
         let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
-        let mut parts = Vec::new();
+        let mut jobs = Vec::new();
         let mut first = 0;
-        let most = if self.pace.shares() { self.threads.count() } else { 1 };
+        let most = if self.tuner.parallel() { self.threads.count() } else { 1 };
         for left in (1..=most).rev() {
             let end = rows.len().div_ceil(left);
             let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
             let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
             let others = rows.split_off(end);
-            parts.push(Part {
+            jobs.push(Job {
                 shared: self.shared.clone(),
-                rows: std::mem::replace(&mut rows, others),
+                rows: mem::replace(&mut rows, others),
                 lanes: self.lanes.drain(..last + 1 - first).collect(),
                 first,
                 forward: self.forwards.pop().expect("one for each thread"),
             });
             first = last + 1;
         }
-        parts
+        jobs
     }
 
-    /// Takes back what the parts have.
-    fn unite(&mut self, parts: Vec<Part>) {
-        for part in parts.into_iter().rev() {
-            self.rows.splice(..0, part.rows);
-            self.lanes.splice(..0, part.lanes);
-            self.forwards.push(part.forward);
+    /// Takes rows, lanes and buffers back from the jobs.
+    fn collect(&mut self, jobs: Vec<Job>) {
+        for job in jobs.into_iter().rev() {
+            self.rows.splice(..0, job.rows);
+            self.lanes.splice(..0, job.lanes);
+            self.forwards.push(job.forward);
         }
     }
 }
@@ -164,15 +242,15 @@ impl Session {
 impl Backend for Session {
     fn reset(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
-        (lane.len, lane.most) = (0, 0);
-        lane.lessons.reset();
+        (lane.len, lane.max_len) = (0, 0);
+        lane.pending.reset();
     }
 
     fn retract(&mut self, lane: usize) {
         let lane = &mut self.lanes[lane];
         lane.len = lane.len.saturating_sub(1);
-        lane.lessons.retract();
-        assert!(lane.most <= self.window || lane.len + 2 >= lane.most, "what the window would hold is gone");
+        lane.pending.retract();
+        assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "the window has lost the tokens before");
     }
 
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
@@ -186,23 +264,22 @@ impl Backend for Session {
                 return;
             }
             let start = Instant::now();
-            let parts = self.divide(count);
-            self.unite(self.threads.run(parts));
-            self.pace.learn(start.elapsed().as_secs_f64() / count as f64);
+            self.evaluate(count);
+            self.activity.count(count, start.elapsed());
             let Session { rows, lanes, .. } = self;
             for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {
                     if let Some(prediction) = row.prediction.take() {
-                        lanes[row.lane].lessons.predicted(prediction);
+                        lanes[row.lane].pending.predicted(prediction);
                     }
-                    out(step, token, &mut row.table);
+                    out(step, token, &mut row.cumulative);
                 }
             }
         }
     }
 }
 
-/// What only the session has at the moment.
-fn own(shared: &mut Arc<Shared>) -> &mut Shared {
-    Arc::get_mut(shared).expect("parts are gone when they are done")
+/// Mutable access between batches.
+fn exclusive(shared: &mut Arc<Shared>) -> &mut Shared {
+    Arc::get_mut(shared).expect("no job outlives its batch")
 }

@@ -1,26 +1,13 @@
 //! What tests share: content of all kinds, and archives put together by hand after docs/FORMAT.md.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-#[cfg(feature = "cli")]
-pub mod shell;
+pub mod campaign;
+pub mod forge;
+mod random;
 
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::xxh3_64;
-
-/// A small generator of numbers, the same on every machine.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % limit
-    }
-}
+pub use random::Random;
 
 /// The kinds of content that tests are made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,119 +81,18 @@ fn word(random: &mut Random, words: &[&'static str]) -> std::str::Bytes<'static>
     words[random.below(words.len())].bytes()
 }
 
-/// The folder of the evaluation corpora: `$NZIP_CORPORA`, or `../shared/corpora/unpacked`. Tests that want it and find
-/// none say so and pass.
-pub fn corpora() -> Option<PathBuf> {
+/// The folder of the evaluation corpora: `$NZIP_CORPORA`, or `../shared/corpora/unpacked`. For tests that are ignored unless
+/// they are asked for.
+pub fn corpora() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpora/unpacked");
     let folder = std::env::var_os("NZIP_CORPORA").map_or_else(|| beside.into(), PathBuf::from);
-    let found = folder.is_dir().then_some(folder);
-    if found.is_none() {
-        eprintln!("skipped: no corpora; say where they are with NZIP_CORPORA=DIR");
-    }
-    found
+    assert!(folder.is_dir(), "{} is not there; NZIP_CORPORA=DIR says where the corpora are", folder.display());
+    folder
 }
 
-/// A model of `../shared/models`. Tests that want it and find none say so and pass.
-pub fn model(name: &str) -> Option<PathBuf> {
+/// A model of `../shared/models`. For tests that are ignored unless they are asked for.
+pub fn model(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-/// Archives made by hand.
-pub mod forge {
-    use super::xxh3_64;
-
-    pub const MODEL_FAST: u8 = 1;
-    pub const BLOCK_64_KIB: u8 = 0;
-    pub const BLOCK_1_GIB: u8 = 0xE0;
-
-    pub fn varint(mut value: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while value >= 128 {
-            bytes.push(value as u8 | 128);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    }
-
-    fn low(bytes: &[u8]) -> [u8; 4] {
-        (xxh3_64(bytes) as u32).to_le_bytes()
-    }
-
-    /// Bytes with their check after them.
-    pub fn checked(mut bytes: Vec<u8>) -> Vec<u8> {
-        let check = low(&bytes);
-        bytes.extend(check);
-        bytes
-    }
-
-    pub fn header(block_size: u8, content_length: Option<u64>) -> Vec<u8> {
-        let mut bytes = b"\x8Enz\r\n\x1A\n\x0B\x00".to_vec();
-        bytes.extend([MODEL_FAST, block_size]);
-        bytes.extend(varint(content_length.map_or(0, |length| length + 1)));
-        checked(bytes)
-    }
-
-    pub fn stored(number: u64, content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0xF5, 0xC2];
-        bytes.extend(varint(number));
-        bytes.extend(varint(content.len() as u64));
-        bytes.extend(low(content));
-        let mut bytes = checked(bytes);
-        bytes.extend(content);
-        bytes
-    }
-
-    /// A modelled block's head: what it claims is up to the caller.
-    pub fn modelled_head(number: u64, raw_len: u64, coded_len: u64) -> Vec<u8> {
-        let mut bytes = vec![0xF5, 0xC1];
-        bytes.extend(varint(number));
-        bytes.extend(varint(raw_len));
-        bytes.extend(varint(coded_len));
-        bytes.push(0);
-        bytes.extend([1, 2, 3, 4]);
-        checked(bytes)
-    }
-
-    pub fn skippable(body: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0xF5, 0xC5];
-        bytes.extend(varint(body.len() as u64));
-        let mut bytes = checked(bytes);
-        bytes.extend(body);
-        bytes
-    }
-
-    /// The index of blocks (start of the frame, content), itself at `start`.
-    pub fn index(blocks: &[(u64, u64)], start: u64) -> Vec<u8> {
-        let mut body = Vec::new();
-        let mut last = 0;
-        for &(at, raw_len) in blocks {
-            body.extend(varint(at - last));
-            body.extend(varint(raw_len));
-            last = at;
-        }
-        body.extend(varint(start - last));
-        let head = |body: &[u8], len: usize| {
-            let mut bytes = vec![0xF5, 0xC3];
-            bytes.extend(varint(len as u64));
-            bytes.extend(low(body));
-            checked(bytes)
-        };
-        let frame_len = head(&[], body.len() + 4).len() + body.len() + 4;
-        body.extend((frame_len as u32).to_le_bytes());
-        let mut frame = head(&body, body.len());
-        frame.extend(body);
-        frame
-    }
-
-    pub fn end(content: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0xF5, 0xC4];
-        bytes.extend(((xxh3_64(content) >> 32) as u32).to_le_bytes());
-        bytes
-    }
+    assert!(folder.is_dir(), "{} is not there", folder.display());
+    folder
 }

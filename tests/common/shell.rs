@@ -1,4 +1,5 @@
 //! The program, run in folders of its own.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use assert_cmd::cargo::cargo_bin;
 use tempfile::TempDir;
 
-use super::{Kind, content};
+use crate::common::{Kind, content};
 
 /// A folder of its own, and the program run in it.
 pub struct Shell(TempDir);
@@ -51,14 +52,30 @@ impl Shell {
         command
     }
 
+    /// A shell script in the folder; $NZIP is the program.
+    pub fn shell_command(&self, script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).env("NZIP", cargo_bin!("nzip")).current_dir(self.0.path());
+        command
+    }
+
+    /// Runs a shell script; $NZIP is the program.
+    pub fn sh(&self, script: &str) -> Run {
+        run(self.shell_command(script), b"")
+    }
+
     pub fn run(&self, line: &str) -> Run {
         self.feed(line, b"")
     }
 
     pub fn feed(&self, line: &str, stdin: &[u8]) -> Run {
-        let output = assert_cmd::Command::from_std(self.command(line)).write_stdin(stdin).output().unwrap();
-        let code = output.status.code().unwrap();
-        let said = format!("exit code {code}\n{}", String::from_utf8(output.stderr).unwrap());
-        Run { stdout: output.stdout, said, code }
+        run(self.command(line), stdin)
     }
+}
+
+fn run(command: Command, stdin: &[u8]) -> Run {
+    let output = assert_cmd::Command::from_std(command).write_stdin(stdin).output().unwrap();
+    let code = output.status.code().unwrap();
+    let said = format!("exit code {code}\n{}", String::from_utf8(output.stderr).unwrap());
+    Run { stdout: output.stdout, said, code }
 }

@@ -70,6 +70,7 @@ class Reader:
             self.metadata[key] = self.value(self.scalar("<I"))
         infos = [self.info() for _ in range(tensors)]
         start = self.at + -self.at % self.metadata.get("general.alignment", ALIGNMENT)
+        self.places = {name: (kind, start + offset, int(np.prod(shape))) for name, shape, kind, offset in infos}
         self.tensors = {name: self.tensor(shape, kind, start + offset) for name, shape, kind, offset in infos}
 
     def take(self, n):

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use anyhow::Result;
 use nzip::internals::experts::token::trie::{Trie, VIRTUAL};
-use nzip::internals::transformer::Model;
 use nzip::internals::transformer::checkpoint::{Checkpoint, Config, Matrix};
 use nzip::internals::transformer::load::load;
+use nzip::internals::transformer::{Model, gpu_name};
 use serde::Serialize;
 
 use super::super::to_json;
 use super::cache;
 
-/// What there is to say about a model.
+/// Description of a model.
 #[derive(Serialize)]
 struct Info {
     model: String,
@@ -31,9 +31,11 @@ struct Info {
     context: usize,
     tied: bool,
     start: u32,
+    /// The first GPU, or why there is none.
+    gpu: String,
 }
 
-/// Loads the model and describes it.
+/// Loads and describes the model.
 pub fn text(model: &Path, json: bool) -> Result<String> {
     let checkpoint = load(model, cache().as_deref())?;
     Model::check(&checkpoint)?;
@@ -64,6 +66,7 @@ fn info(model: &Path, checkpoint: &Checkpoint) -> Info {
         context,
         tied,
         start: checkpoint.start,
+        gpu: gpu_name(0).unwrap_or_else(|error| format!("none: {error}")),
     }
 }
 
@@ -87,6 +90,7 @@ fn table(info: &Info) -> String {
         ("shape", shape),
         ("context", format!("{} tokens", info.context)),
         ("vocabulary", format!("{} tokens, {} of text; start {}", info.vocabulary, info.tokens_with_text, info.start)),
+        ("GPU", info.gpu.clone()),
     ];
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
 }

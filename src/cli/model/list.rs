@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::to_json;
 use super::cache;
 
-/// A line of the list.
+/// A row of the list.
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -14,7 +14,7 @@ struct Row {
     weight_bytes: u64,
 }
 
-/// Lists the models in the cache; whether nzip can run them, only loading tells.
+/// Lists the models in the cache. Whether nzip supports them is not checked.
 pub fn text(json: bool) -> String {
     let folder = cache();
     let models = folder.iter().flat_map(|folder| cached(folder));

@@ -5,16 +5,22 @@ mod list;
 mod pull;
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
-use nzip::{Error, LanguageModel, Level};
+use nzip::internals::transformer::load::locate;
+use nzip::{Device, Error, ErrorKind, LanguageModel, Level};
 
-use super::args::{Common, ModelVerb};
+use super::args::{CommonArgs, ModelVerb};
 use super::exit::{Outcome, report};
+use super::memory::default_limit;
 
-/// Does what is asked about models.
+/// The model that `--model` names.
+static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
+
+/// Runs a verb of `nzip model`.
 pub fn run(verb: &ModelVerb) -> Outcome {
     let text = match verb {
         ModelVerb::Info { model, json } => info::text(model, *json),
@@ -27,34 +33,86 @@ pub fn run(verb: &ModelVerb) -> Outcome {
     }
 }
 
-/// The transformer that `--model` names, loaded once.
+/// The model that `--model` names. It is loaded once.
 ///
 /// # Errors
-/// Those of loading it.
-pub fn language_model(common: &Common) -> Result<Option<Arc<LanguageModel>>, Error> {
-    static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
-    match (&common.model, LOADED.get()) {
-        (None, _) => Ok(None),
+/// See [`LanguageModel::load`], and [`ErrorKind::MemoryLimit`] if its weights exceed `-M`.
+pub fn language_model(common: &CommonArgs) -> Result<Option<Arc<LanguageModel>>, Error> {
+    load(common.model.as_deref(), common.device, common.memory)
+}
+
+/// The same, for compression at `level`.
+///
+/// # Errors
+/// Also if the level doesn't use a transformer.
+pub fn language_model_at(common: &CommonArgs, level: Level) -> Result<Option<Arc<LanguageModel>>> {
+    load_at(common.model.as_deref(), common.device, common.memory, level)
+}
+
+/// The model at `path`, on `device`. Only the first path given to this function is loaded. The embedded model needs no
+/// loading, and only a GPU that is asked for.
+///
+/// # Errors
+/// See [`language_model`].
+pub fn load(path: Option<&Path>, device: Device, memory: Option<u64>) -> Result<Option<Arc<LanguageModel>>, Error> {
+    match (path, LOADED.get()) {
+        (None, _) => {
+            if matches!(device, Device::Cuda(_)) {
+                LanguageModel::embedded()?.use_device(device)?;
+            }
+            Ok(None)
+        }
         (_, Some(language_model)) => Ok(Some(language_model.clone())),
         (Some(path), None) => {
-            let language_model = LanguageModel::load(path, cache().as_deref())?;
+            let limit = memory.unwrap_or_else(default_limit);
+            let cache = cache();
+            let bytes = weight_bytes(&locate(path, cache.as_deref())?)?;
+            if bytes > limit {
+                let message = format!("the model's weights have {bytes} bytes; the memory limit is {limit}");
+                return Err(Error::new(ErrorKind::MemoryLimit, message));
+            }
+            let language_model = LanguageModel::load(path, cache.as_deref())?;
+            language_model.use_device(device)?;
             Ok(Some(LOADED.get_or_init(|| language_model).clone()))
         }
     }
 }
 
-/// The same for compressing at `level`.
+/// The same, for compression at `level`.
 ///
 /// # Errors
-/// Also where the level asks no transformer.
-pub fn language_model_for(common: &Common, level: Level) -> Result<Option<Arc<LanguageModel>>> {
-    if common.model.is_some() && !level.model().is_neural() {
-        bail!("levels 1 to 5 ask no transformer; leave --model out, or choose a level from 6 on");
+/// See [`language_model_at`].
+pub fn load_at(
+    path: Option<&Path>,
+    device: Device,
+    memory: Option<u64>,
+    level: Level,
+) -> Result<Option<Arc<LanguageModel>>> {
+    if path.is_some() && !level.model().is_neural() {
+        bail!("--model is for levels 6 to 9; the others use no transformer");
     }
-    Ok(language_model(common)?)
+    if !level.model().is_neural() {
+        return Ok(None);
+    }
+    Ok(load(path, device, memory)?)
 }
 
-/// The folder where Hugging Face's programs keep models.
+/// The model in use: the one that `--model` names, or the embedded one if it is loaded.
+pub fn loaded() -> Option<Arc<LanguageModel>> {
+    LOADED.get().cloned().or_else(LanguageModel::embedded_if_loaded)
+}
+
+/// Length of the weight files of the model at `path`: a GGUF file, or a folder.
+fn weight_bytes(path: &Path) -> Result<u64, Error> {
+    if !path.is_dir() {
+        return Ok(fs::metadata(path)?.len());
+    }
+    let files = fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.path());
+    let weights = files.filter(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
+    Ok(weights.filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum())
+}
+
+/// The cache folder of the Hugging Face tools.
 pub fn cache() -> Option<PathBuf> {
     let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("HF_HUB_CACHE").or_else(|| folder("HF_HOME").map(|home| home.join("hub"))).or_else(|| {

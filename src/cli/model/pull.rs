@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use nzip::internals::transformer::load::Name;
 
-/// Fetches the model into the cache and says where it is.
+/// Downloads the model into the cache and returns its path.
 pub fn text(name: &str) -> Result<String> {
     match Name::parse(name) {
         Some(parsed) => fetch(name, &parsed),
@@ -11,7 +11,7 @@ pub fn text(name: &str) -> Result<String> {
     }
 }
 
-/// What to do by hand.
+/// Instructions for a manual download.
 fn by_hand(name: &Name) -> String {
     let url = format!("https://huggingface.co/{}", name.repository);
     match &name.file {
@@ -49,7 +49,7 @@ fn fetch(name: &str, parsed: &Name) -> Result<String> {
     Ok(format!("{}\n", path.display()))
 }
 
-/// Of a repository's files, those that make the model: a directory's, or else all GGUF files.
+/// The files that make up the model: those of a Hugging Face folder, or all GGUF files.
 #[cfg(feature = "pull")]
 fn needed(files: Vec<String>) -> Vec<String> {
     let sharded = files.iter().any(|file| file == "model.safetensors.index.json");

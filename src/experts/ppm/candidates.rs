@@ -1,42 +1,44 @@
-//! The bytes that may come next and their probabilities, narrowed bit by bit.
+//! A distribution over the next byte, narrowed bit by bit.
 
 use crate::text::{Node, SymbolTree};
 
-/// All of the probability.
+/// Probability 1.
 pub const ALL: u32 = 1 << 31;
-/// At least this much is left to bytes that aren't named.
+/// The least probability of all bytes that are not candidates.
 const FLOOR: u32 = ALL >> 16;
 
-/// A distribution over the next byte: of some bytes each, of the others together.
+/// A distribution over the next byte: a mass for each candidate, and one for all other bytes together.
+#[cfg_attr(test, derive(Clone))]
 pub struct Candidates {
-    alphabet: &'static SymbolTree,
-    /// By leaf; nothing for those that aren't named.
+    tree: &'static SymbolTree,
+    /// By leaf; 0 if the byte is not a candidate.
     masses: [u32; 256],
-    /// By byte.
-    is_named: [bool; 256],
-    named: [u8; 256],
+    /// Whether each byte is a candidate.
+    is_candidate: [bool; 256],
+    bytes: [u8; 256],
     count: usize,
-    /// The share of each byte in what is left to those that aren't named.
+    /// The mass of each byte that is not a candidate.
     tail: u32,
-    /// The next decision, the mass of the named bytes that agree with those before, and of those with a 1 next.
+    /// The next decision, the mass of the candidates that agree with the earlier ones, and the part of it with a 1 next.
     node: Node,
     agreeing: u32,
     ones: u32,
-    /// The most probable one.
+    /// The most probable candidate; 0 if there is none.
     pub top: u8,
     top_mass: u32,
 }
 
 impl Candidates {
-    pub fn new(alphabet: &'static SymbolTree) -> Self {
+    /// No candidates.
+    pub fn new(tree: &'static SymbolTree) -> Self {
         Candidates {
-            alphabet,
+            tree,
             masses: [0; 256],
-            is_named: [false; 256],
-            named: [0; 256],
+            is_candidate: [false; 256],
+            bytes: [0; 256],
             count: 0,
             tail: 0,
-            node: alphabet.root(),
+            node: tree.root(),
             agreeing: 0,
             ones: 0,
             top: 0,
@@ -46,32 +48,32 @@ impl Candidates {
 
     /// Starts a new byte.
     pub fn clear(&mut self) {
-        for &byte in &self.named[..self.count] {
-            self.is_named[usize::from(byte)] = false;
-            self.masses[usize::from(self.alphabet.leaf(byte))] = 0;
+        for &byte in &self.bytes[..self.count] {
+            self.is_candidate[usize::from(byte)] = false;
+            self.masses[usize::from(self.tree.leaf(byte))] = 0;
         }
         self.count = 0;
         self.top_mass = 0;
         self.top = 0;
     }
 
-    /// How many bytes were named.
+    /// The number of candidates.
     pub fn count(&self) -> u32 {
         self.count as u32
     }
 
-    /// Whether a byte was named.
+    /// Whether a byte is a candidate.
     #[inline]
     pub fn has(&self, byte: u8) -> bool {
-        self.is_named[usize::from(byte)]
+        self.is_candidate[usize::from(byte)]
     }
 
-    /// Names a byte that wasn't named yet.
+    /// Adds a candidate.
     #[inline]
     pub fn push(&mut self, byte: u8, mass: u32) {
-        self.named[self.count & 255] = byte;
-        self.is_named[usize::from(byte)] = true;
-        self.masses[usize::from(self.alphabet.leaf(byte))] = mass;
+        self.bytes[self.count & 255] = byte;
+        self.is_candidate[usize::from(byte)] = true;
+        self.masses[usize::from(self.tree.leaf(byte))] = mass;
         self.count += 1;
         if mass > self.top_mass {
             self.top = byte;
@@ -79,8 +81,8 @@ impl Candidates {
         }
     }
 
-    /// Names symbols, (byte, frequency), that share `mass` with an escape; `total` is the sum of all frequencies. Gives what
-    /// is left.
+    /// Adds symbols, (byte, frequency), as candidates with their shares of `mass`. `total` is the sum of all frequencies, an
+    /// escape's included. Returns the mass that is left.
     #[inline]
     pub fn share(&mut self, mass: u32, total: u32, symbols: impl Iterator<Item = (u8, u32)>) -> u32 {
         let scale = (u64::from(mass) << 16) / u64::from(total);
@@ -91,22 +93,22 @@ impl Candidates {
         })
     }
 
-    /// Ends the list, leaving `tail` to bytes that weren't named.
+    /// Ends the list. `tail` is the mass of all bytes that are not candidates.
     pub fn close(&mut self, tail: u32) {
         self.tail = tail.max(FLOOR) >> 8;
         self.agreeing = ALL - tail;
-        self.node = self.alphabet.root();
+        self.node = self.tree.root();
         self.ones = self.masses[self.node.upper()].iter().sum();
     }
 
-    /// How far the most probable byte is from certain: two classes for each power of two, 0 to 31.
-    pub fn sureness(&self) -> usize {
+    /// The class of the most probable byte's probability p, by the logarithm of 1 − p in steps of about 1/2: 0 to 31.
+    pub fn top_class(&self) -> usize {
         let missing = (ALL - self.top_mass).clamp(1 << 12, ALL - 1);
         let scale = missing.leading_zeros();
         (2 * (scale - 1) + (missing >> (30 - scale) & 1 ^ 1)).min(31) as usize
     }
 
-    /// What is decided next.
+    /// The next decision.
     #[inline]
     pub fn node(&self) -> Node {
         self.node
@@ -121,14 +123,14 @@ impl Candidates {
         ((ones << 16) / all) as u32
     }
 
-    /// The next bit of the most probable byte, as long as that agrees.
+    /// The most probable byte's next bit, if that byte agrees with the decisions so far.
     #[inline]
     pub fn expected(&self) -> Option<u32> {
-        let leaf = self.alphabet.leaf(self.top);
-        self.node.has(leaf).then(|| self.node.bit(leaf))
+        let leaf = self.tree.leaf(self.top);
+        self.node.contains(leaf).then(|| self.node.bit(leaf))
     }
 
-    /// Keeps the candidates with such a bit, of which `next` is decided next.
+    /// Keeps the candidates that agree with the bit. `next` is the next decision.
     #[inline]
     pub fn narrow(&mut self, bit: u32, next: Option<Node>) {
         self.agreeing = if bit == 1 { self.ones } else { self.agreeing - self.ones };
@@ -146,23 +148,23 @@ mod tests {
 
     #[test]
     fn the_bits_add_up_to_the_bytes() {
-        let named = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
+        let masses = [(b'a', ALL / 2), (b'e', ALL / 4), (b' ', ALL / 8), (0, ALL / 64), (255, ALL / 64)];
         let mut all = 0.0;
         for byte in 0..=255u8 {
-            let alphabet = SymbolTree::of(DataKind::Text);
-            let mut candidates = Candidates::new(alphabet);
-            for (byte, mass) in named {
+            let tree = SymbolTree::of(DataKind::Text);
+            let mut candidates = Candidates::new(tree);
+            for (byte, mass) in masses {
                 candidates.push(byte, mass);
             }
-            let tail = ALL - named.iter().map(|(_, mass)| mass).sum::<u32>();
+            let tail = ALL - masses.iter().map(|(_, mass)| mass).sum::<u32>();
             candidates.close(tail);
             let mut p = 1.0;
-            for (_, bit, next) in alphabet.decisions(byte) {
+            for (_, bit, next) in tree.decisions(byte) {
                 let p1 = f64::from(candidates.p16()) / 65536.0;
                 p *= if bit == 1 { p1 } else { 1.0 - p1 };
                 candidates.narrow(bit, next);
             }
-            let mass = named.iter().find(|(known, _)| *known == byte).map_or(0, |(_, mass)| *mass);
+            let mass = masses.iter().find(|(known, _)| *known == byte).map_or(0, |(_, mass)| *mass);
             let expected = f64::from(mass + tail / 256) / f64::from(ALL);
             assert!((p - expected).abs() < 0.002 + expected * 0.01, "{byte}: {p} instead of {expected}");
             all += p;

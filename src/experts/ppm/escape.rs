@@ -1,14 +1,15 @@
-//! How probable an escape is: estimated for classes of contexts rather than for each (secondary escape estimation).
+//! Secondary escape estimation: escape probabilities of classes of contexts (Shkarin, PPMII, 2002).
 
 use crate::tables::StateMap;
 
-/// Where in the text the tree is being used, as far as escapes depend on it.
+/// What escape probabilities depend on besides the context.
 #[derive(Clone, Copy, Default)]
 pub struct EscapeContext {
-    /// The last byte was the most probable one.
+    /// Whether the last byte was the most probable one.
     pub success: bool,
-    /// How many were so in a row lately.
+    /// The number of such bytes in a row, from a negative start.
     pub run: i32,
+    /// The last byte.
     pub last_byte: u8,
 }
 
@@ -18,7 +19,7 @@ impl EscapeContext {
     }
 }
 
-/// An adaptive escape frequency: a decaying sum, and how fast it adapts.
+/// An adaptive escape frequency, `sum >> shift`. It adapts the slower, the larger `shift` is; that grows after `left` more uses.
 #[derive(Clone, Copy)]
 struct Frequency {
     sum: u32,
@@ -26,7 +27,7 @@ struct Frequency {
     left: u32,
 }
 
-/// The adaptive maps of escapes.
+/// Escape estimates by class.
 pub struct Escapes {
     /// For contexts of one symbol: P(escape).
     single: StateMap,
@@ -34,12 +35,13 @@ pub struct Escapes {
     masked: Vec<Frequency>,
 }
 
+/// Classes of single-symbol contexts for each frequency, and of other contexts for each number of symbols.
 const SINGLE: usize = 64;
 const MASKED: usize = 16;
-/// A frequency adapts to the last 2^PERIOD uses.
+/// The largest shift: an average over about 2^7 uses.
 const PERIOD: u32 = 7;
 
-/// Quantises the number of symbols that aren't excluded, 1 to 255: exactly up to 3, then ever more coarsely.
+/// Quantises the number of symbols that are not excluded, 1 to 255: exactly up to 3, then in growing steps.
 fn class(symbols: u32) -> usize {
     match symbols {
         0..=3 => symbols as usize,
@@ -48,8 +50,9 @@ fn class(symbols: u32) -> usize {
 }
 
 impl Escapes {
+    /// The initial estimates.
     pub fn new() -> Self {
-        // The start of each situation, from Shkarin's PPMd var. H.
+        // From PPMd var. H.
         const START: [u32; 8] = [0x3CDD, 0x1F3F, 0x59BF, 0x48F3, 0x64A1, 0x5ABC, 0x6632, 0x6051];
         Escapes {
             single: StateMap::new(128 * SINGLE, 127, |state| {
@@ -63,7 +66,7 @@ impl Escapes {
 
     /// The state of a context of one symbol, `byte`, of frequency `freq`, where the context of one order less has
     /// `suffix_count` symbols.
-    pub fn single_state(situation: EscapeContext, byte: u8, freq: u32, suffix_count: u32) -> usize {
+    pub fn single_state(escape_context: EscapeContext, byte: u8, freq: u32, suffix_count: u32) -> usize {
         let below = match suffix_count {
             0..=1 => 0,
             2 => 2,
@@ -71,11 +74,11 @@ impl Escapes {
             _ => 6,
         };
         (freq.clamp(1, 128) as usize - 1) * SINGLE
-            + usize::from(situation.success)
+            + usize::from(escape_context.success)
             + below
-            + 8 * EscapeContext::high(situation.last_byte)
+            + 8 * EscapeContext::high(escape_context.last_byte)
             + 16 * EscapeContext::high(byte)
-            + 32 * usize::from(situation.run >= 0)
+            + 32 * usize::from(escape_context.run >= 0)
     }
 
     /// P(escape) of a context of one symbol, in units of 2^-16.
@@ -83,21 +86,22 @@ impl Escapes {
         self.single.p16(state)
     }
 
+    /// Learns whether a context of one symbol escaped.
     pub fn learn_single(&mut self, state: usize, escaped: bool) {
         self.single.update(state, u32::from(escaped));
     }
 
     /// The state of a context of `count` symbols with frequencies `sum`, of which `masked` are excluded.
-    pub fn masked_state(situation: EscapeContext, count: u32, sum: u32, masked: u32, suffix_count: u32) -> usize {
+    pub fn masked_state(escape_context: EscapeContext, count: u32, sum: u32, masked: u32, suffix_count: u32) -> usize {
         let open = count - masked;
         class(open) * MASKED
             + usize::from(open + count < suffix_count)
             + 2 * usize::from(sum < 11 * count)
             + 4 * usize::from(masked > open)
-            + 8 * EscapeContext::high(situation.last_byte)
+            + 8 * EscapeContext::high(escape_context.last_byte)
     }
 
-    /// The frequency of an escape, beside those of the symbols that aren't excluded.
+    /// The escape frequency, in the scale of the frequencies of the symbols that are not excluded.
     pub fn masked(&self, state: usize) -> u32 {
         let Frequency { sum, shift, .. } = self.masked[state];
         (sum >> shift).max(1)

@@ -1,34 +1,34 @@
-//! Learning a byte: frequencies, escapes, and the new symbols and contexts of the tree.
+//! Learning a byte: updates frequencies and escapes, and adds symbols and contexts to the tree.
 
 use super::tree::{MAX_FREQ, Symbol, TEXT};
 use super::{Escape, MAX_ORDER, Ppm};
 use crate::text::{BlockBuffer, LaneView};
 
-/// What one occurrence adds to a frequency.
+/// What an occurrence adds to a frequency.
 const STEP: u32 = 4;
-/// A run of successes counts as such when it is longer than this.
+/// After a symbol that was not the most probable one, `run` starts at minus this.
 const SHORT_RUN: i32 = 13;
 
-/// Frequency of an escape that a context starts with when it gets its second symbol, by how probable the escape was.
+/// The initial escape frequency of a context that gets its second symbol, by P(escape) in units of 1/16.
 const FIRST_ESCAPE: [u32; 16] = [25, 14, 9, 7, 5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2];
 
 impl Ppm {
-    /// Learns `byte`, the lane's last, and goes to the longest context that ends with it.
-    pub(super) fn learn(&mut self, byte: u8, past: LaneView) {
+    /// Learns `byte`, the lane's last one, and moves to the longest known context that ends with it.
+    pub(super) fn learn(&mut self, byte: u8, view: LaneView) {
         let (found, symbol) = self.walk_to(byte);
         let (symbol, single) = self.count(symbol, found);
         let level = self.cursor.levels[found];
         if level.order == self.max_order && symbol.next != 0 && symbol.next & TEXT == 0 {
-            self.cursor.place.context = symbol.next;
-            self.cursor.place.order = level.order;
+            self.cursor.position.context = symbol.next;
+            self.cursor.position.order = level.order;
         } else {
-            self.grow(symbol, found, past, single);
+            self.grow(symbol, found, view, single);
         }
-        self.cursor.place.situation.last_byte = byte;
-        self.tree.prefetch(self.cursor.place.context);
+        self.cursor.position.escape_context.last_byte = byte;
+        self.tree.prefetch(self.cursor.position.context);
     }
 
-    /// Continues the walk until a context has `byte`, and gives its level and the symbol there.
+    /// Continues the walk to the first context that has `byte`. Returns its level and symbol.
     fn walk_to(&mut self, byte: u8) -> (usize, Symbol) {
         let mut level = 0;
         loop {
@@ -43,10 +43,10 @@ impl Ppm {
         }
     }
 
-    /// Counts the symbol in the context that has it, and the escapes of those above. Gives the symbol as it is then, and
-    /// how probable the escape of a single symbol was, in units of 2^-16.
+    /// Counts the symbol in the context at level `found`, and the escapes of the longer ones. Returns the updated symbol, and
+    /// P(escape) of the last single-symbol context that escaped, in units of 2^-16.
     fn count(&mut self, symbol: Symbol, found: usize) -> (Symbol, u32) {
-        let mut single = self.cursor.place.single_escape;
+        let mut single = self.cursor.position.single_escape;
         for level in 0..found {
             match self.cursor.levels[level].escape {
                 Escape::Own => {}
@@ -57,8 +57,8 @@ impl Ppm {
                 Escape::Masked(state, total) => self.escapes.learn_masked(state, true, total),
             }
         }
-        self.cursor.place.single_escape = single;
-        let situation = &mut self.cursor.place.situation;
+        self.cursor.position.single_escape = single;
+        let escape_context = &mut self.cursor.position.escape_context;
         let level = self.cursor.levels[found];
         let context = level.context;
         let mut at = symbol.at;
@@ -67,18 +67,18 @@ impl Ppm {
             Escape::Single(state) => {
                 self.escapes.learn_single(state, false);
                 self.tree.set_freq(at, (symbol.freq + 1).min(128));
-                situation.success = true;
-                situation.run += 1;
+                escape_context.success = true;
+                escape_context.run += 1;
                 return (self.tree.symbol(at), single);
             }
             Escape::Own => {
-                situation.success = first && 2 * symbol.freq > self.tree.sum(context);
-                situation.run += i32::from(situation.success);
+                escape_context.success = first && 2 * symbol.freq > self.tree.sum(context);
+                escape_context.run += i32::from(escape_context.success);
             }
             Escape::Masked(state, total) => {
                 self.escapes.learn_masked(state, false, total);
-                situation.success = false;
-                situation.run = -SHORT_RUN;
+                escape_context.success = false;
+                escape_context.run = -SHORT_RUN;
             }
         }
         self.tree.set_freq(at, symbol.freq + STEP);
@@ -91,30 +91,30 @@ impl Ppm {
         (self.tree.symbol(at), single)
     }
 
-    /// Adds the symbol to the contexts that did not have it, and goes to the next context.
-    fn grow(&mut self, found: Symbol, level: usize, past: LaneView, single: u32) {
+    /// Adds the symbol to the longer contexts, which did not have it, and moves to the next context.
+    fn grow(&mut self, found: Symbol, level: usize, view: LaneView, single: u32) {
         let (context, order) = (self.cursor.levels[level].context, self.cursor.levels[level].order);
         if found.freq < MAX_FREQ / 4 && self.tree.suffix(context) != 0 {
             self.count_below(self.tree.suffix(context), found.byte);
         }
         if self.tree.is_full() {
             self.tree.clear();
-            for place in self.places.iter_mut().chain([&mut self.cursor.place]) {
-                (place.context, place.order) = (self.tree.root(), 0);
+            for position in self.positions.iter_mut().chain([&mut self.cursor.position]) {
+                (position.context, position.order) = (self.tree.root(), 0);
             }
             return;
         }
         if order == self.max_order {
-            let (next, complete) = self.successors(context, found, true, past.text());
+            let (next, complete) = self.successors(context, found, true, view.block());
             if complete {
                 self.tree.set_next(found.at, next);
             } else {
-                self.cursor.place.order = self.tree.order(next);
+                self.cursor.position.order = self.tree.order(next);
             }
-            self.cursor.place.context = next;
+            self.cursor.position.context = next;
             return;
         }
-        let here = TEXT | past.at as u32;
+        let here = TEXT | view.at as u32;
         let mut next_order = order + 1;
         let next = match found.next {
             0 => {
@@ -123,7 +123,7 @@ impl Ppm {
                 self.tree.root()
             }
             next if next & TEXT != 0 => {
-                let (next, complete) = self.successors(context, found, false, past.text());
+                let (next, complete) = self.successors(context, found, false, view.block());
                 if !complete {
                     next_order = self.tree.order(next);
                 }
@@ -135,16 +135,16 @@ impl Ppm {
         let found_count = self.tree.count(context);
         let found_others =
             if found_count == 1 { 0 } else { self.tree.sum(context).saturating_sub(found_count + found.freq - 1) };
-        let mut longer = self.cursor.place.context;
+        let mut longer = self.cursor.position.context;
         while longer != context {
             self.add(longer, found, found_count, found_others, link, single);
             longer = self.tree.suffix(longer);
         }
-        self.cursor.place.context = next;
-        self.cursor.place.order = next_order;
+        self.cursor.position.context = next;
+        self.cursor.position.order = next_order;
     }
 
-    /// Counts a byte in a context of one order less than the one that coded it.
+    /// Counts a byte in the next shorter context than the one that coded it.
     fn count_below(&mut self, context: u32, byte: u8) {
         let symbol = self.tree.find(context, byte).expect("shorter contexts have the symbols of longer ones");
         if self.tree.count(context) == 1 {
@@ -158,7 +158,7 @@ impl Ppm {
         }
     }
 
-    /// Adds the symbol to a context, with a frequency inherited from the shorter context that had it.
+    /// Adds the symbol to a context. Its frequency is inherited from the shorter context that had it (PPMII).
     fn add(&mut self, context: u32, found: Symbol, found_count: u32, found_others: u32, link: u32, single: u32) {
         let count = self.tree.count(context);
         let mut sum;
@@ -184,10 +184,10 @@ impl Ppm {
         self.tree.set_sum(context, sum);
     }
 
-    /// Makes the contexts that follow a symbol whose successor is still a position in the text: in its own context and
-    /// in all shorter ones that have no successor either. Gives the longest one, and whether all could be made: what
-    /// follows at the end of another lane isn't known yet, or wasn't when the shorter contexts came to be.
-    fn successors(&mut self, context: u32, found: Symbol, skip: bool, text: &BlockBuffer) -> (u32, bool) {
+    /// Creates the contexts after a symbol whose successor is a text position, for its context and all shorter ones whose
+    /// successors are, too. Returns the longest one, and whether all were created: the byte at the position is not known at the
+    /// end of another lane, and shorter contexts may lack it for the same reason.
+    fn successors(&mut self, context: u32, found: Symbol, skip: bool, block: &BlockBuffer) -> (u32, bool) {
         let tree = &mut self.tree;
         let place = found.next;
         let mut pending = [0; MAX_ORDER + 1];
@@ -211,7 +211,7 @@ impl Ppm {
             count += 1;
         }
         let position = (place & !TEXT) as usize;
-        let following = text.known(position).and_then(|byte| Some((byte, tree.find(shorter, byte)?)));
+        let following = block.known(position).and_then(|byte| Some((byte, tree.find(shorter, byte)?)));
         let Some((byte, known)) = following else { return (shorter, false) };
         let symbols = tree.count(shorter);
         let freq = if symbols == 1 {

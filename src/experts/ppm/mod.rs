@@ -1,10 +1,10 @@
-//! Prediction by partial matching: the bytes that followed the longest known context, then, with what is left for an
-//! escape, those that followed shorter ones (Cleary & Witten, "Data Compression Using Adaptive Coding and Partial String
-//! Matching", 1984). Contexts inherit their statistics from shorter ones and escapes are estimated for classes of
-//! contexts, as in Shkarin's PPMII ("PPM: One Step to Practicality", 2002; PPMd var. H).
+//! Prediction by partial matching (Cleary & Witten, "Data Compression Using Adaptive Coding and Partial String Matching", 1984):
+//! the bytes that followed the longest known context share its probability with an escape; the escape's part goes to the bytes
+//! that followed the next shorter context, and so on. New contexts inherit frequencies from shorter ones, and escapes are
+//! estimated for classes of contexts, as in PPMII (Shkarin, "PPM: One Step to Practicality", 2002; PPMd var. H).
 //!
-//! Once for each byte the contexts' opinions are blended to a short list of candidates; each bit is then predicted by
-//! the candidates that agree with the byte so far.
+//! Once for each byte, the contexts' distributions are merged into a list of candidates. Each bit is predicted from the
+//! candidates that agree with the byte's bits so far.
 
 mod candidates;
 mod escape;
@@ -12,11 +12,11 @@ mod learn;
 mod tree;
 
 use crate::content::DataKind;
+use crate::experts::expert::{Expert, NextByte, Pretrained};
 use crate::experts::inputs::Inputs;
 use crate::num::stretch_fine;
 use crate::tables::StateMap;
-use crate::text::LaneView;
-use crate::text::{Node, SymbolTree};
+use crate::text::{LaneView, Node, SymbolTree};
 use candidates::{ALL, Candidates};
 use escape::{EscapeContext, Escapes};
 use std::io;
@@ -24,16 +24,14 @@ use tree::{TEXT, Tree};
 
 /// The longest context there can be, in bytes.
 const MAX_ORDER: usize = 15;
-/// The longest contexts of blocks shorter than [`LONG`], where longer ones seldom come again: in text, and in binary data.
+/// The longest contexts in text and in binary data, if the block is shorter than [`LONG`]: longer contexts seldom repeat there.
 const SHORT_TEXT_ORDER: usize = 6;
-const SHORT_ORDER: usize = 8;
+const SHORT_BINARY_ORDER: usize = 8;
 const LONG: usize = 1 << 20;
-/// Opinions on each bit.
-pub const INPUTS: usize = 2;
-/// The walk to shorter contexts ends when less than this probability is left.
-const ENOUGH: u32 = ALL >> 5;
-/// Candidates of the root; the others are left to the tail.
-const ROOT_CANDIDATES: usize = 32;
+/// The walk to shorter contexts ends when the escape probability is at most this.
+const MIN_LEFT: u32 = ALL >> 5;
+/// The most candidates from one context; the others share the escape probability.
+const MAX_CANDIDATES: usize = 32;
 
 /// One context of the walk from the longest one down.
 #[derive(Clone, Copy, Default)]
@@ -43,61 +41,62 @@ struct Level {
     escape: Escape,
 }
 
-/// How a level's escape was estimated.
+/// How a level's escape probability was estimated.
 #[derive(Clone, Copy, Default)]
 enum Escape {
-    /// By the context's own count.
+    /// From the context's own escape frequency.
     #[default]
     Own,
+    /// For a context of one symbol: the state in [`Escapes`].
     Single(usize),
-    /// The state, and the sum of all frequencies.
+    /// For a context some of whose symbols are excluded: the state in [`Escapes`], and the sum of all frequencies.
     Masked(usize, u32),
 }
 
-/// A place in the text: the longest context that is known.
+/// A lane's position: its longest known context.
 #[derive(Clone, Copy)]
-struct Place {
+struct Position {
     context: u32,
     order: usize,
-    situation: EscapeContext,
+    escape_context: EscapeContext,
     /// P(escape) of the last context of one symbol that escaped, in units of 2^-16.
     single_escape: u32,
 }
 
-/// The walk down from a place's context.
+/// The walk from the longest context to shorter ones.
 struct Cursor {
-    place: Place,
+    position: Position,
     levels: [Level; MAX_ORDER + 1],
     depth: usize,
-    /// Symbols of the context under consideration that weren't named yet: frequency, byte.
+    /// Symbols of the current context that are not excluded: frequency and byte.
     open: [u32; 256],
-    /// A context that will be needed soon if the most probable byte comes.
+    /// The context to prefetch next, in case the most probable byte comes; 0 for none.
     ahead: u32,
-    /// Probability that none of the walk's contexts has the byte.
+    /// The probability of an escape from all contexts of the walk.
     left: u32,
     candidates: Candidates,
-    /// Class of the most probable byte's probability, below [`SURENESS`].
-    sureness: usize,
+    /// Class of the most probable byte's probability, below [`PROBABILITY_CLASSES`].
+    top_class: usize,
 }
 
-/// The model of all text so far, and each lane's place in it.
+/// The model of all coded bytes of a block, shared by the lanes.
 pub struct Ppm {
-    /// That of the current lane is in the cursor.
-    places: Vec<Place>,
+    /// Each lane's position. The current lane's is in the cursor.
+    positions: Vec<Position>,
     lane: usize,
     max_order: usize,
     tree: Tree,
     escapes: Escapes,
     cursor: Cursor,
-    /// How often the most probable byte's next bit came, by order, sureness, place of the bit and the bit.
+    /// P(1) by order, class of the most probable byte's probability, depth, and that byte's next bit.
     expected: StateMap,
     expected_state: Option<usize>,
 }
 
 /// Classes of the most probable byte's probability.
-const SURENESS: usize = 32;
+const PROBABILITY_CLASSES: usize = 32;
 
-/// Bytes that the model of a block of `raw_len` bytes takes. When they are used up, it forgets all and starts anew.
+/// Bytes of memory for a block of `raw_len` bytes. When they are used up, the model is cleared.
 pub fn memory(raw_len: usize) -> usize {
     raw_len.saturating_mul(32).clamp(1 << 18, 128 << 20)
 }
@@ -106,80 +105,72 @@ impl Ppm {
     /// A model for a block of `raw_len` bytes.
     ///
     /// # Errors
-    /// The system's, where it has no memory.
-    pub fn new(content: DataKind, alphabet: &'static SymbolTree, raw_len: usize, lanes: usize) -> io::Result<Self> {
+    /// The operating system's, if there is not enough memory.
+    pub fn new(kind: DataKind, symbol_tree: &'static SymbolTree, raw_len: usize, lanes: usize) -> io::Result<Self> {
         let tree = Tree::new(memory(raw_len) as u32)?;
-        let place = Place { context: tree.root(), order: 0, situation: EscapeContext::default(), single_escape: 0 };
+        let position =
+            Position { context: tree.root(), order: 0, escape_context: EscapeContext::default(), single_escape: 0 };
         Ok(Ppm {
-            places: vec![place; lanes],
+            positions: vec![position; lanes],
             lane: 0,
-            max_order: match content {
+            max_order: match kind {
                 _ if raw_len >= LONG => MAX_ORDER,
                 DataKind::Text => SHORT_TEXT_ORDER,
-                DataKind::Binary => SHORT_ORDER,
+                DataKind::Binary => SHORT_BINARY_ORDER,
             },
             tree,
             escapes: Escapes::new(),
             cursor: Cursor {
-                place,
+                position,
                 levels: [Level::default(); MAX_ORDER + 1],
                 depth: 0,
                 open: [0; 256],
                 ahead: 0,
                 left: ALL,
-                candidates: Candidates::new(alphabet),
-                sureness: 0,
+                candidates: Candidates::new(symbol_tree),
+                top_class: 0,
             },
-            expected: StateMap::new(
-                (MAX_ORDER + 1) * SURENESS * 16,
-                255,
-                |state| if state & 1 == 1 { 49152 } else { 16384 },
-            ),
+            expected: StateMap::new((MAX_ORDER + 1) * PROBABILITY_CLASSES * 16, 255, |state| {
+                if state & 1 == 1 { 49152 } else { 16384 }
+            }),
             expected_state: None,
         })
     }
 
-    /// Learns the last byte of the lane that was selected.
-    pub fn learn_last(&mut self, past: LaneView) {
-        if let Some(&byte) = past.bytes().last() {
-            self.learn(byte, past);
-        }
-    }
-
-    /// Turns to a lane, and asks for what [`Self::select`] needs.
-    pub fn turn_to(&mut self, lane: usize) {
-        let place = &mut self.cursor.place;
+    /// Turns to a lane, and prefetches what [`Self::select`] needs.
+    fn turn_to(&mut self, lane: usize) {
+        let position = &mut self.cursor.position;
         if lane != self.lane {
-            self.places[self.lane] = *place;
-            *place = self.places[lane];
+            self.positions[self.lane] = *position;
+            *position = self.positions[lane];
             self.lane = lane;
         }
-        self.tree.prefetch(self.tree.first(place.context));
-        self.tree.prefetch(self.tree.suffix(place.context));
+        self.tree.prefetch(self.tree.first(position.context));
+        self.tree.prefetch(self.tree.suffix(position.context));
     }
 
-    /// Goes to the contexts of the lane's next byte.
-    pub fn select(&mut self) {
+    /// Blends the contexts of the lane's next byte.
+    fn select(&mut self) {
         let cursor = &mut self.cursor;
         cursor.candidates.clear();
         cursor.depth = 0;
         cursor.left = ALL;
         self.descend();
-        while self.cursor.left > ENOUGH && self.descend() {}
+        while self.cursor.left > MIN_LEFT && self.descend() {}
         self.cursor.candidates.close(self.cursor.left);
-        self.cursor.sureness = self.cursor.candidates.sureness();
+        self.cursor.top_class = self.cursor.candidates.top_class();
         let top = self.tree.find(self.cursor.levels[0].context, self.cursor.candidates.top);
         self.cursor.ahead = top.map_or(0, |symbol| if symbol.next & TEXT == 0 { symbol.next } else { 0 });
         self.tree.prefetch(self.cursor.ahead);
     }
 
-    /// Adds the next context of the walk that has symbols which weren't named yet; says whether there is one.
+    /// Adds the next shorter context that has symbols which are not candidates yet. Returns false if there is none.
     fn descend(&mut self) -> bool {
         let Ppm { tree, escapes, cursor, .. } = self;
         let candidates = &mut cursor.candidates;
         let named = candidates.count();
         let (mut context, mut order) = match cursor.depth {
-            0 => (cursor.place.context, cursor.place.order),
+            0 => (cursor.position.context, cursor.position.order),
             depth => {
                 let last = cursor.levels[depth - 1];
                 (tree.suffix(last.context), last.order.wrapping_sub(1))
@@ -196,18 +187,17 @@ impl Ppm {
         tree.prefetch(suffix);
         let (count, below) = (tree.count(context), tree.count(suffix));
         tree.prefetch(tree.first(suffix));
-        let most = if suffix == 0 { ROOT_CANDIDATES } else { 32 };
         let left = cursor.left;
         let escape;
         if count == 1 {
             let only = tree.symbol(tree.first(context));
-            let state = Escapes::single_state(cursor.place.situation, only.byte, only.freq, below);
+            let state = Escapes::single_state(cursor.position.escape_context, only.byte, only.freq, below);
             let lost = ((u64::from(left) * u64::from(escapes.single(state))) >> 16) as u32;
             candidates.push(only.byte, left - lost);
             cursor.left = lost;
             escape = Escape::Single(state);
         } else if named == 0 {
-            cursor.left = candidates.share(left, tree.sum(context), tree.frequencies(context).take(most));
+            cursor.left = candidates.share(left, tree.sum(context), tree.frequencies(context).take(MAX_CANDIDATES));
             escape = Escape::Own;
         } else {
             let open = &mut cursor.open;
@@ -219,10 +209,13 @@ impl Ppm {
                 opened += usize::from(is_open);
                 total += if is_open { freq } else { 0 };
             }
-            let state = Escapes::masked_state(cursor.place.situation, count, tree.sum(context), named, below);
+            let state = Escapes::masked_state(cursor.position.escape_context, count, tree.sum(context), named, below);
             total += if suffix == 0 { 1 } else { escapes.masked(state) };
-            cursor.left =
-                candidates.share(left, total, open[..opened].iter().take(most).map(|&word| (word as u8, word >> 8)));
+            cursor.left = candidates.share(
+                left,
+                total,
+                open[..opened].iter().take(MAX_CANDIDATES).map(|&word| (word as u8, word >> 8)),
+            );
             escape = Escape::Masked(state, total);
         }
         cursor.levels[cursor.depth] = Level { context, order, escape };
@@ -230,55 +223,72 @@ impl Ppm {
         true
     }
 
-    /// The most probable byte.
-    #[inline]
-    pub fn top(&self) -> u8 {
-        self.cursor.candidates.top
-    }
-
-    /// Length of the longest context that is known.
+    /// The length of the longest known context.
     #[inline]
     pub fn order(&self) -> usize {
-        self.cursor.place.order
+        self.cursor.position.order
+    }
+}
+
+impl Expert for Ppm {
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
+        weights.extend(match pretrained {
+            Pretrained::None => [170, 60],
+            Pretrained::Prior => [80, 30],
+            Pretrained::Transformer => [50, 10],
+        });
     }
 
-    /// Two opinions: that of the blended contexts, and how often the most probable byte came when it was as probable.
+    fn prefetch(&mut self, byte: &mut NextByte) {
+        self.turn_to(byte.lane);
+    }
+
+    fn lookup(&mut self, byte: &mut NextByte) {
+        self.select();
+        byte.expected = self.cursor.candidates.top;
+    }
+
+    /// Two inputs: the prediction of the blended contexts, and how often the most probable byte came when it was as probable.
     #[inline]
-    pub fn predict(&mut self, inputs: &mut Inputs) {
-        let Cursor { candidates, place: Place { order, .. }, sureness, .. } = &self.cursor;
+    fn predict(&mut self, _: Node, inputs: &mut Inputs) {
+        let Cursor { candidates, position: Position { order, .. }, top_class, .. } = &self.cursor;
         let depth = usize::from(candidates.node().depth.min(7));
         self.expected_state =
-            candidates.expected().map(|bit| ((order * SURENESS + sureness) * 8 + depth) * 2 + bit as usize);
+            candidates.expected().map(|bit| ((order * PROBABILITY_CLASSES + top_class) * 8 + depth) * 2 + bit as usize);
         let expected = self.expected_state.map_or(0, |state| self.expected.stretched(state));
         inputs.push([stretch_fine(candidates.p16()), expected]);
     }
 
-    /// Learns the bit. `next`: the byte's next decision.
     #[inline]
-    pub fn update(&mut self, bit: u32, next: Option<Node>) {
+    fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(state) = self.expected_state {
             self.expected.update(state, bit);
         }
         let cursor = &mut self.cursor;
         cursor.candidates.narrow(bit, next);
-        // The contexts that follow the most probable byte, one more with each bit.
+        // Prefetches the contexts after the most probable byte, one with each bit.
         if cursor.ahead != 0 {
             self.tree.prefetch(self.tree.first(cursor.ahead));
             cursor.ahead = self.tree.suffix(cursor.ahead);
             self.tree.prefetch(cursor.ahead);
         }
     }
+
+    fn end_byte(&mut self, byte: u8, view: LaneView) {
+        self.learn(byte, view);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_random::TestRandom;
     use crate::text::BlockBuffer;
 
     /// What each byte of `text` costs, in bits, in a block that claims to be `raw_len` bytes long.
     fn costs(text: &[u8], raw_len: usize) -> Vec<f64> {
-        let alphabet = SymbolTree::of(DataKind::Text);
-        let mut ppm = Ppm::new(DataKind::Binary, alphabet, raw_len, 1).unwrap();
+        let symbol_tree = SymbolTree::of(DataKind::Text);
+        let mut ppm = Ppm::new(DataKind::Binary, symbol_tree, raw_len, 1).unwrap();
         let mut known = BlockBuffer::new(text.len(), 1, true, true);
         let mut inputs = Inputs::default();
         ppm.turn_to(0);
@@ -286,16 +296,16 @@ mod tests {
         let mut costs = Vec::new();
         for &byte in text {
             let mut cost = 0.0;
-            for (_, bit, next) in alphabet.decisions(byte) {
+            for (node, bit, next) in symbol_tree.decisions(byte) {
                 let p1 = f64::from(ppm.cursor.candidates.p16().clamp(1, 65535)) / 65536.0;
                 cost -= if bit == 1 { p1.log2() } else { (1.0 - p1).log2() };
                 inputs.clear();
-                ppm.predict(&mut inputs);
+                ppm.predict(node, &mut inputs);
                 ppm.update(bit, next);
             }
             costs.push(cost);
             known.push(0, byte);
-            ppm.learn_last(known.past(0));
+            ppm.end_byte(byte, known.view(0));
             ppm.turn_to(0);
             ppm.select();
         }
@@ -311,93 +321,120 @@ mod tests {
     }
 
     #[test]
-    fn a_full_model_starts_anew_and_stays_deterministic() {
-        let mut state = 1u32;
-        let mut text = Vec::new();
-        for _ in 0..400_000 {
-            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
-            text.push(b'a' + (state >> 24) as u8 % 4);
-        }
-        let first = costs(&text, 0);
-        let mean = first[300_000..].iter().sum::<f64>() / 100_000.0;
+    fn a_full_model_is_cleared_and_learns_again() {
+        let mut random = TestRandom::new(1);
+        let text: Vec<u8> = (0..400_000).map(|_| b'a' + random.below(4) as u8).collect();
+        let mean = costs(&text, 0)[300_000..].iter().sum::<f64>() / 100_000.0;
         assert!((2.0..2.4).contains(&mean), "{mean} bits a byte");
-        assert_eq!(first, costs(&text, 0));
     }
 
-    /// Bytes of an alphabet, each `run` times.
-    fn runs(len: usize, run: usize, alphabet: u32, state: &mut u32) -> Vec<u8> {
-        let byte = |i| {
+    /// Random bytes below `symbols`, each `run` times.
+    fn runs(len: usize, run: usize, symbols: u64, random: &mut TestRandom) -> Vec<u8> {
+        let mut byte = 0;
+        let mut next = |i| {
             if i % run == 0 {
-                *state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+                byte = random.below(symbols) as u8;
             }
-            ((*state >> 16) % alphabet) as u8
+            byte
         };
-        (0..len).map(byte).collect()
+        (0..len).map(&mut next).collect()
     }
 
-    #[test]
-    fn any_bytes_can_be_learned() {
-        let mut state = 7u32;
-        for alphabet in [1, 2, 3, 17, 256] {
-            for run in [1, 3, 300] {
-                let text = runs(60_000, run, alphabet, &mut state);
-                for raw_len in [0, LONG] {
-                    assert!(costs(&text, raw_len).iter().all(|cost| cost.is_finite()));
-                }
+    /// P(byte) for all bytes, as the product of the probabilities of the decisions that code it.
+    fn distribution(ppm: &Ppm, symbol_tree: &SymbolTree) -> Vec<f64> {
+        let probability = |byte| {
+            let mut candidates = ppm.cursor.candidates.clone();
+            let mut probability = 1.0;
+            for (_, bit, next) in symbol_tree.decisions(byte) {
+                let p1 = f64::from(candidates.p16()) / 65536.0;
+                probability *= if bit == 1 { p1 } else { 1.0 - p1 };
+                candidates.narrow(bit, next);
             }
-        }
+            probability
+        };
+        (0..=255).map(probability).collect()
     }
 
-    /// What the first opinion on each bit is, where lanes take turns of `turn` bytes.
-    fn opinions(content: &[u8], raw_len: usize, lanes: usize, turn: usize) -> Vec<u32> {
-        let alphabet = SymbolTree::bits();
-        let mut ppm = Ppm::new(DataKind::Text, alphabet, raw_len, lanes).unwrap();
+    /// Codes `content`, with lanes in turns of `turn` bytes. Before each byte, `check` gets the model, the lane and the position.
+    fn code(content: &[u8], raw_len: usize, lanes: usize, turn: usize, mut check: impl FnMut(&Ppm, usize, usize)) {
+        let symbol_tree = SymbolTree::bits();
+        let mut ppm = Ppm::new(DataKind::Text, symbol_tree, raw_len, lanes).unwrap();
         let mut known = BlockBuffer::new(content.len(), lanes, false, true);
-        let mut opinions = Vec::new();
         while (0..lanes).any(|lane| known.left(lane) > 0) {
             for lane in 0..lanes {
                 for _ in 0..turn.min(known.left(lane)) {
+                    let at = known.view(lane).at;
                     ppm.turn_to(lane);
                     ppm.select();
-                    let byte = content[known.past(lane).at];
-                    for (_, bit, next) in alphabet.decisions(byte) {
-                        opinions.push(ppm.cursor.candidates.p16());
-                        ppm.predict(&mut Inputs::default());
+                    check(&ppm, lane, at);
+                    for (node, bit, next) in symbol_tree.decisions(content[at]) {
+                        ppm.predict(node, &mut Inputs::default());
                         ppm.update(bit, next);
                     }
-                    known.push(lane, byte);
-                    ppm.learn_last(known.past(lane));
+                    known.push(lane, content[at]);
+                    ppm.end_byte(content[at], known.view(lane));
                 }
             }
         }
-        opinions
     }
 
     #[test]
-    fn any_bytes_can_be_learned_in_lanes() {
-        let mut state = 3u32;
-        for alphabet in [1, 2, 3, 17, 256] {
-            for (lanes, turn, run) in [(2, 1, 1), (3, 4, 300), (8, 5, 3), (128, 2, 1)] {
-                let content = runs(40_001, run, alphabet, &mut state);
+    fn probabilities_add_up_and_the_top_is_the_most_probable() {
+        let mut random = TestRandom::new(7);
+        for symbols in [1, 2, 3, 17, 256] {
+            for (lanes, turn, run) in [(1, 1, 1), (1, 1, 300), (2, 1, 1), (3, 4, 300), (8, 5, 3), (128, 2, 1)] {
+                let content = runs(20_001, run, symbols, &mut random);
                 for raw_len in [0, LONG] {
-                    let first = opinions(&content, raw_len, lanes, turn);
-                    assert!(first == opinions(&content, raw_len, lanes, turn));
+                    code(&content, raw_len, lanes, turn, |ppm, _, at| {
+                        if at % 97 == 0 {
+                            let all = distribution(ppm, SymbolTree::bits());
+                            assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+                            let top = all[usize::from(ppm.cursor.candidates.top)];
+                            assert!(all.iter().all(|&p| p <= top * 1.01 + 0.001), "{top} at {at}");
+                        }
+                    });
                 }
             }
         }
+    }
+
+    /// Compares with plain counts: if the last three bytes came at least three times and the same byte always followed, PPM
+    /// must expect that byte, because longer contexts can only have seen the same.
+    #[test]
+    fn expects_what_always_followed() {
+        let mut random = TestRandom::new(8);
+        let mut content = vec![0; 3];
+        let followers: Vec<u8> = (0..512).map(|_| random.below(8) as u8).collect();
+        while content.len() < 20_000 {
+            let last = content[content.len() - 3..].iter().fold(0, |hash, &byte| hash << 3 | usize::from(byte));
+            let noise = random.below(16) == 0;
+            content.push(if noise { random.below(8) as u8 } else { followers[last] });
+        }
+        let mut counts = std::collections::HashMap::<[u8; 3], [u32; 8]>::new();
+        let (mut checked, mut right) = (0, 0);
+        code(&content, 0, 1, 1, |ppm, _, at| {
+            if at < 3 {
+                return;
+            }
+            let count = counts.entry(content[at - 3..at].try_into().unwrap()).or_default();
+            let total: u32 = count.iter().sum();
+            if let Some(byte) = count.iter().position(|&n| n == total).filter(|_| total >= 3) {
+                checked += 1;
+                right += usize::from(usize::from(ppm.cursor.candidates.top) == byte);
+            }
+            count[usize::from(content[at])] += 1;
+        });
+        assert!(checked > 100 && right == checked, "{right} of {checked}");
     }
 
     #[test]
     fn lanes_learn_from_each_other() {
         let half = b"The quick brown fox jumps over the lazy dog. ".repeat(4);
         let text = half.repeat(2);
-        let cost = |opinions: &[u32], content: &[u8]| -> f64 {
-            let bits = content.iter().flat_map(|&byte| (0..8).rev().map(move |shift| byte >> shift & 1));
-            let p = opinions.iter().zip(bits).map(|(&p16, bit)| (f64::from(p16.clamp(1, 65535)) / 65536.0, bit));
-            p.map(|(p1, bit)| if bit == 1 { -p1.log2() } else { -(1.0 - p1).log2() }).sum()
-        };
-        let opinions = opinions(&text, 0, 2, half.len());
-        let [first, second] = [0, half.len()].map(|at| cost(&opinions[8 * at..][..8 * half.len()], &text[at..]));
-        assert!(second < first / 4.0, "{first} bits, then {second}");
+        let mut costs = [0.0; 2];
+        code(&text, 0, 2, half.len(), |ppm, lane, at| {
+            costs[lane] -= distribution(ppm, SymbolTree::bits())[usize::from(text[at])].max(1e-9).log2();
+        });
+        assert!(costs[1] < costs[0] / 4.0, "{costs:?} bits");
     }
 }

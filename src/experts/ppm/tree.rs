@@ -1,58 +1,61 @@
-//! The context tree: nodes of contexts and their symbols in one arena, linked by word offsets.
+//! The context tree: contexts and their symbols in one arena, linked by offsets.
 //!
-//! A context takes one 16-byte unit. One with a single symbol holds it; one with more points to a block of symbols of
-//! 8 bytes. Freed blocks are kept in lists by size class.
+//! A context takes a unit of 16 bytes, a symbol 8 bytes. A context of one symbol contains it; a larger one points to a block of
+//! symbols. Freed blocks are kept in lists by size class.
 
 use memmap2::{Advice, MmapMut};
 use std::io;
 
-/// A symbol's successor with this bit set is not a context but a position in the text: the context that follows has
-/// been seen once, and what came next is read there.
+/// Marks a symbol's successor as a position in the block instead of a context: the context after the symbol was seen once, and the
+/// byte that followed it is at that position.
 pub const TEXT: u32 = 1 << 31;
-/// The largest frequency of a symbol; beyond it, all frequencies of the context are halved.
+/// When a symbol's frequency exceeds this, the context's frequencies are halved.
 pub const MAX_FREQ: u32 = 124;
 
 /// Words in a unit.
 const UNIT: u32 = 4;
-/// Sizes of blocks of symbols, in units of two symbols.
+/// Size classes of blocks, in units (two symbols each).
 const CLASSES: [u32; 14] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
-/// The class of a context.
+/// The size class of a context.
 const ONE: usize = 0;
-/// Words that learning one byte can take at most: a full block and a context for each order there is.
+/// An upper bound of the words that learning one byte takes: a largest block and a context for each of 32 orders.
 const RESERVE: u32 = 32 * (128 + 1) * UNIT;
-/// The smallest tree: the root, and room to learn.
+/// The smallest arena, in words.
 const MIN_WORDS: u32 = 2 * RESERVE;
 
-/// One symbol of a context, with the place it is kept.
+/// A symbol of a context.
 #[derive(Clone, Copy)]
 pub struct Symbol {
+    /// Its offset in the arena.
     pub at: u32,
+    /// The byte.
     pub byte: u8,
+    /// Its frequency.
     pub freq: u32,
-    /// The context after this symbol (a [`TEXT`] position until it is seen again); 0 where unknown.
+    /// The context after this symbol, or a [`TEXT`] position; 0 if unknown.
     pub next: u32,
 }
 
-/// The arena. Offsets are in words; 0 is no context.
+/// The arena. Offsets are in words of 4 bytes; 0 stands for no context.
 pub struct Tree {
     bytes: MmapMut,
-    /// The first word never used, and the end.
+    /// The first word that was never allocated, and the end.
     fresh: u32,
     end: u32,
     free: [u32; CLASSES.len()],
 }
 
 impl Tree {
-    /// A tree of about `memory` bytes that holds the root only.
+    /// A tree of `memory` bytes, or the least possible, that contains only the root.
     ///
     /// # Errors
-    /// The system's, where it has no memory.
+    /// The operating system's, if there is not enough memory.
     pub fn new(memory: u32) -> io::Result<Self> {
         let end = (memory / 4).max(MIN_WORDS);
         let bytes = MmapMut::map_anon(end as usize * 4)?;
         #[cfg(target_os = "linux")]
         if end >= 1 << 20 {
-            // Large pages only save time; where the system has none, nothing changes.
+            // Large pages save time; without them the result is the same.
             let _ = bytes.advise(Advice::HugePage);
         }
         let mut tree = Tree { bytes, fresh: 0, end, free: [0; CLASSES.len()] };
@@ -60,7 +63,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Forgets all but the root: all bytes, equally probable.
+    /// Clears the tree. The root then has all bytes with frequency 1.
     pub fn clear(&mut self) {
         self.free = [0; CLASSES.len()];
         self.fresh = UNIT;
@@ -81,7 +84,7 @@ impl Tree {
         UNIT
     }
 
-    /// Whether another byte might not fit.
+    /// Whether there may not be room to learn another byte.
     pub fn is_full(&self) -> bool {
         self.end - self.fresh < RESERVE
     }
@@ -114,30 +117,31 @@ impl Tree {
         self.free[class] = at;
     }
 
-    /// Asks for a context ahead of its use.
+    /// Prefetches a context or symbol.
     #[inline]
     pub fn prefetch(&self, context: u32) {
         crate::num::arch::prefetch(&self.bytes, context as usize * 4);
     }
 
-    /// How many symbols a context has; none where there is no context.
+    /// The number of a context's symbols; 0 if `context` is 0.
     #[inline]
     pub fn count(&self, context: u32) -> u32 {
         self.get(context) & 0xFFFF
     }
 
-    /// The frequencies of a context of two symbols or more, that of an escape included.
+    /// The sum of all frequencies, the escape's included, of a context of two symbols or more.
     #[inline]
     pub fn sum(&self, context: u32) -> u32 {
         self.get(context) >> 16
     }
 
+    /// Sets [`Self::sum`].
     #[inline]
     pub fn set_sum(&mut self, context: u32, sum: u32) {
         self.put(context, self.count(context) | sum << 16);
     }
 
-    /// The context of one order less; 0 for the root.
+    /// The next shorter context; 0 for the root.
     #[inline]
     pub fn suffix(&self, context: u32) -> u32 {
         self.get(context + 3)
@@ -150,6 +154,7 @@ impl Tree {
             - 1
     }
 
+    /// The symbol at an offset.
     #[inline]
     pub fn symbol(&self, at: u32) -> Symbol {
         let at8 = at as usize * 4;
@@ -164,23 +169,25 @@ impl Tree {
         self.put(at + 1, symbol.next);
     }
 
+    /// Sets the frequency of the symbol at an offset.
     #[inline]
     pub fn set_freq(&mut self, at: u32, freq: u32) {
         self.put(at, self.get(at) & 0xFF | freq << 8);
     }
 
+    /// Sets the successor of the symbol at an offset.
     #[inline]
     pub fn set_next(&mut self, at: u32, next: u32) {
         self.put(at + 1, next);
     }
 
-    /// Where a context's symbols begin.
+    /// The offset of a context's first symbol.
     #[inline]
     pub fn first(&self, context: u32) -> u32 {
         if self.count(context) == 1 { context + 1 } else { self.get(context + 1) }
     }
 
-    /// The bytes and frequencies of a context's symbols, in the order they are kept.
+    /// The bytes and frequencies of a context's symbols, in order of storage.
     #[inline]
     pub fn frequencies(&self, context: u32) -> impl Iterator<Item = (u8, u32)> {
         let start = self.first(context) as usize * 4;
@@ -191,13 +198,13 @@ impl Tree {
         })
     }
 
-    /// The symbol of a context for `byte`.
+    /// The context's symbol for `byte`.
     pub fn find(&self, context: u32, byte: u8) -> Option<Symbol> {
         let place = self.frequencies(context).position(|(known, _)| known == byte)?;
         Some(self.symbol(self.first(context) + 2 * place as u32))
     }
 
-    /// A new context of one symbol.
+    /// Allocates a context of one symbol.
     pub fn context(&mut self, byte: u8, freq: u32, next: u32, suffix: u32) -> u32 {
         let context = self.take(ONE);
         self.put(context, 1);
@@ -206,7 +213,7 @@ impl Tree {
         context
     }
 
-    /// Turns a context of one symbol into one that can have more; `escape` is added to the symbol's frequency.
+    /// Moves the symbol of a single-symbol context to a block, so that [`Self::add`] can add more. `escape` is the escape's frequency.
     pub fn widen(&mut self, context: u32, escape: u32) {
         let mut only = self.symbol(context + 1);
         only.freq = if only.freq < MAX_FREQ / 4 - 1 { 2 * only.freq } else { MAX_FREQ - 4 };
@@ -234,7 +241,7 @@ impl Tree {
         self.put(context, self.get(context) + 1);
     }
 
-    /// Moves a symbol one place forward if it is more frequent than the one before it; says where it is.
+    /// Swaps a symbol with the one before it if it is more frequent. Returns its offset.
     #[inline]
     pub fn promote(&mut self, context: u32, at: u32) -> u32 {
         if at == self.first(context) {
@@ -249,7 +256,8 @@ impl Tree {
         at - 2
     }
 
-    /// Halves the frequencies of a context, rounding up where `keep`, else dropping symbols that come to nothing.
+    /// Halves the frequencies of a context and sorts its symbols by frequency. Rounds up if `keep`; else rounds down and removes
+    /// symbols of frequency 0.
     pub fn halve(&mut self, context: u32, keep: bool) {
         let (block, count) = (self.first(context), self.count(context));
         let mut escape = self.sum(context);

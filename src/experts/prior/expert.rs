@@ -1,4 +1,5 @@
-//! The prior as an expert: what it guesses, what such guesses were worth, and whether it is asked at all.
+//! The prior as an expert: its prediction, the same calibrated online, and a gate that pauses it in lanes where it costs more
+//! than it saves.
 
 use super::Prior;
 use super::cursor::Cursor;
@@ -6,108 +7,148 @@ use crate::experts::cost_gate::CostGate;
 use crate::experts::inputs::Inputs;
 use crate::num::stretch_fine;
 use crate::tables::StateMap;
-use crate::text::LaneView;
-use crate::text::SymbolTree;
+use crate::text::{LaneView, SymbolTree};
 
-/// Opinions on each bit.
+/// Number of mixer inputs.
 pub const INPUTS: usize = 2;
-/// Steps in which probabilities are told apart, for each number of tokens that a guess can rest on.
+/// Calibration distinguishes so many ranges of probability, for each of so many context lengths (0 to 3 tokens).
 const STEPS: usize = 64;
 const ORDERS: usize = 4;
-/// Bytes over which it must not cost more than it saves.
+/// Bytes over which the prior must not cost more than it saves.
 const WINDOW: usize = 8192;
-/// Bytes that it is told when it is asked again.
+/// Bytes of context that a cursor is given when the gate reopens.
 const CONTEXT: usize = 48;
 
-/// A lane's place in the prior, and whether it pays there.
-struct Place {
+struct Lane {
     cursor: Cursor<'static>,
-    score: CostGate,
+    gate: CostGate,
 }
 
-/// The expert.
+/// Predicts bits in any number of lanes.
 pub struct PriorExpert {
     prior: &'static Prior,
-    alphabet: &'static SymbolTree,
-    places: Vec<Place>,
+    tree: &'static SymbolTree,
+    lanes: Vec<Lane>,
     lane: usize,
-    /// How often a 1 came, by the tokens that the guess rests on and its probability.
+    /// How often a 1 came, by the prediction's order and range of probability.
     calibrated: StateMap,
-    /// The guess, P(1) in units of 2^-16, and its place there; `None` where it isn't asked.
-    guess: Option<(u32, usize)>,
+    /// The prediction, P(1) in units of 2^-16, and its state in `calibrated`; `None` while the gate is closed.
+    prediction: Option<(u32, usize)>,
 }
 
 impl PriorExpert {
-    /// An expert that has seen nothing.
-    pub fn new(prior: &'static Prior, alphabet: &'static SymbolTree, lanes: usize) -> Self {
-        let place = || Place { cursor: Cursor::new(prior, alphabet), score: CostGate::new(WINDOW, 0) };
+    /// An expert for `lanes` lanes, all at the start of a text, with the gates open.
+    pub fn new(prior: &'static Prior, tree: &'static SymbolTree, lanes: usize) -> Self {
+        let lane = || Lane { cursor: Cursor::new(prior, tree), gate: CostGate::new(WINDOW, 0) };
         PriorExpert {
             prior,
-            alphabet,
-            places: (0..lanes).map(|_| place()).collect(),
+            tree,
+            lanes: (0..lanes).map(|_| lane()).collect(),
             lane: 0,
             calibrated: StateMap::new(ORDERS * STEPS, 1023, |state| ((state % STEPS) << 10 | 1 << 9) as u32),
-            guess: None,
+            prediction: None,
         }
     }
 
-    /// Goes to a lane, where it may be time to ask again.
-    pub fn select(&mut self, lane: usize, past: LaneView) {
+    /// Starts a byte in `lane`. Prefetches for [`PriorExpert::p16`].
+    pub fn select(&mut self, lane: usize, view: LaneView) {
         self.lane = lane;
-        let place = &mut self.places[lane];
-        if place.score.resume(past.at) {
-            place.cursor = Cursor::new(self.prior, self.alphabet);
-            let bytes = past.bytes();
+        let lane = &mut self.lanes[lane];
+        if lane.gate.resume(view.at) {
+            lane.cursor = Cursor::new(self.prior, self.tree);
+            let bytes = view.bytes();
             for &byte in &bytes[bytes.len().saturating_sub(CONTEXT)..] {
-                for (_, bit, _) in self.alphabet.decisions(byte) {
-                    place.cursor.guess();
-                    place.cursor.push(bit);
+                for (_, bit, _) in self.tree.decisions(byte) {
+                    lane.cursor.predict();
+                    lane.cursor.push_bit(bit);
                 }
             }
         }
-        if place.score.asked() {
-            place.cursor.prefetch();
+        if lane.gate.is_open() {
+            lane.cursor.prefetch();
         }
     }
 
-    /// The pending token and the two before it, the last one first: contexts that learn. Zeros where it isn't asked.
+    /// The pending token and the two before it, the last one first, as contexts for other experts. Zeros while the gate is closed.
     pub fn tokens(&self) -> [u32; 3] {
-        let place = &self.places[self.lane];
-        let (pending, [last, before, _]) = place.cursor.tokens();
-        if place.score.asked() { [pending, last, before].map(u32::from) } else { [0; 3] }
+        let lane = &self.lanes[self.lane];
+        let (pending, [last, before, _]) = lane.cursor.tokens();
+        if lane.gate.is_open() { [pending, last, before].map(u32::from) } else { [0; 3] }
     }
 
-    /// P(the next bit is 1), in units of 2^-16; one half where it isn't asked.
+    /// Predicts the next bit: P(1) in units of 2^-16; one half while the gate is closed. Comes before [`PriorExpert::predict`].
     #[inline]
-    pub fn guess(&mut self) -> u32 {
-        let place = &mut self.places[self.lane];
-        self.guess = place.score.asked().then(|| {
-            let guess = place.cursor.guess();
-            (guess.p1, guess.order as usize * STEPS + (guess.p1 >> 10) as usize)
+    pub fn p16(&mut self) -> u32 {
+        let lane = &mut self.lanes[self.lane];
+        self.prediction = lane.gate.is_open().then(|| {
+            let prediction = lane.cursor.predict();
+            (prediction.p1, prediction.order as usize * STEPS + (prediction.p1 >> 10) as usize)
         });
-        self.guess.map_or(1 << 15, |(p1, _)| p1)
+        self.prediction.map_or(1 << 15, |(p1, _)| p1)
     }
 
-    /// Two opinions: the guess, and what such a guess was worth.
+    /// Adds the prediction and the calibrated one to the mixer's inputs; zeros while the gate is closed.
     #[inline]
     pub fn predict(&self, inputs: &mut Inputs) {
-        let opinion = |(p1, state): (u32, usize)| [stretch_fine(p1), self.calibrated.stretched(state)];
-        inputs.push(self.guess.map_or([0; INPUTS], opinion));
+        let values = |(p1, state): (u32, usize)| [stretch_fine(p1), self.calibrated.stretched(state)];
+        inputs.push(self.prediction.map_or([0; INPUTS], values));
     }
 
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        if let Some((_, state)) = self.guess {
+        if let Some((_, state)) = self.prediction {
             self.calibrated.update(state, bit);
-            self.places[self.lane].cursor.push(bit);
+            self.lanes[self.lane].cursor.push_bit(bit);
         }
     }
 
-    /// Learns that the byte before `at` took so many units of 1/256 bit less than without the prior.
-    pub fn judge(&mut self, saved: i64, at: usize) {
-        if self.guess.is_some() {
-            self.places[self.lane].score.learn(saved, 1, at);
+    /// Tells the gate that the byte before position `at` took `saved` / 256 bits less than without the prior.
+    pub fn record_saving(&mut self, saved: i64, at: usize) {
+        if self.prediction.is_some() {
+            self.lanes[self.lane].gate.learn(saved, 1, at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::DataKind;
+    use crate::test_random::TestRandom;
+    use crate::text::BlockBuffer;
+
+    #[test]
+    fn a_closed_gate_predicts_nothing_and_reopens_with_recent_context() {
+        let (prior, tree) = (Prior::embedded().unwrap(), SymbolTree::ordered(DataKind::Text));
+        let text = TestRandom::new(1).bytes(4 * WINDOW);
+        let mut expert = PriorExpert::new(prior, tree, 1);
+        let mut block = BlockBuffer::new(text.len(), 1, false, false);
+        let mut closed = 0;
+        let reopened = text.iter().enumerate().find_map(|(at, &byte)| {
+            expert.select(0, block.view(0));
+            for (_, bit, _) in tree.decisions(byte) {
+                let p16 = expert.p16();
+                if closed > 0 && expert.prediction.is_some() {
+                    return Some((at, p16, expert.tokens()));
+                }
+                assert!(expert.prediction.is_some() || (p16, expert.tokens()) == (1 << 15, [0; 3]));
+                expert.update(bit);
+            }
+            closed += usize::from(expert.prediction.is_none());
+            block.push(0, byte);
+            expert.record_saving(-1, at + 1);
+            None
+        });
+        let (at, p16, tokens) = reopened.expect("the gate reopens");
+        assert_eq!(at - closed, WINDOW, "it closes after one window");
+        let mut cursor = Cursor::new(prior, tree);
+        for (_, bit, _) in text[at - CONTEXT..at].iter().flat_map(|&byte| tree.decisions(byte)) {
+            cursor.predict();
+            cursor.push_bit(bit);
+        }
+        let (pending, previous) = cursor.tokens();
+        assert_eq!(p16, cursor.predict().p1);
+        assert_eq!(tokens, [pending, previous[0], previous[1]].map(u32::from));
     }
 }

@@ -1,17 +1,21 @@
-//! The embedded prior: a static, pruned, quantised n-gram model over the [`Vocabulary`].
+//! The embedded prior: a static, pruned, quantised 4-gram model over the tokens of a [`Vocabulary`].
 //!
-//! Contexts of one, two and three tokens have lists of the tokens seen after them, in id order, with the probability mass
-//! each token gets *on top of* what the next shorter context says; the rest of a list's mass is the shorter context's:
-//! `P(range | abc) = excess(range | abc) + rest(abc) * P(range | bc)`, down to single tokens. With running sums in the
-//! lists a range costs a subtraction per order, and everything sums to one whatever quantisation did.
+//! A context of one, two or three tokens may have a list of the tokens seen after it, in id order. A token's mass in the list
+//! is an interpolation weight: it is added to what the next shorter context predicts, scaled by what the list leaves over.
+//! `P(t | abc) = mass(t | abc) + rest(abc) * P(t | bc)`, where `rest(abc)` is 1 minus all masses in the list of `abc`; without
+//! context, P is the unigram probability. Lists hold prefix sums, so the probability of a range of ids takes one subtraction
+//! per level, and probabilities sum to 1 whatever the quantisation.
 //!
-//! A list's entry number is the handle of the context one token longer. Entries of the second and third level don't name
-//! tokens but positions in the list of the next shorter context, which always holds them: fewer bits, and no search.
+//! Contexts are numbered by the entries of the level before: an entry's number is the context of its list's context followed
+//! by its token. From the second level on, entries refer to a position in the next shorter context's list, which must
+//! contain the token. This takes fewer bits than a token id, and bounds found in one list translate to the next.
 
+mod byte_index;
 pub mod cursor;
 pub mod expert;
 pub mod file;
 pub mod huffman;
+mod hypothesis;
 pub mod line_ends;
 mod lists;
 pub mod vocabulary;
@@ -19,81 +23,88 @@ pub mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-pub use lists::{ByteIndex, LEVELS, Level, MASS_BITS};
-use lists::{LONG, LONG_SPACE, fans_of};
-use vocabulary::Vocabulary;
+pub use byte_index::ByteIndex;
+pub use lists::{LEVELS, Level, MASS_BITS};
 
-/// A token's place in the sorted vocabulary.
-pub type TokenId = u16;
+use vocabulary::{TokenId, Vocabulary};
 
-/// Resolution of single-token probabilities.
+/// Unigram probabilities are in units of 2^-`UNIGRAM_BITS`.
 pub const UNIGRAM_BITS: u32 = 31;
+/// First-level lists with at least so many tokens get a [`ByteIndex`] of the first byte.
+const MIN_INDEXED: u32 = 64;
+/// First-level lists with at least so many tokens that begin with a space get a [`ByteIndex`] of the byte after it.
+const MIN_SPACE_INDEXED: u32 = 256;
 
-/// A token, and the probability of all tokens before it without context, in units of 2^-[`UNIGRAM_BITS`].
+/// A token id, and the unigram probability of all smaller ids.
 #[derive(Clone, Copy, Default)]
 pub struct Bound {
+    /// The id, or the number of tokens for the bound after the last one.
     pub token: u32,
+    /// In units of 2^-[`UNIGRAM_BITS`].
     pub below: u32,
 }
 
-/// The model; made once by [`Prior::parse`].
+/// The model: see [`Prior::parse`] and [`Prior::embedded`].
 pub struct Prior {
     id: u64,
     vocabulary: Vocabulary,
-    /// Running sums over all tokens, `1 << UNIGRAM_BITS` in all.
+    /// Prefix sums of the unigram probabilities; the last is 2^[`UNIGRAM_BITS`].
     unigram: Vec<u32>,
-    /// The bounds that are asked for most, together in memory: of single bytes, and of the vocabulary's list of children.
-    bytes: [Bound; 256],
-    children: Vec<Bound>,
+    /// The bounds of single bytes, and of [`Vocabulary::all_children`]: copies that are close together in memory.
+    byte_bounds: [Bound; 256],
+    child_bounds: Vec<Bound>,
     levels: [Level; LEVELS],
-    /// Of the first level's lists, by the first byte, and by the one after a space.
-    fans: Vec<Option<Box<ByteIndex>>>,
-    fans_of_space: Vec<Option<Box<ByteIndex>>>,
+    byte_indexes: Vec<Option<Box<ByteIndex>>>,
+    space_indexes: Vec<Option<Box<ByteIndex>>>,
 }
 
 impl Prior {
-    /// The prior of these parts; `None` unless each level has a context for each entry of the one before.
+    /// `None` unless each level has one context for each entry of the level before, the first one for each token.
     fn new(id: u64, vocabulary: Vocabulary, unigram: Vec<u32>, levels: [Level; LEVELS]) -> Option<Prior> {
-        let contexts = [vocabulary.len()].into_iter().chain(levels.iter().map(Level::len));
-        if contexts.zip(&levels).any(|(contexts, level)| level.contexts() != contexts) {
+        let contexts = [vocabulary.len()].into_iter().chain(levels.iter().map(Level::entry_count));
+        if contexts.zip(&levels).any(|(contexts, level)| level.context_count() != contexts) {
             return None;
         }
-        let space = vocabulary.single(b' ');
-        let fans = fans_of(&levels[0], LONG, 0..u32::MAX, |byte| vocabulary.single(byte).into());
-        let after_space = |byte| vocabulary.first_child(space, byte);
-        let fans_of_space = fans_of(&levels[0], LONG_SPACE, space.into()..vocabulary.end(space), after_space);
+        let first_token = |byte| vocabulary.byte_token(byte).into();
+        let byte_indexes = ByteIndex::of_level(&levels[0], MIN_INDEXED, 0..u32::MAX, first_token);
+        let space = vocabulary.byte_token(b' ');
+        let spaces = space.into()..vocabulary.subtree_end(space);
+        let after_space = |byte| vocabulary.first_child_from(space, byte);
+        let space_indexes = ByteIndex::of_level(&levels[0], MIN_SPACE_INDEXED, spaces, after_space);
         let bound = |token: TokenId| Bound { token: token.into(), below: unigram[usize::from(token)] };
-        let bytes = std::array::from_fn(|byte| bound(vocabulary.single(byte as u8)));
-        let children = vocabulary.all_children().iter().map(|&child| bound(child)).collect();
-        Some(Prior { id, vocabulary, unigram, bytes, children, levels, fans, fans_of_space })
+        let byte_bounds = std::array::from_fn(|byte| bound(vocabulary.byte_token(byte as u8)));
+        let child_bounds = vocabulary.all_children().iter().map(|&child| bound(child)).collect();
+        Some(Prior { id, vocabulary, unigram, byte_bounds, child_bounds, levels, byte_indexes, space_indexes })
     }
 
-    /// A hash of the file: what archives call this prior.
+    /// The hash of the prior's file that archives record.
     pub fn id(&self) -> u64 {
         self.id
     }
 
+    /// The tokens.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
+    /// The lists of contexts of one, two and three tokens.
     pub fn levels(&self) -> &[Level; LEVELS] {
         &self.levels
     }
 
-    /// How a list of the first level divides by first byte, where it is long.
+    /// The index of a first-level list by the first byte, if the list is long.
     #[inline]
-    pub fn fan(&self, list: u32) -> Option<&ByteIndex> {
-        self.fans[list as usize].as_deref()
+    pub fn byte_index(&self, list: u32) -> Option<&ByteIndex> {
+        self.byte_indexes[list as usize].as_deref()
     }
 
-    /// How the tokens in a list of the first level that begin with a space divide by the next byte, where there are many.
+    /// The index, by the byte after the space, of a first-level list with many tokens that begin with a space.
     #[inline]
-    pub fn fan_of_space(&self, list: u32) -> Option<&ByteIndex> {
-        self.fans_of_space[list as usize].as_deref()
+    pub fn space_index(&self, list: u32) -> Option<&ByteIndex> {
+        self.space_indexes[list as usize].as_deref()
     }
 
-    /// The bound before a token.
+    /// The bound before `token`, which may be the number of tokens.
     #[inline]
     pub fn bound(&self, token: u32) -> Bound {
         Bound { token, below: self.unigram[token as usize] }
@@ -101,13 +112,13 @@ impl Prior {
 
     /// The bound before the tokens that begin with `byte`.
     #[inline]
-    pub fn bound_of_byte(&self, byte: u8) -> Bound {
-        self.bytes[usize::from(byte)]
+    pub fn byte_bound(&self, byte: u8) -> Bound {
+        self.byte_bounds[usize::from(byte)]
     }
 
-    /// The bound before the child at a place of the vocabulary's list.
+    /// The bound before the token at a position of [`Vocabulary::all_children`].
     #[inline]
-    pub fn bound_of_child(&self, place: usize) -> Bound {
-        self.children[place]
+    pub fn child_bound(&self, position: usize) -> Bound {
+        self.child_bounds[position]
     }
 }

@@ -1,217 +1,173 @@
-//! A token model as an expert: its distributions over tokens, bit by bit, in each lane.
+//! The token expert proper: per lane, the pending bytes, the distributions over what they become, and what the transformer
+//! must be fed next.
 //!
-//! A token is the longest of the vocabulary that matches, so both sides find the same ones and none is coded. Where the
-//! bytes so far are a token that may also go on, the model is asked in advance what follows if it has ended: the next bit is
-//! then predicted by both readings, each with its probability. Where that question isn't worth its time, or its answer ends
-//! as well, another expert's word is taken instead.
+//! If the pending bytes are a token that may also continue, the transformer is fed the token ahead of time, so that both
+//! hypotheses have a distribution: the token continues, or it has ended and another begins. If a longer token comes after all,
+//! the fed one is retracted from the KV cache. Where it is unlikely that the token has ended, feeding it isn't worth the time.
+//! There, and after the second token's end, a fallback (the prior's prediction) stands in for the missing distribution.
 
-use super::trie::{Trie, TrieCursor, VIRTUAL};
+use super::distribution::Distribution;
+use super::trie::{Trie, VIRTUAL};
 use crate::experts::inputs::Inputs;
 use crate::num::{squash16, stretch_fine};
 use crate::tables::StateMap;
 use std::sync::Arc;
 
-/// Opinions on each bit.
+/// Number of mixer inputs.
 pub const INPUTS: usize = 4;
-/// Steps in which probabilities are told apart.
+/// Calibration distinguishes so many ranges of the prediction, and so many classes of P(the token continues).
 const STEPS: usize = 64;
-/// Classes of how probable it is that the token goes on.
 const CLASSES: usize = 5;
 
-/// What the model is to be asked.
+/// A request to the transformer in one lane.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Question {
-    /// Whether the last token it was told isn't there after all.
+pub struct Query {
+    /// Whether the last token fed must be removed from the context first.
     pub retract: bool,
-    /// Tokens to tell it; what follows them is asked.
+    /// Tokens to feed. The distribution after the last one is wanted; if there are none, no distribution is.
     pub tokens: Vec<u32>,
 }
 
-/// One distribution, and the place of the bytes so far in it.
-struct Hypothesis {
-    /// Running totals in the vocabulary's order.
-    totals: Vec<u32>,
-    walk: TrieCursor,
-    /// Whether any token goes on with the bits so far.
-    alive: bool,
-    /// The share of the longest token passed, as it has ended or not: 2^16 times the units of the totals.
-    ended: u64,
-}
-
-impl Hypothesis {
-    fn new(totals: Vec<u32>, trie: &Trie) -> Hypothesis {
-        Hypothesis { totals, walk: TrieCursor::start(trie), alive: true, ended: 0 }
-    }
-
-    /// The share of tokens that go on with a 0 and with a 1, in the units of `ended`.
-    #[inline]
-    fn on(&self) -> (u64, u64) {
-        if !self.alive {
-            return (0, 0);
-        }
-        let (zeros, ones) = self.walk.masses(&self.totals);
-        (u64::from(zeros) << 16, u64::from(ones) << 16)
-    }
-
-    /// P(1) in units of 2^-16, where `on` is what [`Self::on`] gives and `other` is that of what follows the ended token.
-    #[inline]
-    fn p16(&self, (zeros, ones): (u64, u64), other: u32) -> u32 {
-        let ones = ones + ((self.ended * u64::from(other)) >> 16);
-        let all = ones + zeros + ((self.ended * u64::from(65536 - other)) >> 16);
-        (ones << 16).checked_div(all).map_or(other, |p| p.clamp(1, 65535) as u32)
-    }
-
-    /// Goes on by a bit, to which what follows the ended token gave the probability `other`.
-    #[inline]
-    fn push(&mut self, trie: &Trie, bit: u32, other: u32) {
-        self.ended = (self.ended * u64::from(other)) >> 16;
-        self.alive = self.alive && self.walk.push_bit(trie, bit == 1);
-    }
-
-    /// After a byte: whether the bytes so far are a token, which then may have ended.
-    fn end_byte(&mut self) -> bool {
-        let count = if self.alive { self.walk.count(&self.totals) } else { None };
-        if let Some(count) = count {
-            self.ended = u64::from(count) << 16;
-        }
-        count.is_some()
-    }
-}
-
-/// A lane's place in the model's vocabulary.
 #[derive(Default)]
-struct Place {
-    /// What the model says of the token that the pending bytes begin; `None` where it is not asked.
-    reading: Option<Hypothesis>,
-    /// What it says of the next one, where the pending bytes begin with a token that may have ended.
-    next: Option<Hypothesis>,
+struct Lane {
+    /// The distribution over the token that the pending bytes begin; `None` while the transformer is not used.
+    current: Option<Distribution>,
+    /// The distribution after the longest token that the pending bytes begin with, if that was fed.
+    next: Option<Distribution>,
     /// The bytes since the last token that is known to have ended.
     pending: Vec<u8>,
-    /// Whether the model was told of the token that may have ended.
-    told: bool,
-    /// Memory of an old answer, for a new one.
+    /// Whether the longest token that the pending bytes begin with was fed, though it may not have ended.
+    fed_ahead: bool,
+    /// An old distribution's buffer.
     spare: Vec<u32>,
-    question: Option<Question>,
+    query: Option<Query>,
 }
 
-impl Place {
-    /// After a byte that the token goes on with: asks what follows if it is a token, and likely to have ended.
-    fn end_byte(&mut self, trie: &Trie, unlikely: u64) {
-        let Some(reading) = &mut self.reading else { return };
-        if !reading.end_byte() {
+impl Lane {
+    /// After a byte with which the token continues: queries what follows if the pending bytes are a token and have ended with a
+    /// probability of at least `min_p_end`, in units of 2^-16.
+    fn end_byte(&mut self, trie: &Trie, min_p_end: u64) {
+        let Some(current) = &mut self.current else { return };
+        if !current.end_byte() {
             if let Some(next) = &mut self.next {
                 next.end_byte();
             }
             return;
         }
-        let (zeros, ones) = reading.on();
-        let likely = reading.ended >= ((zeros + ones + reading.ended) >> 16) * unlikely;
-        let tokens: Vec<u32> = reading.walk.token(trie).into_iter().filter(|_| likely).collect();
-        // A shorter token hasn't ended, then.
-        let retract = std::mem::replace(&mut self.told, likely);
-        self.spare = self.next.take().map_or(std::mem::take(&mut self.spare), |old| old.totals);
+        let (zeros, ones) = current.masses();
+        let likely = current.end_mass() >= ((zeros + ones + current.end_mass()) >> 16) * min_p_end;
+        let tokens: Vec<u32> = current.token(trie).into_iter().filter(|_| likely).collect();
+        // A shorter token that was fed ahead has not ended.
+        let retract = std::mem::replace(&mut self.fed_ahead, likely);
+        if let Some(old) = self.next.take() {
+            self.spare = old.into_buffer();
+        }
         if retract || likely {
-            self.question = Some(Question { retract, tokens });
+            self.query = Some(Query { retract, tokens });
         }
     }
 }
 
-/// The expert.
+/// Predicts bits in any number of lanes.
 pub struct TokenExpert {
     trie: Arc<Trie>,
-    /// A token that ended with less than this probability, in units of 2^-16, is not asked about.
-    unlikely: u64,
-    places: Vec<Place>,
+    /// See [`Lane::end_byte`].
+    min_p_end: u64,
+    lanes: Vec<Lane>,
     lane: usize,
-    /// How often a 1 came, by the class and the model's probability.
+    /// How often a 1 came, by class of P(the token continues) and range of the prediction.
     calibrated: StateMap,
+    /// The prediction's state in `calibrated`; `None` while the transformer is not used in the lane.
     state: Option<usize>,
     stretched: i32,
-    /// What the other expert and the next reading said of this bit, in units of 2^-16.
-    others: [u32; 2],
+    /// P(1) of this bit in units of 2^-16: the fallback's, and that of `next` or else the fallback's.
+    fallback_p16: u32,
+    next_p16: u32,
 }
 
 impl TokenExpert {
-    /// An expert that is asked in no lane yet.
+    /// An expert for `lanes` lanes, which use the transformer from [`TokenExpert::set_distribution`] on.
     pub fn new(trie: Arc<Trie>, lanes: usize) -> Self {
         TokenExpert {
             trie,
-            // One lane is for those who wait for ratio.
-            unlikely: match lanes {
+            // Fewer lanes trade speed for ratio: they feed less likely tokens, too.
+            min_p_end: match lanes {
                 1 => 1 << 7,
                 2 => 1 << 11,
                 _ => 1 << 13,
             },
-            places: (0..lanes).map(|_| Place::default()).collect(),
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
             lane: 0,
             calibrated: StateMap::new(CLASSES * STEPS, 1023, |state| {
                 squash16((state % STEPS) as i32 * 64 - 2016) as u32
             }),
             state: None,
             stretched: 0,
-            others: [1 << 15; 2],
+            fallback_p16: 1 << 15,
+            next_p16: 1 << 15,
         }
     }
 
-    /// Gives the answer to the last question, or to what follows the first context, as running totals: `fill` adds them.
-    pub fn offer(&mut self, lane: usize, fill: impl FnOnce(&mut Vec<u32>)) {
-        let place = &mut self.places[lane];
-        let mut totals = std::mem::take(&mut place.spare);
-        totals.clear();
-        fill(&mut totals);
-        let mut reading = Hypothesis::new(totals, &self.trie);
-        if place.told {
-            place.spare = place.next.replace(reading).map_or(Vec::new(), |old| old.totals);
-            return;
-        }
-        for &byte in &place.pending {
-            reading.walk.push_byte(&self.trie, byte);
-            // How well what follows would have predicted the bytes since is not known: it is taken for hopeless.
-            reading.ended = 0;
-            reading.end_byte();
-        }
-        place.spare = place.reading.replace(reading).map_or(Vec::new(), |old| old.totals);
+    /// Takes the distribution that the lane's last [`Query`] wanted or, in a lane that did not use the transformer, the first one.
+    /// `fill` gets an empty vector and adds the prefix sums of the counts in the trie's order: see
+    /// [`super::trie::TrieCursor`].
+    pub fn set_distribution(&mut self, lane: usize, fill: impl FnOnce(&mut Vec<u32>)) {
+        let lane = &mut self.lanes[lane];
+        let mut cumulative = std::mem::take(&mut lane.spare);
+        cumulative.clear();
+        fill(&mut cumulative);
+        let mut distribution = Distribution::new(cumulative, &self.trie);
+        let slot = if lane.fed_ahead {
+            &mut lane.next
+        } else {
+            // The distribution after a shorter token is missing, so that hypothesis is given up.
+            lane.pending.iter().for_each(|&byte| distribution.push_byte(&self.trie, byte));
+            &mut lane.current
+        };
+        lane.spare = slot.replace(distribution).map_or(Vec::new(), Distribution::into_buffer);
     }
 
-    /// Takes a lane out of the model's hands.
-    pub fn withdraw(&mut self, lane: usize) {
-        self.places[lane] = Place::default();
+    /// Stops using the transformer in a lane, until the next [`TokenExpert::set_distribution`].
+    pub fn disable(&mut self, lane: usize) {
+        self.lanes[lane] = Lane::default();
     }
 
-    /// Goes to a lane.
+    /// Starts a byte in `lane`.
     pub fn select(&mut self, lane: usize) {
         self.lane = lane;
     }
 
-    /// Opinions on the next bit: the model's, what such an opinion was worth, and what each reading says by itself: of the
-    /// tokens that go on, and of what follows if one has ended. `other` is what another expert says, P(1) in units of 2^-16.
+    /// Predicts the next bit and adds to the mixer's inputs: the prediction, the same calibrated, and those of each hypothesis
+    /// alone, that the token continues and that another one has begun. `fallback_p16` is another expert's P(1), in units of
+    /// 2^-16.
     #[inline]
-    pub fn predict(&mut self, other: u32, inputs: &mut Inputs) {
-        let place = &self.places[self.lane];
-        let after = place.next.as_ref().map(|next| next.p16(next.on(), other));
-        let next = after.unwrap_or(other);
-        let mut going = None;
-        self.others = [other, next];
-        self.state = place.reading.as_ref().map(|reading| {
-            let (zeros, ones) = reading.on();
-            self.stretched = stretch_fine(reading.p16((zeros, ones), next));
-            let on = zeros + ones;
-            going = (ones << 16).checked_div(on).map(|p| p.clamp(1, 65535) as u32);
-            let class = match (on << 6) / (on + reading.ended).max(1) {
+    pub fn predict(&mut self, fallback_p16: u32, inputs: &mut Inputs) {
+        let lane = &self.lanes[self.lane];
+        let after_end = lane.next.as_ref().map(|next| next.p16(next.masses(), fallback_p16));
+        let next_p16 = after_end.unwrap_or(fallback_p16);
+        (self.fallback_p16, self.next_p16) = (fallback_p16, next_p16);
+        let mut continued = None;
+        self.state = lane.current.as_ref().map(|current| {
+            let (zeros, ones) = current.masses();
+            self.stretched = stretch_fine(current.p16((zeros, ones), next_p16));
+            let mass = zeros + ones;
+            continued = (ones << 16).checked_div(mass).map(|p| p.clamp(1, 65535) as u32);
+            let class = match (mass << 6) / (mass + current.end_mass()).max(1) {
                 0..=3 => 0,
                 4..=31 => 1,
                 32..=57 => 2,
-                _ => 3 + usize::from(place.pending.is_empty()),
+                _ => 3 + usize::from(lane.pending.is_empty()),
             };
             let step = ((self.stretched + 2048) >> 6).clamp(0, STEPS as i32 - 1) as usize;
             class * STEPS + step
         });
         let calibrated = self.state.map_or(0, |state| self.calibrated.stretched(state));
-        inputs.push([self.opinion(), calibrated, going.map_or(0, stretch_fine), after.map_or(0, stretch_fine)]);
+        let [continued, after_end] = [continued, after_end].map(|p16| p16.map_or(0, stretch_fine));
+        inputs.push([self.stretched(), calibrated, continued, after_end]);
     }
 
-    /// The model's opinion in the logistic domain; none where it isn't asked.
-    pub fn opinion(&self) -> i32 {
+    /// The prediction in the logistic domain; 0 while the transformer is not used in the lane.
+    pub fn stretched(&self) -> i32 {
         if self.state.is_some() { self.stretched } else { 0 }
     }
 
@@ -220,49 +176,50 @@ impl TokenExpert {
     pub fn update(&mut self, bit: u32) {
         let Some(state) = self.state else { return };
         self.calibrated.update(state, bit);
-        let [other, next] = self.others.map(|p| if bit == 1 { p } else { 65536 - p });
-        let place = &mut self.places[self.lane];
-        for (reading, after) in [(&mut place.reading, next), (&mut place.next, other)] {
-            if let Some(reading) = reading {
-                reading.push(&self.trie, bit, after);
+        let [fallback_p16, next_p16] = [self.fallback_p16, self.next_p16].map(|p| if bit == 1 { p } else { 65536 - p });
+        let lane = &mut self.lanes[self.lane];
+        for (distribution, next_p16) in [(&mut lane.current, next_p16), (&mut lane.next, fallback_p16)] {
+            if let Some(distribution) = distribution {
+                distribution.push_bit(&self.trie, bit, next_p16);
             }
         }
     }
 
-    /// Ends a byte.
+    /// Ends a byte. [`TokenExpert::take_query`] comes next.
     pub fn end_byte(&mut self, byte: u8) {
-        let place = &mut self.places[self.lane];
-        let Some(reading) = &mut place.reading else { return };
-        place.pending.push(byte);
-        if reading.alive && !reading.walk.must_end() {
-            place.end_byte(&self.trie, self.unlikely);
+        let lane = &mut self.lanes[self.lane];
+        let Some(current) = &mut lane.current else { return };
+        lane.pending.push(byte);
+        if current.may_continue() {
+            lane.end_byte(&self.trie, self.min_p_end);
             return;
         }
         let mut tokens = Vec::new();
         let mut ended = 0;
-        while let Some(len) = self.trie.ended(&place.pending[ended..]) {
-            tokens.push(self.trie.find(&place.pending[ended..ended + len]).unwrap_or(VIRTUAL));
+        while let Some(len) = self.trie.ended_len(&lane.pending[ended..]) {
+            tokens.push(self.trie.find(&lane.pending[ended..ended + len]).unwrap_or(VIRTUAL));
             ended += len;
         }
-        place.pending.drain(..ended);
-        let retract = place.told && reading.alive;
-        if place.told && !retract {
+        lane.pending.drain(..ended);
+        // If all pending bytes are one token that must end, a shorter one that was fed is wrong. Otherwise it was right.
+        let retract = lane.fed_ahead && current.continues();
+        if lane.fed_ahead && !retract {
             tokens.remove(0);
         }
-        place.told = false;
-        if let Some(old) = std::mem::replace(&mut place.reading, place.next.take()) {
-            place.spare = old.totals;
+        lane.fed_ahead = false;
+        if let Some(old) = std::mem::replace(&mut lane.current, lane.next.take()) {
+            lane.spare = old.into_buffer();
         }
         if tokens.is_empty() {
-            place.end_byte(&self.trie, self.unlikely);
+            lane.end_byte(&self.trie, self.min_p_end);
         } else {
-            place.question = Some(Question { retract, tokens });
+            lane.query = Some(Query { retract, tokens });
         }
     }
 
-    /// What the model is to be asked before the lane's next byte; no tokens where it is only to be told.
-    pub fn take_question(&mut self) -> Option<Question> {
-        self.places[self.lane].question.take()
+    /// The request that must be answered before the next byte of the lane, if there is one.
+    pub fn take_query(&mut self) -> Option<Query> {
+        self.lanes[self.lane].query.take()
     }
 }
 

@@ -1,8 +1,10 @@
-//! The token expert: a transformer's distribution over tokens, as a prediction of the next bit.
+//! The token expert: turns a transformer's next-token distributions into predictions of bits.
 //!
-//! The vocabulary is a byte trie ([`trie`]). A token ends where the trie can't follow the next byte, so encoder and decoder
-//! see the same tokens without any being coded, and the next byte is a mixture of two cases: the pending token goes on, or
-//! it ended and a new one begins ([`expert`]).
+//! Text is tokenised greedily: a token is the longest of the vocabulary that matches. The decoder finds the same tokens, so
+//! tokenisation costs no bits. The vocabulary is a byte trie ([`trie`]), so the tokens that begin with given bytes and bits are a
+//! range of its order, and their probability is a difference of prefix sums ([`distribution`]). The bytes since the last token
+//! may themselves be a token that has ended, or the beginning of a longer one: [`expert`] weighs both.
 
+pub mod distribution;
 pub mod expert;
 pub mod trie;

@@ -1,42 +1,44 @@
-//! A trie over any model's vocabulary, and the walk through it that turns shares of tokens into those of bits.
+//! A byte trie over any model's vocabulary, and the cursor that turns token counts into masses of bits.
 //!
-//! Sorted by their bytes, all tokens that begin with given bytes, and some decisions on the next, are one range. So with
-//! running totals of the tokens' counts in that order, those that go on with either bit are two subtractions. A token may
-//! be the beginning of others: then the bytes so far are a token that may have ended, or one that goes on.
+//! Sorted by their bytes, all tokens that begin with given bytes and some bits of the next byte are one range. With prefix sums
+//! of the tokens' counts in that order, the mass of either value of the next bit takes one subtraction.
 
 use crate::content::DataKind;
 use crate::text::{Node, SymbolTree};
+use std::collections::VecDeque;
+use std::ops::Range;
 
-/// The id of a byte that is no token of the model's; see [`Trie::new`].
+/// The id of a single byte that is not in the model's vocabulary; see [`Trie::new`].
 pub const VIRTUAL: u32 = u32::MAX;
 
-/// No token.
+/// In [`TrieCursor::token`]: the bytes so far are not a token.
 const NONE: u32 = u32::MAX;
 
-/// Tokens in the order of their bytes, to be walked along the decisions of text. Node 0 is the root; child `c` leads to
+/// Tokens sorted by their bytes. The nodes of the trie are numbered breadth-first from the root, which is 0; child `c` leads to
 /// node `c + 1`.
 pub struct Trie {
-    alphabet: &'static SymbolTree,
+    /// The order in which a byte's bits are coded. Its leaves are in byte order.
+    tree: &'static SymbolTree,
     order: Vec<u32>,
-    /// The places in the order that are [`VIRTUAL`].
-    lacking: Vec<usize>,
-    /// Where each node's children begin, and after the last node's, their number.
-    first: Vec<u32>,
-    /// Whether the way to each node is a token.
-    ends: Vec<bool>,
-    /// The byte that leads to each child; those of a node are sorted.
-    byte: Vec<u8>,
-    /// Where in the order each child's tokens begin.
-    begin: Vec<u32>,
+    /// The positions in `order` of [`VIRTUAL`].
+    virtual_positions: Vec<usize>,
+    /// Each node's first child, then the number of children.
+    first_child: Vec<u32>,
+    /// Whether the bytes that lead to a node are a token.
+    is_token: Vec<bool>,
+    /// The byte that leads to each child. Ascending among the children of a node.
+    child_bytes: Vec<u8>,
+    /// The position in `order` of the first token below each child.
+    first_token: Vec<u32>,
 }
 
 impl Trie {
-    /// The trie of the tokens with these bytes by id. Empty ones stand for no text and are left out; of those with the
-    /// same bytes the lowest id stays.
+    /// `tokens[id]` are the bytes of token `id`. Empty tokens stand for no text and are left out; of tokens with the same bytes
+    /// the lowest id is kept.
     ///
-    /// A single byte that is no token gets a place with the id [`VIRTUAL`], so that every text can be cut. The model has
-    /// no logit for it: [`Trie::widen`] gives it the count 1. Nor has it an embedding: the model is told the start token in
-    /// its place.
+    /// Single bytes that are not tokens are added with the id [`VIRTUAL`], so that any text can be tokenised. The model has no
+    /// logit for them: [`Trie::insert_virtual`] gives them a count of 1. It has no embedding either, so it is fed the start
+    /// token in their place.
     pub fn new(tokens: &[Vec<u8>]) -> Trie {
         let singles: Vec<[u8; 1]> = (0..=255).map(|byte| [byte]).collect();
         let mut all: Vec<(&[u8], u32)> = tokens.iter().zip(0..).map(|(bytes, id)| (bytes.as_slice(), id)).collect();
@@ -46,151 +48,151 @@ impl Trie {
         all.dedup_by_key(|(bytes, _)| *bytes);
 
         let mut trie = Trie {
-            alphabet: SymbolTree::ordered(DataKind::Text),
+            tree: SymbolTree::ordered(DataKind::Text),
             order: all.iter().map(|&(_, id)| id).collect(),
-            lacking: (0..all.len()).filter(|&place| all[place].1 == VIRTUAL).collect(),
-            first: vec![],
-            ends: vec![],
-            byte: vec![],
-            begin: vec![],
+            virtual_positions: (0..all.len()).filter(|&position| all[position].1 == VIRTUAL).collect(),
+            first_child: vec![],
+            is_token: vec![],
+            child_bytes: vec![],
+            first_token: vec![],
         };
-        // The ranges of nodes whose children are not yet known, those of a depth before the deeper ones.
-        let mut ranges = std::collections::VecDeque::from([(0, all.len(), 0)]);
-        while let Some((from, to, depth)) = ranges.pop_front() {
-            let ends = all[from].0.len() == depth;
-            trie.first.push(trie.byte.len() as u32);
-            trie.ends.push(ends);
-            let mut from = from + usize::from(ends);
+        // The nodes to visit, as ranges of the order and their depth.
+        let mut queue = VecDeque::from([(0, all.len(), 0)]);
+        while let Some((from, to, depth)) = queue.pop_front() {
+            let is_token = all[from].0.len() == depth;
+            trie.first_child.push(trie.child_bytes.len() as u32);
+            trie.is_token.push(is_token);
+            let mut from = from + usize::from(is_token);
             while from < to {
                 let byte = all[from].0[depth];
                 let end = from + all[from..to].partition_point(|(bytes, _)| bytes[depth] == byte);
-                trie.byte.push(byte);
-                trie.begin.push(from as u32);
-                ranges.push_back((from, end, depth + 1));
+                trie.child_bytes.push(byte);
+                trie.first_token.push(from as u32);
+                queue.push_back((from, end, depth + 1));
                 from = end;
             }
         }
-        trie.first.push(trie.byte.len() as u32);
+        trie.first_child.push(trie.child_bytes.len() as u32);
         trie
     }
 
-    /// The tokens' ids sorted by their bytes, no two with the same; [`VIRTUAL`] for each byte that is no token.
+    /// The tokens' ids sorted by their bytes, with [`VIRTUAL`] for each byte that is not a token.
     pub fn order(&self) -> &[u32] {
         &self.order
     }
 
-    /// The order without what the model lacks: that in which it is to give its counts.
-    pub fn known(&self) -> Vec<u32> {
+    /// [`Trie::order`] without [`VIRTUAL`]: the order in which the model gives its counts.
+    pub fn model_order(&self) -> Vec<u32> {
         self.order.iter().copied().filter(|&id| id != VIRTUAL).collect()
     }
 
-    /// Makes running totals over [`Trie::known`] those over [`Trie::order`]. Where the model lacks nothing they are.
-    pub fn widen(&self, totals: &mut Vec<u32>) {
-        let known = totals.len();
-        totals.resize(known + self.lacking.len(), 0);
-        // From the back: between two lacking places, all totals move by as many places as are lacking before.
+    /// Turns prefix sums over [`Trie::model_order`] into prefix sums over [`Trie::order`], in which virtual tokens count 1.
+    pub fn insert_virtual(&self, cumulative: &mut Vec<u32>) {
+        let known = cumulative.len();
+        cumulative.resize(known + self.virtual_positions.len(), 0);
+        // In place, from the back: sums between two virtual tokens move by the number of virtual tokens before them.
         let mut to = known;
-        for (before, &place) in self.lacking.iter().enumerate().rev() {
-            let from = place - before;
+        for (before, &position) in self.virtual_positions.iter().enumerate().rev() {
+            let from = position - before;
             for at in (from..to).rev() {
-                totals[at + before + 1] = totals[at] + before as u32 + 1;
+                cumulative[at + before + 1] = cumulative[at] + before as u32 + 1;
             }
-            // That before the lacking place is the last of the stretch before it, too.
+            // The sum before the virtual token also ends the stretch before it.
             to = from + 1;
         }
     }
 
-    /// `bytes` cut into tokens, each the longest that stands there. The decoder can repeat this cut.
-    pub fn cut<'a>(&'a self, mut bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    /// Splits `bytes` into tokens, each the longest that matches.
+    pub fn tokenize<'a>(&'a self, mut bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         std::iter::from_fn(move || {
-            let (length, _) = self.tokens_at(bytes).last()?;
+            let (length, _) = self.prefixes(bytes).last()?;
             let (token, rest) = bytes.split_at(length);
             bytes = rest;
             Some(token)
         })
     }
 
-    /// The length of the first token of `bytes`, if what comes after them can't make it longer.
-    pub fn ended(&self, bytes: &[u8]) -> Option<usize> {
-        let mut walk = TrieCursor::start(self);
-        let dies = bytes.iter().any(|&byte| walk.must_end() || !walk.push_byte(self, byte));
-        if dies || walk.must_end() { self.cut(bytes).next().map(<[u8]>::len) } else { None }
+    /// The length of the first token of `bytes`, if no bytes after them can make it longer.
+    pub fn ended_len(&self, bytes: &[u8]) -> Option<usize> {
+        let mut cursor = TrieCursor::new(self);
+        let ended = bytes.iter().any(|&byte| cursor.must_end() || !cursor.push_byte(self, byte));
+        if ended || cursor.must_end() { self.tokenize(bytes).next().map(<[u8]>::len) } else { None }
     }
 
     /// The id of the token with exactly these bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<u32> {
-        let (_, place) = self.tokens_at(bytes).find(|&(length, _)| length == bytes.len())?;
-        Some(self.order[place])
+        let (_, position) = self.prefixes(bytes).find(|&(length, _)| length == bytes.len())?;
+        Some(self.order[position])
     }
 
-    /// The lengths of the tokens that `bytes` begin with, and their places in the order.
-    fn tokens_at<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    /// The tokens that are prefixes of `bytes`, the shortest first: lengths, and positions in the order.
+    fn prefixes<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
         let mut node = 0;
         let children = bytes.iter().map_while(move |byte| {
             let children = self.children(node);
-            let child = children.start + self.byte[children].binary_search(byte).ok()?;
+            let child = children.start + self.child_bytes[children].binary_search(byte).ok()?;
             node = child + 1;
             Some(child)
         });
-        let tokens = children.zip(1..).filter(|&(child, _)| self.ends[child + 1]);
-        tokens.map(|(child, length)| (length, self.begin[child] as usize))
+        let tokens = children.zip(1..).filter(|&(child, _)| self.is_token[child + 1]);
+        tokens.map(|(child, length)| (length, self.first_token[child] as usize))
     }
 
-    fn children(&self, node: usize) -> std::ops::Range<usize> {
-        self.first[node] as usize..self.first[node + 1] as usize
+    fn children(&self, node: usize) -> Range<usize> {
+        self.first_child[node] as usize..self.first_child[node + 1] as usize
     }
 }
 
-/// Where in a token the text stands. Totals are the running totals of counts of at least 1 in the trie's order:
-/// `totals[i]` that of the first `i` tokens.
+/// A position in the trie, between two bits. Where a method takes `cumulative`, these are prefix sums of counts, all of at least
+/// 1, in the trie's order: `cumulative[i]` is the sum of the first `i`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrieCursor {
-    /// The place of the token that the bytes so far are, or `NONE`.
+    /// The position in the order of the token that the bytes so far are, or [`NONE`].
     token: u32,
-    /// The places of the tokens that go on: with a 0 `from..middle`, with a 1 `middle..to`.
+    /// The longer tokens with the bytes and bits so far: `from..middle` continue with a 0, `middle..to` with a 1.
     from: u32,
     middle: u32,
     to: u32,
-    /// Their children of the present node, likewise.
+    /// The node's children with the bits so far, split likewise.
     child_from: u32,
     child_middle: u32,
     child_to: u32,
-    /// The byte's next decision.
     decision: Node,
 }
 
 impl TrieCursor {
     /// Before the first bit of a token.
-    pub fn start(trie: &Trie) -> TrieCursor {
+    pub fn new(trie: &Trie) -> TrieCursor {
         TrieCursor::at_node(trie, 0, 0, trie.order.len() as u32)
     }
 
     fn at_node(trie: &Trie, node: usize, from: u32, to: u32) -> TrieCursor {
-        let ends = trie.ends[node];
+        let is_token = trie.is_token[node];
         let children = trie.children(node);
-        let mut walk = TrieCursor {
-            token: if ends { from } else { NONE },
-            from: from + u32::from(ends),
+        let mut cursor = TrieCursor {
+            token: if is_token { from } else { NONE },
+            from: from + u32::from(is_token),
             middle: 0,
             to,
             child_from: children.start as u32,
             child_middle: 0,
             child_to: children.end as u32,
-            decision: trie.alphabet.root(),
+            decision: trie.tree.root(),
         };
-        walk.divide(trie);
-        walk
+        cursor.split(trie);
+        cursor
     }
 
-    /// Finds where the tokens begin whose next bit is a 1.
-    fn divide(&mut self, trie: &Trie) {
-        let least = self.decision.middle();
-        let children = &trie.byte[self.child_from as usize..self.child_to as usize];
-        self.child_middle = self.child_from + children.partition_point(|&byte| byte < least) as u32;
-        self.middle = if self.child_middle < self.child_to { trie.begin[self.child_middle as usize] } else { self.to };
+    /// Finds `middle` and `child_middle`.
+    fn split(&mut self, trie: &Trie) {
+        let min = self.decision.middle();
+        let children = &trie.child_bytes[self.child_from as usize..self.child_to as usize];
+        self.child_middle = self.child_from + children.partition_point(|&byte| byte < min) as u32;
+        self.middle =
+            if self.child_middle < self.child_to { trie.first_token[self.child_middle as usize] } else { self.to };
     }
 
-    /// Goes on by a bit; false, and no step, where no token does.
+    /// Advances by a bit. If no token continues with it, returns false and stays.
     pub fn push_bit(&mut self, trie: &Trie, bit: bool) -> bool {
         let (from, to) = if bit { (self.middle, self.to) } else { (self.from, self.middle) };
         if from == to {
@@ -199,38 +201,38 @@ impl TrieCursor {
         (self.from, self.to, self.token) = (from, to, NONE);
         let child = if bit { &mut self.child_from } else { &mut self.child_to };
         *child = self.child_middle;
-        match trie.alphabet.next(self.decision, bit.into()) {
+        match trie.tree.next(self.decision, bit.into()) {
             Some(decision) => {
                 self.decision = decision;
-                self.divide(trie);
+                self.split(trie);
             }
             None => *self = TrieCursor::at_node(trie, self.child_from as usize + 1, from, to),
         }
         true
     }
 
-    /// Goes on by a whole byte; false, with part of it walked, where no token does.
+    /// Advances by a byte. If no token continues with it, returns false and stays somewhere inside the byte.
     pub fn push_byte(&mut self, trie: &Trie, byte: u8) -> bool {
-        trie.alphabet.decisions(byte).all(|(_, bit, _)| self.push_bit(trie, bit == 1))
+        trie.tree.decisions(byte).all(|(_, bit, _)| self.push_bit(trie, bit == 1))
     }
 
-    /// Whether the bytes so far are a token, and no other begins with them.
+    /// Whether the bytes so far are a token that no other token continues.
     pub fn must_end(&self) -> bool {
         self.token != NONE && self.from == self.to
     }
 
-    /// The counts of the tokens that go on with a 0 and with a 1.
-    pub fn masses(&self, totals: &[u32]) -> (u32, u32) {
-        let [from, middle, to] = [self.from, self.middle, self.to].map(|place| totals[place as usize]);
+    /// The counts of the tokens that continue with a 0 and with a 1.
+    pub fn masses(&self, cumulative: &[u32]) -> (u32, u32) {
+        let [from, middle, to] = [self.from, self.middle, self.to].map(|position| cumulative[position as usize]);
         (middle - from, to - middle)
     }
 
     /// The count of the token that the bytes so far are, if they are one.
-    pub fn count(&self, totals: &[u32]) -> Option<u32> {
-        (self.token != NONE).then(|| totals[self.token as usize + 1] - totals[self.token as usize])
+    pub fn count(&self, cumulative: &[u32]) -> Option<u32> {
+        (self.token != NONE).then(|| cumulative[self.token as usize + 1] - cumulative[self.token as usize])
     }
 
-    /// The id of the token that the bytes so far are.
+    /// The id of the token that the bytes so far are, if they are one.
     pub fn token(&self, trie: &Trie) -> Option<u32> {
         trie.order.get(self.token as usize).copied()
     }
@@ -247,58 +249,58 @@ mod tests {
     }
 
     #[test]
-    fn order_leaves_out_empty_and_double_and_adds_bytes() {
+    fn order_omits_empty_tokens_and_duplicates_and_adds_bytes() {
         let (trie, _) = trie(&[b"the", b"", b"t", b"the", b"\xff", b"there"]);
         assert_eq!(trie.order().len(), 256 + 2);
         let named: Vec<u32> = trie.order().iter().copied().filter(|&id| id != VIRTUAL).collect();
         assert_eq!(named, [2, 0, 5, 4]);
         assert_eq!((trie.find(b"the"), trie.find(b"th"), trie.find(b"\0")), (Some(0), None, Some(VIRTUAL)));
         assert_eq!((trie.find(b""), trie.find(b"thex")), (None, None));
-        assert_eq!(trie.known(), named);
+        assert_eq!(trie.model_order(), named);
     }
 
     #[test]
-    fn totals_are_widened_by_one_for_each_byte_that_lacks() {
+    fn virtual_tokens_count_one() {
         let (trie, _) = trie(&[b"\0", b"b", b"bc", b"\xfe"]);
-        let mut totals = vec![0, 10, 30, 60, 100];
-        trie.widen(&mut totals);
+        let mut cumulative = vec![0, 10, 30, 60, 100];
+        trie.insert_virtual(&mut cumulative);
         let mut expected = vec![0];
         for (id, count) in trie.order().iter().map(|&id| (id, [10, 20, 30, 40].get(id as usize).copied().unwrap_or(1)))
         {
             assert_eq!(count == 1, id == VIRTUAL);
             expected.push(expected[expected.len() - 1] + count);
         }
-        assert_eq!(totals, expected);
+        assert_eq!(cumulative, expected);
         let whole = Trie::new(&(0..=255).map(|byte| vec![byte]).collect::<Vec<_>>());
-        let mut totals: Vec<u32> = (0..257).collect();
-        whole.widen(&mut totals);
-        assert_eq!(totals, (0..257).collect::<Vec<_>>());
+        let mut cumulative: Vec<u32> = (0..257).collect();
+        whole.insert_virtual(&mut cumulative);
+        assert_eq!(cumulative, (0..257).collect::<Vec<_>>());
     }
 
     #[test]
-    fn tokens_end_where_none_goes_on() {
+    fn tokens_end_where_none_continues() {
         let (trie, _) = trie(&[b"t", b"the", b"there"]);
-        let mut walk = TrieCursor::start(&trie);
+        let mut cursor = TrieCursor::new(&trie);
         let mut after = |byte| {
-            assert!(walk.push_byte(&trie, byte));
-            (walk.must_end(), walk.token(&trie))
+            assert!(cursor.push_byte(&trie, byte));
+            (cursor.must_end(), cursor.token(&trie))
         };
         assert_eq!(after(b't'), (false, Some(0)));
         assert_eq!(after(b'h'), (false, None));
         assert_eq!(after(b'e'), (false, Some(1)));
         assert_eq!(after(b'r'), (false, None));
         assert_eq!(after(b'e'), (true, Some(2)));
-        let end = walk;
-        assert!(!walk.push_bit(&trie, false) && !walk.push_bit(&trie, true) && walk == end);
-        assert_eq!(trie.cut(b"thexththere").collect::<Vec<_>>(), [&b"the"[..], b"x", b"t", b"h", b"there"]);
-        assert_eq!([&b""[..], b"t", b"th", b"the"].map(|bytes| trie.ended(bytes)), [None; 4]);
+        let end = cursor;
+        assert!(!cursor.push_bit(&trie, false) && !cursor.push_bit(&trie, true) && cursor == end);
+        assert_eq!(trie.tokenize(b"thexththere").collect::<Vec<_>>(), [&b"the"[..], b"x", b"t", b"h", b"there"]);
+        assert_eq!([&b""[..], b"t", b"th", b"the"].map(|bytes| trie.ended_len(bytes)), [None; 4]);
         assert_eq!(
-            [&b"x"[..], b"tx", b"thx", b"therx", b"there"].map(|bytes| trie.ended(bytes)),
+            [&b"x"[..], b"tx", b"thx", b"therx", b"there"].map(|bytes| trie.ended_len(bytes)),
             [1, 1, 1, 3, 5].map(Some)
         );
     }
 
-    /// The count of tokens that go on from `bytes` with one that `fits`, by looking at all.
+    /// The count of all tokens that continue `bytes` with a byte that `fits`.
     fn count(order: &[(&[u8], u32)], bytes: &[u8], fits: impl Fn(u8) -> bool) -> u32 {
         let fits =
             |token: &[u8]| token.strip_prefix(bytes).is_some_and(|rest| rest.first().is_some_and(|&next| fits(next)));
@@ -313,7 +315,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn shares_are_those_of_all_tokens(tokens in proptest::collection::vec(token(), 0..80), seed in any::<u32>()) {
+        fn masses_agree_with_a_scan_of_all_tokens(tokens in proptest::collection::vec(token(), 0..80), seed in any::<u32>()) {
             let trie = Trie::new(&tokens);
             let bytes: Vec<Vec<u8>> = {
                 let mut all: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|b| vec![b])).collect();
@@ -324,27 +326,27 @@ mod tests {
             prop_assert_eq!(bytes.len(), trie.order().len());
             let counts = (0..bytes.len() as u32).map(|i| 1 + (seed ^ i.wrapping_mul(2_654_435_769)).rotate_left(i) % 5_000_000);
             let order: Vec<(&[u8], u32)> = bytes.iter().map(Vec::as_slice).zip(counts).collect();
-            let mut totals = vec![0];
-            order.iter().for_each(|&(_, count)| totals.push(totals[totals.len() - 1] + count));
-            for (place, token) in bytes.iter().enumerate() {
-                let mut walk = TrieCursor::start(&trie);
+            let mut cumulative = vec![0];
+            order.iter().for_each(|&(_, count)| cumulative.push(cumulative[cumulative.len() - 1] + count));
+            for (position, token) in bytes.iter().enumerate() {
+                let mut cursor = TrieCursor::new(&trie);
                 for (depth, &byte) in token.iter().enumerate() {
-                    for (node, bit, _) in trie.alphabet.decisions(byte) {
+                    for (node, bit, _) in trie.tree.decisions(byte) {
                         let [zeros, ones] = [0, 1].map(|bit| {
-                            count(&order, &token[..depth], |next| node.has(next) && node.bit(next) == bit)
+                            count(&order, &token[..depth], |next| node.contains(next) && node.bit(next) == bit)
                         });
-                        prop_assert_eq!(walk.masses(&totals), (zeros, ones));
-                        prop_assert!(walk.push_bit(&trie, bit == 1));
+                        prop_assert_eq!(cursor.masses(&cumulative), (zeros, ones));
+                        prop_assert!(cursor.push_bit(&trie, bit == 1));
                     }
                     let prefix = &token[..=depth];
                     let own = order.iter().find(|(token, _)| *token == prefix).map(|&(_, count)| count);
-                    prop_assert_eq!(walk.count(&totals), own);
-                    prop_assert_eq!(walk.must_end(), count(&order, prefix, |_| true) == 0);
+                    prop_assert_eq!(cursor.count(&cumulative), own);
+                    prop_assert_eq!(cursor.must_end(), count(&order, prefix, |_| true) == 0);
                 }
-                prop_assert_eq!(walk.token(&trie), Some(trie.order()[place]));
-                let id = trie.order()[place];
-                let named = tokens.iter().position(|other| other == token).map_or(VIRTUAL, |id| id as u32);
-                prop_assert_eq!(id, named);
+                prop_assert_eq!(cursor.token(&trie), Some(trie.order()[position]));
+                let id = trie.order()[position];
+                let expected = tokens.iter().position(|other| other == token).map_or(VIRTUAL, |id| id as u32);
+                prop_assert_eq!(id, expected);
             }
         }
     }

@@ -1,19 +1,17 @@
-//! AVX2: 16 weights or 8 contexts a step.
+//! AVX2 kernels of both ensembles.
 
-use super::eight::{Decision, INPUTS, Weights};
-use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
-use super::{MAX_SETS, MAX_WEIGHT, NEGLIGIBLE};
+use super::types::{Decision, GROUP, INPUTS, LIMIT, MAX_SETS, MAX_WEIGHT, Map, NEGLIGIBLE, StateTables, WIDE, Weights};
 use crate::num::{COARSE_SQUASH, STRETCH, STRETCH_MAX};
 use std::arch::x86_64::*;
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
 mixer_entries!();
 
-/// Gives the errors, and says whether any of the first `sets` isn't negligible.
+/// Computes all errors. Returns true if one of the first `sets` is not negligible.
 #[target_feature(enable = "avx2")]
 pub fn find_errors(
     predictions: &[i32; MAX_SETS],
@@ -22,7 +20,7 @@ pub fn find_errors(
     sets: usize,
     errors: &mut [i32; MAX_SETS],
 ) -> bool {
-    // SAFETY: the arrays are as large as a vector; no alignment is needed.
+    // SAFETY: each array is as large as a vector; the accesses are unaligned ones.
     unsafe {
         let p = _mm256_loadu_si256(predictions.as_ptr().cast());
         let difference = _mm256_sub_epi32(_mm256_set1_epi32(target), p);
@@ -34,7 +32,7 @@ pub fn find_errors(
     }
 }
 
-/// For `BLOCKS` blocks of 16 inputs.
+/// [`mix`] of `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx2")]
 fn mix_blocks<const BLOCKS: usize>(
     weights: &[i32],
@@ -47,9 +45,9 @@ fn mix_blocks<const BLOCKS: usize>(
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [_mm256_setzero_si256(); BLOCKS];
     for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
         let all = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
-        // Interleaved as the weights' top halves will be: the second eight in the even places, the first in the odd.
+        // Interleaved as the upper halves of the weights are below: the second eight at even positions, the first at odd.
         let (first, second) = (_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
         *x = _mm256_set_m128i(_mm_unpackhi_epi16(second, first), _mm_unpacklo_epi16(second, first));
     }
@@ -57,7 +55,7 @@ fn mix_blocks<const BLOCKS: usize>(
     for (sum, &start) in sums.iter_mut().zip(starts) {
         let vector = &weights[start..start + 16 * BLOCKS];
         for (block, x) in vector.chunks_exact(16).zip(x) {
-            // SAFETY: the block holds 16 values: two full vectors; the loads need no alignment.
+            // SAFETY: the block holds 16 values, two full vectors; the loads are unaligned.
             let (first, second) = unsafe {
                 let at = block.as_ptr().cast::<__m256i>();
                 (_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1)))
@@ -69,7 +67,7 @@ fn mix_blocks<const BLOCKS: usize>(
     finish(sums, last, outputs, predictions)
 }
 
-/// What follows from the sums of each set's products.
+/// Outputs, predictions and final sums of [`mix`], from eight partial sums for each set.
 #[target_feature(enable = "avx2")]
 pub fn finish(
     sums: [__m256i; MAX_SETS],
@@ -77,7 +75,7 @@ pub fn finish(
     outputs: &mut [i32; MAX_SETS],
     predictions: &mut [i32; MAX_SETS],
 ) -> [i32; 2] {
-    // Each vector's sum, in its place.
+    // The sums of four vectors, one in each lane, for both halves.
     let fours = |i: usize| {
         let (a, b) = (_mm256_hadd_epi32(sums[i], sums[i + 1]), _mm256_hadd_epi32(sums[i + 2], sums[i + 3]));
         _mm256_hadd_epi32(a, b)
@@ -89,8 +87,8 @@ pub fn finish(
     let output = _mm256_min_epi32(output, bound);
     let output = _mm256_max_epi32(output, _mm256_set1_epi32(-STRETCH_MAX));
     let place = _mm256_srli_epi32::<2>(_mm256_add_epi32(output, bound));
-    // SAFETY: of the table's words, 2 bytes apart, the last place's begins 4 bytes before its end. The loads and stores are
-    // of arrays as large as a vector; none needs alignment.
+    // SAFETY: the gather reads 4 bytes at entries of 2 bytes; the table has an entry more than the largest index. Each array
+    // is as large as a vector; the accesses are unaligned.
     unsafe {
         let squashed = _mm256_i32gather_epi32::<2>(COARSE_SQUASH.as_ptr().cast(), place);
         let squashed = _mm256_and_si256(squashed, _mm256_set1_epi32(0xFFFF));
@@ -103,13 +101,13 @@ pub fn finish(
     }
 }
 
-/// For `BLOCKS` blocks of 16 inputs.
+/// [`train`] of `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx2")]
 fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i32]) {
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [[_mm256_setzero_si256(); 2]; BLOCKS];
     for (x, eight) in x.as_flattened_mut().iter_mut().zip(inputs.chunks_exact(8)) {
-        // SAFETY: the chunk holds 8 values: half a vector; the load needs no alignment.
+        // SAFETY: the chunk holds 8 values, half a vector; the load is unaligned.
         *x = _mm256_cvtepi16_epi32(unsafe { _mm_loadu_si128(eight.as_ptr().cast()) });
     }
     let half = _mm256_set1_epi32(8);
@@ -118,7 +116,7 @@ fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inpu
         let vector = &mut weights[start..start + 16 * BLOCKS];
         for (eight, &x) in vector.chunks_exact_mut(8).zip(x.as_flattened()) {
             let delta = _mm256_srai_epi32::<4>(_mm256_add_epi32(_mm256_mullo_epi32(x, error), half));
-            // SAFETY: the chunk holds 8 values: a full vector; no alignment is needed.
+            // SAFETY: the chunk holds 8 values, a full vector; the accesses are unaligned.
             unsafe {
                 let at = eight.as_mut_ptr().cast::<__m256i>();
                 _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), delta));
@@ -127,6 +125,7 @@ fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inpu
     }
 }
 
+/// The sum of all lanes.
 #[target_feature(enable = "avx2")]
 fn sum(eight: __m256i) -> i32 {
     let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
@@ -134,25 +133,26 @@ fn sum(eight: __m256i) -> i32 {
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two)))
 }
 
-/// [`super::definition::learn`], handed out likewise.
+/// See [`super::scalar::learn`]. `MixKernels::all` hands it out only where the CPU has AVX2.
 pub fn learn(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i32) {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { learn_all(weights, outputs, error) };
 }
 
 #[target_feature(enable = "avx2")]
 fn learn_all(weights: &mut [i32; MAX_SETS], outputs: &[i32; MAX_SETS], error: i32) {
     let at = weights.as_mut_ptr().cast::<__m256i>();
-    // SAFETY: the arrays are as large as a vector; the loads need no alignment.
+    // SAFETY: each array is as large as a vector; the loads are unaligned.
     let (w, x) = unsafe { (_mm256_loadu_si256(at), _mm256_loadu_si256(outputs.as_ptr().cast())) };
     let product = _mm256_add_epi32(_mm256_mullo_epi32(x, _mm256_set1_epi32(error)), _mm256_set1_epi32(1 << 15));
     let w = _mm256_add_epi32(w, _mm256_srai_epi32::<16>(product));
     let w = _mm256_max_epi32(w, _mm256_set1_epi32(-MAX_WEIGHT));
-    // SAFETY: as above.
+    // SAFETY: as above, and the store is unaligned.
     unsafe { _mm256_storeu_si256(at, _mm256_min_epi32(w, _mm256_set1_epi32(MAX_WEIGHT))) };
 }
 
-/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX2; so are the others below.
+/// See [`super::scalar::predict`]. `MapKernels::all` and `FastKernels::all` hand out this function and those below only where
+/// the CPU has AVX2.
 pub fn predict(
     tables: &StateTables,
     states: &[u8; WIDE],
@@ -164,7 +164,7 @@ pub fn predict(
     let groups = states.as_chunks::<GROUP>().0.iter().zip(maps.as_chunks().0).zip(entries.as_chunks_mut().0);
     let outputs = plain.as_chunks_mut::<GROUP>().0.iter_mut().zip(damped.as_chunks_mut().0);
     for (((states, maps), entries), (plain, damped)) in groups.zip(outputs) {
-        // SAFETY: AVX2 was detected.
+        // SAFETY: AVX2 has been detected.
         [*plain, *damped] = unsafe { predict_group(tables, states, maps, entries) };
     }
 }
@@ -178,8 +178,9 @@ fn predict_group(
 ) -> [[i16; GROUP]; 2] {
     let certain = states.map(|state| tables.certain[usize::from(state)]);
     let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
-    // SAFETY: the maps' 2048 entries are one array, the places are below that. Of the stretch table's words, 2 bytes
-    // apart, the last begins 4 bytes before its end. The other loads and stores are of whole arrays; none needs alignment.
+    // SAFETY: the first gather's indices are below the 2048 entries of the eight maps, which are contiguous. The second
+    // reads 4 bytes at entries of 2 bytes; the table has an entry more than the largest index. The other accesses are
+    // unaligned and of whole arrays.
     unsafe {
         let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
         let entry = _mm256_i32gather_epi32::<4>(maps.as_ptr().cast(), _mm256_add_epi32(states, places));
@@ -196,7 +197,7 @@ fn predict_group(
     }
 }
 
-/// [`super::definition::update`].
+/// See [`super::scalar::update`].
 pub fn update(tables: &StateTables, states: &mut [u8; WIDE], entries: &[u32; WIDE], bit: u32, maps: &mut [Map; WIDE]) {
     let groups = states.as_chunks_mut().0.iter_mut().zip(entries.as_chunks().0).zip(maps.as_chunks_mut().0);
     for ((states, entries), maps) in groups {
@@ -206,7 +207,7 @@ pub fn update(tables: &StateTables, states: &mut [u8; WIDE], entries: &[u32; WID
 
 #[inline]
 fn update_group(next: &[u8; 256], states: &mut [u8; GROUP], entries: &[u32; GROUP], bit: u32, maps: &mut [Map; GROUP]) {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     let learned = unsafe { learn_group(states, entries, bit) };
     for i in 0..GROUP {
         let state = usize::from(states[i]);
@@ -215,25 +216,25 @@ fn update_group(next: &[u8; 256], states: &mut [u8; GROUP], entries: &[u32; GROU
     }
 }
 
-/// `RECIPROCAL` of all counts. That is 2^17 / d, rounded down, of odd d from 3 on: at least 1/d from a whole number, while
-/// the division's error is below 2^-7/d. A gather takes longer.
+/// `RECIPROCAL` of each count, which is floor(2^17 / d) with d odd and at least 3. The quotient is at least 1/d away from an
+/// integer and the division's error is below 2^-7/d, so truncation is exact. A gather would be slower.
 #[target_feature(enable = "avx2")]
 fn reciprocals(counts: __m256i) -> __m256i {
     let divisors = _mm256_add_epi32(_mm256_slli_epi32::<1>(counts), _mm256_set1_epi32(3));
     _mm256_cvttps_epi32(_mm256_div_ps(_mm256_set1_ps(131_072.0), _mm256_cvtepi32_ps(divisors)))
 }
 
-/// [`super::definition::learned`] of all.
+/// [`super::scalar::learned`] of each entry.
 pub fn learn_entries(entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { learn_group(&[1; GROUP], entries, bit) }
 }
 
-/// The entries after the bit; those of state 0 stay.
+/// The entries moved towards `bit`, except those of state 0.
 #[target_feature(enable = "avx2")]
 pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u32; GROUP] {
     let target = _mm256_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
-    // SAFETY: the loads and the store are of whole arrays; none needs alignment.
+    // SAFETY: the accesses are unaligned and of whole arrays.
     unsafe {
         let states = _mm256_cvtepu8_epi32(_mm_loadl_epi64(states.as_ptr().cast()));
         let entry = _mm256_loadu_si256(entries.as_ptr().cast());
@@ -251,21 +252,21 @@ pub fn learn_group(states: &[u8; GROUP], entries: &[u32; GROUP], bit: u32) -> [u
     }
 }
 
-/// [`super::definition::transpose`].
+/// See [`super::scalar::transpose`].
 pub fn transpose(rows: &[[u8; 16]; 16], columns: &mut [[u8; 16]; 16]) {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { interleave::<16, 4>(rows.as_flattened(), columns.as_flattened_mut()) };
 }
 
-/// [`super::definition::predict_eight`].
-pub fn predict_eight(
+/// See [`super::scalar::predict_fast`].
+pub fn predict_fast(
     tables: &StateTables,
     decision: &mut Decision,
     maps: &[Map; GROUP],
     last: i16,
     weights: [&Weights; 2],
 ) -> i32 {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { predict_and_mix(tables, decision, maps, last, weights) }
 }
 
@@ -289,23 +290,24 @@ fn predict_and_mix(
     sum(_mm256_add_epi32(product(0), product(1)))
 }
 
-/// The inputs as 32-bit integers.
+/// The inputs sign-extended to 32 bits.
 #[target_feature(enable = "avx2")]
 fn widened(inputs: &[i16; INPUTS]) -> [__m256i; 2] {
     let at = inputs.as_ptr().cast::<__m128i>();
-    // SAFETY: the array holds two such vectors; the loads need no alignment.
+    // SAFETY: the array holds two such vectors; the loads are unaligned.
     unsafe { [_mm256_cvtepi16_epi32(_mm_loadu_si128(at)), _mm256_cvtepi16_epi32(_mm_loadu_si128(at.add(1)))] }
 }
 
+/// The weights as two vectors.
 #[target_feature(enable = "avx2")]
 fn halves(weights: &Weights) -> [__m256i; 2] {
     let at = weights.0.as_ptr().cast::<__m256i>();
-    // SAFETY: the array holds two such vectors; the loads need no alignment.
+    // SAFETY: the array holds two such vectors; the loads are unaligned.
     unsafe { [_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1))] }
 }
 
-/// [`super::definition::update_eight`].
-pub fn update_eight(
+/// See [`super::scalar::update_fast`].
+pub fn update_fast(
     tables: &StateTables,
     decision: &mut Decision,
     bit: u32,
@@ -314,7 +316,7 @@ pub fn update_eight(
     weights: [&mut Weights; 2],
 ) {
     update_group(&tables.next[bit as usize & 1], &mut decision.states, &decision.entries, bit, maps);
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { train_two(&decision.inputs, error, weights) };
 }
 
@@ -326,30 +328,31 @@ fn train_two(inputs: &[i16; INPUTS], error: i32, weights: [&mut Weights; 2]) {
     for weights in weights {
         let at = weights.0.as_mut_ptr().cast::<__m256i>();
         for (i, (w, delta)) in halves(weights).into_iter().zip(deltas).enumerate() {
-            // SAFETY: the array holds two such vectors; the store needs no alignment.
+            // SAFETY: the array holds two such vectors; the store is unaligned.
             unsafe { _mm256_storeu_si256(at.add(i), _mm256_add_epi32(w, delta)) };
         }
     }
 }
 
-/// [`super::definition::transpose`].
+/// See [`super::scalar::transpose`].
 pub fn split(buckets: &[[u8; 16]; GROUP], rows: &mut [[u8; GROUP]; 16]) {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { interleave::<8, 3>(buckets.as_flattened(), rows.as_flattened_mut()) };
 }
 
-/// [`super::definition::transpose`].
+/// See [`super::scalar::transpose`].
 pub fn join(rows: &[[u8; GROUP]; 16], buckets: &mut [[u8; 16]; GROUP]) {
-    // SAFETY: AVX2 was detected.
+    // SAFETY: AVX2 has been detected.
     unsafe { interleave::<8, 4>(rows.as_flattened(), buckets.as_flattened_mut()) };
 }
 
-/// Interleaves the bytes of the lower half with those of the upper, `TIMES` times: so often the bits of their places rotate.
+/// Interleaves the bytes of the lower half with those of the upper half, `TIMES` times. Each time rotates the bits of a
+/// byte's index by one, so log2 of the row count transposes a matrix.
 #[target_feature(enable = "avx2")]
 fn interleave<const VECTORS: usize, const TIMES: usize>(from: &[u8], to: &mut [u8]) {
     let mut r = [_mm_setzero_si128(); VECTORS];
     for (r, part) in r.iter_mut().zip(from.as_chunks::<16>().0) {
-        // SAFETY: a load of 16 bytes of as many; it needs no alignment.
+        // SAFETY: an unaligned load of 16 bytes from an array of 16.
         *r = unsafe { _mm_loadu_si128(part.as_ptr().cast()) };
     }
     for _ in 0..TIMES {
@@ -360,7 +363,7 @@ fn interleave<const VECTORS: usize, const TIMES: usize>(from: &[u8], to: &mut [u
         }
     }
     for (part, r) in to.as_chunks_mut::<16>().0.iter_mut().zip(r) {
-        // SAFETY: a store of 16 bytes to as many; it needs no alignment.
+        // SAFETY: an unaligned store of 16 bytes to an array of 16.
         unsafe { _mm_storeu_si128(part.as_mut_ptr().cast(), r) };
     }
 }

@@ -1,13 +1,11 @@
-//! AVX-512: 16 contexts a step.
+//! AVX-512 kernels of both ensembles.
 
-use super::MAX_SETS;
 use super::avx2::{self, find_errors};
-use super::eight::{Decision, INPUTS, Weights};
-use super::maps::{GROUP, LIMIT, Map, StateTables, WIDE};
+use super::types::{Decision, GROUP, INPUTS, LIMIT, MAX_SETS, Map, StateTables, WIDE, Weights};
 use crate::num::LOGS;
 use std::arch::x86_64::*;
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -19,7 +17,7 @@ pub fn detected() -> bool {
 
 mixer_entries!();
 
-/// For `BLOCKS` blocks of 16 inputs.
+/// [`mix`] of `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn mix_blocks<const BLOCKS: usize>(
     weights: &[i32],
@@ -32,15 +30,15 @@ fn mix_blocks<const BLOCKS: usize>(
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [_mm512_setzero_si512(); BLOCKS];
     for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // Zeros in the upper halves, where the weights' signs will be.
-        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        // Zero-extended: the upper halves meet the sign extension of the weights' upper halves.
+        // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
         *x = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) });
     }
     let mut sums = [_mm256_setzero_si256(); MAX_SETS];
     for (sum, &start) in sums.iter_mut().zip(starts) {
         let mut products = _mm512_setzero_si512();
         for (block, x) in weights[start..start + 16 * BLOCKS].chunks_exact(16).zip(x) {
-            // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+            // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
             let tops = _mm512_srai_epi32::<16>(unsafe { _mm512_loadu_si512(block.as_ptr().cast()) });
             products = _mm512_add_epi32(products, _mm512_madd_epi16(tops, x));
         }
@@ -49,13 +47,13 @@ fn mix_blocks<const BLOCKS: usize>(
     avx2::finish(sums, last, outputs, predictions)
 }
 
-/// For `BLOCKS` blocks of 16 inputs.
+/// [`train`] of `BLOCKS` blocks of 16 inputs.
 #[target_feature(enable = "avx512f")]
 fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inputs: &[i16], errors: &[i32]) {
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [_mm512_setzero_si512(); BLOCKS];
     for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // SAFETY: the block holds 16 values: a full vector; the load needs no alignment.
+        // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
         *x = _mm512_cvtepi16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) });
     }
     let half = _mm512_set1_epi32(8);
@@ -63,7 +61,7 @@ fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inpu
         let error = _mm512_set1_epi32(error);
         for (block, x) in weights[start..start + 16 * BLOCKS].chunks_exact_mut(16).zip(x) {
             let delta = _mm512_srai_epi32::<4>(_mm512_add_epi32(_mm512_mullo_epi32(x, error), half));
-            // SAFETY: the block holds 16 values: a full vector; no alignment is needed.
+            // SAFETY: the block holds 16 values, a full vector; the accesses are unaligned.
             unsafe {
                 let at = block.as_mut_ptr().cast();
                 _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast_const()), delta));
@@ -72,20 +70,20 @@ fn train_blocks<const BLOCKS: usize>(weights: &mut [i32], starts: &[usize], inpu
     }
 }
 
-/// `table[state]` of all states.
+/// `table[i]` for each byte `i` of `at`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn look_up(table: &[u8; 256], at: __m512i) -> __m512i {
-    // SAFETY: the loads are of the array's four quarters; none needs alignment.
+    // SAFETY: the loads are unaligned and of the four quarters of the array.
     let quarter = |i: usize| unsafe { _mm512_loadu_si512(table.as_ptr().add(64 * i).cast()) };
     let low = _mm512_permutex2var_epi8(quarter(0), at, quarter(1));
     let high = _mm512_permutex2var_epi8(quarter(2), at, quarter(3));
     _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high)
 }
 
-/// `stretch` of the probabilities in the top 16 bits.
+/// `stretch` of the probabilities in the top 16 bits of each lane.
 #[target_feature(enable = "avx512f,avx512bw,avx512cd")]
 fn stretch(entries: __m512i) -> __m512i {
-    // SAFETY: the loads are of the arrays' parts; none needs alignment.
+    // SAFETY: the loads are unaligned, and of 64 bytes inside the arrays.
     let (low, high, zeros) = unsafe {
         let mantissa = LOGS.mantissa.as_ptr();
         let zeros = LOGS.zeros.as_ptr().add(16);
@@ -98,9 +96,9 @@ fn stretch(entries: __m512i) -> __m512i {
     let log = |x: __m512i| {
         let n = _mm512_lzcnt_epi32(x);
         let place = _mm512_srli_epi32::<25>(_mm512_sllv_epi32(x, n));
-        // Of each pair of words the upper one's place is 0, and is not wanted.
+        // The index of each upper word is 0; its result is masked out.
         let part = _mm512_maskz_permutex2var_epi16(0x5555_5555, low, place, high);
-        // There are 18 leading zeros or more: the table's upper half is enough.
+        // x has 18 leading zeros or more, so the upper half of the table suffices.
         _mm512_add_epi32(_mm512_permutexvar_epi32(n, zeros), part)
     };
     let p = _mm512_or_si512(_mm512_slli_epi32::<1>(_mm512_srli_epi32::<20>(entries)), _mm512_set1_epi32(1));
@@ -108,7 +106,8 @@ fn stretch(entries: __m512i) -> __m512i {
     _mm512_srai_epi32::<4>(_mm512_sub_epi32(log(p), log(rest)))
 }
 
-/// [`super::definition::predict`]. Only handed out by `MapKernels::detect`, which has seen AVX-512; so are the others below.
+/// See [`super::scalar::predict`]. `MapKernels::all` and `FastKernels::all` hand out this function and those below only where
+/// the CPU has AVX-512.
 pub fn predict(
     tables: &StateTables,
     states: &[u8; WIDE],
@@ -116,15 +115,21 @@ pub fn predict(
     entries: &mut [u32; WIDE],
     out: &mut [i16; 2 * WIDE],
 ) {
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     unsafe { predict_all(tables, states, maps, entries, out) };
 }
 
+/// Mixer inputs of a group of contexts: the plain ones, then the damped ones.
 #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512vl,avx512vbmi")]
-fn opinions(tables: &StateTables, states: &[u8; GROUP], maps: &[Map; GROUP], entries: &mut [u32; GROUP]) -> __m256i {
+fn group_inputs(
+    tables: &StateTables,
+    states: &[u8; GROUP],
+    maps: &[Map; GROUP],
+    entries: &mut [u32; GROUP],
+) -> __m256i {
     let places = _mm256_setr_epi32(0, 256, 512, 768, 1024, 1280, 1536, 1792);
-    // SAFETY: the maps' 2048 entries are one array, the places are below that. The other loads and stores are of whole
-    // arrays; none needs alignment.
+    // SAFETY: the gather's indices are below the 2048 entries of the eight maps, which are contiguous. The other accesses
+    // are unaligned and of whole arrays.
     unsafe {
         let states = _mm_loadl_epi64(states.as_ptr().cast());
         let certain = _mm512_castsi512_si128(look_up(&tables.certain, _mm512_castsi128_si512(states)));
@@ -149,8 +154,8 @@ fn predict_all(
 ) {
     let (plain, damped) = out.split_at_mut(WIDE);
     let places = _mm512_slli_epi32::<8>(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    // SAFETY: the maps' 4096 entries are one array, the places are below that. The other loads and stores are of whole
-    // arrays or of halves of `out`; none needs alignment.
+    // SAFETY: the gather's indices are below the 4096 entries of the sixteen maps, which are contiguous. The other accesses
+    // are unaligned, and of whole arrays or halves of `out`.
     unsafe {
         let states = _mm_loadu_si128(states.as_ptr().cast());
         let certain = _mm512_castsi512_si128(look_up(&tables.certain, _mm512_castsi128_si512(states)));
@@ -166,23 +171,23 @@ fn predict_all(
     }
 }
 
-/// [`super::definition::update`].
+/// See [`super::scalar::update`].
 pub fn update(tables: &StateTables, states: &mut [u8; WIDE], entries: &[u32; WIDE], bit: u32, maps: &mut [Map; WIDE]) {
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     let (next, learned) = unsafe { learn_all(&tables.next[bit as usize & 1], states, entries, bit) };
-    // Not where there is AVX-512: the compiler would make a scatter of it, which is slow.
+    // In a function without AVX-512: there the compiler would use a scatter, which is slow.
     for ((map, &state), learned) in maps.iter_mut().zip(&*states).zip(learned) {
         map[usize::from(state)] = learned;
     }
     *states = next;
 }
 
-/// The states after these, and their entries.
+/// The next states and the updated entries.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
 fn learn_all(next: &[u8; 256], states: &[u8; WIDE], entries: &[u32; WIDE], bit: u32) -> ([u8; WIDE], [u32; WIDE]) {
     let target = _mm512_set1_epi32(if bit == 1 { (1 << 22) - 1 } else { 0 });
     let (mut after, mut learned) = ([0; WIDE], [0; WIDE]);
-    // SAFETY: the loads and the stores are of whole arrays; none needs alignment.
+    // SAFETY: the accesses are unaligned and of whole arrays.
     unsafe {
         let entry = _mm512_loadu_si512(entries.as_ptr().cast());
         let states = _mm_loadu_si128(states.as_ptr().cast());
@@ -191,7 +196,7 @@ fn learn_all(next: &[u8; 256], states: &[u8; WIDE], entries: &[u32; WIDE], bit: 
         let seen = _mm_test_epi8_mask(states, states);
         let p = _mm512_srli_epi32::<10>(entry);
         let count = _mm512_and_si512(entry, _mm512_set1_epi32(1023));
-        // `RECIPROCAL`, as `avx2::reciprocals` has it.
+        // `RECIPROCAL`; `avx2::reciprocals` says why this is exact.
         let divisors = _mm512_add_epi32(_mm512_slli_epi32::<1>(count), _mm512_set1_epi32(3));
         let quotients = _mm512_div_ps(_mm512_set1_ps(131_072.0), _mm512_cvtepi32_ps(divisors));
         let rates = _mm512_cvttps_epi32(quotients);
@@ -205,15 +210,15 @@ fn learn_all(next: &[u8; 256], states: &[u8; WIDE], entries: &[u32; WIDE], bit: 
     (after, learned)
 }
 
-/// [`super::definition::predict_eight`].
-pub fn predict_eight(
+/// See [`super::scalar::predict_fast`].
+pub fn predict_fast(
     tables: &StateTables,
     decision: &mut Decision,
     maps: &[Map; GROUP],
     last: i16,
     weights: [&Weights; 2],
 ) -> i32 {
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     unsafe { predict_and_mix(tables, decision, maps, last, weights) }
 }
 
@@ -225,9 +230,9 @@ fn predict_and_mix(
     last: i16,
     weights: [&Weights; 2],
 ) -> i32 {
-    let opinions = opinions(tables, &decision.states, maps, &mut decision.entries);
-    let x = _mm256_mask_set1_epi16(opinions, 1 << (INPUTS - 1), last);
-    // SAFETY: loads and a store of arrays as large; none needs alignment.
+    let inputs = group_inputs(tables, &decision.states, maps, &mut decision.entries);
+    let x = _mm256_mask_set1_epi16(inputs, 1 << (INPUTS - 1), last);
+    // SAFETY: each array is as large as a vector; the accesses are unaligned.
     let [a, b] = unsafe {
         _mm256_storeu_si256(decision.inputs.as_mut_ptr().cast(), x);
         weights.map(|weights| _mm512_loadu_si512(weights.0.as_ptr().cast()))
@@ -237,8 +242,8 @@ fn predict_and_mix(
     _mm512_reduce_add_epi32(products)
 }
 
-/// [`super::definition::update_eight`].
-pub fn update_eight(
+/// See [`super::scalar::update_fast`].
+pub fn update_fast(
     tables: &StateTables,
     decision: &mut Decision,
     bit: u32,
@@ -246,7 +251,7 @@ pub fn update_eight(
     maps: &mut [Map; GROUP],
     weights: [&mut Weights; 2],
 ) {
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     unsafe { update_and_train(tables, decision, bit, error, maps, weights) };
 }
 
@@ -260,7 +265,7 @@ fn update_and_train(
     weights: [&mut Weights; 2],
 ) {
     let Decision { states, entries, inputs } = decision;
-    // SAFETY: a load of eight states of as many; it needs no alignment.
+    // SAFETY: an unaligned load of 8 bytes from an array of 8.
     let at = unsafe { _mm512_castsi128_si512(_mm_loadl_epi64(states.as_ptr().cast())) };
     let next = _mm512_castsi512_si128(look_up(&tables.next[bit as usize & 1], at));
     let learned = avx2::learn_group(states, entries, bit);
@@ -268,7 +273,7 @@ fn update_and_train(
         map[usize::from(state)] = learned;
     }
     *states = _mm_cvtsi128_si64(next).to_le_bytes();
-    // SAFETY: loads and stores of arrays as large; none needs alignment.
+    // SAFETY: each array is as large as a vector; the accesses are unaligned.
     unsafe {
         let x = _mm512_cvtepi16_epi32(_mm256_loadu_si256(inputs.as_ptr().cast()));
         let product = _mm512_mullo_epi32(x, _mm512_set1_epi32(error));
@@ -280,21 +285,21 @@ fn update_and_train(
     }
 }
 
-/// [`super::definition::transpose`].
+/// See [`super::scalar::transpose`].
 pub fn split(buckets: &[[u8; 16]; GROUP], rows: &mut [[u8; GROUP]; 16]) {
     const PLACES: [u8; 128] = places::<GROUP, 16>();
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     unsafe { permute(buckets.as_flattened(), &PLACES, rows.as_flattened_mut()) };
 }
 
-/// [`super::definition::transpose`].
+/// See [`super::scalar::transpose`].
 pub fn join(rows: &[[u8; GROUP]; 16], buckets: &mut [[u8; 16]; GROUP]) {
     const PLACES: [u8; 128] = places::<16, GROUP>();
-    // SAFETY: AVX-512 was detected.
+    // SAFETY: AVX-512 has been detected.
     unsafe { permute(rows.as_flattened(), &PLACES, buckets.as_flattened_mut()) };
 }
 
-/// Where the bytes of a transposed table come from.
+/// The source index of each byte of the transposed matrix.
 const fn places<const ROWS: usize, const COLUMNS: usize>() -> [u8; 128] {
     let mut places = [0; 128];
     let mut i = 0;
@@ -308,7 +313,7 @@ const fn places<const ROWS: usize, const COLUMNS: usize>() -> [u8; 128] {
 #[target_feature(enable = "avx512f,avx512vbmi")]
 fn permute(from: &[u8], places: &[u8; 128], to: &mut [u8]) {
     assert!(from.len() == 128 && to.len() == 128);
-    // SAFETY: all are two vectors long, as checked; no alignment is needed.
+    // SAFETY: all three are 128 bytes, two vectors; the accesses are unaligned.
     unsafe {
         let half = |bytes: *const u8, i: usize| _mm512_loadu_si512(bytes.add(64 * i).cast());
         let (low, high) = (half(from.as_ptr(), 0), half(from.as_ptr(), 1));

@@ -1,32 +1,38 @@
-//! The last feed-forward layers: some lessons at a time, back-propagated from the head. What a layer's attention adds is taken
-//! for given, so that a lesson is about one token's way through the layers.
+//! The trainable feed-forward layers: backpropagation over a batch of predictions, then one Adafactor step for each matrix.
+//! The contributions of attention are treated as constants, so each prediction is backpropagated through its own token only.
 
 use super::super::model::{Block, Model};
 use super::matrix::Matrix;
-use crate::num::int8::BLOCK;
+use crate::num::tiles::BLOCK;
 use std::io;
 
-/// Lessons that are learned together.
+/// Predictions in a batch.
 const BATCH: usize = 32;
 
-/// One layer's matrices.
+/// The matrices of one layer.
 pub struct Layer {
+    /// `[2 * feed_forward, hidden]`, gate's rows first.
     pub gate_up: Matrix,
+    /// `[hidden, feed_forward padded]`.
     pub down: Matrix,
 }
 
-/// Layers of a session's own.
+/// A session's trainable copies of the last feed-forward layers.
 pub struct FeedForward {
-    /// The first layer that learns, and those after it.
+    /// Index in the model of the first layer that learns.
     first: usize,
+    /// That layer and all after it.
     layers: Vec<Layer>,
-    /// The lessons to be learned: of each the trace, and the gradient of the last layer's output.
+    /// Traces of the predictions in the batch so far; see [`Row::trace`](super::super::batch::Row::trace).
     traces: Vec<Vec<f32>>,
+    /// Gradients of the current layer's output: `[predictions, hidden]`.
     outputs: Vec<f32>,
     work: Work,
+    /// Whether the layers learned since [`FeedForward::forget_changes`].
+    changed: bool,
 }
 
-/// Of each lesson a vector: a layer's values and their gradients.
+/// Buffers of one layer's step: activations and gradients, one vector for each prediction, and the gradient of a matrix.
 #[derive(Default)]
 struct Work {
     normed: Vec<f32>,
@@ -38,30 +44,53 @@ struct Work {
 }
 
 impl FeedForward {
-    /// The model's last ones, so many as there are.
+    /// Copies of the model's last `layers` layers, or of all if it has fewer.
     ///
     /// # Errors
-    /// What the system says where there is no memory.
+    /// If memory cannot be allocated.
     pub fn new(model: &Model, layers: usize) -> io::Result<Self> {
         let first = model.layers.len().saturating_sub(layers);
         let layers = model.layers[first..].iter().map(|block| {
             Ok(Layer { gate_up: Matrix::new(model, &block.gate_up)?, down: Matrix::new(model, &block.down)? })
         });
         let layers = layers.collect::<io::Result<_>>()?;
-        Ok(FeedForward { first, layers, traces: Vec::new(), outputs: Vec::new(), work: Work::default() })
+        Ok(FeedForward {
+            first,
+            layers,
+            traces: Vec::new(),
+            outputs: Vec::new(),
+            work: Work::default(),
+            changed: false,
+        })
     }
 
-    /// A layer, if it is one that learns.
+    /// The copy of the model's layer `layer`, if that one learns.
     pub fn layer(&self, layer: usize) -> Option<&Layer> {
         self.layers.get(layer.checked_sub(self.first)?)
     }
 
-    /// Whether there is a layer to learn.
+    /// The copies of all layers that learn.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Whether they learned since the last [`FeedForward::forget_changes`].
+    pub fn changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Resets [`FeedForward::changed`].
+    pub fn forget_changes(&mut self) {
+        self.changed = false;
+    }
+
+    /// Whether any layer learns.
     pub fn learns(&self) -> bool {
         !self.layers.is_empty()
     }
 
-    /// Learns from one more prediction, given how its cost changes with the head's input.
+    /// Adds a prediction, given the gradient of its cost with respect to the head's input. When the batch is full, all layers
+    /// learn from it, the last one first.
     pub fn learn(&mut self, model: &Model, trace: Vec<f32>, gradient: &[f32]) {
         let hidden = model.config.hidden;
         let before = self.outputs.len();
@@ -71,12 +100,13 @@ impl FeedForward {
         self.traces.push(trace);
         if self.traces.len() == BATCH {
             (0..self.layers.len()).rev().for_each(|index| self.step(model, index));
+            self.changed = true;
             self.traces.clear();
             self.outputs.clear();
         }
     }
 
-    /// One layer's part: gradients of its output become those of its input.
+    /// One layer's step. Replaces the gradients of its output by those of its input.
     fn step(&mut self, model: &Model, index: usize) {
         let (hidden, count) = (model.config.hidden, self.traces.len());
         let Block { feed_forward_norm, .. } = &model.layers[self.first + index];
@@ -120,6 +150,120 @@ impl FeedForward {
                     &work.normed_gradient[i * hidden..][..hidden],
                     to,
                 );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+    use crate::transformer::tests::fixtures::{assert_close, dot, slopes, small_model, uniform};
+
+    const HIDDEN: usize = 32;
+    const INNER: usize = 8;
+
+    fn norm(x: &[f64], weights: &[f32]) -> Vec<f64> {
+        let factor = 1.0 / (dot(x, x) / x.len() as f64 + f64::from(0.01f32)).sqrt();
+        x.iter().zip(weights).map(|(x, &weight)| x * factor * f64::from(weight)).collect()
+    }
+
+    /// One feed-forward layer in binary64: its gate and up products, and its output with the residual.
+    fn layer(x: &[f64], norm_weights: &[f32], gate_up: &[f64], down: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let normed = norm(x, norm_weights);
+        let both: Vec<f64> = gate_up.chunks(HIDDEN).map(|row| dot(row, &normed)).collect();
+        let inner: Vec<f64> = (0..INNER).map(|i| both[i] / (1.0 + (-both[i]).exp()) * both[INNER + i]).collect();
+        let out = x.iter().zip(down.chunks(BLOCK)).map(|(x, row)| x + dot(row, &inner)).collect();
+        (both, out)
+    }
+
+    /// Adafactor in binary64.
+    struct Reference {
+        size: f64,
+        rows: Vec<f64>,
+        columns: Vec<f64>,
+        steps: f64,
+    }
+
+    impl Reference {
+        fn new(weights: &[f64], width: usize) -> Self {
+            let size = (dot(weights, weights) / weights.len() as f64).sqrt();
+            Reference { size, rows: vec![0.0; weights.len() / width], columns: vec![0.0; width], steps: 0.0 }
+        }
+
+        /// How the weights change.
+        fn step(&mut self, gradient: &[f64]) -> Vec<f64> {
+            let (height, width) = (self.rows.len(), self.columns.len());
+            self.steps += 1.0;
+            let share = (1.0 / self.steps).max(0.02);
+            for (i, row) in self.rows.iter_mut().enumerate() {
+                let mean = (0..width).map(|j| gradient[i * width + j].powi(2)).sum::<f64>() / width as f64;
+                *row += share * (mean - *row);
+            }
+            for (j, column) in self.columns.iter_mut().enumerate() {
+                let mean = (0..height).map(|i| gradient[i * width + j].powi(2)).sum::<f64>() / height as f64;
+                *column += share * (mean - *column);
+            }
+            let mean = self.rows.iter().sum::<f64>() / height as f64;
+            let change = |(k, gradient): (usize, &f64)| {
+                let column = self.columns[k % width].sqrt() + 0.03 * mean.sqrt();
+                let row = (self.rows[k / width] / mean).sqrt() + 0.03;
+                -0.0004 * self.size * gradient / (row * column)
+            };
+            gradient.iter().enumerate().map(change).collect()
+        }
+    }
+
+    fn exact(weights: &[f32]) -> Vec<f64> {
+        weights.iter().map(|&w| w.into()).collect()
+    }
+
+    /// Two batches through two layers with a constant between them, which stands for attention.
+    #[test]
+    fn steps_follow_the_slopes_of_a_naive_forward_pass() {
+        let model = small_model(2);
+        let mut learned = FeedForward::new(&model, 2).unwrap();
+        let matrices = |learned: &FeedForward| -> Vec<Vec<f64>> {
+            let both = learned.layers.iter().flat_map(|layer| [&layer.gate_up, &layer.down]);
+            both.map(|matrix| exact(&matrix.weights)).collect()
+        };
+        let mut references: Vec<_> = matrices(&learned).iter().map(|weights| Reference::new(weights, 32)).collect();
+        let mut random = TestRandom::new(2);
+        let mut vector = || (0..HIDDEN).map(|_| f64::from(uniform(&mut random))).collect::<Vec<f64>>();
+        for _ in 0..2 {
+            let before = matrices(&learned);
+            // Of each step: the residual, what attention adds between the layers, the gradient of the head's input.
+            let steps: Vec<[Vec<f64>; 3]> = (0..BATCH).map(|_| [(); 3].map(|()| vector())).collect();
+            let forward = |weights: &[Vec<f64>], [x, attention, _]: &[Vec<f64>; 3]| {
+                let norms = [0, 1].map(|i| &model.layers[i].feed_forward_norm);
+                let (both, out) = layer(x, norms[0], &weights[0], &weights[1]);
+                let next: Vec<f64> = out.iter().zip(attention).map(|(x, y)| x + y).collect();
+                let (next_both, last) = layer(&next, norms[1], &weights[2], &weights[3]);
+                [x.clone(), both, next, next_both, last]
+            };
+            let cost = |weights: &[Vec<f64>]| -> f64 {
+                steps.iter().map(|step| dot(&norm(&forward(weights, step)[4], &model.norm), &step[2])).sum()
+            };
+            let changes: Vec<Vec<f64>> = (0..4)
+                .map(|number| {
+                    let gradient = slopes(&before[number], |values| {
+                        let mut weights = before.clone();
+                        weights[number] = values.to_vec();
+                        cost(&weights)
+                    });
+                    references[number].step(&gradient)
+                })
+                .collect();
+            for step in &steps {
+                let trace: Vec<f32> = forward(&before, step).concat().iter().map(|&x| x as f32).collect();
+                let gradient: Vec<f32> = step[2].iter().map(|&x| x as f32).collect();
+                learned.learn(&model, trace, &gradient);
+            }
+            for ((after, before), expected) in matrices(&learned).iter().zip(&before).zip(&changes) {
+                let change: Vec<f32> =
+                    after.iter().zip(before).map(|(after, before)| (after - before) as f32).collect();
+                assert_close(&change, expected, 0.01);
             }
         }
     }

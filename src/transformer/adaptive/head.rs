@@ -1,61 +1,69 @@
-//! The head: a step of normalised least mean squares for each lesson.
+//! The trainable output head: one step of normalised least mean squares (Widrow and Hoff, 1960) for each prediction.
 
 use super::super::model::Model;
 use crate::num::arch::prefetch;
-use crate::num::int8::{Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::Quantised;
+use std::collections::BTreeSet;
 use std::io;
 
-/// The step of normalised least mean squares, the share of an error that a lesson takes away from its output: of the first
-/// lesson, and of the last there could be. So many lessons take away half of what is between.
-const FIRST_RATE: f32 = 0.1;
-const LAST_RATE: f32 = 0.02;
+/// Learning rate of the first step: the share of its error that an output loses.
+const INITIAL_RATE: f32 = 0.1;
+/// The rate's limit after many steps.
+const FINAL_RATE: f32 = 0.02;
+/// Steps after which the rate is halfway between the two.
 const HALFWAY: f32 = 30_000.0;
-/// Outputs with less than this share of the mass, as its inverse, are left alone unless they come.
+/// Outputs less probable than one in this many are not trained unless they occur.
 const UNLIKELY: u32 = 256;
-/// Outputs with less than this share are the same to those that the head learned its input from.
+/// In the gradient of the head's input, outputs less probable than one in this many are replaced by the mean of all rows.
 const NEGLIGIBLE: u32 = 4096;
-/// Floats of a cache line.
-const FLOATS: usize = 16;
+/// Floats in a cache line.
+const LINE: usize = 16;
 
-/// What was predicted to follow a token, as far as a lesson needs it.
+/// The part of a prediction that a gradient step needs.
+#[derive(PartialEq)]
 pub struct Prediction {
-    /// The head's input, before it was quantised.
+    /// The head's input before quantisation, `hidden` elements.
     input: Vec<f32>,
-    /// The outputs that count, by their places in the distribution, each with its probability.
+    /// Outputs that are not negligible, in the order of the distribution, with their probabilities.
     likely: Vec<(usize, f32)>,
-    /// What the layers before it made of it.
+    /// Activations for the backward pass; see [`Row::trace`](super::super::batch::Row::trace).
     pub trace: Vec<f32>,
 }
 
 impl Prediction {
-    /// What a distribution, given by its running totals, and the head's input that led to it are to a lesson.
-    pub fn new(model: &Model, input: &[f32], totals: &[u32], trace: Vec<f32>) -> Self {
+    /// From the head's input and the distribution, as cumulative masses, that it led to.
+    pub fn new(model: &Model, input: &[f32], cumulative: &[u32], trace: Vec<f32>) -> Self {
         let mut likely = Vec::new();
-        let all = totals[totals.len() - 1];
-        (model.floats.masses)(totals, all / NEGLIGIBLE, &mut |output, mass| {
-            likely.push((output, mass as f32 / all as f32));
+        let total = cumulative[cumulative.len() - 1];
+        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| {
+            likely.push((output, mass as f32 / total as f32));
         });
         Prediction { input: input.to_vec(), likely, trace }
     }
 }
 
-/// A head of a session's own.
+/// A session's trainable copy of the head.
 pub struct Head {
-    /// The rows as they were learned, one after the other.
+    /// The trained weights, `[outputs, hidden]`.
     weights: Vec<f32>,
-    /// The same, rounded.
+    /// The same in int8, for products.
     pub packed: Packed,
+    /// Buffer for one row in int8.
     row: Quantised,
-    /// The rows' mean, as it was at first.
+    /// The mean of the initial rows.
     mean: Vec<f32>,
-    lessons: f32,
+    /// Steps so far.
+    steps: f32,
+    /// Rows trained since [`Head::forget_changes`].
+    changed: BTreeSet<usize>,
 }
 
 impl Head {
-    /// The model's.
+    /// A copy of the model's head.
     ///
     /// # Errors
-    /// What the system says where there is no memory.
+    /// If memory cannot be allocated.
     pub fn new(model: &Model) -> io::Result<Self> {
         let hidden = model.config.hidden;
         let mut weights = vec![0.0; model.outputs * hidden];
@@ -64,15 +72,23 @@ impl Head {
             model.head.row(row, weights);
             (model.floats.descend)(&mut mean, weights, -1.0 / model.outputs as f32);
         }
-        Ok(Head { weights, packed: model.head.to_own()?, row: Quantised::default(), mean, lessons: 0.0 })
+        Ok(Head {
+            weights,
+            packed: model.head.to_own()?,
+            row: Quantised::default(),
+            mean,
+            steps: 0.0,
+            changed: BTreeSet::new(),
+        })
     }
 
-    /// How the cost of `target` changes with the head's input: the rows' mean, by their probabilities, less the target's.
+    /// Writes the gradient of the cross-entropy of `target` with respect to the head's input: the mean of the rows, weighted by
+    /// their probabilities, minus the target's row.
     pub fn gradient(&self, model: &Model, prediction: &Prediction, target: usize, gradient: &mut [f32]) {
         let hidden = gradient.len();
         let row = |output| &self.weights[output * hidden..][..hidden];
         for &(output, _) in &prediction.likely {
-            (0..hidden).step_by(FLOATS).for_each(|i| prefetch(&self.weights, output * hidden + i));
+            (0..hidden).step_by(LINE).for_each(|i| prefetch(&self.weights, output * hidden + i));
         }
         gradient.fill(0.0);
         let mut rest = 1.0;
@@ -84,31 +100,117 @@ impl Head {
         (model.floats.descend)(gradient, row(target), 1.0);
     }
 
-    /// Learns that `target` came: a step down the gradient of its cost.
+    /// Learns that output `target` occurred: one gradient step on its cross-entropy.
     pub fn learn(&mut self, model: &Model, prediction: &Prediction, target: usize) {
         let Prediction { input, likely, .. } = prediction;
         let squares = (model.floats.squares)(input);
         if !squares.is_normal() {
             return;
         }
-        let rate = (LAST_RATE + (FIRST_RATE - LAST_RATE) / (1.0 + self.lessons / HALFWAY)) / squares;
-        self.lessons += 1.0;
-        let mut known = 0.0;
+        let rate = (FINAL_RATE + (INITIAL_RATE - FINAL_RATE) / (1.0 + self.steps / HALFWAY)) / squares;
+        self.steps += 1.0;
+        let mut predicted = 0.0;
         for &(output, p) in likely {
             if output == target {
-                known = p;
+                predicted = p;
             } else if p >= 1.0 / UNLIKELY as f32 {
                 self.step(model, output, rate * p, input);
             }
         }
-        self.step(model, target, rate * (known - 1.0), input);
+        self.step(model, target, rate * (predicted - 1.0), input);
     }
 
-    /// Takes `factor` times the input from a row.
+    /// Subtracts `factor * input` from a row.
     fn step(&mut self, model: &Model, row: usize, factor: f32, input: &[f32]) {
         let weights = &mut self.weights[row * input.len()..][..input.len()];
         (model.floats.descend)(weights, input, factor);
-        (model.floats.quantise)(weights, &mut self.row);
+        (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
         self.packed.set_row(row, &self.row);
+        self.changed.insert(row);
+    }
+
+    /// The rows trained since the last [`Head::forget_changes`].
+    pub fn changed_rows(&self) -> impl Iterator<Item = usize> {
+        self.changed.iter().copied()
+    }
+
+    /// Empties [`Head::changed_rows`].
+    pub fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+    use crate::transformer::tests::fixtures::{assert_close, dot, slopes, small_model, uniform};
+
+    const HIDDEN: usize = 32;
+    const OUTPUTS: usize = 40;
+
+    /// Logits of `head` in binary64.
+    fn logits(weights: &[f64], input: &[f64]) -> Vec<f64> {
+        weights.chunks(HIDDEN).map(|row| dot(row, input)).collect()
+    }
+
+    /// What the engine keeps of a distribution with these logits.
+    fn prediction(model: &Model, input: &[f32], logits: &[f64]) -> Prediction {
+        let logits: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let mut cumulative = vec![0; OUTPUTS + 1];
+        (model.floats.cumulate)(&logits, &mut cumulative);
+        Prediction::new(model, input, &cumulative, Vec::new())
+    }
+
+    #[test]
+    fn gradient_is_the_slope_of_the_cross_entropy() {
+        let (model, mut random) = (small_model(1), TestRandom::new(8));
+        let head = Head::new(&model).unwrap();
+        let weights: Vec<f64> = head.weights.iter().map(|&x| x.into()).collect();
+        // Inputs of different sizes: flat distributions, and peaked ones where the rest counts as a mean.
+        for size in [1.0, 4.0] {
+            let input: Vec<f32> = (0..HIDDEN).map(|_| size * uniform(&mut random)).collect();
+            let exact: Vec<f64> = input.iter().map(|&x| x.into()).collect();
+            let prediction = prediction(&model, &input, &logits(&weights, &exact));
+            for target in [0, 13] {
+                let mut gradient = vec![0.0; HIDDEN];
+                head.gradient(&model, &prediction, target, &mut gradient);
+                let expected = slopes(&exact, |input| {
+                    let logits = logits(&weights, input);
+                    logits.iter().map(|logit| logit.exp()).sum::<f64>().ln() - logits[target]
+                });
+                assert_close(&gradient, &expected, 0.002);
+            }
+        }
+    }
+
+    #[test]
+    fn steps_are_those_of_normalised_least_mean_squares() {
+        let (model, mut random) = (small_model(1), TestRandom::new(9));
+        let mut head = Head::new(&model).unwrap();
+        for step in 0..4 {
+            let input: Vec<f32> = (0..HIDDEN).map(|_| 2.0 * uniform(&mut random)).collect();
+            let exact: Vec<f64> = input.iter().map(|&x| x.into()).collect();
+            let before: Vec<f64> = head.weights.iter().map(|&x| x.into()).collect();
+            let logits = logits(&before, &exact);
+            let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+            let target = 7 * step;
+            let rate = (0.02 + 0.08 / (1.0 + step as f64 / 30_000.0)) / dot(&exact, &exact);
+            let mut expected = Vec::new();
+            for (output, logit) in logits.iter().enumerate() {
+                let p = logit.exp() / total;
+                let error = if output == target { p - 1.0 } else { p };
+                let factor = if output == target || p >= 1.0 / 256.0 { rate * error } else { 0.0 };
+                expected.extend(exact.iter().map(|x| -factor * x));
+            }
+            head.learn(&model, &prediction(&model, &input, &logits), target);
+            let change: Vec<f32> = head.weights.iter().zip(&before).map(|(&w, &b)| (f64::from(w) - b) as f32).collect();
+            assert_close(&change, &expected, 0.001);
+            // The int8 row that products use follows.
+            let mut packed = vec![0.0; HIDDEN];
+            head.packed.row(target, &mut packed);
+            let row: Vec<f64> = head.weights[target * HIDDEN..][..HIDDEN].iter().map(|&x| x.into()).collect();
+            assert_close(&packed, &row, 0.004);
+        }
     }
 }

@@ -1,41 +1,46 @@
-//! A matrix that learns.
+//! A weight matrix trained with Adafactor (Shazeer and Stern, 2018).
 
 use super::super::model::Model;
-use crate::num::int8::{BLOCK, Packed, Quantised};
+use crate::num::packed::Packed;
+use crate::num::tiles::{BLOCK, Quantised};
 use std::io;
 
-/// The root mean square of a step's changes, as a share of the weights'.
+/// Learning rate: the root mean square of a step, relative to that of the weights.
 const RATE: f32 = 0.0004;
-/// The least weight that a gradient has in the means of squares.
-const SHARE: f32 = 0.02;
-/// What keeps steps small where gradients are, as a share of their root mean square.
+/// Minimum weight of the newest gradient in the running means of squares.
+const MIN_SHARE: f32 = 0.02;
+/// Damping of small second moments, relative to their root mean square.
 const EPSILON: f32 = 0.03;
 
-/// Adafactor's (Shazeer and Stern, 2018): each weight's step is its gradient over the root of what its square is on average, as
-/// rows and columns tell it, times the matrix's own size.
+/// Each weight's step is its gradient, divided by the root of its second moment as estimated from the means of its row and
+/// column, times the root mean square of the initial weights.
 pub struct Matrix {
-    /// The rows as they were learned, one after the other, filled up to whole blocks.
+    /// The trained weights, row by row, rows padded to whole blocks.
     pub weights: Vec<f32>,
-    /// The same, rounded.
+    /// The same in int8, for products.
     pub packed: Packed,
+    /// Elements of a row.
     width: usize,
-    /// The root mean square of the weights at first.
+    /// The root mean square of the initial weights.
     size: f32,
-    /// Means of the gradient's squares.
+    /// Running means of squared gradients: of each row and of each column.
     rows: Vec<f32>,
     columns: Vec<f32>,
+    /// Steps so far.
     steps: f32,
+    /// Buffer for one row in int8.
     row: Quantised,
-    /// Of a step: the sums of squares, then the columns' scales.
+    /// Buffer of a step: the columns' sums of squares, then their scales.
     scales: Vec<f32>,
+    /// Buffer of a step: the rows' mean squares.
     squares: Vec<f32>,
 }
 
 impl Matrix {
-    /// Begins as `packed`.
+    /// A copy of `packed`.
     ///
     /// # Errors
-    /// What the system says where there is no memory.
+    /// If memory cannot be allocated.
     pub fn new(model: &Model, packed: &Packed) -> io::Result<Self> {
         let (rows, width) = (packed.rows(), packed.blocks() * BLOCK);
         let mut weights = vec![0.0; rows * width];
@@ -54,7 +59,8 @@ impl Matrix {
         })
     }
 
-    /// A step down a gradient.
+    /// One step down `gradient`, which has the shape of `weights`. Degenerate gradients (zero, subnormal or not finite) are
+    /// skipped.
     pub fn learn(&mut self, model: &Model, gradient: &[f32]) {
         let Matrix { rows, columns, scales, squares, width, .. } = self;
         let mut sum = 0.0;
@@ -68,7 +74,7 @@ impl Matrix {
             return;
         }
         self.steps += 1.0;
-        let share = if 1.0 / self.steps > SHARE { 1.0 / self.steps } else { SHARE };
+        let share = if 1.0 / self.steps > MIN_SHARE { 1.0 / self.steps } else { MIN_SHARE };
         let count = rows.len() as f32;
         let mut mean = 0.0;
         for (row, square) in rows.iter_mut().zip(&*squares) {
@@ -87,7 +93,7 @@ impl Matrix {
         for (i, ((gradient, weights), row)) in both.zip(&*rows).enumerate() {
             let factor = RATE * self.size / ((row / mean).sqrt() + EPSILON);
             (model.floats.descend_scaled)(weights, gradient, scales, factor);
-            (model.floats.quantise)(weights, &mut self.row);
+            (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
             self.packed.set_row(i, &self.row);
         }
     }

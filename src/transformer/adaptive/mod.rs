@@ -1,39 +1,38 @@
-//! Layers that adapt to the text as it becomes known: dynamic evaluation (Krause et al., 2018) of the head and of the last
-//! feed-forward layers.
+//! Online training of the head and of the last feed-forward layers: dynamic evaluation (Krause et al., 2018).
 //!
 //! ```text
-//! a distribution ─► Prediction   what a lesson needs of it, and of what led to it
-//! tokens         ─► Lessons      a lane's predictions, until what came is sure
-//!                     ► head          learns at once
-//!                     ► feed_forward  learns from some lessons together
+//! distribution ─► Prediction        what a gradient step needs of it, and of the activations that led to it
+//! tokens       ─► PendingUpdates    a lane's predictions, until the token that came can no longer be retracted
+//!                   ► head            one step of normalised least mean squares for each prediction
+//!                   ► feed_forward    backpropagation and Adafactor, once for each batch of predictions
 //! ```
 
 mod feed_forward;
 mod head;
-mod lessons;
 mod matrix;
+mod pending_updates;
 
 pub use feed_forward::FeedForward;
 pub use head::{Head, Prediction};
-pub use lessons::Lessons;
+pub use pending_updates::PendingUpdates;
 
 use super::model::Model;
-use crate::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use std::{io, mem};
 
-/// What a session has of its own in its model's place.
+/// A session's trainable copies of the head and of the last feed-forward layers.
 pub struct Adaptive {
     pub head: Head,
     pub feed_forward: FeedForward,
-    /// How the cost of a prediction changes with the head's input.
+    /// Gradient of the cross-entropy with respect to the head's input, `hidden` elements.
     gradient: Vec<f32>,
 }
 
 impl Adaptive {
-    /// The model's head, and so many of its last feed-forward layers.
+    /// Copies of the model's head and of its last `layers` feed-forward layers.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] where there is no memory.
+    /// [`ErrorKind::Io`] if memory cannot be allocated.
     pub fn new(model: &Model, layers: usize) -> Result<Self, Error> {
         let no_memory =
             |error: io::Error| Error::new(ErrorKind::Io, format!("no memory for layers that adapt: {error}"));
@@ -42,7 +41,13 @@ impl Adaptive {
         Ok(Adaptive { head, feed_forward, gradient: vec![0.0; model.config.hidden] })
     }
 
-    /// Learns that `target` came.
+    /// From now on nothing has changed.
+    pub fn forget_changes(&mut self) {
+        self.head.forget_changes();
+        self.feed_forward.forget_changes();
+    }
+
+    /// Learns that output `target` followed. The feed-forward layers use the head's weights from before its own step.
     pub fn learn(&mut self, model: &Model, mut prediction: Prediction, target: usize) {
         if self.feed_forward.learns() {
             self.head.gradient(model, &prediction, target, &mut self.gradient);

@@ -1,15 +1,15 @@
-//! Which tensor goes where in a [`Checkpoint`], under the names of either file form.
+//! Builds a [`Checkpoint`] from tensors, by their names in either file form.
 
 use super::weights::Weights;
 use crate::error::Error;
 use crate::transformer::checkpoint::{Checkpoint, Config, Layer};
 
-/// What the tensors are called.
+/// Tensor names of a file form. Layer tensors are called `{layer}.{number}.{part}.weight`.
 pub struct Names {
     pub embedding: &'static str,
     pub head: &'static str,
     pub norm: &'static str,
-    /// What a layer's number is between.
+    /// Prefix of layer tensors.
     pub layer: &'static str,
     pub attention_norm: &'static str,
     pub q: &'static str,
@@ -22,7 +22,7 @@ pub struct Names {
     pub down: &'static str,
 }
 
-/// In Hugging Face files.
+/// Names in Hugging Face files.
 pub const HUGGING_FACE: Names = Names {
     embedding: "model.embed_tokens.weight",
     head: "lm_head.weight",
@@ -39,7 +39,7 @@ pub const HUGGING_FACE: Names = Names {
     down: "mlp.down_proj",
 };
 
-/// In GGUF files.
+/// Names in GGUF files.
 pub const GGUF: Names = Names {
     embedding: "token_embd.weight",
     head: "output.weight",
@@ -63,7 +63,10 @@ impl Names {
     }
 }
 
-/// Puts the model together; `tied` where the head is the embedding, whatever else the file holds.
+/// Builds the model. If `tied`, the head is the embedding, even if the file has a head tensor.
+///
+/// # Errors
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) if a tensor is missing, unknown, or has another shape than `config` requires.
 pub fn assemble(
     mut weights: Weights,
     names: &Names,
@@ -85,7 +88,7 @@ pub fn assemble(
     let mut layers = Vec::new();
     for layer in 0..config.layers {
         let name = |part| names.of_layer(layer, part);
-        // Older Hugging Face files keep what follows from the configuration.
+        // Older Hugging Face files store the rotary frequencies, which follow from the configuration.
         weights.drop(&format!("{}.{layer}.self_attn.rotary_emb.inv_freq", names.layer));
         layers.push(Layer {
             attention_norm: weights.vector(&name(names.attention_norm), hidden)?,

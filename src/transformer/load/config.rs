@@ -1,4 +1,4 @@
-//! Hugging Face's config.json, and what any configuration must fulfil.
+//! Hugging Face's config.json, and checks of configurations from either file form.
 
 use serde_json::Value;
 
@@ -6,14 +6,19 @@ use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Config;
 
-/// A model's config.json.
+/// What nzip uses of config.json.
 pub struct HuggingFaceConfig {
     pub config: Config,
+    /// Whether the head is the embedding.
     pub tied: bool,
+    /// The id of the token that begins a text: `bos_token_id`, else `eos_token_id`, else 0.
     pub start: u32,
 }
 
-/// Reads config.json's text; `place` is its name for messages.
+/// Parses config.json; `place` is its name in messages.
+///
+/// # Errors
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) for anything but a plain Llama.
 pub fn parse(text: &[u8], place: &str) -> Result<HuggingFaceConfig, Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
     let fields = Fields { json: &json, place };
@@ -94,15 +99,15 @@ impl Fields<'_> {
     }
 }
 
-/// That the numbers are those of a model which the engine can run, and small enough that their products don't overflow.
+/// Checks that the engine can run such a model, and that sizes are small enough for their products not to overflow.
 pub fn check(config: &Config, place: &str) -> Result<(), Error> {
     let limits = [
         ("the vocabulary's size", config.vocabulary, 1 << 20),
         ("the hidden size", config.hidden, 1 << 16),
         ("the number of layers", config.layers, 1 << 10),
         ("the number of heads", config.heads, 1 << 10),
-        ("the number of key heads", config.kv_heads, config.heads),
-        ("the heads' dimension", config.head_dim, 1 << 10),
+        ("the number of key-value heads", config.kv_heads, config.heads),
+        ("the head dimension", config.head_dim, 1 << 10),
         ("the feed-forward size", config.feed_forward, 1 << 18),
         ("the context", config.context, 1 << 30),
     ];
@@ -113,10 +118,10 @@ pub fn check(config: &Config, place: &str) -> Result<(), Error> {
     }
     if !config.heads.is_multiple_of(config.kv_heads) {
         let Config { heads, kv_heads, .. } = config;
-        return Err(wrong(place, format!("{heads} heads can't share {kv_heads} key heads evenly")));
+        return Err(wrong(place, format!("{heads} heads are not a multiple of {kv_heads} key-value heads")));
     }
     if !config.head_dim.is_multiple_of(2) {
-        return Err(wrong(place, format!("the heads' dimension {} is odd", config.head_dim)));
+        return Err(wrong(place, format!("the head dimension {} is odd", config.head_dim)));
     }
     for (what, value) in [("the norm's epsilon", config.norm_eps), ("rope's theta", config.rope_theta)] {
         if !(value.is_finite() && value > 0.0) {
@@ -126,7 +131,7 @@ pub fn check(config: &Config, place: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The start token's id, if the vocabulary has it.
+/// Checks that the start token is in the vocabulary.
 pub fn check_start(id: u64, config: &Config, place: &str) -> Result<u32, Error> {
     match u32::try_from(id) {
         Ok(start) if (start as usize) < config.vocabulary => Ok(start),

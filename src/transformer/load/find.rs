@@ -1,4 +1,4 @@
-//! Where a model is: a directory, a GGUF file, or a name in the Hugging Face cache.
+//! Locates a model: a directory, a GGUF file, or a name in the Hugging Face cache.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -8,7 +8,7 @@ use super::{from_directory, from_gguf, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::Checkpoint;
 
-/// A model's name on Hugging Face: ORG/NAME, or ORG/NAME/FILE.gguf for a file in a collection of them.
+/// A model's name on Hugging Face: ORG/NAME, or ORG/NAME/FILE.gguf for one file of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// ORG/NAME.
@@ -18,7 +18,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// The name that `text` is, if it is one.
+    /// Parses a name; `None` if `text` is not one.
     pub fn parse(text: &str) -> Option<Name> {
         let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let parts: Vec<&str> = text.split('/').collect();
@@ -36,25 +36,29 @@ impl Name {
 /// A model in the Hugging Face cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cached {
-    /// What [`load`] finds it by.
+    /// The name that [`load`] takes.
     pub name: String,
     /// Its directory or GGUF file.
     pub path: PathBuf,
-    /// The length of its weights' files.
+    /// Total length of its weight files, in bytes.
     pub bytes: u64,
 }
 
 /// Loads the model `model`: a directory, a GGUF file, or a name in `cache`, a Hugging Face cache folder ("hub").
 ///
 /// # Errors
-/// As [`from_directory`] and [`from_gguf`], and [`ErrorKind::Model`](crate::ErrorKind::Model) where there is none; the
-/// message says where it was looked for.
+/// As [`from_directory`] and [`from_gguf`]; [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no such model, with a message
+/// that says where nzip looked.
 pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
     let path = locate(model, cache)?;
     if path.is_dir() {
         return from_directory(&path);
     }
     let place = path.display().to_string();
+    // Opening a pipe would wait for a writer.
+    if !path.metadata()?.is_file() {
+        return Err(wrong(place, "is neither a folder nor a regular file"));
+    }
     let file = File::open(&path).map_err(|error| std::io::Error::new(error.kind(), format!("{place}: {error}")))?;
     from_gguf(&mut BufReader::new(file), &place)
 }
@@ -62,7 +66,7 @@ pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
 /// The directory or GGUF file of the model `model`.
 ///
 /// # Errors
-/// [`ErrorKind::Model`](crate::ErrorKind::Model) where there is none.
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) if there is none.
 pub fn locate(model: &Path, cache: Option<&Path>) -> Result<PathBuf, Error> {
     if model.exists() {
         return Ok(model.to_owned());
@@ -72,13 +76,13 @@ pub fn locate(model: &Path, cache: Option<&Path>) -> Result<PathBuf, Error> {
         return Err(wrong(place, "there is no such directory or file"));
     };
     let Some(cache) = cache else {
-        return Err(wrong(place, "there is no such directory, and no Hugging Face cache to look in"));
+        return Err(wrong(place, "there is no such directory, and no Hugging Face cache"));
     };
     let Some(snapshot) = snapshot(&folder(cache, &name.repository)) else {
         return Err(wrong(
             place,
             format!(
-                "no model is here: neither a directory of this name, nor one in the cache {}; `nzip model pull {place}` \
+                "there is no model of this name, neither a directory nor in the cache {}; `nzip model pull {place}` \
                  fetches it",
                 cache.display()
             ),
@@ -92,12 +96,14 @@ pub fn locate(model: &Path, cache: Option<&Path>) -> Result<PathBuf, Error> {
     match &ggufs(&snapshot)[..] {
         _ if snapshot.join("config.json").exists() => Ok(snapshot),
         [only] => Ok(snapshot.join(only)),
-        [] => Err(wrong(snapshot.display(), "holds neither a config.json nor a GGUF file")),
-        several => Err(wrong(place, format!("is several files; name one of them, as {place}/{}", several.join(", ")))),
+        [] => Err(wrong(snapshot.display(), "contains neither a config.json nor a GGUF file")),
+        several => {
+            Err(wrong(place, format!("has several files; name one of them, such as {place}/{}", several.join(", "))))
+        }
     }
 }
 
-/// The models in `cache`, by name.
+/// All models in `cache`, sorted by name.
 pub fn cached(cache: &Path) -> Vec<Cached> {
     let entries = fs::read_dir(cache).into_iter().flatten().flatten();
     let repositories = entries.filter_map(|entry| {
@@ -125,7 +131,7 @@ fn folder(cache: &Path, repository: &str) -> PathBuf {
     cache.join(format!("models--{}", repository.replace('/', "--")))
 }
 
-/// The files of a repository's main branch; of another state, if that is all there is.
+/// The snapshot of a repository's main branch, or else any other snapshot.
 fn snapshot(folder: &Path) -> Option<PathBuf> {
     let snapshots = folder.join("snapshots");
     let main = fs::read_to_string(folder.join("refs/main")).ok().map(|commit| snapshots.join(commit.trim()));
@@ -146,7 +152,7 @@ fn ggufs(directory: &Path) -> Vec<String> {
     files(directory).into_iter().filter(|name| name.ends_with(".gguf")).collect()
 }
 
-/// The file's length; a snapshot's files are links.
+/// The length of a file; files of a snapshot are links, which are followed.
 fn length(file: &Path) -> u64 {
     fs::metadata(file).map_or(0, |metadata| metadata.len())
 }
@@ -190,9 +196,9 @@ mod tests {
         assert_eq!(found("org/two/y.gguf"), at("models--org--two/snapshots/a/y.gguf"));
         assert_eq!(found("org/three"), at("models--org--three/snapshots/a/x.gguf"));
         let refused = [
-            ("org/two", "name one of them, as org/two/x.gguf, y.gguf"),
+            ("org/two", "name one of them, such as org/two/x.gguf, y.gguf"),
             ("org/two/z.gguf", "z.gguf: is missing"),
-            ("org/four", "holds neither a config.json nor a GGUF file"),
+            ("org/four", "contains neither a config.json nor a GGUF file"),
             ("org/six", "`nzip model pull org/six` fetches it"),
             ("nowhere", "nowhere: there is no such directory or file"),
         ];

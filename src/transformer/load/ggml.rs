@@ -37,7 +37,7 @@ fn matrix<const N: usize>(
     quants: impl Fn(&[u8; N]) -> [i8; BLOCK],
 ) -> Result<Matrix, &'static str> {
     if !columns.is_multiple_of(BLOCK) {
-        return Err("its rows are not whole blocks of 32");
+        return Err("row length is not a multiple of 32");
     }
     let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
     for block in data.chunks_exact(2 + N) {
@@ -45,11 +45,11 @@ fn matrix<const N: usize>(
         let scale = f16::from_le_bytes(*scale).to_f32();
         let quants = quants(rest.try_into().expect("a block has N more bytes"));
         if !scale.is_finite() {
-            return Err("holds a scale that is not finite");
+            return Err("contains a scale that is not finite");
         }
-        // No writer of Q8_0 makes it, and kernels may negate quants.
+        // No known writer of Q8_0 produces it, and kernels negate quants.
         if quants.contains(&-128) {
-            return Err("holds the quant -128");
+            return Err("contains the quant -128");
         }
         matrix.scales.push(scale);
         matrix.quants.extend(quants);
@@ -185,20 +185,16 @@ fn q6_k(block: &[u8; 210], out: &mut Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_random::TestRandom;
     use candle_core::Device;
     use candle_core::quantized::QTensor;
     use std::borrow::Cow;
 
     /// Blocks of `kind` with random bytes, where scales in binary16 are finite.
     fn blocks(kind: GgmlDType, count: usize) -> Vec<u8> {
-        let mut state = 0x9E37_79B9_7F4A_7C15u64;
-        let mut data = Vec::new();
-        for _ in 0..count * kind.type_size() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            // Exponents of scales stay small: no byte but 0x00 to 0x77 or 0x80 to 0xF7.
-            data.push((state >> 56) as u8 & 0xF7);
-        }
-        data
+        let mut random = TestRandom::new(1);
+        // Exponents of scales stay small: no byte but 0x00 to 0x77 or 0x80 to 0xF7.
+        (0..count * kind.type_size()).map(|_| random.byte() & 0xF7).collect()
     }
 
     #[test]

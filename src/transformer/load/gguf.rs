@@ -1,4 +1,4 @@
-//! A GGUF file of the llama architecture.
+//! Loads GGUF files of the llama architecture (format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,17 +15,17 @@ use super::{ggml, header, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
-/// Loads a model from a GGUF file, open or in memory; `place` is its name for messages.
+/// Loads a model from a GGUF file, open or in memory; `place` is its name in messages.
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) where the file can't be read.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read.
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
-    let damaged = |what: &str| wrong(place, format!("is damaged, cut short, or no GGUF file ({what})"));
+    let damaged = |what: &str| wrong(place, format!("is damaged, truncated, or not a GGUF file ({what})"));
     header::check(reader).map_err(|error| damaged(&error.to_string()))?;
-    // No panic of candle's is known that gets this far; one that is found later shall not end the program.
+    // `header::check` refuses all headers that are known to make candle panic. Should there be others, they become errors.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
-        .map_err(|_| wrong(place, "has a header that makes no sense"))?
+        .map_err(|_| wrong(place, "has an invalid header"))?
         .map_err(|error| damaged(&reason(&error)))?;
     let metadata = Metadata { entries: &content.metadata, place };
     let config = metadata.config()?;
@@ -33,7 +33,7 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpo
     let start = metadata.start(&config)?;
     let mut weights = read(&content, reader, place)?;
     for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
-        weights.reorder(&part, config.head_dim, |matrix| halves(matrix, config.head_dim));
+        weights.reorder(&part, config.head_dim, |matrix| split_pairs(matrix, config.head_dim));
     }
     let tied = !weights.has(GGUF.head);
     assemble(weights, &GGUF, config, tied, tokens, start)
@@ -47,10 +47,10 @@ fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Resu
     for (name, info) in &content.tensor_infos {
         let count = weights.check_shape(name, info.shape.dims())? as u64;
         let kind = info.ggml_dtype;
-        // Tensors that share bytes would let a small file fill the memory.
+        // If tensors could share bytes, a small file could fill the memory.
         claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
         if claimed > length {
-            return Err(weights.wrong(name, "the tensors together are longer than the file"));
+            return Err(weights.wrong(name, "the tensors' total length exceeds that of the file"));
         }
     }
     for (name, info) in &content.tensor_infos {
@@ -94,15 +94,15 @@ fn read_tensor(
     }
 }
 
-/// GGUF has the rows of q and k in pairs that rotate against each other; ours are halves of a head.
-fn halves(matrix: &Matrix, head_dim: usize) -> Matrix {
+/// Reorders the rows of q or k. In GGUF the elements of a rotary pair are adjacent; in a [`Checkpoint`] they are half a head apart.
+fn split_pairs(matrix: &Matrix, head_dim: usize) -> Matrix {
     let Matrix { rows, columns, .. } = *matrix;
-    let mut turned = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
+    let mut reordered = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
     for head in (0..rows).step_by(head_dim) {
         for row in (head..head + head_dim).step_by(2).chain((head + 1..head + head_dim).step_by(2)) {
-            turned.quants.extend(&matrix.quants[row * columns..][..columns]);
-            turned.scales.extend(&matrix.scales[row * columns / BLOCK..][..columns / BLOCK]);
+            reordered.quants.extend(&matrix.quants[row * columns..][..columns]);
+            reordered.scales.extend(&matrix.scales[row * columns / BLOCK..][..columns / BLOCK]);
         }
     }
-    turned
+    reordered
 }

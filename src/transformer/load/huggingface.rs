@@ -1,10 +1,9 @@
-//! A Hugging Face directory: config.json, tokenizer.json, safetensors.
+//! Loads Hugging Face directories: config.json, tokenizer.json, safetensors.
 
 use std::path::Path;
-use std::{fs, io};
 
 use super::assemble::{HUGGING_FACE, assemble};
-use super::{config, safetensors, vocabulary, wrong};
+use super::{config, read_file, safetensors, vocabulary};
 use crate::error::Error;
 use crate::transformer::checkpoint::Checkpoint;
 
@@ -12,7 +11,7 @@ use crate::transformer::checkpoint::Checkpoint;
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the file, the tensor or field, and what is wrong with it;
-/// [`ErrorKind::Io`](crate::ErrorKind::Io) where a file can't be read.
+/// [`ErrorKind::Io`](crate::ErrorKind::Io) if a file cannot be read.
 pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
     let named = |name: &str| {
         let path = directory.join(name);
@@ -24,12 +23,4 @@ pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
     let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
     let weights = safetensors::read(directory)?;
     assemble(weights, &HUGGING_FACE, config.config, config.tied, tokens, config.start)
-}
-
-/// A file of a model, whole.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => wrong(path.display(), "is missing"),
-        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())).into(),
-    })
 }

@@ -5,34 +5,36 @@ use std::collections::HashMap;
 use candle_core::quantized::gguf_file::Value;
 
 use super::config::{check, check_start};
-use super::vocabulary::{Writing, prefer_pieces};
+use super::vocabulary::{TokenEncoding, prefer_pieces};
 use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Config;
 
-/// What a token is for.
+/// The kind of a token, from `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Encoded text.
     Text,
+    /// A single byte, `<0xNN>`.
     Byte,
-    /// It stands for no text.
-    Mark,
-    /// Added later, as plain text.
-    Added,
+    /// Unknown, control or unused: stands for no text.
+    Special,
+    /// User-defined: plain text.
+    UserDefined,
 }
 
 impl Kind {
     fn of(number: Option<usize>) -> Kind {
         match number {
-            Some(2 | 3 | 5) => Kind::Mark,
-            Some(4) => Kind::Added,
+            Some(2 | 3 | 5) => Kind::Special,
+            Some(4) => Kind::UserDefined,
             Some(6) => Kind::Byte,
             _ => Kind::Text,
         }
     }
 }
 
-/// The metadata of the file `place`.
+/// The metadata of a file; `place` is its name in messages.
 pub struct Metadata<'a> {
     pub entries: &'a HashMap<String, Value>,
     pub place: &'a str,
@@ -74,7 +76,7 @@ impl Metadata<'_> {
         Ok(config)
     }
 
-    /// The token that a text begins with.
+    /// The id of the token that begins a text: the BOS token, else the EOS token, else 0.
     pub fn start(&self, config: &Config) -> Result<u32, Error> {
         let start = self.size("tokenizer.ggml.bos_token_id")?.or(self.size("tokenizer.ggml.eos_token_id")?);
         check_start(start.unwrap_or_default() as u64, config, self.place)
@@ -83,9 +85,9 @@ impl Metadata<'_> {
     /// The bytes of each token.
     pub fn vocabulary(&self) -> Result<Vec<Vec<u8>>, Error> {
         let tokens = self.tokens()?;
-        let writing = match self.text("tokenizer.ggml.model") {
-            Some("gpt2") => Writing::ByteLevel,
-            Some("llama") => Writing::SentencePiece,
+        let encoding = match self.text("tokenizer.ggml.model") {
+            Some("gpt2") => TokenEncoding::ByteLevel,
+            Some("llama") => TokenEncoding::SentencePiece,
             other => return Err(self.wrong(format!("vocabulary {} is not supported", other.unwrap_or("(none)")))),
         };
         let kinds = match self.list("tokenizer.ggml.token_type")? {
@@ -96,12 +98,12 @@ impl Metadata<'_> {
             None => vec![Kind::Text; tokens.len()],
         };
         let bytes = |(token, kind): (&&str, &Kind)| match kind {
-            Kind::Mark => Vec::new(),
-            Kind::Added => token.as_bytes().to_vec(),
-            Kind::Text | Kind::Byte => writing.bytes(token),
+            Kind::Special => Vec::new(),
+            Kind::UserDefined => token.as_bytes().to_vec(),
+            Kind::Text | Kind::Byte => encoding.bytes(token),
         };
         let mut bytes: Vec<_> = tokens.iter().zip(&kinds).map(bytes).collect();
-        if writing == Writing::SentencePiece {
+        if encoding == TokenEncoding::SentencePiece {
             prefer_pieces(tokens.iter().copied().zip(0..), &mut bytes);
         }
         Ok(bytes)
@@ -110,7 +112,7 @@ impl Metadata<'_> {
     fn tokens(&self) -> Result<Vec<&str>, Error> {
         const KEY: &str = "tokenizer.ggml.tokens";
         let list = self.list(KEY)?.ok_or_else(|| self.wrong(format!("{KEY} is missing")))?;
-        list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} holds {token:?}")))).collect()
+        list.iter().map(|token| text(token).ok_or_else(|| self.wrong(format!("{KEY} contains {token:?}")))).collect()
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -131,7 +133,7 @@ impl Metadata<'_> {
 
     fn size(&self, key: &str) -> Result<Option<usize>, Error> {
         let Some(value) = self.entries.get(key) else { return Ok(None) };
-        size(value).map(Some).ok_or_else(|| self.wrong(format!("{key} is not one size for the whole model")))
+        size(value).map(Some).ok_or_else(|| self.wrong(format!("{key} is not a single size for all layers")))
     }
 
     fn real(&self, key: &str) -> Result<Option<f32>, Error> {

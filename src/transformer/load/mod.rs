@@ -8,9 +8,9 @@
 //!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
-//! candle only reads the files. What it could compute differs between machines; rounding to int8 is ours
-//! ([`Matrix::quantise`](super::checkpoint::Matrix::quantise)). Files are not trusted: lengths are compared with what is
-//! there before anything is allocated.
+//! candle only reads the files. Its computations differ between machines, so quantisation is
+//! [`Matrix::quantise`](super::checkpoint::Matrix::quantise). Files are not trusted: lengths are compared with the file's length
+//! before anything is allocated.
 
 mod assemble;
 mod config;
@@ -32,15 +32,29 @@ pub use gguf::from_gguf;
 pub use huggingface::from_directory;
 
 use std::fmt::Display;
+use std::path::Path;
+use std::{fs, io};
 
 use crate::error::{Error, ErrorKind};
 
-/// An error of a model: `place` is the file, and the tensor or field in it.
+/// A model error: `place` is the file, `what` names the tensor or field and what is wrong with it.
 fn wrong(place: impl Display, what: impl Display) -> Error {
     Error::new(ErrorKind::Model, format!("{place}: {what}"))
 }
 
-/// What candle says of an error, without the backtrace that it may add.
+/// The message of a candle error, without the backtrace that it may contain.
 fn reason(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Reads a whole file of a model.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    // Opening a pipe would wait for a writer; a folder can't be read.
+    if fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+        return Err(wrong(path.display(), "is not a regular file"));
+    }
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong(path.display(), "is missing"),
+        _ => io::Error::new(error.kind(), format!("{}: {error}", path.display())).into(),
+    })
 }

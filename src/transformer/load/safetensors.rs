@@ -1,4 +1,4 @@
-//! Weights of safetensors files: one, or shards with an index.
+//! Reads safetensors weights: one file, or shards with an index.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,15 +8,15 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
 use super::weights::Weights;
-use super::{reason, wrong};
+use super::{read_file, reason, wrong};
 use crate::error::Error;
 
-/// Reads all tensors of a directory, a file at a time.
+/// Reads all tensors of a directory, one file at a time.
 pub fn read(directory: &Path) -> Result<Weights, Error> {
     let mut weights = Weights::new(directory.display().to_string());
     let single = directory.join("model.safetensors");
     if single.exists() {
-        read_file(&single, &mut weights)?;
+        read_tensors(&single, &mut weights)?;
         return Ok(weights);
     }
     let index = directory.join("model.safetensors.index.json");
@@ -24,40 +24,39 @@ pub fn read(directory: &Path) -> Result<Weights, Error> {
         return Err(wrong(&weights.place, "has neither model.safetensors nor model.safetensors.index.json"));
     }
     for shard in shards(&index)? {
-        read_file(&directory.join(shard), &mut weights)?;
+        read_tensors(&directory.join(shard), &mut weights)?;
     }
     Ok(weights)
 }
 
 fn shards(index: &Path) -> Result<BTreeSet<String>, Error> {
     let place = index.display();
-    let json: Value =
-        serde_json::from_slice(&super::huggingface::read_file(index)?).map_err(|error| wrong(place, error))?;
+    let json: Value = serde_json::from_slice(&read_file(index)?).map_err(|error| wrong(place, error))?;
     let place = index.display();
     let Some(map) = json["weight_map"].as_object() else {
         return Err(wrong(place, "weight_map is missing"));
     };
-    // An index may not lead out of its directory.
+    // Names with separators could lead out of the directory.
     let name = |file: &Value| {
         let plain = |name: &&str| Path::new(name).file_name().is_some_and(|last| last == *name);
         file.as_str().filter(plain).map(str::to_owned)
     };
     map.iter()
         .map(|(tensor, file)| {
-            name(file).ok_or_else(|| wrong(index.display(), format!("tensor {tensor}: {file} is not a file's name")))
+            name(file).ok_or_else(|| wrong(index.display(), format!("tensor {tensor}: {file} is not a file name")))
         })
         .collect()
 }
 
-fn read_file(path: &Path, weights: &mut Weights) -> Result<(), Error> {
-    let bytes = super::huggingface::read_file(path)?;
+fn read_tensors(path: &Path, weights: &mut Weights) -> Result<(), Error> {
+    let bytes = read_file(path)?;
     weights.place = path.display().to_string();
     add_all(&bytes, weights)
 }
 
-/// Adds the tensors of a file in memory.
+/// Adds the tensors of a file's content.
 fn add_all(bytes: &[u8], weights: &mut Weights) -> Result<(), Error> {
-    // Opening compares every length with the file's.
+    // This compares every length with the file's.
     let file = SliceSafetensors::new(bytes).map_err(|error| wrong(&weights.place, unreadable(&error)))?;
     for (name, view) in file.tensors() {
         weights.check_shape(&name, view.shape())?;
@@ -73,10 +72,10 @@ fn add_all(bytes: &[u8], weights: &mut Weights) -> Result<(), Error> {
 }
 
 fn unreadable(error: &candle_core::Error) -> String {
-    format!("is damaged, cut short, or no safetensors file ({})", reason(error))
+    format!("is damaged, truncated, or not a safetensors file ({})", reason(error))
 }
 
-/// The values as binary32, which holds those of the shorter types exactly.
+/// The values as binary32; the shorter types convert exactly.
 fn floats(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
     tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
 }

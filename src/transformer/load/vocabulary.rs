@@ -1,28 +1,28 @@
-//! The bytes of each token, out of the two ways in which vocabularies write them as text.
+//! The bytes of each token. Vocabularies write them as text in one of two encodings.
 
 use serde_json::Value;
 
 use super::wrong;
 use crate::error::Error;
 
-/// How a vocabulary writes bytes.
+/// How a vocabulary writes the bytes of tokens as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writing {
-    /// GPT-2's: a printable character for each byte.
+pub enum TokenEncoding {
+    /// GPT-2: a printable character for each byte.
     ByteLevel,
-    /// SentencePiece's: text with ▁ for a space, and <0xNN> for a byte.
+    /// SentencePiece: text with ▁ for a space, and <0xNN> for a byte.
     SentencePiece,
 }
 
-impl Writing {
+impl TokenEncoding {
     /// The bytes that a token stands for.
     pub fn bytes(self, token: &str) -> Vec<u8> {
         match self {
-            // A token with other characters was added later, as plain text.
-            Writing::ByteLevel => {
+            // A token with other characters was added as plain text.
+            TokenEncoding::ByteLevel => {
                 token.chars().map(byte_of_char).collect::<Option<_>>().unwrap_or_else(|| token.as_bytes().to_vec())
             }
-            Writing::SentencePiece => match byte_token(token) {
+            TokenEncoding::SentencePiece => match byte_token(token) {
                 Some(byte) => vec![byte],
                 None => token.replace('▁', " ").into_bytes(),
             },
@@ -30,13 +30,13 @@ impl Writing {
     }
 }
 
-/// The NN of <0xNN>.
+/// The byte NN of a token <0xNN>.
 fn byte_token(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
-/// GPT-2 writes printable characters of Latin-1 as themselves and gives the other bytes, in order, those from U+0100 on.
+/// GPT-2's mapping: printable Latin-1 characters stand for themselves; the other bytes, in order, are U+0100 and up.
 fn byte_of_char(char: char) -> Option<u8> {
     let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     match u32::from(char) {
@@ -45,8 +45,8 @@ fn byte_of_char(char: char) -> Option<u8> {
     }
 }
 
-/// Takes the text from those of SentencePiece's byte tokens whose byte is a piece, too: models know the piece, and have
-/// seen the byte only where there was none.
+/// Clears those of SentencePiece's byte tokens whose byte is also a piece. In training, the byte token occurs only where no
+/// piece matches.
 pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens: &mut [Vec<u8>]) {
     let mut bytes = Vec::new();
     let mut pieces = [false; 256];
@@ -60,15 +60,15 @@ pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens
     bytes.into_iter().filter(|&(byte, _)| pieces[usize::from(byte)]).for_each(|(_, id)| tokens[id].clear());
 }
 
-/// The tokens of a tokenizer.json by id, `size` of them as the model has; `place` is its name for messages. Tokens that
-/// mark something, and ids that it doesn't name, stand for no text.
+/// The bytes of each token of a tokenizer.json, by id; `size` is the model's vocabulary size, `place` the file's name in
+/// messages. Special tokens, and ids that do not occur, have no bytes.
 ///
 /// # Errors
-/// [`ErrorKind::Model`](crate::ErrorKind::Model) where it names other ids or writes tokens in an unknown way.
+/// [`ErrorKind::Model`](crate::ErrorKind::Model) if an id is not below `size` or the encoding is unknown.
 pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
-    let writing = writing_of(&json).ok_or_else(|| {
-        wrong(place, "is neither a byte-level vocabulary nor a SentencePiece one with bytes to fall back to")
+    let encoding = encoding_of(&json).ok_or_else(|| {
+        wrong(place, "is neither a byte-level vocabulary nor a SentencePiece vocabulary with byte fallback")
     })?;
     let mut tokens = vec![Vec::new(); size];
     let mut put = |id: u64, bytes| match usize::try_from(id).ok().and_then(|id| tokens.get_mut(id)) {
@@ -76,24 +76,23 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
             *token = bytes;
             Ok(())
         }
-        None => Err(wrong(place, format!("token {id} is beyond the model's vocabulary of {size}"))),
+        None => Err(wrong(place, format!("token {id} is not in the model's vocabulary of {size}"))),
     };
-    let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or an unknown form of one"))?;
-    written.iter().try_for_each(|&(token, id)| put(id, writing.bytes(token)))?;
+    let written = written(&json).ok_or_else(|| wrong(place, "has no vocabulary, or one of unknown form"))?;
+    written.iter().try_for_each(|&(token, id)| put(id, encoding.bytes(token)))?;
     for added in json["added_tokens"].as_array().into_iter().flatten() {
         let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
-            return Err(wrong(place, format!("{added} is no added token")));
+            return Err(wrong(place, format!("{added} is not an added token")));
         };
-        // Special ones mark something; they stand for no text.
         put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
     }
-    if writing == Writing::SentencePiece {
+    if encoding == TokenEncoding::SentencePiece {
         prefer_pieces(written.into_iter().map(|(token, id)| (token, id as usize)), &mut tokens);
     }
     Ok(tokens)
 }
 
-/// The model's tokens as written, with their ids.
+/// The tokens as written, with their ids.
 fn written(json: &Value) -> Option<Vec<(&str, u64)>> {
     match &json["model"]["vocab"] {
         Value::Object(map) => map.iter().map(|(token, id)| Some((token.as_str(), id.as_u64()?))).collect(),
@@ -102,16 +101,17 @@ fn written(json: &Value) -> Option<Vec<(&str, u64)>> {
     }
 }
 
-fn writing_of(json: &Value) -> Option<Writing> {
+/// The encoding, from the types of pre-tokenizer and decoder.
+fn encoding_of(json: &Value) -> Option<TokenEncoding> {
     let parts = [&json["pre_tokenizer"], &json["decoder"]];
     if parts.iter().any(|part| mentions(part, "ByteLevel", 0)) {
-        return Some(Writing::ByteLevel);
+        return Some(TokenEncoding::ByteLevel);
     }
     let fallback = json["model"]["byte_fallback"] == true || mentions(&json["decoder"], "ByteFallback", 0);
-    fallback.then_some(Writing::SentencePiece)
+    fallback.then_some(TokenEncoding::SentencePiece)
 }
 
-/// Whether a part of the pipeline, or one within it, is of this type.
+/// Whether a component of the tokenizer, or one nested in it, is of type `kind`.
 fn mentions(part: &Value, kind: &str, depth: usize) -> bool {
     let within = ["pretokenizers", "decoders"].iter().filter_map(|list| part[list].as_array()).flatten();
     part["type"] == kind || (depth < 4 && within.into_iter().any(|inner| mentions(inner, kind, depth + 1)))
@@ -122,12 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_of_both_writings() {
-        assert_eq!(Writing::ByteLevel.bytes("ĠtheÄĊ"), b" the\xc4\n");
-        assert_eq!(Writing::ByteLevel.bytes("世"), "世".as_bytes());
-        assert_eq!(Writing::SentencePiece.bytes("▁the"), b" the");
-        assert_eq!(Writing::SentencePiece.bytes("<0xE4>"), b"\xe4");
-        assert_eq!(Writing::SentencePiece.bytes("<0xE4"), b"<0xE4");
+    fn bytes_of_both_encodings() {
+        assert_eq!(TokenEncoding::ByteLevel.bytes("ĠtheÄĊ"), b" the\xc4\n");
+        assert_eq!(TokenEncoding::ByteLevel.bytes("世"), "世".as_bytes());
+        assert_eq!(TokenEncoding::SentencePiece.bytes("▁the"), b" the");
+        assert_eq!(TokenEncoding::SentencePiece.bytes("<0xE4>"), b"\xe4");
+        assert_eq!(TokenEncoding::SentencePiece.bytes("<0xE4"), b"<0xE4");
         let chars =
             (0..=255).map(|byte| (0..0x144).filter_map(char::from_u32).find(|&c| byte_of_char(c) == Some(byte)));
         assert_eq!(chars.flatten().count(), 256);

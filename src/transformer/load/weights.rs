@@ -1,4 +1,4 @@
-//! Tensors by name, rounded to what the engine computes with, whatever file they come from.
+//! Tensors by name, quantised as they are added, from either file form.
 
 use std::collections::BTreeMap;
 
@@ -6,35 +6,35 @@ use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Matrix;
 
-/// Most elements along a dimension; no model comes near, and products of two can't overflow.
-const LONGEST: usize = 1 << 24;
+/// Maximum length of a dimension. Models stay far below it, and products of two do not overflow.
+const MAX_LENGTH: usize = 1 << 24;
 
-/// A tensor's values.
+/// The values of a tensor.
 pub enum Values {
     Vector(Vec<f32>),
-    /// Its `columns` may be more than the tensor's.
+    /// Quantised. Its `columns` are padded.
     Matrix(Matrix),
 }
 
-/// All tensors of a model that nobody took yet.
+/// The tensors of a model that have not been taken yet.
 pub struct Weights {
-    /// The file or directory, for messages.
+    /// Name of the file or directory in messages.
     pub place: String,
     tensors: BTreeMap<String, (Vec<usize>, Values)>,
 }
 
 impl Weights {
-    /// No tensors, of the file or directory `place`.
+    /// No tensors yet.
     pub fn new(place: String) -> Self {
         Weights { place, tensors: BTreeMap::new() }
     }
 
-    /// Adds a tensor of floats: a vector, or a matrix that is rounded.
+    /// Adds a tensor of floats: a vector, or a matrix, which is quantised. The shape was checked by [`Weights::check_shape`].
     pub fn add(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<(), Error> {
         let values = match *shape {
             [_] => {
                 if let Some(odd) = values.iter().find(|value| !value.is_finite()) {
-                    return Err(self.wrong(name, format!("holds the value {odd}")));
+                    return Err(self.wrong(name, format!("contains the value {odd}")));
                 }
                 Values::Vector(values)
             }
@@ -47,12 +47,13 @@ impl Weights {
         Ok(())
     }
 
-    /// Adds a matrix that is in blocks already.
+    /// Adds a matrix that is quantised already.
     pub fn add_matrix(&mut self, name: &str, matrix: Matrix) {
         self.tensors.insert(name.to_owned(), (vec![matrix.rows, matrix.columns], Values::Matrix(matrix)));
     }
 
-    /// Puts another order of its rows in a matrix's place; one of another height is left for [`Weights::matrix`] to refuse.
+    /// Replaces a matrix by `order` of it. Does nothing if its rows are not a multiple of `head_dim`: [`Weights::matrix`]
+    /// refuses it later.
     pub fn reorder(&mut self, name: &str, head_dim: usize, order: impl Fn(&Matrix) -> Matrix) {
         if let Some((_, Values::Matrix(matrix))) = self.tensors.get_mut(name)
             && matrix.rows.is_multiple_of(head_dim)
@@ -61,20 +62,20 @@ impl Weights {
         }
     }
 
-    /// The number of elements of a tensor that may be read.
+    /// The number of elements of a tensor; an error if no Llama has such a shape.
     pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<usize, Error> {
-        if !matches!(shape.len(), 1 | 2) || shape.iter().any(|length| !(1..=LONGEST).contains(length)) {
+        if !matches!(shape.len(), 1 | 2) || shape.iter().any(|length| !(1..=MAX_LENGTH).contains(length)) {
             return Err(self.wrong(name, format!("has the shape {shape:?}, which no Llama has")));
         }
         Ok(shape.iter().product())
     }
 
-    /// Whether there is such a tensor.
+    /// Whether there is a tensor `name`.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// Takes the tensor away, if it is there, unread.
+    /// Discards a tensor, if it exists.
     pub fn drop(&mut self, name: &str) {
         self.tensors.remove(name);
     }
@@ -87,7 +88,7 @@ impl Weights {
         }
     }
 
-    /// Takes a matrix of `rows` by `columns`, the latter before they are filled up to whole blocks.
+    /// Takes a matrix of `rows` by `columns`, counted before padding.
     pub fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Matrix, Error> {
         match self.take(name, &[rows, columns])? {
             Values::Matrix(matrix) => Ok(matrix),
@@ -101,16 +102,16 @@ impl Weights {
         };
         if shape != expected {
             return Err(
-                self.wrong(name, format!("has the shape {shape:?} where the configuration asks for {expected:?}"))
+                self.wrong(name, format!("has the shape {shape:?} but the configuration requires {expected:?}"))
             );
         }
         Ok(values)
     }
 
-    /// That nothing is left: a tensor which nobody knows means that the model computes more than a Llama does.
+    /// Checks that no tensor is left: an unknown one means that the model is not a plain Llama.
     pub fn finish(self) -> Result<(), Error> {
         match self.tensors.keys().next() {
-            Some(name) => Err(self.wrong(name, "is a tensor that a plain Llama model has not")),
+            Some(name) => Err(self.wrong(name, "is not a tensor of a plain Llama")),
             None => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
-//! The training text: every category's share, folded, documents ending in 0x00.
+//! The training text: a share of each category, with line ends folded, as documents that end with a 0x00 byte.
 
 use nzip::internals::experts::prior::line_ends::LineEndFolder;
 use std::process::Command;
 
-/// How much of each category is used.
+/// The part of each category that is used.
 const SHARES: [(&str, f64); 7] = [
     ("books", 1.0),
     ("encyclopedic", 1.0),
@@ -14,7 +14,10 @@ const SHARES: [(&str, f64); 7] = [
     ("web", 1.0),
 ];
 
-/// Reads `dir/*.txt` or, where there is none, `dir/*.txt.bz3`. The result starts and ends with 0x00.
+/// Reads `dir/NAME.txt` of each category or, if it does not exist, `dir/NAME.txt.bz3`. The result starts and ends with 0x00.
+///
+/// # Panics
+/// If a category has neither.
 pub fn read(dir: &str) -> Vec<u8> {
     let mut text = vec![0];
     for (name, share) in SHARES {
@@ -24,8 +27,8 @@ pub fn read(dir: &str) -> Vec<u8> {
         });
         assert!(!raw.is_empty(), "{name} is missing");
         for document in raw[..(raw.len() as f64 * share) as usize].split(|&b| b == 0) {
-            let mut fold = LineEndFolder::default();
-            text.extend(document.iter().filter_map(|&b| fold.push(b)));
+            let mut folder = LineEndFolder::default();
+            text.extend(document.iter().filter_map(|&b| folder.push(b)));
             text.push(0);
         }
     }

@@ -1,44 +1,50 @@
-//! Counts of n-grams, as lists per context.
+//! Counts of n-grams, as one list per context.
 //!
-//! What one document says a thousand times, another may never say: documents are dealt into 16 parts, and an n-gram
-//! counts at most four times as often as it is seen outside the part where it is most frequent, but at least once.
+//! N-grams that are frequent in a few documents only are discounted. Documents are distributed over 16 parts, and the count of
+//! an n-gram is capped at four times its count outside the part where it is most frequent, but is at least 1.
 
-/// Bits of a token in an n-gram's key; the lowest 4 bits are the part of the text.
+/// Bits per token in a context's key. The oldest token is in the highest bits.
 pub const TOKEN_BITS: u32 = 15;
 const TOKEN_MASK: u64 = (1 << TOKEN_BITS) - 1;
-const PARTS: usize = 16;
+const PARTS: usize = 1 << PART_BITS;
+const PART_BITS: u32 = 4;
 
-/// The context `tokens` tokens long that `key`, a longer context, ends with.
+/// The last `tokens` tokens of a context.
 pub fn suffix(key: u64, tokens: usize) -> u64 {
     key & ((1 << (TOKEN_BITS as usize * tokens)) - 1)
 }
 
-/// A context as the context before its last token, and that token.
+/// A context without its last token, and that token.
 pub fn split(key: u64) -> (u64, u16) {
     (key >> TOKEN_BITS, (key & TOKEN_MASK) as u16)
 }
 
-/// The continuations of all contexts of one length. Continuations seen once are summed only.
+/// The continuations of all contexts of one length. Those with a count of 1 are not listed, only summed.
 pub struct Level {
-    /// Contexts in order: their tokens, oldest in the highest bits.
+    /// The contexts' keys, ascending.
     pub contexts: Vec<u64>,
-    /// Where each context's entries start, and the end of the last.
+    /// Each context's first entry, then the number of entries.
     pub start: Vec<u32>,
-    /// How often each context was followed by anything, and by things seen once.
+    /// Each context's sum of counts, and the part of it from counts of 1.
     pub total: Vec<u32>,
     pub once: Vec<u32>,
+    /// Each entry's token and count.
     pub token: Vec<u16>,
     pub count: Vec<u32>,
-    /// Numbers of n-grams seen 1, 2, 3 and 4 times, for discounts.
+    /// Numbers of n-grams that occur 1, 2, 3 and 4 times, for the discounts.
     pub seen: [u64; 4],
 }
 
+/// The counts of all n-grams of one to four tokens.
 pub struct Counts {
+    /// By token.
     pub unigram: Vec<u32>,
+    /// Contexts of one, two and three tokens.
     pub levels: [Level; 3],
 }
 
 impl Counts {
+    /// Counts the n-grams of a text with so many different tokens.
     pub fn of(tokens: Vec<u16>, vocabulary: usize) -> Counts {
         assert!(vocabulary <= 1 << TOKEN_BITS);
         let mut unigram = vec![0; vocabulary];
@@ -46,7 +52,7 @@ impl Counts {
         let mut part = 0;
         let gram = |w: &[u16]| {
             part += u64::from(w[0] == 0);
-            (w.iter().fold(0, |key, &t| key << TOKEN_BITS | u64::from(t)) << 4) | (part * 7 % PARTS as u64)
+            (w.iter().fold(0, |key, &t| key << TOKEN_BITS | u64::from(t)) << PART_BITS) | (part * 7 % PARTS as u64)
         };
         let mut grams: Vec<u64> = tokens.windows(4).map(gram).collect();
         drop(tokens);
@@ -57,18 +63,20 @@ impl Counts {
 }
 
 impl Level {
+    /// Number of entries.
     pub fn entries(&self) -> usize {
         self.token.len()
     }
 
-    /// The list of a context.
+    /// The entries of a context.
     pub fn list(&self, context: usize) -> std::ops::Range<usize> {
         self.start[context] as usize..self.start[context + 1] as usize
     }
 
-    /// From sorted 4-grams. The text's last three tokens are lost to shorter n-grams.
+    /// Counts the n-grams of `order` tokens in sorted 4-grams, whose lowest bits are the part. The shorter n-grams of the text's
+    /// last three tokens are not counted.
     fn of(grams: &[u64], order: u32) -> Level {
-        let shift = 4 + (4 - order) * TOKEN_BITS;
+        let shift = PART_BITS + (4 - order) * TOKEN_BITS;
         let mut level = Level {
             contexts: Vec::new(),
             start: Vec::new(),
@@ -85,7 +93,7 @@ impl Level {
             let (all, most) = (run.len() as u32, parts.into_iter().max().unwrap_or(0));
             let count = all.min(4 * (all - most)).max(1);
             if level.contexts.last() != Some(&context) {
-                // Nothing can be kept of contexts that were seen once, or by singletons alone.
+                // Contexts without entries are dropped: nothing of them can be selected.
                 if level.contexts.last().is_some() && level.start.last() == Some(&(level.token.len() as u32)) {
                     level.contexts.pop();
                     level.start.pop();

@@ -1,17 +1,17 @@
-//! Chooses the vocabulary: the most frequent prefixes of words, and of what is left of words where a token ended.
+//! Chooses the vocabulary: the most frequent prefixes of words, and of the rests of words after a token has ended.
 
 use nzip::internals::experts::prior::vocabulary::Vocabulary;
 use std::collections::HashMap;
 
-/// Longest piece that can become a token.
+/// Length in bytes of the longest piece of text that can become a token.
 const LONGEST: usize = 24;
-/// Rounds of tokenising with the vocabulary of the round before.
+/// Rounds, each with rests of words by the vocabulary of the round before.
 const ROUNDS: usize = 3;
 
-/// The `limit` best tokens, as nodes and as a trie.
+/// The `limit` best tokens: as nodes for [`Vocabulary::new`], and as a vocabulary.
 pub fn choose(text: &[u8], limit: usize) -> (Vec<(u8, u8)>, Vocabulary) {
     let mut words: HashMap<&[u8], u64> = HashMap::new();
-    // Every second piece of text is plenty.
+    // Half of the text is enough.
     for chunk in text.chunks(1 << 16).step_by(2) {
         chunk.split(|&b| b == 0).flat_map(pieces).for_each(|piece| *words.entry(piece).or_default() += 1);
     }
@@ -25,7 +25,7 @@ pub fn choose(text: &[u8], limit: usize) -> (Vec<(u8, u8)>, Vocabulary) {
             if let Some((_, vocabulary)) = &chosen {
                 let mut at = 0;
                 while at < word.len() {
-                    let mut node = vocabulary.single(word[at]);
+                    let mut node = vocabulary.byte_token(word[at]);
                     at += 1;
                     while let Some(child) = word.get(at).and_then(|&b| vocabulary.child(node, b)) {
                         node = child;
@@ -45,9 +45,10 @@ pub fn choose(text: &[u8], limit: usize) -> (Vec<(u8, u8)>, Vocabulary) {
     chosen.expect("at least one round")
 }
 
-/// The prefixes of the sorted strings with the highest counts, and all single bytes, as nodes in order.
+/// The prefixes of the sorted `strings` with the highest counts, and all single bytes, as nodes.
 fn best(strings: &[(&[u8], u64)], limit: usize) -> Vec<(u8, u8)> {
     let mut prefixes: Vec<(u64, Vec<u8>)> = Vec::new();
+    // The counts of the prefixes of `last`, by length.
     let mut open: Vec<u64> = Vec::new();
     let mut last: &[u8] = &[];
     for &(string, count) in strings.iter().chain([&(&[] as &[u8], 0)]) {
@@ -79,7 +80,7 @@ enum Class {
     Letter,
     Digit,
     Space,
-    Mark,
+    Punctuation,
 }
 
 fn class(byte: u8) -> Class {
@@ -87,11 +88,11 @@ fn class(byte: u8) -> Class {
         b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => Class::Letter,
         b'0'..=b'9' => Class::Digit,
         b' ' | b'\n' | b'\t' | b'\r' => Class::Space,
-        _ => Class::Mark,
+        _ => Class::Punctuation,
     }
 }
 
-/// Words and numbers with the space before them, runs of marks likewise, runs of white space.
+/// Splits text into words, numbers and runs of punctuation, each with the space before it, and runs of white space.
 fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -108,7 +109,6 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
             }
             end += 1;
         }
-        // The last of several spaces goes with the word after it only where it is the only one.
         let (piece, tail) = rest.split_at(end);
         rest = tail;
         Some(piece)

@@ -1,93 +1,93 @@
-//! The expert against a model made of hashes: what it is told, what it says, and that lanes are none of each other's
-//! business.
+//! The expert with a language model made of hashes: what it feeds the model, what it predicts, and that lanes are independent.
 
 use super::*;
 use crate::coder::{Decoder, Encoder};
 use crate::content::DataKind;
+use crate::test_random::TestRandom;
 use crate::text::{Node, SymbolTree};
 use proptest::prelude::*;
 
-/// How much more probable single bytes are: with `LIKELY` they are asked about wherever they may have ended.
-const ANY: u32 = 1;
+/// Factors on the counts of single bytes. With `LIKELY` they are fed ahead wherever they may have ended.
+const PLAIN: u32 = 1;
 const LIKELY: u32 = 400;
 
-fn alphabet() -> &'static SymbolTree {
+fn tree() -> &'static SymbolTree {
     SymbolTree::ordered(DataKind::Text)
 }
 
-/// An expert, and what each lane's model was told.
-struct Asked {
+/// An expert, and what each lane's model was fed.
+struct Harness {
     expert: TokenExpert,
     trie: Arc<Trie>,
     bytes: Vec<Vec<u8>>,
-    told: Vec<Vec<u32>>,
+    fed: Vec<Vec<u32>>,
     text: Vec<Vec<u8>>,
     favour: u32,
 }
 
-impl Asked {
-    fn new(tokens: &[Vec<u8>], lanes: usize, favour: u32) -> Asked {
+impl Harness {
+    fn new(tokens: &[Vec<u8>], lanes: usize, favour: u32) -> Harness {
         let trie = Arc::new(Trie::new(tokens));
-        let mut asked = Asked {
+        let mut harness = Harness {
             expert: TokenExpert::new(trie.clone(), lanes),
             bytes: tokens.to_vec(),
             trie,
-            told: vec![vec![]; lanes],
+            fed: vec![vec![]; lanes],
             text: vec![vec![]; lanes],
             favour,
         };
-        (0..lanes).for_each(|lane| asked.answer(lane));
-        asked
+        (0..lanes).for_each(|lane| harness.set_distribution(lane));
+        harness
     }
 
-    /// What the model says after the tokens `told`: a count for each place in the trie's order.
-    fn counts(&self, told: &[u32]) -> Vec<u32> {
-        let context = told.iter().fold(7u32, |hash, &token| (hash ^ token).wrapping_mul(0x9E37_79B1).rotate_left(9));
-        let count = |(place, &id): (u32, &u32)| {
-            let count = 1 + ((context ^ place).wrapping_mul(0x85EB_CA6B) >> 12) % 1000;
+    /// What the model says after the tokens `fed`: a count for each token in the trie's order.
+    fn counts(&self, fed: &[u32]) -> Vec<u32> {
+        let context = fed.iter().fold(7u32, |hash, &token| (hash ^ token).wrapping_mul(0x9E37_79B1).rotate_left(9));
+        let count = |(position, &id): (u32, &u32)| {
+            let count = 1 + ((context ^ position).wrapping_mul(0x85EB_CA6B) >> 12) % 1000;
             if self.bytes.get(id as usize).is_none_or(|bytes| bytes.len() == 1) { self.favour * count } else { count }
         };
         (0..).zip(self.trie.order()).map(count).collect()
     }
 
-    fn answer(&mut self, lane: usize) {
-        let counts = self.counts(&self.told[lane]);
-        self.expert.offer(lane, |totals| {
-            totals.push(0);
-            counts.iter().for_each(|count| totals.push(totals[totals.len() - 1] + count));
+    fn set_distribution(&mut self, lane: usize) {
+        let counts = self.counts(&self.fed[lane]);
+        self.expert.set_distribution(lane, |cumulative| {
+            cumulative.push(0);
+            counts.iter().for_each(|count| cumulative.push(cumulative[cumulative.len() - 1] + count));
         });
     }
 
     /// P(1) in units of 2^-16.
-    fn predict(&mut self, other: u32) -> u32 {
-        self.expert.predict(other, &mut Inputs::default());
-        let reading = self.expert.places[self.expert.lane].reading.as_ref().expect("the lane is asked");
-        reading.p16(reading.on(), self.expert.others[1])
+    fn predict(&mut self, fallback: u32) -> u32 {
+        self.expert.predict(fallback, &mut Inputs::default());
+        let current = self.expert.lanes[self.expert.lane].current.as_ref().expect("the lane uses the model");
+        current.p16(current.masses(), self.expert.next_p16)
     }
 
-    /// A lane's next byte: `code` is told P(1) for each decision, and makes it.
+    /// A lane's next byte: `code` gets P(1) of each decision and makes it.
     fn byte(&mut self, lane: usize, mut code: impl FnMut(Node, u32) -> u32) -> u8 {
         self.expert.select(lane);
-        let mut node = alphabet().root();
+        let mut node = tree().root();
         let byte = loop {
-            // Anything will do, as long as it depends on what both sides know.
-            let other = 1000 + (node.number() as u32 * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
-            let bit = code(node, self.predict(other));
+            // Any function of what encoder and decoder both know.
+            let fallback = 1000 + (node.number() as u32 * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
+            let bit = code(node, self.predict(fallback));
             self.expert.update(bit);
-            match alphabet().next(node, bit) {
+            match tree().next(node, bit) {
                 Some(next) => node = next,
-                None => break alphabet().byte(node, bit),
+                None => break tree().byte(node, bit),
             }
         };
         self.text[lane].push(byte);
         self.expert.end_byte(byte);
-        if let Some(question) = self.expert.take_question() {
-            if question.retract {
-                assert!(self.told[lane].pop().is_some(), "nothing was told");
+        if let Some(query) = self.expert.take_query() {
+            if query.retract {
+                assert!(self.fed[lane].pop().is_some(), "no token was fed");
             }
-            if !question.tokens.is_empty() {
-                self.told[lane].extend(question.tokens);
-                self.answer(lane);
+            if !query.tokens.is_empty() {
+                self.fed[lane].extend(query.tokens);
+                self.set_distribution(lane);
             }
         }
         byte
@@ -102,24 +102,24 @@ impl Asked {
         predictions
     }
 
-    /// The model was told the longest tokens of the text as far as they are known, and perhaps the one that may have ended.
+    /// The model was fed the longest tokens of the text as far as they are known to have ended, then the one fed ahead, if any.
     fn check(&self, lane: usize) {
-        let place = &self.expert.places[lane];
-        let (text, pending) = (&self.text[lane], &place.pending);
-        assert!(text.ends_with(pending) && self.trie.ended(pending).is_none(), "{text:?} {pending:?}");
+        let state = &self.expert.lanes[lane];
+        let (text, pending) = (&self.text[lane], &state.pending);
+        assert!(text.ends_with(pending) && self.trie.ended_len(pending).is_none(), "{text:?} {pending:?}");
         let known = &text[..text.len() - pending.len()];
-        let id = |token: &[u8]| self.trie.find(token).expect("it was found");
-        let cut: Vec<&[u8]> = self.trie.cut(text).collect();
+        let id = |token: &[u8]| self.trie.find(token).expect("tokenize gives tokens");
+        let tokens: Vec<&[u8]> = self.trie.tokenize(text).collect();
         let mut expected = Vec::new();
         let mut length = 0;
         while length < known.len() {
-            let token = cut[expected.len()];
+            let token = tokens[expected.len()];
             length += token.len();
             expected.push(id(token));
         }
-        assert_eq!(length, known.len(), "{cut:?}");
-        expected.extend(self.trie.cut(pending).next().filter(|_| place.told).map(id));
-        assert_eq!(self.told[lane], expected, "{cut:?}");
+        assert_eq!(length, known.len(), "{tokens:?}");
+        expected.extend(self.trie.tokenize(pending).next().filter(|_| state.fed_ahead).map(id));
+        assert_eq!(self.fed[lane], expected, "{tokens:?}");
     }
 }
 
@@ -137,43 +137,66 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn the_model_is_told_the_longest_tokens(tokens in tokens(6), text in text(), likely: bool) {
-        let mut asked = Asked::new(&tokens, 1, if likely { LIKELY } else { ANY });
+    fn the_model_is_fed_the_longest_tokens(tokens in tokens(6), text in text(), likely: bool) {
+        let mut harness = Harness::new(&tokens, 1, if likely { LIKELY } else { PLAIN });
         for byte in text {
-            asked.push(0, byte);
-            asked.check(0);
+            harness.push(0, byte);
+            harness.check(0);
         }
     }
 
     #[test]
-    fn any_bytes_come_back(tokens in tokens(6), text in text()) {
-        let mut asked = Asked::new(&tokens, 1, ANY);
+    fn only_likely_ends_are_fed_ahead(tokens in tokens(6), text in text(), lanes in 1..5usize) {
+        let mut harness = Harness::new(&tokens, lanes, PLAIN);
+        let strings: Vec<Vec<u8>> = {
+            let mut all: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|byte| vec![byte])).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        let min_p_end = [1.0 / 512.0, 1.0 / 32.0, 1.0 / 8.0, 1.0 / 8.0][lanes - 1];
+        for byte in text {
+            harness.push(0, byte);
+            let Lane { pending, fed_ahead, .. } = &harness.expert.lanes[0];
+            if !fed_ahead || !strings.contains(pending) {
+                continue;
+            }
+            let counts = harness.counts(&harness.fed[0][..harness.fed[0].len() - 1]);
+            let candidates = || strings.iter().zip(&counts).filter(|(string, _)| string.starts_with(pending));
+            let all: u32 = candidates().map(|(_, count)| count).sum();
+            let ended: u32 = candidates().filter(|(string, _)| *string == pending).map(|(_, count)| count).sum();
+            prop_assert!(f64::from(ended) >= min_p_end * f64::from(all), "{} of {}", ended, all);
+        }
+    }
+
+    #[test]
+    fn any_text_round_trips(tokens in tokens(6), text in text()) {
+        let mut harness = Harness::new(&tokens, 1, PLAIN);
         let mut encoder = Encoder::default();
         for &byte in &text {
-            asked.byte(0, |node, p16| {
+            harness.byte(0, |node, p16| {
                 encoder.encode(node.bit(byte), p16 << 8);
                 node.bit(byte)
             });
         }
         let coded = encoder.finish();
         let mut decoder = Decoder::new(&coded);
-        let mut asked = Asked::new(&tokens, 1, ANY);
-        let decoded: Vec<u8> = text.iter().map(|_| asked.byte(0, |_, p16| decoder.decode(p16 << 8))).collect();
+        let mut harness = Harness::new(&tokens, 1, PLAIN);
+        let decoded: Vec<u8> = text.iter().map(|_| harness.byte(0, |_, p16| decoder.decode(p16 << 8))).collect();
         prop_assert_eq!(decoded, text);
     }
 
     #[test]
-    fn lanes_go_their_own_ways(tokens in tokens(6), texts in proptest::collection::vec(text(), 3), seed: u64) {
+    fn lanes_are_independent(tokens in tokens(6), texts in proptest::collection::vec(text(), 3), seed: u64) {
         let alone = texts.iter().map(|text| {
-            let mut asked = Asked::new(&tokens, texts.len(), ANY);
-            text.iter().map(|&byte| asked.push(0, byte)).collect::<Vec<_>>()
+            let mut harness = Harness::new(&tokens, texts.len(), PLAIN);
+            text.iter().map(|&byte| harness.push(0, byte)).collect::<Vec<_>>()
         });
         let alone: Vec<_> = alone.collect();
-        let mut together = Asked::new(&tokens, texts.len(), ANY);
-        let mut turn = seed;
+        let mut together = Harness::new(&tokens, texts.len(), PLAIN);
+        let mut random = TestRandom::new(seed);
         while (0..3).any(|lane| together.text[lane].len() < texts[lane].len()) {
-            turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let lane = (turn >> 33) as usize % 3;
+            let lane = random.below(3) as usize;
             let at = together.text[lane].len();
             if let Some(&byte) = texts[lane].get(at) {
                 prop_assert_eq!(&together.push(lane, byte), &alone[lane][at]);
@@ -182,11 +205,11 @@ proptest! {
         }
     }
 
-    /// With tokens of two bytes at most, where they are asked about, the prediction is the sum over both readings: the
-    /// byte that is pending goes on, or has ended and another token begins. What the other expert says counts for nothing.
+    /// With tokens of at most two bytes, and every pending byte fed ahead, the prediction is the sum over both hypotheses: the
+    /// pending byte's token continues, or it has ended and another begins. The fallback is not used.
     #[test]
-    fn predictions_are_those_of_both_readings(tokens in tokens(2), text in text()) {
-        let mut asked = Asked::new(&tokens, 1, LIKELY);
+    fn predictions_weigh_both_hypotheses(tokens in tokens(2), text in text()) {
+        let mut harness = Harness::new(&tokens, 1, LIKELY);
         let order: Vec<Vec<u8>> = {
             let mut all: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|byte| vec![byte])).collect();
             all.sort();
@@ -194,36 +217,36 @@ proptest! {
             all
         };
         for byte in text {
-            let pending = asked.expert.places[0].pending.clone();
-            let maybe = asked.told[0].len() - usize::from(asked.expert.places[0].told);
-            if maybe == asked.told[0].len() && !pending.is_empty() {
-                // Too unlikely to have ended: the other expert's word counts.
-                asked.push(0, byte);
+            let pending = harness.expert.lanes[0].pending.clone();
+            let known = harness.fed[0].len() - usize::from(harness.expert.lanes[0].fed_ahead);
+            if known == harness.fed[0].len() && !pending.is_empty() {
+                // Too unlikely to have ended, so the fallback is used.
+                harness.push(0, byte);
                 continue;
             }
-            let first = asked.counts(&asked.told[0][..maybe]);
-            let second = asked.counts(&asked.told[0]);
-            // The shares of tokens that go on from `start` with a byte of the node's, and the bit `bit`.
-            let share = |counts: &[u32], start: &[u8], node: Node, bit: u32| -> f64 {
+            let first = harness.counts(&harness.fed[0][..known]);
+            let second = harness.counts(&harness.fed[0]);
+            // The mass of the tokens that continue `start` with a byte below the node, and with `bit`.
+            let mass = |counts: &[u32], start: &[u8], node: Node, bit: u32| -> f64 {
                 let fits = |token: &[u8]| token.strip_prefix(start).and_then(|rest| rest.first().copied())
-                    .is_some_and(|next| node.has(next) && node.bit(next) == bit);
+                    .is_some_and(|next| node.contains(next) && node.bit(next) == bit);
                 order.iter().zip(counts).filter(|(token, _)| fits(token)).map(|(_, &count)| f64::from(count)).sum()
             };
-            // What is left of the pending token's, and P(1) of what follows it, which is rounded to 16 bits.
-            let mut ended = order.iter().position(|token| *token == pending).map_or(0.0, |place| f64::from(first[place]));
+            // The end mass of the pending token, and P(1) after it, which is rounded to 16 bits.
+            let mut ended = order.iter().position(|token| *token == pending).map_or(0.0, |i| f64::from(first[i]));
             let next = |node: Node| {
-                let [zeros, ones] = [0, 1].map(|bit| share(&second, &[], node, bit));
+                let [zeros, ones] = [0, 1].map(|bit| mass(&second, &[], node, bit));
                 let p16 = ones / (zeros + ones) * 65536.0;
                 p16.floor().clamp(1.0, 65535.0) / 65536.0
             };
-            // Shares are kept in units of 2^-16 of the counts'.
-            let kept = |share: f64| (share * 65536.0).floor() / 65536.0;
-            let predictions = asked.push(0, byte);
-            for ((node, bit, _), &p16) in alphabet().decisions(byte).zip(&predictions) {
-                let ones = share(&first, &pending, node, 1) + kept(ended * next(node));
-                let zeros = share(&first, &pending, node, 0) + kept(ended * (1.0 - next(node)));
+            // Masses are rounded down to 2^-16 of a count.
+            let rounded = |mass: f64| (mass * 65536.0).floor() / 65536.0;
+            let predictions = harness.push(0, byte);
+            for ((node, bit, _), &p16) in tree().decisions(byte).zip(&predictions) {
+                let ones = mass(&first, &pending, node, 1) + rounded(ended * next(node));
+                let zeros = mass(&first, &pending, node, 0) + rounded(ended * (1.0 - next(node)));
                 let expected = ones / (ones + zeros) * 65536.0;
-                ended = kept(ended * if bit == 1 { next(node) } else { 1.0 - next(node) });
+                ended = rounded(ended * if bit == 1 { next(node) } else { 1.0 - next(node) });
                 prop_assert!((f64::from(p16) - expected).abs() < 4.0, "{} for {}", p16, expected);
             }
         }
@@ -231,22 +254,22 @@ proptest! {
 }
 
 #[test]
-fn a_lane_that_is_not_asked_has_no_opinion() {
+fn a_disabled_lane_predicts_nothing() {
     let tokens = [b"ab".to_vec()];
-    let mut asked = Asked::new(&tokens, 2, ANY);
-    asked.push(0, b'a');
-    asked.expert.withdraw(0);
+    let mut harness = Harness::new(&tokens, 2, PLAIN);
+    harness.push(0, b'a');
+    harness.expert.disable(0);
     let mut inputs = Inputs::default();
-    asked.expert.predict(9, &mut inputs);
-    assert_eq!((asked.expert.state, asked.expert.opinion()), (None, 0));
-    asked.expert.update(1);
-    asked.expert.end_byte(b'b');
-    assert_eq!(asked.expert.take_question(), None);
-    asked.push(1, b'a');
-    asked.check(1);
-    // Where it is asked again, a text begins.
-    (asked.told[0], asked.text[0]) = (vec![], vec![]);
-    asked.answer(0);
-    asked.push(0, b'b');
-    asked.check(0);
+    harness.expert.predict(9, &mut inputs);
+    assert_eq!((harness.expert.state, harness.expert.stretched()), (None, 0));
+    harness.expert.update(1);
+    harness.expert.end_byte(b'b');
+    assert_eq!(harness.expert.take_query(), None);
+    harness.push(1, b'a');
+    harness.check(1);
+    // When it is used again, its context is empty.
+    (harness.fed[0], harness.text[0]) = (vec![], vec![]);
+    harness.set_distribution(0);
+    harness.push(0, b'b');
+    harness.check(0);
 }

@@ -1,70 +1,120 @@
-//! AVX2: a tile is two vectors of 8 outputs. Products of bytes need one unsigned factor: the weight's magnitude, its sign
-//! given to the activation; two products of 128 * 127 fit in 16 bits.
+//! AVX2: a tile is two vectors of 8 outputs.
 
 use std::arch::x86_64::*;
 
-use crate::num::int8::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use super::panels::{Panel, check, in_panels, load_small_offset, load_step};
+use crate::num::tiles::{BLOCK, Inputs, SMALL_OFFSET, STEP, TILE, TILE_BLOCK, Tiles};
 
-/// Whether this machine has what the functions here are compiled for.
+/// Prefetch distance in bytes of weights. Matrices lie in memory in the order of their use, so prefetching past the end of
+/// one loads the start of the next.
+const AHEAD: usize = 4096;
+/// Bytes of weights that a panel covers at most, so that they stay in the L1 cache from one panel of rows to the next.
+const PANEL_BYTES: usize = 16 << 10;
+
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx2")
 }
 
-/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the features.
+/// See [`super::Kernel::multiply`]. `Kernel::all` hands it out only where the CPU has the features.
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
-    super::check(weights, inputs, out, stride);
-    // SAFETY: the features were detected; `check` has seen that the slices hold what the shapes say.
+    check(weights, inputs, out, stride);
+    let most = (PANEL_BYTES / (weights.blocks.max(1) * TILE_BLOCK)).max(1);
+    let small = weights.offset == SMALL_OFFSET;
+    // SAFETY: the features have been detected, and `check` has passed.
     unsafe {
-        super::in_panels(weights, inputs, out, stride, |_, rows| match rows {
-            1 => (1, 1, panel::<1>),
-            _ => (1, 2, panel::<2>),
+        in_panels(weights, inputs, out, stride, |tiles, rows| {
+            let (rows, panel): (_, Panel) = match (small, rows) {
+                (false, 1) => (1, panel::<1, false>),
+                (false, 2) => (2, panel::<2, false>),
+                (false, 3 | 5 | 6) => (3, panel::<3, false>),
+                (false, _) => (4, panel::<4, false>),
+                (true, 1) => (1, panel::<1, true>),
+                (true, 2) => (2, panel::<2, true>),
+                (true, 3 | 5 | 6) => (3, panel::<3, true>),
+                (true, _) => (4, panel::<4, true>),
+            };
+            (tiles.min(most), rows, panel)
         });
     }
 }
 
-/// One tile by `R` rows.
+/// `weights.count` tiles by `R` rows.
+///
+/// `vpmaddubsw` multiplies unsigned by signed bytes. In general each weight's sign is moved to the quant. `SMALL` weights, from
+/// -63 to 63, are stored with [`SMALL_OFFSET`] added, and four of their products, 32,004 at most, fit in 16 bits: sums that
+/// include the offset may wrap around at 16 bits, but are right again after the correction.
 ///
 /// # Safety
-/// The slices hold what `super::check` asserts; one tile and `R` rows are there.
+/// `check` has passed; `R` rows exist.
 #[target_feature(enable = "avx2")]
-unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
+unsafe fn panel<const R: usize, const SMALL: bool>(
+    weights: Tiles<'_>,
+    inputs: Inputs<'_>,
+    out: &mut [f32],
+    stride: usize,
+) {
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [[_mm256_setzero_ps(); R]; 2];
-    for block in 0..weights.blocks {
-        let mut dots = [[_mm256_setzero_si256(); R]; 2];
-        for step in 0..TILE_BLOCK / (TILE * STEP) {
-            let mut fours = [_mm256_setzero_si256(); R];
-            for (r, four) in fours.iter_mut().enumerate() {
-                // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
-                *four = _mm256_set1_epi32(unsafe { super::four(inputs, r, block, step) });
+    for tile in 0..weights.count {
+        let mut sums = [[_mm256_setzero_ps(); R]; 2];
+        for block in 0..weights.blocks {
+            let at = tile * weights.stride + block;
+            _mm_prefetch::<_MM_HINT_T0>(weights.scales.as_ptr().wrapping_add(at * TILE + AHEAD / BLOCK).cast());
+            let mut dots = [[_mm256_setzero_si256(); R]; 2];
+            for step in (0..BLOCK / STEP).step_by(2) {
+                let start = at * TILE_BLOCK + step * TILE * STEP;
+                for line in 0..2 {
+                    let ahead = weights.quants.as_ptr().wrapping_add(start + line * TILE * STEP + AHEAD);
+                    _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
+                }
+                let mut quants = [[_mm256_setzero_si256(); 2]; R];
+                let mut corrections = [_mm256_setzero_si256(); R];
+                for r in 0..R {
+                    // SAFETY: row `r` holds `blocks` blocks, each with 8 steps and 4 pairs of corrections.
+                    unsafe {
+                        quants[r][0] = _mm256_set1_epi32(load_step(inputs, r, block, step));
+                        quants[r][1] = _mm256_set1_epi32(load_step(inputs, r, block, step + 1));
+                        if SMALL {
+                            corrections[r] = _mm256_set1_epi32(load_small_offset(inputs, r, block, step / 2));
+                        }
+                    }
+                }
+                for (half, dots) in dots.iter_mut().enumerate() {
+                    let at = weights.quants.as_ptr().wrapping_add(start + half * 32);
+                    // SAFETY: each tile holds `blocks` blocks of `TILE_BLOCK` bytes; the loads are unaligned.
+                    let (a, b) = unsafe { (_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(64).cast())) };
+                    for r in 0..R {
+                        let [x, y] = quants[r];
+                        if SMALL {
+                            let sum = _mm256_add_epi16(corrections[r], _mm256_maddubs_epi16(a, x));
+                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b, y));
+                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(sum, ones));
+                        } else {
+                            let first = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
+                            let second = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(y, b));
+                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(first, ones));
+                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(second, ones));
+                        }
+                    }
+                }
             }
-            for (half, dots) in dots.iter_mut().enumerate() {
-                let place = block * TILE_BLOCK + step * TILE * STEP + half * 32;
-                // SAFETY: the tile holds `blocks` blocks of `TILE_BLOCK` bytes, one after the other.
-                let quants = unsafe { _mm256_loadu_si256(weights.quants.as_ptr().add(place).cast()) };
-                let magnitudes = _mm256_abs_epi8(quants);
-                for (dot, &four) in dots.iter_mut().zip(&fours) {
-                    let pairs = _mm256_maddubs_epi16(magnitudes, _mm256_sign_epi8(four, quants));
-                    *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(pairs, ones));
+            for half in 0..2 {
+                // SAFETY: each block of a tile has 16 scales; the load is unaligned.
+                let scales = unsafe { _mm256_loadu_ps(weights.scales.as_ptr().add(at * TILE + half * 8)) };
+                for r in 0..R {
+                    // SAFETY: every row has `blocks` scales.
+                    let scale = _mm256_set1_ps(unsafe { *inputs.scales.get_unchecked(r * inputs.stride + block) });
+                    let term = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[half][r]), _mm256_mul_ps(scales, scale));
+                    sums[half][r] = _mm256_add_ps(sums[half][r], term);
                 }
             }
         }
-        for half in 0..2 {
-            // SAFETY: the scales are 16 for each block.
-            let scales = unsafe { _mm256_loadu_ps(weights.scales.as_ptr().add(block * TILE + half * 8)) };
-            for r in 0..R {
-                // SAFETY: `block` is below `blocks`, which every row's `scales` hold.
-                let scale = _mm256_set1_ps(unsafe { *inputs.scales.get_unchecked(r * inputs.stride + block) });
-                let term = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[half][r]), _mm256_mul_ps(scales, scale));
-                sums[half][r] = _mm256_add_ps(sums[half][r], term);
+        for (half, sums) in sums.iter().enumerate() {
+            for (r, &sum) in sums.iter().enumerate() {
+                let place = &mut out[r * stride + tile * TILE + half * 8..][..8];
+                // SAFETY: the slice holds 8 values; the store is unaligned.
+                unsafe { _mm256_storeu_ps(place.as_mut_ptr(), sum) };
             }
-        }
-    }
-    for (half, sums) in sums.iter().enumerate() {
-        for (r, &sum) in sums.iter().enumerate() {
-            let place = &mut out[r * stride + half * 8..][..8];
-            // SAFETY: the slice holds 8 values; no alignment is needed.
-            unsafe { _mm256_storeu_ps(place.as_mut_ptr(), sum) };
         }
     }
 }

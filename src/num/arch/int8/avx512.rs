@@ -1,23 +1,23 @@
-//! AVX512-VNNI: a tile is one vector of 16 outputs. Weights are unsigned (128 added), activations broadcast by fours.
+//! AVX512-VNNI: a tile is one vector of 16 outputs. 128 is added to the weights, to make them unsigned.
 
 use std::arch::x86_64::*;
 
-use super::Panel;
-use crate::num::int8::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use super::panels::{Panel, check, in_panels, load_step};
+use crate::num::tiles::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
 }
 
-/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the features.
+/// See [`super::Kernel::multiply`]. `Kernel::all` hands it out only where the CPU has the features.
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
-    super::check(weights, inputs, out, stride);
-    // Few rows: more tiles at once, for enough independent sums.
+    check(weights, inputs, out, stride);
+    // With few rows, more tiles at once give enough independent sums.
     let most = if inputs.rows <= 2 { 4 } else { 2 };
-    // SAFETY: the features were detected; `check` has seen that the slices hold what the shapes say.
+    // SAFETY: the features have been detected, and `check` has passed.
     unsafe {
-        super::in_panels(weights, inputs, out, stride, |tiles, rows| match tiles.min(most) {
+        in_panels(weights, inputs, out, stride, |tiles, rows| match tiles.min(most) {
             4 => by_rows::<4>(rows),
             2 | 3 => by_rows::<2>(rows),
             _ => by_rows::<1>(rows),
@@ -25,7 +25,7 @@ pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride:
     }
 }
 
-/// The panel of `T` tiles where so many rows are left.
+/// The panel of `T` tiles for `rows` rows left.
 fn by_rows<const T: usize>(rows: usize) -> (usize, usize, Panel) {
     match rows {
         1 => (T, 1, panel::<T, 1>),
@@ -40,7 +40,7 @@ fn by_rows<const T: usize>(rows: usize) -> (usize, usize, Panel) {
 /// `T` tiles by `R` rows.
 ///
 /// # Safety
-/// The slices hold what `super::check` asserts; `T` tiles and `R` rows are there.
+/// `check` has passed; `T` tiles and `R` rows exist.
 #[target_feature(enable = "avx512f,avx512vnni")]
 unsafe fn panel<const T: usize, const R: usize>(
     weights: Tiles<'_>,
@@ -50,9 +50,9 @@ unsafe fn panel<const T: usize, const R: usize>(
 ) {
     let mut sums = [[_mm512_setzero_ps(); T]; R];
     for block in 0..weights.blocks {
-        // SAFETY: every row holds `blocks` blocks, `stride` blocks apart.
         let mut dots: [[__m512i; T]; R] = std::array::from_fn(|r| {
             let place = r * inputs.stride + block;
+            // SAFETY: every row holds `blocks` blocks, `stride` blocks apart.
             [_mm512_set1_epi32(unsafe { *inputs.offsets.get_unchecked(place) }); T]
         });
         for step in 0..TILE_BLOCK / (TILE * STEP) {
@@ -63,7 +63,7 @@ unsafe fn panel<const T: usize, const R: usize>(
             });
             for (r, dots) in dots.iter_mut().enumerate() {
                 // SAFETY: as for the offsets; a block is 8 steps of 4 quants.
-                let four = unsafe { super::four(inputs, r, block, step) };
+                let four = unsafe { load_step(inputs, r, block, step) };
                 let input = _mm512_set1_epi32(four);
                 for (dot, &quants) in dots.iter_mut().zip(&quants) {
                     *dot = _mm512_dpbusd_epi32(*dot, quants, input);
@@ -86,7 +86,7 @@ unsafe fn panel<const T: usize, const R: usize>(
     for (r, sums) in sums.iter().enumerate() {
         for (t, &sum) in sums.iter().enumerate() {
             let place = &mut out[r * stride + t * TILE..][..TILE];
-            // SAFETY: the slice holds 16 values; no alignment is needed.
+            // SAFETY: the slice holds 16 values; the store is unaligned.
             unsafe { _mm512_storeu_ps(place.as_mut_ptr(), sum) };
         }
     }

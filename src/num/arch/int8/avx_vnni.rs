@@ -1,20 +1,21 @@
-//! AVX-VNNI, for machines without AVX512: a tile is two vectors of 8 outputs. Weights are unsigned (128 added).
+//! AVX-VNNI without AVX-512: a tile is two vectors of 8 outputs. 128 is added to the weights, to make them unsigned.
 
 use std::arch::x86_64::*;
 
-use crate::num::int8::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use super::panels::{check, in_panels, load_step};
+use crate::num::tiles::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni")
 }
 
-/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the features.
+/// See [`super::Kernel::multiply`]. `Kernel::all` hands it out only where the CPU has the features.
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
-    super::check(weights, inputs, out, stride);
-    // SAFETY: the features were detected; `check` has seen that the slices hold what the shapes say.
+    check(weights, inputs, out, stride);
+    // SAFETY: the features have been detected, and `check` has passed.
     unsafe {
-        super::in_panels(weights, inputs, out, stride, |_, rows| match rows {
+        in_panels(weights, inputs, out, stride, |_, rows| match rows {
             1 => (1, 1, panel::<1>),
             _ => (1, 2, panel::<2>),
         });
@@ -24,13 +25,13 @@ pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride:
 /// One tile by `R` rows.
 ///
 /// # Safety
-/// The slices hold what `super::check` asserts; one tile and `R` rows are there.
+/// `check` has passed; one tile and `R` rows exist.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [[_mm256_setzero_ps(); R]; 2];
     for block in 0..weights.blocks {
-        // SAFETY: `block` is below `blocks`, which every row's `offsets` hold.
         let starts: [__m256i; R] = std::array::from_fn(|r| {
+            // SAFETY: `block` is below `blocks`, which every row's `offsets` hold.
             _mm256_set1_epi32(unsafe { *inputs.offsets.get_unchecked(r * inputs.stride + block) })
         });
         let mut dots = [starts; 2];
@@ -38,7 +39,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
             let mut fours = [_mm256_setzero_si256(); R];
             for (r, four) in fours.iter_mut().enumerate() {
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
-                *four = _mm256_set1_epi32(unsafe { super::four(inputs, r, block, step) });
+                *four = _mm256_set1_epi32(unsafe { load_step(inputs, r, block, step) });
             }
             for (half, dots) in dots.iter_mut().enumerate() {
                 let place = block * TILE_BLOCK + step * TILE * STEP + half * 32;
@@ -63,7 +64,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
     for (half, sums) in sums.iter().enumerate() {
         for (r, &sum) in sums.iter().enumerate() {
             let place = &mut out[r * stride + half * 8..][..8];
-            // SAFETY: the slice holds 8 values; no alignment is needed.
+            // SAFETY: the slice holds 8 values; the store is unaligned.
             unsafe { _mm256_storeu_ps(place.as_mut_ptr(), sum) };
         }
     }

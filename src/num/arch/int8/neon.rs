@@ -1,21 +1,22 @@
-//! NEON with the dot product instruction: a tile is four vectors of 4 outputs.
+//! NEON with the dot product extension: a tile is four vectors of 4 outputs.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use crate::num::int8::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use super::panels::{check, in_panels, load_step};
+use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
-/// Whether this machine has what the functions here are compiled for.
+/// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     std::arch::is_aarch64_feature_detected!("dotprod")
 }
 
-/// [`super::definition::multiply`]. Only handed out by `Kernel::detect`, which has seen the features.
+/// See [`super::Kernel::multiply`]. `Kernel::all` hands it out only where the CPU has the features.
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
-    super::check(weights, inputs, out, stride);
-    // SAFETY: the features were detected; `check` has seen that the slices hold what the shapes say.
+    check(weights, inputs, out, stride);
+    // SAFETY: the features have been detected, and `check` has passed.
     unsafe {
-        super::in_panels(weights, inputs, out, stride, |_, rows| match rows {
+        in_panels(weights, inputs, out, stride, |_, rows| match rows {
             1 => (1, 1, panel::<1>),
             _ => (1, 2, panel::<2>),
         });
@@ -37,7 +38,7 @@ fn dot(mut sum: int32x4_t, weights: int8x16_t, input: int8x16_t) -> int32x4_t {
 /// One tile by `R` rows.
 ///
 /// # Safety
-/// The slices hold what `super::check` asserts; one tile and `R` rows are there.
+/// `check` has passed; one tile and `R` rows exist.
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [[vdupq_n_f32(0.0); R]; 4];
@@ -47,7 +48,7 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
             let mut fours = [vdupq_n_s8(0); R];
             for (r, four) in fours.iter_mut().enumerate() {
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
-                *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe { super::four(inputs, r, block, step) }));
+                *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe { load_step(inputs, r, block, step) }));
             }
             for (quarter, dots) in dots.iter_mut().enumerate() {
                 let place = block * TILE_BLOCK + step * TILE * STEP + quarter * 16;

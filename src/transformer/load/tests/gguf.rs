@@ -36,7 +36,7 @@ fn metadata() -> Metadata {
     ]
 }
 
-/// A file of the tiny model; `change` makes it another.
+/// A file of the tiny model, changed by `change`.
 fn file(change: impl Fn(&mut Metadata, &mut Tensors)) -> Vec<u8> {
     let mut metadata = metadata();
     let tensor =
@@ -74,7 +74,7 @@ fn loads_shapes_weights_and_vocabulary() {
 
 /// Rows of GGUF's q: 0 1 2 3 of a head of dimension 4 are elements 0 and 1 of one pair, then of the next.
 #[test]
-fn rows_of_heads_get_their_order_back() {
+fn rows_of_rotary_pairs_are_reordered() {
     let checkpoint = load(&file(|metadata, tensors| {
         metadata.iter_mut().filter(|(key, _)| key.contains("head_count")).for_each(|(_, value)| *value = Value::U32(1));
         for (name, tensor) in tensors {
@@ -91,7 +91,7 @@ fn rows_of_heads_get_their_order_back() {
 }
 
 #[test]
-fn takes_blocks_as_they_are_and_floats_of_all_types() {
+fn reads_blocks_and_all_float_types() {
     let expected = format!("{:?}", load(&file(|_, _| ())).unwrap());
     for kind in [GgmlDType::F16, GgmlDType::BF16] {
         let other = file(|_, tensors| {
@@ -127,8 +127,8 @@ fn takes_blocks_as_they_are_and_floats_of_all_types() {
         bytes[at..at + 2].copy_from_slice(&value);
         bytes
     };
-    refused(&spoilt(place - 2, [0, 0x7c]), "ffn_down.weight: holds a scale that is not finite");
-    refused(&spoilt(place, [0x80, 0]), "ffn_down.weight: holds the quant -128");
+    refused(&spoilt(place - 2, [0, 0x7c]), "ffn_down.weight: contains a scale that is not finite");
+    refused(&spoilt(place, [0x80, 0]), "ffn_down.weight: contains the quant -128");
     for kind in [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1] {
         let down = &load(&wide(kind)).unwrap().layers[0].down;
         let value = |i: usize| f32::from(down.quants[i]) * down.scales[i / 32];
@@ -146,17 +146,17 @@ fn refuses_metadata() {
         ("llama.expert_count", Value::U32(8), "mixtures of experts"),
         ("llama.block_count", Value::U32(2), "tensor blk.1.attn_norm.weight: is missing"),
         ("llama.block_count", Value::U64(1 << 60), "the number of layers"),
-        ("llama.block_count", text("1"), "llama.block_count is not one size"),
+        ("llama.block_count", text("1"), "llama.block_count is not a single size"),
         ("llama.attention.head_count", Value::U32(0), "the number of heads is 0"),
-        ("llama.attention.head_count_kv", Value::Array(vec![Value::U32(1)]), "is not one size for the whole model"),
+        ("llama.attention.head_count_kv", Value::Array(vec![Value::U32(1)]), "is not a single size for all layers"),
         ("llama.rope.dimension_count", Value::U32(1), "llama.rope.dimension_count is 1, but a head has 2"),
         ("tokenizer.ggml.model", text("bert"), "vocabulary bert is not supported"),
         ("tokenizer.ggml.tokens", strings(&["a"]), "6 types for 1 tokens"),
         ("tokenizer.ggml.token_type", strings(&[]), "0 types for 6 tokens"),
         ("tokenizer.ggml.bos_token_id", Value::U32(6), "the start token 6 is not in"),
         // What candle doesn't expect.
-        ("general.alignment", Value::U32(0), "tensors are aligned to 0"),
-        ("general.list", Value::Array(vec![Value::Array(vec![Value::U8(1)])]), "it holds lists of lists"),
+        ("general.alignment", Value::U32(0), "alignment 0"),
+        ("general.list", Value::Array(vec![Value::Array(vec![Value::U8(1)])]), "nested arrays"),
     ];
     for (key, value, what) in cases {
         let spoilt = file(|metadata, _| {
@@ -175,14 +175,14 @@ fn refuses_tensors() {
         let name = name.to_owned();
         change(&move |tensors| tensors.push((name.clone(), quantised(&[4], vec![1.0; 4], GgmlDType::F32))))
     };
-    refused(&extra("rope_freqs.weight"), "rope_freqs.weight: is a tensor that a plain Llama model has not");
+    refused(&extra("rope_freqs.weight"), "rope_freqs.weight: is not a tensor of a plain Llama");
     let short = change(&|tensors| {
         let up = tensors.iter_mut().find(|(name, _)| name == "blk.0.ffn_up.weight").unwrap();
         up.1 = quantised(&[2, 4], vec![1.0; 8], GgmlDType::F32);
     });
-    refused(&short, "blk.0.ffn_up.weight: has the shape [2, 4] where the configuration asks for [3, 4]");
+    refused(&short, "blk.0.ffn_up.weight: has the shape [2, 4] but the configuration requires [3, 4]");
     let nan = change(&|tensors| tensors[0].1 = quantised(&[4], vec![f32::NAN; 4], GgmlDType::F32));
-    refused(&nan, "holds the value NaN");
+    refused(&nan, "contains the value NaN");
 }
 
 #[test]
@@ -202,6 +202,6 @@ fn refuses_damaged_files() {
     for at in [8, 16] {
         let mut spoilt = whole.clone();
         spoilt[at..at + 8].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
-        refused(&spoilt, "is damaged, cut short, or no GGUF file");
+        refused(&spoilt, "is damaged, truncated, or not a GGUF file");
     }
 }

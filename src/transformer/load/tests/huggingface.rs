@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::from_directory;
 
-/// A model's directory, to be spoilt.
+/// A model's directory, for tests to damage.
 struct Model {
     directory: TempDir,
 }
@@ -61,7 +61,7 @@ impl Model {
         from_directory(self.directory.path()).unwrap()
     }
 
-    /// That loading fails, and what the message says after the directory.
+    /// Asserts that loading fails with a message that contains `what`.
     fn refused(&self, what: &str) {
         let error = from_directory(self.directory.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Model, "{error}");
@@ -103,7 +103,7 @@ fn loads_shapes_weights_and_vocabulary() {
 }
 
 #[test]
-fn types_and_shards_make_no_difference() {
+fn all_float_types_and_shards_give_the_same_model() {
     let model = Model::new();
     let expected = format!("{:?}", model.load());
     for dtype in ["F16", "BF16"] {
@@ -122,11 +122,11 @@ fn types_and_shards_make_no_difference() {
     model.write("b", &safetensors(&rest, "F32"));
     assert_eq!(format!("{:?}", model.load()), expected);
     model.write("model.safetensors.index.json", br#"{"weight_map": {"x": "../a"}}"#);
-    model.refused("is not a file's name");
+    model.refused("is not a file name");
 }
 
 #[test]
-fn heads_and_rope_as_the_configuration_has_them() {
+fn reads_head_dim_and_rope_from_the_configuration() {
     let model = Model::new();
     model.config(|json| json["tie_word_embeddings"] = false.into());
     model.refused("tensor lm_head.weight: is missing");
@@ -154,11 +154,11 @@ fn refuses_configurations() {
         ("rope_parameters", json!({"rope_type": "llama3"}), "rope scaling"),
         ("hidden_size", Value::Null, "hidden_size is missing"),
         ("hidden_size", json!(-4), "hidden_size is -4, not a size"),
-        ("vocab_size", json!(4), "token 4 is beyond the model's vocabulary of 4"),
-        ("vocab_size", json!(7), "[6, 4] where the configuration asks for [7, 4]"),
+        ("vocab_size", json!(4), "token 4 is not in the model's vocabulary of 4"),
+        ("vocab_size", json!(7), "[6, 4] but the configuration requires [7, 4]"),
         ("num_hidden_layers", json!(1u64 << 40), "the number of layers is 1099511627776"),
         ("num_hidden_layers", json!(2), "tensor model.layers.1.input_layernorm.weight: is missing"),
-        ("num_key_value_heads", json!(0), "the number of key heads is 0"),
+        ("num_key_value_heads", json!(0), "the number of key-value heads is 0"),
         ("rms_norm_eps", json!(0.0), "the norm's epsilon is 0"),
         ("bos_token_id", json!(6), "the start token 6 is not in the vocabulary of 6"),
     ];
@@ -179,14 +179,14 @@ fn refuses_vocabularies() {
     model.tokenizer(|json| json["decoder"] = json!({"type": "WordPiece"}));
     model.refused("is neither a byte-level vocabulary nor");
     model.tokenizer(|json| json["added_tokens"] = json!([{"id": 9, "content": "x"}]));
-    model.refused("tokenizer.json: token 9 is beyond");
+    model.refused("tokenizer.json: token 9 is not in the model's vocabulary");
     model.tokenizer(|json| json["model"]["vocab"] = Value::Null);
     model.refused("has no vocabulary");
     model.remove("tokenizer.json");
     model.refused("tokenizer.json: is missing");
 }
 
-/// A byte that is both a byte token and a piece is the piece.
+/// If a byte has both a byte token and a piece, the piece is kept.
 #[test]
 fn sentence_piece_vocabularies_are_read() {
     let model = Model::new();
@@ -207,15 +207,18 @@ fn refuses_tensors() {
     type Change = Box<dyn Fn(&mut Tensors)>;
     let cases: [(&str, Change); 7] = [
         ("tensor model.norm.weight: is missing", Box::new(|t| drop(t.remove("model.norm.weight")))),
-        ("up_proj.weight: has the shape [4, 3] where", Box::new(|t| t.get_mut(UP).unwrap().0 = vec![4, 3])),
-        ("up_proj.weight: holds the value NaN", Box::new(|t| t.get_mut(UP).unwrap().1[3] = f32::NAN)),
-        ("up_proj.weight: holds 1e10, too large", Box::new(|t| t.get_mut(UP).unwrap().1[3] = 1e10)),
         (
-            "norm.weight: holds the value inf",
+            "up_proj.weight: has the shape [4, 3] but the configuration",
+            Box::new(|t| t.get_mut(UP).unwrap().0 = vec![4, 3]),
+        ),
+        ("up_proj.weight: contains the value NaN", Box::new(|t| t.get_mut(UP).unwrap().1[3] = f32::NAN)),
+        ("up_proj.weight: contains 1e10, too large", Box::new(|t| t.get_mut(UP).unwrap().1[3] = 1e10)),
+        (
+            "norm.weight: contains the value inf",
             Box::new(|t| t.get_mut("model.norm.weight").unwrap().1[0] = f32::INFINITY),
         ),
         ("has the shape [1, 1, 1], which no", Box::new(|t| drop(t.insert("x".into(), (vec![1; 3], vec![0.0]))))),
-        ("x: is a tensor that a plain", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
+        ("x: is not a tensor of a plain Llama", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
     ];
     for (what, change) in cases {
         model.tensors(change);
@@ -231,7 +234,7 @@ fn refuses_damaged_safetensors() {
     let file = safetensors(&tensors(false), "F32");
     for cut in (0..file.len()).step_by(37).chain([file.len() - 1]) {
         model.write("model.safetensors", &file[..cut]);
-        model.refused("model.safetensors: is damaged, cut short, or no safetensors file");
+        model.refused("model.safetensors: is damaged, truncated, or not a safetensors file");
     }
     for length in [u64::MAX, 1 << 62, 99_999_999, 0] {
         model.write("model.safetensors", &[&length.to_le_bytes(), &file[8..]].concat());

@@ -1,4 +1,4 @@
-//! Tiny models made here, whole and spoilt in every way, and the real ones of ../shared where it is.
+//! Loads tiny models made here, intact and damaged in many ways, and the real ones of ../shared.
 
 mod gguf;
 mod huggingface;
@@ -26,7 +26,7 @@ pub fn shapes() -> Vec<(&'static str, &'static str, Vec<usize>)> {
 /// Tensors of floats by name.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// The model's weights, which binary16 and bfloat16 can hold.
+/// The model's weights. Binary16 and bfloat16 represent them exactly.
 pub fn tensors(gguf: bool) -> Tensors {
     let values = |shape: &[usize]| (0..shape.iter().product()).map(|i: usize| (i as f32 - 5.0) / 8.0).collect();
     let name = |hf: &str, other: &str| if gguf { other.to_owned() } else { hf.to_owned() };

@@ -1,0 +1,28 @@
+//! Estimates of the memory that coding takes, for limits that are checked before any is allocated.
+
+use super::config::{CodecConfig, Preset};
+use super::{ensemble, fast, profile};
+
+impl CodecConfig {
+    /// Bytes of memory for encoding a block of `raw_len` bytes, input and output not included.
+    pub fn memory(&self, raw_len: usize) -> u64 {
+        self.memory_with(raw_len, self.lane_policy.max_lanes(), self.learning)
+    }
+
+    fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+        let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
+        let predictor =
+            if self.preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(self.preset, raw_len) };
+        predictor + language_model
+    }
+}
+
+/// A profile byte with the most lanes and learning layers of `profiles`: it stands for the memory that any of them needs.
+pub fn costliest(profiles: impl IntoIterator<Item = u8>) -> u8 {
+    profiles.into_iter().fold(0, profile::costlier)
+}
+
+/// Bytes of memory for decoding a block of `raw_len` bytes with this profile byte, input and output not included.
+pub fn decode_memory(config: &CodecConfig, raw_len: usize, profile: u8) -> u64 {
+    config.memory_with(raw_len, profile::lanes(profile), profile::learning(profile))
+}

@@ -1,0 +1,180 @@
+//! The interface of the full ensemble's experts, and the list that calls them.
+//!
+//! An expert is a type that implements [`Expert`]. To add one, write its file and add a line to the [`experts!`] list in
+//! `codec/ensemble.rs`. The list calls all experts in order, by static dispatch.
+
+use super::inputs::Inputs;
+use super::prior::Prior;
+use super::token::trie::Trie;
+use crate::content::DataKind;
+use crate::text::{LaneView, Node, SymbolTree};
+use std::sync::Arc;
+
+/// What the experts of a block are made for.
+pub struct Setup {
+    /// What the block contains.
+    pub kind: DataKind,
+    /// Bytes in the block.
+    pub raw_len: usize,
+    /// Lanes of the block.
+    pub lanes: usize,
+    /// The tree of binary decisions that codes a byte.
+    pub tree: &'static SymbolTree,
+    /// Hashed contexts of bit histories: see [`super::contexts`].
+    pub contexts: usize,
+    /// The embedded n-gram model, if the block uses it.
+    pub prior: Option<&'static Prior>,
+    /// The vocabulary of the transformer, if the block uses one. Then it uses the prior, too.
+    pub trie: Option<Arc<Trie>>,
+}
+
+/// The pretrained models of an ensemble. They change what the inputs of all other experts are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pretrained {
+    /// None: all experts start empty.
+    None,
+    /// The embedded n-gram model.
+    Prior,
+    /// The embedded n-gram model and a transformer.
+    Transformer,
+}
+
+impl Setup {
+    /// The pretrained models that the ensemble uses.
+    pub fn pretrained(&self) -> Pretrained {
+        match (self.prior.is_some(), self.trie.is_some()) {
+            (_, true) => Pretrained::Transformer,
+            (true, false) => Pretrained::Prior,
+            (false, false) => Pretrained::None,
+        }
+    }
+}
+
+/// The byte that is coded next. Experts read it and tell later ones what they know of it.
+pub struct NextByte<'a> {
+    /// What the block contains.
+    pub kind: DataKind,
+    /// The lane of the byte.
+    pub lane: usize,
+    /// The lane's bytes before it.
+    pub view: LaneView<'a>,
+    /// The tree of binary decisions that codes it.
+    pub tree: &'static SymbolTree,
+    /// The prior's pending token and the two before it, the last one first. Set by the prior's `prefetch`.
+    pub tokens: [u32; 3],
+    /// PPM's most probable byte. Set by PPM's `lookup`.
+    pub expected: u8,
+}
+
+/// Predicts the bits of a block, and learns them.
+///
+/// The calls for one byte are, in this order:
+///
+/// 1. [`prefetch`](Expert::prefetch), [`lookup`](Expert::lookup), [`begin_byte`](Expert::begin_byte);
+/// 2. for each bit [`begin_bit`](Expert::begin_bit), [`predict`](Expert::predict), [`update`](Expert::update);
+/// 3. [`end_byte`](Expert::end_byte).
+///
+/// Each is called on all experts of the list before the next one is called on any, so that memory arrives while others work.
+pub trait Expert {
+    /// Whether the `update` of a byte's last bit comes late: after its `end_byte` and the next byte's `prefetch`, to hide
+    /// the latency of what that requested.
+    const LATE_LAST_UPDATE: bool = false;
+
+    /// Appends the initial weight of each mixer input, in units of 1/1000, in the order in which `predict` adds the inputs.
+    /// Their number is fixed from then on.
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>);
+
+    /// Starts loading what the byte's contexts need into the CPU's cache.
+    #[inline]
+    fn prefetch(&mut self, _byte: &mut NextByte) {}
+
+    /// Reads what was prefetched. May prefetch what that refers to.
+    #[inline]
+    fn lookup(&mut self, _byte: &mut NextByte) {}
+
+    /// Gets ready for the byte's first bit.
+    #[inline]
+    fn begin_byte(&mut self, _byte: &NextByte) {}
+
+    /// Gets ready for the bit's prediction.
+    #[inline]
+    fn begin_bit(&mut self) {}
+
+    /// Appends predictions of the bit at `node` to the mixer's inputs, in the logistic domain.
+    fn predict(&mut self, node: Node, inputs: &mut Inputs);
+
+    /// Learns the bit. `next` is the byte's next decision; `None` if the bit is the byte's last one.
+    fn update(&mut self, bit: u32, next: Option<Node>);
+
+    /// Learns the byte. `view` ends with it.
+    #[inline]
+    fn end_byte(&mut self, _byte: u8, _view: LaneView) {}
+}
+
+/// Declares `struct Experts` with an expert in each field, in the order of their mixer inputs. The [`Expert`] methods of the
+/// struct call those of all experts. `setup` names the [`Setup`] that the constructors of the experts can use.
+macro_rules! experts {
+    (|$setup:ident| $($name:ident: $type:ty = $new:expr,)+) => {
+        struct Experts {
+            $($name: $type,)+
+        }
+
+        impl Experts {
+            fn new($setup: &Setup) -> std::io::Result<Self> {
+                Ok(Experts { $($name: $new,)+ })
+            }
+
+            fn initial_weights(&self, pretrained: Pretrained) -> Vec<i32> {
+                let mut weights = Vec::new();
+                $(self.$name.initial_weights(pretrained, &mut weights);)+
+                weights
+            }
+
+            #[inline]
+            fn prefetch(&mut self, byte: &mut NextByte) {
+                $(self.$name.prefetch(byte);)+
+            }
+
+            #[inline]
+            fn lookup(&mut self, byte: &mut NextByte) {
+                $(self.$name.lookup(byte);)+
+            }
+
+            #[inline]
+            fn begin_byte(&mut self, byte: &NextByte) {
+                $(self.$name.begin_byte(byte);)+
+            }
+
+            #[inline]
+            fn begin_bit(&mut self) {
+                $(self.$name.begin_bit();)+
+            }
+
+            #[inline]
+            fn predict(&mut self, node: Node, inputs: &mut Inputs) {
+                $(self.$name.predict(node, inputs);)+
+            }
+
+            /// Learns the bit. If it is the byte's last one, some experts learn it in [`Self::update_late`].
+            #[inline]
+            fn update(&mut self, bit: u32, next: Option<Node>) {
+                $(if next.is_some() || !<$type>::LATE_LAST_UPDATE {
+                    self.$name.update(bit, next);
+                })+
+            }
+
+            #[inline]
+            fn update_late(&mut self, bit: u32) {
+                $(if <$type>::LATE_LAST_UPDATE {
+                    self.$name.update(bit, None);
+                })+
+            }
+
+            #[inline]
+            fn end_byte(&mut self, byte: u8, view: LaneView) {
+                $(self.$name.end_byte(byte, view);)+
+            }
+        }
+    };
+}
+pub(crate) use experts;

@@ -1,0 +1,94 @@
+//! The bit histories of the ensemble's hashed contexts, as an expert.
+
+use super::contexts::{self, Indirect};
+use super::expert::{Expert, NextByte, Pretrained, Setup};
+use super::inputs::{Inputs, LINE};
+use super::ngram::Ngram;
+use crate::text::{LaneView, Node};
+
+/// The contexts of [`contexts::full`], those of [`contexts::more`] if the setup has room for them, and their bit histories.
+pub struct HashedContexts {
+    ngram: Ngram,
+    indirect: Indirect,
+    more: bool,
+}
+
+impl HashedContexts {
+    /// `setup.contexts` contexts in 2^`line_bits` cache lines.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough memory.
+    pub fn new(setup: &Setup, line_bits: u32) -> std::io::Result<Self> {
+        Ok(HashedContexts {
+            ngram: Ngram::new(setup.contexts, contexts::ORDERS, line_bits)?,
+            indirect: Indirect::default(),
+            more: setup.contexts > contexts::FULL,
+        })
+    }
+
+    /// See [`Ngram::known_orders`].
+    #[inline]
+    pub fn known_orders(&self) -> usize {
+        self.ngram.known_orders()
+    }
+
+    /// See [`Ngram::confidence`].
+    #[inline]
+    pub fn confidence(&self, which: [usize; 4]) -> usize {
+        self.ngram.confidence(which)
+    }
+}
+
+impl Expert for HashedContexts {
+    const LATE_LAST_UPDATE: bool = true;
+
+    /// The inputs of the contexts are vectors, which begin at a multiple of [`LINE`].
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
+        // Of contexts::full and of contexts::more: the history's probability, and the damped one.
+        let groups = match pretrained {
+            Pretrained::None => [[36, 60]; 2],
+            Pretrained::Prior => [[8, 44], [3, 20]],
+            Pretrained::Transformer => [[-8, 28], [-3, 12]],
+        };
+        weights.resize(weights.len().next_multiple_of(LINE), 0);
+        for [plain, damped] in &groups[..1 + usize::from(self.more)] {
+            weights.extend([plain; LINE]);
+            weights.extend([damped; LINE]);
+        }
+    }
+
+    fn prefetch(&mut self, byte: &mut NextByte) {
+        for (i, context) in contexts::full(byte.kind, byte.view, &self.indirect).into_iter().enumerate() {
+            self.ngram.prefetch(i, context);
+        }
+        if self.more {
+            let contexts = contexts::more(byte.kind, byte.view, &self.indirect, byte.tokens);
+            for (i, context) in contexts.into_iter().enumerate() {
+                self.ngram.prefetch(contexts::FULL + i, context);
+            }
+        }
+    }
+
+    fn lookup(&mut self, byte: &mut NextByte) {
+        self.ngram.prefetch(contexts::EXPECTED, contexts::expected(byte.expected, byte.view));
+    }
+
+    #[inline]
+    fn begin_bit(&mut self) {
+        self.ngram.lookup();
+    }
+
+    #[inline]
+    fn predict(&mut self, _: Node, inputs: &mut Inputs) {
+        self.ngram.predict(inputs);
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32, next: Option<Node>) {
+        self.ngram.update(bit, next);
+    }
+
+    fn end_byte(&mut self, byte: u8, view: LaneView) {
+        self.indirect.push((view.last8 >> 8) as u32, byte);
+    }
+}

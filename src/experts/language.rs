@@ -1,0 +1,127 @@
+//! The pretrained models as one expert: the embedded n-gram model and the transformer. The transformer falls back on the n-gram
+//! model, and one gate value measures what either saves.
+
+use super::contexts::{self, APM_CONTEXTS};
+use super::expert::{Expert, NextByte, Pretrained, Setup};
+use super::inputs::Inputs;
+use super::prior::expert::{self as prior_expert, PriorExpert};
+use super::token::expert::{self as token_expert, TokenExpert};
+use crate::num::stretch_fine;
+use crate::tables::ApmBank;
+use crate::text::{LaneView, Node};
+use std::ops::Range;
+
+/// The transformer as an expert, and the APMs of its prediction and of the n-gram model's.
+struct Transformer {
+    expert: TokenExpert,
+    apms: [ApmBank<APM_CONTEXTS>; 2],
+    apm_contexts: [u32; APM_CONTEXTS],
+}
+
+/// Predicts bits with the pretrained models that the ensemble uses; adds no input if there are none.
+pub struct LanguageExpert {
+    prior: Option<PriorExpert>,
+    transformer: Option<Transformer>,
+    /// Bits saved by the transformer or, if there is none, by the prior since it was last taken, in units of 1/256.
+    saved: i64,
+}
+
+impl LanguageExpert {
+    /// An expert that has seen nothing.
+    pub fn new(setup: &Setup) -> Self {
+        let transformer = |trie| Transformer {
+            expert: TokenExpert::new(trie, setup.lanes),
+            apms: Default::default(),
+            apm_contexts: [0; APM_CONTEXTS],
+        };
+        LanguageExpert {
+            prior: setup.prior.map(|prior| PriorExpert::new(prior, setup.tree, setup.lanes)),
+            transformer: setup.trie.clone().map(transformer),
+            saved: 0,
+        }
+    }
+
+    /// The expert of the transformer's tokens, if the ensemble uses one.
+    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
+        self.transformer.as_mut().map(|transformer| &mut transformer.expert)
+    }
+
+    /// The mixer inputs of the model whose saving is measured: the transformer or, if there is none, the prior.
+    pub fn measured_inputs(pretrained: Pretrained) -> Range<usize> {
+        match pretrained {
+            Pretrained::None => 0..0,
+            Pretrained::Prior => 0..prior_expert::INPUTS,
+            Pretrained::Transformer => 0..token_expert::INPUTS + APM_CONTEXTS,
+        }
+    }
+
+    /// Adds to the bits saved, in units of 1/256.
+    #[inline]
+    pub fn add_saved(&mut self, saved: i64) {
+        self.saved += saved;
+    }
+
+    /// The bits saved since the last call, in units of 1/256.
+    pub fn take_saved(&mut self) -> i64 {
+        std::mem::take(&mut self.saved)
+    }
+}
+
+impl Expert for LanguageExpert {
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
+        weights.extend_from_slice(match pretrained {
+            Pretrained::None => &[],
+            Pretrained::Prior => &[400, 120],
+            Pretrained::Transformer => &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
+        });
+    }
+
+    fn prefetch(&mut self, byte: &mut NextByte) {
+        if let Some(prior) = &mut self.prior {
+            prior.select(byte.lane, byte.view);
+            byte.tokens = prior.tokens();
+        }
+        if let Some(transformer) = &mut self.transformer {
+            transformer.expert.select(byte.lane);
+        }
+    }
+
+    fn begin_byte(&mut self, byte: &NextByte) {
+        if let Some(transformer) = &mut self.transformer {
+            transformer.apm_contexts = contexts::apm(byte.view, byte.expected);
+        }
+    }
+
+    #[inline]
+    fn predict(&mut self, node: Node, inputs: &mut Inputs) {
+        let p16 = self.prior.as_mut().map_or(1 << 15, PriorExpert::p16);
+        if let Some(Transformer { expert, apms, apm_contexts }) = &mut self.transformer {
+            expert.predict(p16, inputs);
+            for (apms, stretched) in apms.iter_mut().zip([expert.stretched(), stretch_fine(p16)]) {
+                inputs.push(apms.refine(stretched, *apm_contexts, node.number()));
+            }
+        }
+        if let Some(prior) = &self.prior {
+            prior.predict(inputs);
+        }
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32, _: Option<Node>) {
+        if let Some(prior) = &mut self.prior {
+            prior.update(bit);
+        }
+        if let Some(transformer) = &mut self.transformer {
+            transformer.expert.update(bit);
+            transformer.apms.iter_mut().for_each(|apms| apms.update(bit));
+        }
+    }
+
+    fn end_byte(&mut self, byte: u8, view: LaneView) {
+        match (&mut self.transformer, &mut self.prior) {
+            (Some(transformer), _) => transformer.expert.end_byte(byte),
+            (None, Some(prior)) => prior.record_saving(std::mem::take(&mut self.saved), view.at),
+            (None, None) => {}
+        }
+    }
+}

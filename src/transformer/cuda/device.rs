@@ -1,0 +1,91 @@
+//! What the forward pass needs of a device: memory, and launches of the kernels in `kernels.cu`.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// A kernel. The emulator numbers them in this order.
+#[derive(Clone, Copy, Debug)]
+pub enum Kernel {
+    Embed,
+    RmsNorm,
+    Quantise,
+    Swiglu,
+    Copy,
+    Multiply,
+    Rotate,
+    Attend,
+    Masses,
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Copy)]
+pub enum Arg {
+    Address(u64),
+    U32(u32),
+    F32(f32),
+}
+
+impl From<&Memory> for Arg {
+    fn from(memory: &Memory) -> Self {
+        Arg::Address(memory.address)
+    }
+}
+
+impl From<u32> for Arg {
+    fn from(value: u32) -> Self {
+        Arg::U32(value)
+    }
+}
+
+impl From<f32> for Arg {
+    fn from(value: f32) -> Self {
+        Arg::F32(value)
+    }
+}
+
+/// An allocation on a device, freed when dropped.
+pub struct Memory {
+    /// Where kernels find it.
+    pub address: u64,
+    /// Bytes.
+    pub len: usize,
+    /// Frees it.
+    pub owner: Box<dyn Any + Send + Sync>,
+}
+
+/// A device, and a queue on it: what is written, launched and read in one queue happens in that order.
+pub trait Device: Send + Sync {
+    /// The name that its vendor gave it.
+    fn name(&self) -> &str;
+
+    /// The same device with a queue of its own.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Device`], as of all methods, if the device fails.
+    fn fork(&self) -> Result<Arc<dyn Device>, Error>;
+
+    /// Allocates `len` bytes of zeros.
+    fn allocate(&self, len: usize) -> Result<Memory, Error>;
+
+    /// Copies `bytes` to `to`, from byte `at` on.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    fn write(&self, to: &Memory, at: usize, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Copies the beginning of `from` to `bytes`, after all launches before.
+    ///
+    /// # Panics
+    /// If there is not so much.
+    fn read(&self, from: &Memory, bytes: &mut [u8]) -> Result<(), Error>;
+
+    /// Launches a grid of `grid[0]` columns and `grid[1]` rows of thread blocks. `args` are those of the kernel in `kernels.cu`.
+    fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error>;
+}
+
+/// The bytes of numbers, little-endian, as GPUs have them.
+pub fn bytes_of<const N: usize, T: Copy>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&value| bytes(value)).collect()
+}

@@ -1,0 +1,153 @@
+//! An NVIDIA GPU through its driver, which is loaded at run time. All `unsafe` code of the transformer is here: calls of the
+//! driver, which knows nothing of lifetimes and of the kernels' arguments.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, LaunchConfig, PushKernelArg, result, sys,
+};
+use cudarc::nvrtc::Ptx;
+
+use super::device::{Arg, Device, Kernel, Memory};
+use crate::error::{Error, ErrorKind};
+
+/// The kernels, made of `kernels.cu` by `build-ptx.py`.
+static PTX: &str = include_str!("kernels.ptx");
+/// The kernels in the order of [`Kernel`], with the threads of a block.
+const KERNELS: [(&str, u32); 9] = [
+    ("embed", 128),
+    ("rms_norm", 128),
+    ("quantise", 128),
+    ("swiglu", 128),
+    ("copy", 128),
+    ("multiply", 128),
+    ("rotate", 64),
+    ("attend", 128),
+    ("masses", 256),
+];
+/// The oldest driver, 11.2, that allocates in the order of a stream.
+const OLDEST_DRIVER: i32 = 11_020;
+/// The oldest GPUs, Turing, that the PTX is for.
+const OLDEST_GPU: (i32, i32) = (7, 5);
+
+/// A GPU and a stream on it.
+struct Driver {
+    name: String,
+    stream: Arc<CudaStream>,
+    functions: Arc<Vec<CudaFunction>>,
+}
+
+/// GPU number `ordinal`.
+///
+/// # Errors
+/// [`ErrorKind::Device`] if there is no driver or no such GPU, or if they are too old.
+pub fn open(ordinal: usize) -> Result<Arc<dyn Device>, Error> {
+    // SAFETY: it only tries to load the driver's library.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::new(ErrorKind::Device, "no NVIDIA driver is installed (libcuda was not found)"));
+    }
+    let mut version = 0;
+    // SAFETY: the pointer is valid, and any thread may ask at any time.
+    failed("the driver's version", unsafe { sys::cuDriverGetVersion(&mut version) }.result())?;
+    if version < OLDEST_DRIVER {
+        let (major, minor) = (version / 1000, version % 1000 / 10);
+        return Err(Error::new(
+            ErrorKind::Device,
+            format!("the NVIDIA driver is too old: it supports CUDA {major}.{minor}, nzip needs 11.2"),
+        ));
+    }
+    failed("its start", result::init())?;
+    let count = failed("the number of GPUs", CudaContext::device_count())?;
+    if ordinal >= count.max(0) as usize {
+        return Err(Error::new(ErrorKind::Device, format!("there is no GPU {ordinal}: the driver knows of {count}")));
+    }
+    let context = failed("opening the GPU", CudaContext::new(ordinal))?;
+    let name = failed("the GPU's name", context.name())?;
+    let capability = failed("the GPU's capability", context.compute_capability())?;
+    if capability < OLDEST_GPU {
+        let (major, minor) = capability;
+        return Err(Error::new(
+            ErrorKind::Device,
+            format!("{name} is too old: its compute capability is {major}.{minor}, nzip needs 7.5"),
+        ));
+    }
+    // SAFETY: all memory is used on the stream of its allocation, but for weights, which are written before others read them.
+    unsafe { context.disable_event_tracking() };
+    let module = failed("loading the kernels", context.load_module(Ptx::from_src(PTX)))?;
+    let functions = KERNELS.iter().map(|(name, _)| module.load_function(name)).collect::<Result<Vec<_>, _>>();
+    let functions = Arc::new(failed("finding the kernels", functions)?);
+    let stream = failed("a stream", context.new_stream())?;
+    Ok(Arc::new(Driver { name, stream, functions }))
+}
+
+impl Driver {
+    fn bind(&self) -> Result<(), Error> {
+        failed("binding to a thread", self.stream.context().bind_to_thread())
+    }
+}
+
+impl Device for Driver {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn fork(&self) -> Result<Arc<dyn Device>, Error> {
+        self.bind()?;
+        failed("copying the weights", self.stream.synchronize())?;
+        let stream = failed("a stream", self.stream.context().new_stream())?;
+        Ok(Arc::new(Driver { name: self.name.clone(), stream, functions: self.functions.clone() }))
+    }
+
+    fn allocate(&self, len: usize) -> Result<Memory, Error> {
+        let slice: CudaSlice<u8> = failed("allocating memory", self.stream.alloc_zeros(len.max(16)))?;
+        let address = slice.device_ptr(&self.stream).0;
+        Ok(Memory { address, len, owner: Box::new(slice) })
+    }
+
+    fn write(&self, to: &Memory, at: usize, bytes: &[u8]) -> Result<(), Error> {
+        assert!(at <= to.len && bytes.len() <= to.len - at, "the memory is smaller");
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the allocation is alive and long enough. The driver copies pageable memory before the call returns.
+        let copied = unsafe { result::memcpy_htod_async(to.address + at as u64, bytes, self.stream.cu_stream()) };
+        failed("copying to the GPU", copied)
+    }
+
+    fn read(&self, from: &Memory, bytes: &mut [u8]) -> Result<(), Error> {
+        assert!(bytes.len() <= from.len, "the memory is smaller");
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the allocation is alive and long enough, and `bytes` is borrowed until the copy is complete.
+        let copied = unsafe { result::memcpy_dtoh_async(bytes, from.address, self.stream.cu_stream()) };
+        let complete = self.stream.synchronize();
+        failed("copying from the GPU", copied.and(complete))
+    }
+
+    fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let (name, threads) = KERNELS[kernel as usize];
+        let mut builder = self.stream.launch_builder(&self.functions[kernel as usize]);
+        for arg in args {
+            match arg {
+                Arg::Address(address) => builder.arg(address),
+                Arg::U32(value) => builder.arg(value),
+                Arg::F32(value) => builder.arg(value),
+            };
+        }
+        let (grid_dim, block_dim) = ((grid[0], grid[1], 1), (threads, 1, 1));
+        // SAFETY: tests run the same launches on the emulator, which checks the number of arguments and every access.
+        let launched = unsafe { builder.launch(LaunchConfig { grid_dim, block_dim, shared_mem_bytes: 0 }) };
+        failed(name, launched.map(drop))
+    }
+}
+
+fn failed<T>(what: &str, result: Result<T, DriverError>) -> Result<T, Error> {
+    result.map_err(|error| Error::new(ErrorKind::Device, format!("the GPU failed ({what}): {error}")))
+}

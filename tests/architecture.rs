@@ -1,0 +1,174 @@
+//! Imports have no circles: neither between the folders of `src`, nor between the files of a folder. docs/ARCHITECTURE.md
+//! has the rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use syn::visit::{self, Visit};
+
+/// A module's path without `crate`.
+type Name = Vec<String>;
+
+/// The paths that a file names outside its tests.
+#[derive(Default)]
+struct Paths {
+    /// The module, inline modules included.
+    module: Name,
+    found: BTreeSet<Name>,
+    /// What the module gives out under another path.
+    exports: BTreeMap<Name, Name>,
+}
+
+impl Paths {
+    /// The path from the crate's root, if it begins with `crate`, `self` or `super`.
+    fn absolute(&self, path: &[String]) -> Option<Name> {
+        let mut base = match path[0].as_str() {
+            "crate" => Vec::new(),
+            "self" | "super" => self.module.clone(),
+            _ => return None,
+        };
+        let ups = path.iter().filter(|part| *part == "super").count();
+        base.truncate(base.len() - ups);
+        base.extend(path.iter().filter(|part| !["crate", "self", "super"].contains(&part.as_str())).cloned());
+        Some(base)
+    }
+
+    fn use_tree(&mut self, tree: &syn::UseTree, mut prefix: Name, public: bool) {
+        let (name, rename) = match tree {
+            syn::UseTree::Path(path) => {
+                prefix.push(path.ident.to_string());
+                return self.use_tree(&path.tree, prefix, public);
+            }
+            syn::UseTree::Group(group) => {
+                return group.items.iter().for_each(|tree| self.use_tree(tree, prefix.clone(), public));
+            }
+            syn::UseTree::Name(name) => (Some(name.ident.to_string()), name.ident.to_string()),
+            syn::UseTree::Rename(rename) => (Some(rename.ident.to_string()), rename.rename.to_string()),
+            syn::UseTree::Glob(_) => (None, "*".into()),
+        };
+        prefix.extend(name);
+        let Some(path) = self.absolute(&prefix).or_else(|| self.absolute(&[vec!["self".into()], prefix].concat()))
+        else {
+            return;
+        };
+        if public {
+            self.exports.insert([self.module.clone(), vec![rename]].concat(), path.clone());
+        }
+        self.found.insert(path);
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        let test = module.attrs.iter().any(|attribute| match &attribute.meta {
+            syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+            _ => false,
+        });
+        if !test {
+            self.module.push(module.ident.to_string());
+            visit::visit_item_mod(self, module);
+            self.module.pop();
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.use_tree(&item.tree, Vec::new(), !matches!(item.vis, syn::Visibility::Inherited));
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Name = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.found.extend(self.absolute(&names));
+        visit::visit_path(self, path);
+    }
+}
+
+/// All modules that are files, by name, and what each names.
+fn modules() -> BTreeMap<Name, Paths> {
+    fn visit(folder: &Path, module: &Name, all: &mut BTreeMap<Name, Paths>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let inner = match name.as_str() {
+                "mod" | "lib" => module.clone(),
+                "main" | "tests" => continue,
+                _ => [module.clone(), vec![name]].concat(),
+            };
+            if path.is_dir() {
+                visit(&path, &inner, all);
+                continue;
+            }
+            let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
+            let mut paths = Paths { module: inner.clone(), ..Paths::default() };
+            paths.visit_file(&file);
+            all.insert(inner, paths);
+        }
+    }
+    let mut all = BTreeMap::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &Vec::new(), &mut all);
+    all
+}
+
+/// The imports between files: from, to.
+fn imports() -> BTreeSet<(Name, Name)> {
+    let modules = modules();
+    let exports: BTreeMap<_, _> = modules.values().flat_map(|paths| &paths.exports).collect();
+    let resolve = |path: &Name| {
+        let mut path = path.clone();
+        while let Some((len, to)) = (1..=path.len()).find_map(|len| Some((len, *exports.get(&path[..len].to_vec())?))) {
+            if path.starts_with(to) || to.starts_with(&path) {
+                break;
+            }
+            path = [to.clone(), path[len..].to_vec()].concat();
+        }
+        (0..=path.len()).rev().map(|len| path[..len].to_vec()).find(|name| modules.contains_key(name)).unwrap()
+    };
+    let edges = modules.iter().flat_map(|(from, paths)| paths.found.iter().map(|path| (from.clone(), resolve(path))));
+    edges.collect()
+}
+
+/// The graph of a folder's entries: who imports whom.
+fn folder(imports: &BTreeSet<(Name, Name)>, folder: &Name) -> BTreeMap<String, BTreeSet<String>> {
+    let mut graph = BTreeMap::<String, BTreeSet<String>>::new();
+    let entry = |name: &Name| name.strip_prefix(folder.as_slice())?.first().cloned();
+    for (from, to) in imports {
+        if let (Some(from), Some(to)) = (entry(from), entry(to))
+            && from != to
+        {
+            graph.entry(from).or_default().insert(to);
+        }
+    }
+    graph
+}
+
+/// Whether `from` leads to `to`.
+fn reaches(graph: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+    while let Some(name) = open.pop() {
+        if name == to {
+            return true;
+        }
+        if seen.insert(name) {
+            open.extend(graph.get(name).into_iter().flatten().map(String::as_str));
+        }
+    }
+    false
+}
+
+#[test]
+fn imports_have_no_circles() {
+    let imports = imports();
+    let folders: BTreeSet<Name> =
+        imports.iter().flat_map(|(from, _)| (0..from.len()).map(|len| from[..len].to_vec())).collect();
+    let mut edges = Vec::new();
+    for name in folders {
+        let graph = folder(&imports, &name);
+        for (from, to) in graph.iter().flat_map(|(from, all)| all.iter().map(move |to| (from, to))) {
+            if reaches(&graph, to, from) {
+                edges.push(format!("src/{}: {from} -> {to}", name.join("/")));
+            }
+        }
+    }
+    assert!(imports.len() > 100, "only {} imports were found", imports.len());
+    assert!(edges.is_empty(), "imports on circles:\n{}", edges.join("\n"));
+}

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use super::assemble::{GGUF, assemble};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{header, reason, wrong};
+use super::{ggml, header, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
@@ -47,9 +47,6 @@ fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Resu
     for (name, info) in &content.tensor_infos {
         let count = weights.check_shape(name, info.shape.dims())? as u64;
         let kind = info.ggml_dtype;
-        if !matches!(kind, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 | GgmlDType::Q8_0) {
-            return Err(weights.wrong(name, format!("type {kind:?} is not supported; F32, F16, BF16 and Q8_0 are")));
-        }
         // If tensors could share bytes, a small file could fill the memory.
         claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
         if claimed > length {
@@ -74,42 +71,27 @@ fn read_tensor(
     let shape = info.shape.dims();
     let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
     match (info.ggml_dtype, shape) {
-        (GgmlDType::Q8_0, &[rows, columns]) => {
-            let matrix = blocks(rows, columns, &data).map_err(|what| weights.wrong(name, what))?;
-            weights.add_matrix(name, matrix);
-            Ok(())
-        }
-        (GgmlDType::Q8_0, _) => Err(weights.wrong(name, "type Q8_0 is for matrices only")),
         (GgmlDType::F16, _) => {
             weights.add(name, shape, halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect())
         }
         (GgmlDType::BF16, _) => {
             weights.add(name, shape, halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect())
         }
-        _ => weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
-    }
-}
-
-/// Unpacks Q8_0 blocks: each is a binary16 scale and 32 quants.
-fn blocks(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static str> {
-    if !columns.is_multiple_of(BLOCK) {
-        return Err("row length is not a multiple of 32");
-    }
-    let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
-    for block in data.as_chunks::<{ BLOCK + 2 }>().0 {
-        let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
-        let quants = block[2..].iter().map(|&byte| byte as i8);
-        if !scale.is_finite() {
-            return Err("contains a scale that is not finite");
+        (GgmlDType::F32, _) => {
+            weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
         }
-        // No known writer of Q8_0 produces it, and kernels negate quants.
-        if quants.clone().any(|quant| quant == -128) {
-            return Err("contains the quant -128");
-        }
-        matrix.scales.push(scale);
-        matrix.quants.extend(quants);
+        (kind, &[rows, columns]) => match ggml::exact_blocks(kind, rows, columns, &data) {
+            Some(matrix) => {
+                weights.add_matrix(name, matrix.map_err(|what| weights.wrong(name, what))?);
+                Ok(())
+            }
+            None => match ggml::dequantise(kind, &data) {
+                Some(values) => weights.add(name, shape, values),
+                None => Err(weights.wrong(name, format!("type {kind:?} is not supported"))),
+            },
+        },
+        (kind, _) => Err(weights.wrong(name, format!("type {kind:?} is for matrices only"))),
     }
-    Ok(matrix)
 }
 
 /// Reorders the rows of q or k. In GGUF the elements of a rotary pair are adjacent; in a [`Checkpoint`] they are half a head apart.

@@ -15,6 +15,7 @@
 mod assemble;
 mod config;
 mod find;
+mod ggml;
 mod gguf;
 mod header;
 mod huggingface;

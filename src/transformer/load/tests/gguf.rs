@@ -91,7 +91,7 @@ fn rows_of_rotary_pairs_are_reordered() {
 }
 
 #[test]
-fn reads_q8_0_blocks_and_all_float_types() {
+fn reads_blocks_and_all_float_types() {
     let expected = format!("{:?}", load(&file(|_, _| ())).unwrap());
     for kind in [GgmlDType::F16, GgmlDType::BF16] {
         let other = file(|_, tensors| {
@@ -129,7 +129,12 @@ fn reads_q8_0_blocks_and_all_float_types() {
     };
     refused(&spoilt(place - 2, [0, 0x7c]), "ffn_down.weight: contains a scale that is not finite");
     refused(&spoilt(place, [0x80, 0]), "ffn_down.weight: contains the quant -128");
-    refused(&wide(GgmlDType::Q4_0), "ffn_down.weight: type Q4_0 is not supported");
+    for kind in [GgmlDType::Q4_0, GgmlDType::Q4_1, GgmlDType::Q5_0, GgmlDType::Q5_1] {
+        let down = &load(&wide(kind)).unwrap().layers[0].down;
+        let value = |i: usize| f32::from(down.quants[i]) * down.scales[i / 32];
+        // The largest value of a block, 255 in the last one, keeps the accuracy of 4 bits.
+        assert!((value(255) - 255.0).abs() < 20.0 && down.scales.len() == 8, "{kind:?}: {}", value(255));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─► container     archives of independent blocks: checksums, threads, recovery
-//!            ► content       what a block's bytes are: text or binary; reversible filters
+//!            ► content       what a block's bytes are: segments of kinds; compressed ones undone; filters
 //!            ► codec         one block: each bit is predicted, then coded
 //!              ► text          the bytes coded so far, and the tree of decisions that codes a byte
 //!              ► experts       each predicts the next bit; they learn in tables

@@ -98,6 +98,9 @@ fn modules() -> BTreeMap<Name, Paths> {
                 visit(&path, &inner, all);
                 continue;
             }
+            if path.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
             let file = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
             let mut paths = Paths { module: inner.clone(), ..Paths::default() };
             paths.visit_file(&file);

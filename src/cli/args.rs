@@ -139,13 +139,9 @@ pub struct CompressArgs {
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
-    /// Decode the archive and compare it with the input before the output gets its name. Default at levels 3 to 9 if the
-    /// output is a regular file
-    #[arg(long, overrides_with = "no_verify")]
+    /// Decode the archive and compare it with the input before the output gets its name. Takes about as long again
+    #[arg(long)]
     pub verify: bool,
-    /// Don't decode the archive
-    #[arg(long, overrides_with = "verify")]
-    pub no_verify: bool,
 }
 
 /// Arguments of `nzip d`.

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Level, Monitor};
+use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Monitor};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::args::CompressArgs;
@@ -14,9 +14,6 @@ use super::job::Job;
 use super::output::{Output, Target};
 use super::progress::Progress;
 use super::{memory, model};
-
-/// The first level at which archives are verified by default: levels below can't depend on a model's arithmetic.
-const VERIFIED_FROM: u8 = 3;
 
 /// Compresses one input.
 pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
@@ -54,7 +51,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     let output = compressor.finish()?;
     drop(progress);
 
-    if args.verify || (!args.no_verify && level >= Level::new(VERIFIED_FROM)?) {
+    if args.verify {
         verify(&job, &source, &output)?;
     }
     let archive = output.written;

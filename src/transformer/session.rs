@@ -171,9 +171,12 @@ impl Session {
         let Some(accelerator) = &mut self.accelerator else { return self.evaluate_on_cpu(count) };
         let rows = &mut self.rows[..count];
         let result = accelerator.run(&self.shared, rows, &self.lanes);
-        if let Err(error) = result {
+        if let Err((error, done)) = result {
             self.use_cpu(error);
-            self.evaluate_on_cpu(count);
+            // The rows that are done have their keys in the cache, in places of older ones: they can't be evaluated again.
+            let finished: Vec<Row> = if self.checked { Vec::new() } else { self.rows.drain(..done).collect() };
+            self.evaluate_on_cpu(count - finished.len());
+            self.rows.splice(..0, finished);
         } else if self.checked {
             let computed = |row: &mut Row| (mem::take(&mut row.cumulative), row.prediction.take());
             let computed: Vec<_> = rows.iter_mut().map(computed).collect();

@@ -424,7 +424,8 @@ mod tests {
             }
             count[usize::from(content[at])] += 1;
         });
-        assert!(checked > 100 && right == checked, "{right} of {checked}");
+        // A longer context may have seen the noise only.
+        assert!(checked > 100 && 100 * right > 99 * checked, "{right} of {checked}");
     }
 
     #[test]

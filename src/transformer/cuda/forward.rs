@@ -127,12 +127,16 @@ impl Accelerator {
     }
 
     /// Evaluates `rows`, which are in the order of their lanes: those with an output get their table.
-    pub fn run(&mut self, shared: &Shared, rows: &mut [Row], lanes: &[Lane]) -> Result<(), Error> {
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let (part, others) = rest.split_at_mut(part_len(rest, lanes));
-            self.run_part(shared, part, lanes)?;
-            rest = others;
+    ///
+    /// # Errors
+    /// The device's, with the number of rows that were done before.
+    pub fn run(&mut self, shared: &Shared, rows: &mut [Row], lanes: &[Lane]) -> Result<(), (Error, usize)> {
+        let mut done = 0;
+        while done < rows.len() {
+            let rest = &mut rows[done..];
+            let len = part_len(rest, lanes);
+            self.run_part(shared, &mut rest[..len], lanes).map_err(|error| (error, done))?;
+            done += len;
         }
         Ok(())
     }

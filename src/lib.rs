@@ -34,6 +34,7 @@ mod container;
 mod content;
 mod error;
 mod experts;
+mod fields;
 mod mix;
 mod monitor;
 mod num;

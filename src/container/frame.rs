@@ -1,7 +1,7 @@
 //! Frames: the units that follow an archive's header. A frame has a head and a body.
 
 use super::checksum::check;
-use super::fields::{FieldReader, put_u32, put_varint};
+use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::error::{Error, ErrorKind};
 
 /// First byte of every frame. It doesn't occur in UTF-8 text, which makes scanning for frames fast.

@@ -1,7 +1,7 @@
 //! The archive's header: the format version and every parameter that predictions depend on.
 
 use super::checksum::check;
-use super::fields::{FieldReader, put_u32, put_varint};
+use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;

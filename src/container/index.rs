@@ -2,7 +2,7 @@
 //! seekable reader can find any block without reading the others.
 
 use super::checksum::check;
-use super::fields::{FieldReader, put_u32, put_varint};
+use crate::fields::{FieldReader, put_u32, put_varint};
 use super::frame::Frame;
 use crate::error::{Error, ErrorKind};
 use std::ops::Range;

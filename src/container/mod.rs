@@ -7,7 +7,6 @@
 
 mod archive;
 mod checksum;
-mod fields;
 mod frame;
 mod frame_reader;
 mod header;

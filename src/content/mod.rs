@@ -1,8 +1,27 @@
-//! What is decided about a block's content before it is coded: text or binary data, and a reversible filter for x86 code.
+//! What a block's bytes are, decided before they are coded: segments of kinds, what can be undone undone, and a reversible
+//! filter for x86 code.
+//!
+//! ```text
+//! encoder: content ─► parse ─► streams by kind ─► filter ─► codec
+//!                       └► script, corrections
+//! decoder: codec ─► filter undone ─► streams ─► rebuild (script, corrections) ─► content
+//! ```
 
 mod data_kind;
+mod deflate;
 mod filter;
+mod jpeg;
+mod kind;
+mod parse;
+mod png;
+mod rebuild;
+mod segment;
+mod tar;
 mod x86;
 
 pub use data_kind::DataKind;
 pub use filter::Filter;
+pub use kind::Kind;
+pub use parse::{MAX_STREAMS, Parsed, Stream, max_plain, parse};
+pub use rebuild::rebuild;
+pub use segment::Segment;

@@ -1,5 +1,6 @@
 //! Corrections as binary decisions in contexts: noted by the encoder, replayed for the proof, coded for the archive.
 
+use super::matcher::Parameters;
 use crate::coder::{Decoder, Encoder};
 
 /// Contexts of decisions.
@@ -121,10 +122,16 @@ impl Probabilities {
 pub struct Writer {
     coder: Encoder,
     probabilities: Probabilities,
+    before: Option<Parameters>,
 }
 
 impl Writer {
-    pub fn append(&mut self, notes: &Notes) {
+    /// Codes a stream's parameters and corrections.
+    pub fn stream(&mut self, parameters: Parameters, notes: &Notes) {
+        let mut before = self.before;
+        // Known parameters are known again.
+        let _ = parameters.walk(self, &mut before);
+        self.before = before;
         for note in &notes.0 {
             self.bit(usize::from(note >> 1), note & 1 == 1);
         }
@@ -147,11 +154,20 @@ impl Decide for Writer {
 pub struct Reader<'a> {
     coder: Decoder<'a>,
     probabilities: Probabilities,
+    before: Option<Parameters>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(coded: &'a [u8]) -> Self {
-        Reader { coder: Decoder::new(coded), probabilities: Probabilities::default() }
+        Reader { coder: Decoder::new(coded), probabilities: Probabilities::default(), before: None }
+    }
+
+    /// The parameters of the next stream, whose corrections follow.
+    pub fn parameters(&mut self) -> Option<Parameters> {
+        let mut before = self.before;
+        let parameters = Parameters::default().walk(self, &mut before)?;
+        self.before = before;
+        Some(parameters)
     }
 
     /// Whether all of the input was taken in.

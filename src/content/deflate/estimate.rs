@@ -77,13 +77,7 @@ impl Stream<'_> {
         }
         let counts = self.blocks.iter().filter(|block| !block.last).map(|block| tokens_of(block).0.len());
         let most = counts.max().filter(|&count| count > 0).unwrap_or(16383);
-        Parameters {
-            search: Search::of_level(6),
-            hash: 15,
-            useful: MIN_MATCH as u16,
-            whole_window,
-            block_tokens: most as u32,
-        }
+        Parameters { whole_window, block_tokens: most as u32, ..Parameters::default() }
     }
 
     fn tokens(&self) -> impl Iterator<Item = &Token> {

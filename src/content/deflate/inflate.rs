@@ -1,5 +1,7 @@
 //! Deflate in, plain bytes and the tokens that stood for them out.
 
+use std::sync::LazyLock;
+
 use super::bits::BitReader;
 use super::format::{
     Block, Body, DISTANCES, END, LITERALS, ORDER, Token, Trees, WINDOW, distance_of, fixed_literals, length_of,
@@ -16,23 +18,36 @@ pub struct Inflated {
     pub padding: u8,
 }
 
-/// Parses the deflate stream at the beginning of `bytes`; none if there is none, or one of more than `limit` plain bytes.
-pub fn inflate(bytes: &[u8], limit: usize) -> Option<Inflated> {
+/// Parses the deflate stream at the beginning of `bytes`.
+///
+/// # Errors
+/// If there is none, or one of more than `limit` plain bytes: how many there were.
+pub fn inflate(bytes: &[u8], limit: usize) -> Result<Inflated, usize> {
     let mut reader = BitReader::new(bytes);
     let mut plain = Vec::new();
+    match blocks(&mut reader, &mut plain, limit) {
+        Some(blocks) => {
+            let padding = reader.align();
+            Ok(Inflated { blocks, plain, consumed: reader.bytes_taken(), padding })
+        }
+        None => Err(plain.len()),
+    }
+}
+
+fn blocks(reader: &mut BitReader, plain: &mut Vec<u8>, limit: usize) -> Option<Vec<Block>> {
     let mut blocks: Vec<Block> = Vec::new();
     while !blocks.last().is_some_and(|block| block.last) {
         let last = reader.take(1)? == 1;
         let body = match reader.take(2)? {
-            0 => stored(&mut reader, &mut plain)?,
+            0 => stored(reader, plain)?,
             1 => {
-                let distances = Code::new(&[5; DISTANCES + 2])?;
-                Body::Fixed(tokens(&mut reader, &Code::new(&fixed_literals())?, &distances, &mut plain, limit)?)
+                let (literals, distances) = FIXED.as_ref()?;
+                Body::Fixed(tokens(reader, literals, distances, plain, limit)?)
             }
             2 => {
-                let trees = trees(&mut reader)?;
+                let trees = trees(reader)?;
                 let (literals, distances) = (Code::new(&trees.literals)?, Code::new(&trees.distances)?);
-                Body::Dynamic(tokens(&mut reader, &literals, &distances, &mut plain, limit)?, Box::new(trees))
+                Body::Dynamic(tokens(reader, &literals, &distances, plain, limit)?, Box::new(trees))
             }
             _ => return None,
         };
@@ -41,9 +56,11 @@ pub fn inflate(bytes: &[u8], limit: usize) -> Option<Inflated> {
             return None;
         }
     }
-    let padding = reader.align();
-    Some(Inflated { blocks, plain, consumed: reader.bytes_taken(), padding })
+    Some(blocks)
 }
+
+static FIXED: LazyLock<Option<(Code, Code)>> =
+    LazyLock::new(|| Some((Code::new(&fixed_literals())?, Code::new(&[5; DISTANCES + 2])?)));
 
 fn stored(reader: &mut BitReader, plain: &mut Vec<u8>) -> Option<Body> {
     let padding = reader.align();

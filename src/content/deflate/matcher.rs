@@ -17,6 +17,14 @@ pub struct Parameters {
     pub block_tokens: u32,
 }
 
+/// zlib's at level 6.
+impl Default for Parameters {
+    fn default() -> Self {
+        let search = Search::of_level(6);
+        Parameters { search, hash: 15, useful: MIN_MATCH as u16, whole_window: false, block_tokens: 16383 }
+    }
+}
+
 /// How matches are looked for: zlib's `configuration_table` has these for each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {

@@ -39,29 +39,31 @@ pub struct Undone {
     pub parameters: Parameters,
 }
 
-/// Takes apart the deflate stream at the beginning of `bytes`, and proves that [`redo`] makes it again. None if there is no
-/// such stream, or it has more than `limit` plain bytes, or is of an encoder too different from zlib. `guess`: the
+/// Takes apart the deflate stream at the beginning of `bytes`, and proves that [`redo`] makes it again. `guess`: the
 /// parameters of a stream before.
-pub fn undo(bytes: &[u8], limit: usize, guess: Option<Parameters>) -> Option<Undone> {
+///
+/// # Errors
+/// If there is no such stream, or it has more than `limit` plain bytes, or is of an encoder too different from zlib: the
+/// number of plain bytes that were looked at.
+pub fn undo(bytes: &[u8], limit: usize, guess: Option<Parameters>) -> Result<Undone, usize> {
     let inflated = inflate::inflate(bytes, limit)?;
     let (plain, blocks) = (&inflated.plain, &inflated.blocks);
+    let work = plain.len();
     let too_long = |body: &Body| match body {
         Body::Stored { .. } => false,
         Body::Fixed(tokens) | Body::Dynamic(tokens, _) => tokens.len() > MOST_TOKENS,
     };
     if blocks.iter().any(|block| too_long(&block.body)) {
-        return None;
+        return Err(work);
     }
-    let parameters = estimate::estimate(plain, blocks, guess)?;
+    let parameters = estimate::estimate(plain, blocks, guess).ok_or(work)?;
     let mut notes = Notes::default();
-    corrections::walk(&mut notes, plain, parameters, Some((blocks, inflated.padding)), |_, _| true)?;
-    let proof = redo(&mut Replay::new(&notes), parameters, plain, inflated.consumed)?;
-    (proof == bytes[..inflated.consumed]).then_some(Undone {
-        plain: inflated.plain,
-        notes,
-        consumed: inflated.consumed,
-        parameters,
-    })
+    corrections::walk(&mut notes, plain, parameters, Some((blocks, inflated.padding)), |_, _| true).ok_or(work)?;
+    let proof = redo(&mut Replay::new(&notes), parameters, plain, inflated.consumed);
+    if proof.is_none_or(|proof| proof != bytes[..inflated.consumed]) {
+        return Err(work);
+    }
+    Ok(Undone { plain: inflated.plain, notes, consumed: inflated.consumed, parameters })
 }
 
 /// The deflate stream of `len` bytes that `plain`, the parameters and the corrections of `d` stand for; none if there is none.

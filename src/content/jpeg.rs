@@ -1,0 +1,118 @@
+//! JPEG undone and redone exactly, by Lepton (the crate `lepton_jpeg`).
+
+use std::io::{self, Cursor, Write};
+
+use lepton_jpeg::{EnabledFeatures, SingleThreadPool, catch_unwind_result, decode_lepton, encode_lepton};
+
+use super::deflate::inflate;
+
+/// The most coefficients in an image: each takes two bytes while it is coded.
+const MAX_COEFFICIENTS: u64 = 1 << 26;
+const MAX_SIDE: u32 = 1 << 15;
+/// Shorter ones gain nothing.
+const MIN_LEN: usize = 512;
+/// Bytes of Lepton's fixed header, and where it has the Git revision of the encoder's build and the length of the deflated
+/// JPEG header that follows.
+const FIXED: usize = 28;
+const REVISION: std::ops::Range<usize> = 16..20;
+
+/// Bytes from the start of the JPEG at the beginning of `bytes` to its end, if there is one.
+pub fn find(bytes: &[u8]) -> Option<usize> {
+    if !bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
+        return None;
+    }
+    let mut at = 2;
+    let mut frames = 0;
+    loop {
+        let [0xFF, marker] = *bytes.get(at..at + 2)? else { return None };
+        match marker {
+            0xD9 if frames > 0 => return Some(at + 2).filter(|&len| len >= MIN_LEN),
+            0xC0..=0xC2 => frames += 1,
+            0xC4 | 0xDA..=0xFE => {}
+            _ => return None,
+        }
+        at += 2 + segment_len(&bytes[at + 2..])?;
+        if marker == 0xDA {
+            // Coded data: until a marker that is none of those within.
+            at += bytes.get(at..)?.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7))?;
+        }
+    }
+}
+
+fn segment_len(bytes: &[u8]) -> Option<usize> {
+    let len = u16::from_be_bytes(*bytes.first_chunk()?).into();
+    (len >= 2).then_some(len)
+}
+
+/// Whether the frames in `header`, marker segments one after the other, are of a size to be coded.
+fn is_bounded(header: &[u8]) -> bool {
+    let mut at = 0;
+    let mut coefficients = 0u64;
+    while let Some([0xFF, marker]) = header.get(at..at + 2) {
+        let Some(len) = segment_len(&header[at + 2..]) else { break };
+        if matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
+            let Some(&[_, h1, h2, w1, w2, components]) = header.get(at + 4..at + 10) else { return false };
+            let side = |high: u8, low: u8| u64::from(u16::from_be_bytes([high, low])).next_multiple_of(64);
+            coefficients += side(h1, h2) * side(w1, w2) * u64::from(components);
+        }
+        at += 2 + len;
+    }
+    coefficients > 0 && coefficients <= MAX_COEFFICIENTS
+}
+
+fn features() -> EnabledFeatures {
+    EnabledFeatures {
+        max_jpeg_width: MAX_SIDE,
+        max_jpeg_height: MAX_SIDE,
+        max_partitions: 1,
+        max_processor_threads: 1,
+        ..EnabledFeatures::compat_lepton_vector_write()
+    }
+}
+
+/// The Lepton form of `jpeg`, if it is shorter and makes `jpeg` again.
+pub fn undo(jpeg: &[u8]) -> Option<Vec<u8>> {
+    if !is_bounded(&jpeg[2..]) {
+        return None;
+    }
+    let mut out = Cursor::new(Vec::new());
+    let encode = || encode_lepton(&mut Cursor::new(jpeg), &mut out, &features(), &SingleThreadPool::default());
+    catch_unwind_result(std::panic::AssertUnwindSafe(encode)).ok()?;
+    let mut lepton = out.into_inner();
+    // The same bytes from every build.
+    lepton.get_mut(REVISION)?.fill(0);
+    (lepton.len() < jpeg.len() && redo(&lepton, jpeg.len()).is_some_and(|again| again == jpeg)).then_some(lepton)
+}
+
+/// The JPEG of `len` bytes that `lepton` stands for; none if there is none.
+pub fn redo(lepton: &[u8], len: usize) -> Option<Vec<u8>> {
+    let header = inflate(lepton.get(FIXED + 2..)?, 1 << 24).ok()?.plain;
+    // "HDR" and a length come first.
+    if !is_bounded(header.get(7..)?) {
+        return None;
+    }
+    let mut out = Bounded { bytes: Vec::new(), limit: len };
+    let decode = || decode_lepton(&mut Cursor::new(lepton), &mut out, &features(), &SingleThreadPool::default());
+    catch_unwind_result(std::panic::AssertUnwindSafe(decode)).ok()?;
+    (out.bytes.len() == len).then_some(out.bytes)
+}
+
+/// Takes no more than `limit` bytes.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.limit - self.bytes.len() {
+            return Err(io::Error::other("more than expected"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

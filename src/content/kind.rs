@@ -1,0 +1,131 @@
+//! The kinds of segments a block consists of. Segments of one kind are coded together, in a stream.
+
+use super::DataKind;
+use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_varint};
+
+/// What a segment is, with what a model of it needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// How the content is put together; see [`super::segment`].
+    Script,
+    Text,
+    Binary,
+    /// Machine code of x86 processors, with what belongs to a program.
+    Code,
+    /// What archives and documents say about their members, between these.
+    Headers,
+    /// Records of `len` bytes.
+    Records { len: u32 },
+    /// Rows of `row` bytes (0: of several lengths) with pixels of `pixel` bytes, made of samples of `depth` bits.
+    Image { row: u32, pixel: u8, depth: u8 },
+    /// A JPEG coded by Lepton: not to be coded again.
+    Jpeg,
+}
+
+/// Rows and records longer than this are none.
+const MAX_LEN: u64 = 1 << 24;
+
+impl Kind {
+    /// The kind of `bytes`, of which nothing else is known.
+    pub fn of(bytes: &[u8]) -> Kind {
+        match DataKind::of(bytes) {
+            _ if is_x86(bytes) => Kind::Code,
+            DataKind::Text => Kind::Text,
+            DataKind::Binary => Kind::Binary,
+        }
+    }
+
+    /// As it is called in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Script => "script",
+            Kind::Text => "text",
+            Kind::Binary => "binary",
+            Kind::Code => "x86",
+            Kind::Headers => "headers",
+            Kind::Records { .. } => "records",
+            Kind::Image { .. } => "image",
+            Kind::Jpeg => "jpeg",
+        }
+    }
+
+    pub fn write(self, out: &mut Vec<u8>) {
+        let (id, parameters) = match self {
+            Kind::Script => (0, vec![]),
+            Kind::Text => (1, vec![]),
+            Kind::Binary => (2, vec![]),
+            Kind::Code => (3, vec![]),
+            Kind::Headers => (4, vec![]),
+            Kind::Records { len } => (5, vec![len]),
+            Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
+            Kind::Jpeg => (7, vec![]),
+        };
+        out.push(id);
+        parameters.into_iter().for_each(|value| put_varint(out, value.into()));
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] for an unknown kind or impossible parameters, and those of reading.
+    pub fn read(fields: &mut FieldReader) -> Result<Kind, Error> {
+        let id = fields.byte()?;
+        let mut number = |most: u64| {
+            let value = fields.varint()?;
+            if value > most {
+                return Err(Error::new(ErrorKind::Corrupt, format!("a stream's parameter {value} is impossible")));
+            }
+            Ok(value as u32)
+        };
+        Ok(match id {
+            0 => Kind::Script,
+            1 => Kind::Text,
+            2 => Kind::Binary,
+            3 => Kind::Code,
+            4 => Kind::Headers,
+            5 => Kind::Records { len: number(MAX_LEN)? },
+            6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
+            7 => Kind::Jpeg,
+            _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
+        })
+    }
+}
+
+/// Whether `bytes` begin as an ELF or PE file for x86 processors does.
+fn is_x86(bytes: &[u8]) -> bool {
+    let u16_at = |at: usize| bytes.get(at..at + 2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    if bytes.starts_with(b"\x7FELF") {
+        return matches!(u16_at(18), Some(3 | 62));
+    }
+    if bytes.starts_with(b"MZ") {
+        let Some(at) = u16_at(0x3C).map(usize::from) else { return false };
+        let is_pe = bytes.get(at..at + 4) == Some(b"PE\0\0");
+        return is_pe && matches!(u16_at(at + 4), Some(0x14C | 0x8664));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_written_and_read() {
+        let kinds = [
+            Kind::Script,
+            Kind::Text,
+            Kind::Binary,
+            Kind::Code,
+            Kind::Headers,
+            Kind::Records { len: 512 },
+            Kind::Image { row: 3073, pixel: 3, depth: 8 },
+            Kind::Jpeg,
+        ];
+        for kind in kinds {
+            let mut bytes = Vec::new();
+            kind.write(&mut bytes);
+            assert_eq!(Kind::read(&mut FieldReader::new(&bytes)).unwrap(), kind);
+        }
+        assert_eq!(Kind::read(&mut FieldReader::new(&[8])).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(Kind::read(&mut FieldReader::new(&[5, 0x81, 0x80, 0x80, 8])).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -1,0 +1,288 @@
+//! Content in; segments, and streams of segments of a kind, out.
+
+use super::deflate::{self, Parameters, Undone, Writer};
+use super::kind::Kind;
+use super::png::Chunks;
+use super::segment::{Deflate, Segment};
+use super::{jpeg, png, segment, tar};
+
+/// The most streams of a block. Once there are half as many, images go to the one for all sizes.
+pub const MAX_STREAMS: usize = 64;
+/// How deep a list of segments may lie in others: the image of a document in an archive of archives.
+pub const MAX_DEPTH: usize = 4;
+/// Deflate of fewer bytes gains less than its segment costs.
+const MIN_DEFLATE: usize = 48;
+/// The same for plain data between others, which would break a stream.
+const MIN_PIECE: usize = 32;
+/// Longer pieces between others are not headers.
+const MAX_HEADERS: usize = 4096;
+/// An image of fewer plain bytes shares a stream with others.
+const MIN_IMAGE: usize = 1 << 14;
+/// Corrections may take one in so many bytes of the deflate.
+const MAX_CORRECTIONS: usize = 6;
+
+/// The most bytes that the streams of a block of `raw_len` bytes may hold, and that any list of segments in it may make.
+pub fn max_plain(raw_len: usize) -> usize {
+    raw_len.saturating_mul(16).saturating_add(1 << 16).min(raw_len.saturating_add(256 << 20))
+}
+
+/// Segments of one kind.
+pub struct Stream {
+    pub kind: Kind,
+    pub bytes: Vec<u8>,
+}
+
+/// Content taken apart.
+pub struct Parsed {
+    /// The script first.
+    pub streams: Vec<Stream>,
+    /// What undoing needs beside plain data.
+    pub corrections: Vec<u8>,
+    pub segments: Vec<Segment>,
+}
+
+/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is.
+pub fn parse(content: &[u8]) -> Option<Parsed> {
+    let mut parser = Parser {
+        streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
+        plain_left: max_plain(content.len()) - content.len(),
+        work_left: content.len().saturating_mul(16).saturating_add(1 << 22),
+        guess: None,
+    };
+    let mut segments = Vec::new();
+    parser.list(content, 1, &mut segments);
+    if parser.streams.len() <= 2 && !segments.iter().any(|segment| !matches!(segment, Segment::Plain { .. })) {
+        return None;
+    }
+    let (mut script, mut corrections) = (Vec::new(), Writer::default());
+    segment::write(&segments, &mut script, &mut corrections);
+    parser.streams[0].bytes = script;
+    Some(Parsed { streams: parser.streams, corrections: corrections.finish(), segments })
+}
+
+struct Parser {
+    streams: Vec<Stream>,
+    /// Plain bytes that may still be added, and looked at.
+    plain_left: usize,
+    work_left: usize,
+    /// The parameters of the last deflate stream.
+    guess: Option<Parameters>,
+}
+
+impl Parser {
+    /// Takes apart what may be an archive, a document, or anything else.
+    fn list(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+        let members = tar::members(bytes);
+        if members.is_empty() {
+            return self.member(bytes, depth, out);
+        }
+        let mut at = 0;
+        for member in members {
+            self.plain(&bytes[at..member.start], Kind::Records { len: tar::BLOCK as u32 }, out);
+            at = member.end;
+            self.member(&bytes[member], depth, out);
+        }
+        self.plain(&bytes[at..], Kind::Records { len: tar::BLOCK as u32 }, out);
+    }
+
+    /// Takes apart a file: what can be undone, and what lies between.
+    fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+        let whole = Kind::of(bytes);
+        let (mut from, mut at) = (0, 0);
+        while depth < MAX_DEPTH
+            && let Some(candidate) = next_candidate(bytes, at)
+        {
+            at = candidate;
+            let Some(Found { skip, what }) = self.undo(&bytes[at..]) else {
+                at += 1;
+                continue;
+            };
+            self.between(&bytes[from..at + skip], whole, out);
+            let segment = self.enter(what, depth);
+            at += skip + segment.len();
+            from = at;
+            out.push(segment);
+        }
+        match from {
+            0 => self.plain(bytes, whole, out),
+            _ => self.between(&bytes[from..], whole, out),
+        }
+    }
+
+    /// Undoes what begins at the beginning of `bytes`, if that is possible and worth it.
+    fn undo(&mut self, bytes: &[u8]) -> Option<Found> {
+        match *bytes {
+            [b'P', b'K', ..] => self.undo_deflate(bytes, zip_header(bytes)?),
+            [0x1F, ..] => self.undo_deflate(bytes, gzip_header(bytes)?),
+            [0x89, ..] => {
+                let png = png::parse(bytes)?;
+                let Found { skip: 0, what: What::Deflate(mut deflate) } = self.undo_zlib(&png.body)? else { return None };
+                if deflate.undone.consumed + 6 != png.body.len() {
+                    return None;
+                }
+                let is_large = deflate.undone.plain.len() >= MIN_IMAGE && self.streams.len() < MAX_STREAMS / 2;
+                let any = Kind::Image { row: 0, pixel: 1, depth: 8 };
+                deflate.kind = Some(if is_large { png.kind } else { any });
+                Some(Found { skip: png.start, what: What::Png(png.chunks, deflate) })
+            }
+            [0xFF, ..] => {
+                let len = jpeg::find(bytes)?;
+                self.charge(2 * len)?;
+                let lepton = jpeg::undo(&bytes[..len])?;
+                self.plain_left = self.plain_left.checked_sub(lepton.len())?;
+                Some(Found { skip: 0, what: What::Jpeg { len, lepton } })
+            }
+            _ => self.undo_zlib(bytes),
+        }
+    }
+
+    fn undo_zlib(&mut self, bytes: &[u8]) -> Option<Found> {
+        let wrapper = *bytes.first_chunk()?;
+        let Found { what: What::Deflate(mut deflate), .. } = self.undo_deflate(bytes, 2)? else { return None };
+        let sum = bytes[2 + deflate.undone.consumed..].first_chunk()?;
+        deflate.wrapper = Some(wrapper);
+        let is_right = adler2::adler32_slice(&deflate.undone.plain) == u32::from_be_bytes(*sum);
+        is_right.then_some(Found { skip: 0, what: What::Deflate(deflate) })
+    }
+
+    /// Undoes the deflate stream at byte `skip`.
+    fn undo_deflate(&mut self, bytes: &[u8], skip: usize) -> Option<Found> {
+        let limit = self.plain_left.min(self.work_left);
+        let undone = match deflate::undo(bytes.get(skip..)?, limit, self.guess) {
+            Ok(undone) => undone,
+            Err(work) => {
+                self.work_left -= work.min(self.work_left);
+                return None;
+            }
+        };
+        self.charge(undone.plain.len())?;
+        let mut corrections = Writer::default();
+        corrections.stream(undone.parameters, &undone.notes);
+        let cost = corrections.finish().len();
+        if undone.consumed < MIN_DEFLATE || cost > undone.consumed / MAX_CORRECTIONS + MIN_DEFLATE / 2 {
+            return None;
+        }
+        self.plain_left -= undone.plain.len().min(self.plain_left);
+        self.guess = Some(undone.parameters);
+        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, kind: None }) })
+    }
+
+    fn charge(&mut self, work: usize) -> Option<()> {
+        self.work_left = self.work_left.checked_sub(work)?;
+        Some(())
+    }
+
+    /// Takes apart what was undone.
+    fn enter(&mut self, what: What, depth: usize) -> Segment {
+        match what {
+            What::Deflate(deflate) => self.enter_deflate(deflate, depth),
+            What::Png(chunks, deflate) => Segment::Png { chunks, body: vec![self.enter_deflate(deflate, depth)] },
+            What::Jpeg { len, lepton } => {
+                let stream = self.stream(Kind::Jpeg);
+                self.streams[stream].bytes.extend(&lepton);
+                Segment::Jpeg { len, stream, coded: lepton.len() }
+            }
+        }
+    }
+
+    fn enter_deflate(&mut self, deflate: FoundDeflate, depth: usize) -> Segment {
+        let FoundDeflate { undone, wrapper, kind } = deflate;
+        let mut plain = Vec::new();
+        match kind {
+            Some(kind) => self.plain(&undone.plain, kind, &mut plain),
+            None => self.list(&undone.plain, depth + 1, &mut plain),
+        }
+        let (len, parameters, notes) = (undone.consumed, undone.parameters, undone.notes);
+        Segment::Deflate(Box::new(Deflate { len, wrapper, parameters, notes, plain }))
+    }
+
+    /// Adds bytes between what was undone in a file of kind `whole`.
+    fn between(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
+        let kind = match Kind::of(bytes) {
+            _ if whole == Kind::Code && bytes.len() > MAX_HEADERS => whole,
+            _ if bytes.len() < MIN_PIECE || bytes.starts_with(b"PK\x01\x02") => Kind::Headers,
+            Kind::Binary if bytes.len() <= MAX_HEADERS => Kind::Headers,
+            kind => kind,
+        };
+        self.plain(bytes, kind, out);
+    }
+
+    /// Adds bytes as they are.
+    fn plain(&mut self, bytes: &[u8], kind: Kind, out: &mut Vec<Segment>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let index = self.stream(kind);
+        self.streams[index].bytes.extend_from_slice(bytes);
+        match out.last_mut() {
+            Some(Segment::Plain { stream, len }) if *stream == index => *len += bytes.len(),
+            _ => out.push(Segment::Plain { stream: index, len: bytes.len() }),
+        }
+    }
+
+    /// The stream of a kind.
+    fn stream(&mut self, kind: Kind) -> usize {
+        let known = |streams: &[Stream], kind| streams.iter().position(|stream| stream.kind == kind);
+        if let Some(index) = known(&self.streams, kind) {
+            return index;
+        }
+        self.streams.push(Stream { kind, bytes: Vec::new() });
+        self.streams.len() - 1
+    }
+}
+
+/// What was undone, before what it holds is looked at.
+struct Found {
+    /// Bytes before it.
+    skip: usize,
+    what: What,
+}
+
+enum What {
+    Deflate(FoundDeflate),
+    Png(Chunks, FoundDeflate),
+    Jpeg { len: usize, lepton: Vec<u8> },
+}
+
+struct FoundDeflate {
+    undone: Undone,
+    wrapper: Option<[u8; 2]>,
+    /// What the plain data are, if that is known.
+    kind: Option<Kind>,
+}
+
+/// The next place from `at` on where something may begin that can be undone.
+fn next_candidate(bytes: &[u8], at: usize) -> Option<usize> {
+    let is_candidate = |pair: &[u8]| match *pair {
+        [b'P', b'K'] | [0x1F, 0x8B] | [0x89, b'P'] | [0xFF, 0xD8] => true,
+        // zlib: deflate, a window of at most 32 KiB, no dictionary, and a check.
+        [method @ (0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78), flags] => {
+            flags & 0x20 == 0 && (u32::from(method) << 8 | u32::from(flags)).is_multiple_of(31)
+        }
+        _ => false,
+    };
+    bytes.get(at..)?.windows(2).position(is_candidate).map(|skip| at + skip)
+}
+
+/// Bytes of the zip header at the beginning of `bytes`, if a deflated member follows it (PKWARE's APPNOTE, 4.3.7).
+fn zip_header(bytes: &[u8]) -> Option<usize> {
+    let [b'P', b'K', 3, 4, _, _, _, _, 8, 0, rest @ ..] = bytes else { return None };
+    let [name, name_high, extra, extra_high] = *rest.get(16..20)?.first_chunk()?;
+    Some(30 + usize::from(u16::from_le_bytes([name, name_high])) + usize::from(u16::from_le_bytes([extra, extra_high])))
+}
+
+/// Bytes of the gzip header at the beginning of `bytes` (RFC 1952).
+fn gzip_header(bytes: &[u8]) -> Option<usize> {
+    let [0x1F, 0x8B, 8, flags, ..] = *bytes else { return None };
+    let mut at = 10;
+    if flags & 4 != 0 {
+        at += 2 + usize::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    }
+    // A name, a comment.
+    for flag in [8, 16] {
+        if flags & flag != 0 {
+            at += bytes.get(at..)?.iter().position(|&byte| byte == 0)? + 1;
+        }
+    }
+    Some(if flags & 2 != 0 { at + 2 } else { at })
+}

@@ -1,0 +1,114 @@
+//! Streams in, content out: a script is followed.
+
+use super::deflate::{Reader, redo};
+use super::jpeg;
+use super::parse::{MAX_DEPTH, max_plain};
+use super::png::Chunks;
+use super::segment::tag;
+use crate::error::{Error, ErrorKind};
+use crate::fields::FieldReader;
+
+/// The content of `raw_len` bytes that `streams`, the script first, and `corrections` stand for.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] where the script can't be followed, or makes something else.
+pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<Vec<u8>, Error> {
+    let (script, streams) = streams.split_first().ok_or_else(|| corrupt("has no script"))?;
+    let mut rebuilder = Rebuilder {
+        script: FieldReader::new(script),
+        streams: streams.to_vec(),
+        corrections: Reader::new(corrections),
+        max_plain: max_plain(raw_len),
+    };
+    let mut content = Vec::new();
+    rebuilder.list(raw_len, 1, &mut content)?;
+    let is_over = rebuilder.script.position() == script.len()
+        && rebuilder.streams.iter().all(|stream| stream.is_empty())
+        && rebuilder.corrections.is_exhausted();
+    if content.len() != raw_len || !is_over {
+        return Err(corrupt("makes content of another length"));
+    }
+    Ok(content)
+}
+
+struct Rebuilder<'a> {
+    script: FieldReader<'a>,
+    /// What is left of each.
+    streams: Vec<&'a [u8]>,
+    corrections: Reader<'a>,
+    /// The most bytes that a list inside another may make.
+    max_plain: usize,
+}
+
+impl<'a> Rebuilder<'a> {
+    /// Follows a list that makes at most `limit` bytes.
+    fn list(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        if depth > 2 * MAX_DEPTH {
+            return Err(corrupt("is nested too deeply"));
+        }
+        loop {
+            let left = limit - out.len();
+            match self.script.varint()? {
+                tag::END => return Ok(()),
+                tag::DEFLATE => drop(self.deflate(left, depth, out)?),
+                tag::ZLIB => {
+                    let left = left.checked_sub(6).ok_or_else(|| corrupt("makes too many bytes"))?;
+                    out.extend(self.script.take(2)?);
+                    let plain = self.deflate(left, depth, out)?;
+                    out.extend(adler2::adler32_slice(&plain).to_be_bytes());
+                }
+                tag::PNG => {
+                    let chunks = Chunks::read(&mut self.script, left)?;
+                    let mut body = Vec::new();
+                    self.list(chunks.len(), depth + 1, &mut body)?;
+                    chunks.fill(&body, out).ok_or_else(|| corrupt("has image chunks of another length"))?;
+                }
+                tag::JPEG => {
+                    let stream = self.script.varint()?;
+                    let (len, coded) = (self.len(left)?, self.script.varint()?);
+                    let lepton = self.take(stream, coded)?;
+                    out.extend(jpeg::redo(lepton, len).ok_or_else(|| corrupt("has a damaged JPEG"))?);
+                }
+                plain => {
+                    let len = self.len(left)?;
+                    let stream = plain.checked_sub(tag::PLAIN).ok_or_else(|| corrupt("has an unknown entry"))?;
+                    out.extend(self.take(stream, len as u64)?);
+                }
+            }
+        }
+    }
+
+    /// A length of at most `limit`.
+    fn len(&mut self, limit: usize) -> Result<usize, Error> {
+        let len = self.script.varint()?;
+        if len > limit as u64 {
+            return Err(corrupt("makes too many bytes"));
+        }
+        Ok(len as usize)
+    }
+
+    /// The next bytes of a stream.
+    fn take(&mut self, stream: u64, len: u64) -> Result<&'a [u8], Error> {
+        let stream = usize::try_from(stream).ok().and_then(|index| index.checked_sub(1)).and_then(|index| self.streams.get_mut(index));
+        let stream = stream.ok_or_else(|| corrupt("names a stream that there is not"))?;
+        let split = usize::try_from(len).ok().and_then(|len| stream.split_at_checked(len));
+        let (taken, rest) = split.ok_or_else(|| corrupt("takes more from a stream than it has"))?;
+        *stream = rest;
+        Ok(taken)
+    }
+
+    /// Redoes deflate of at most `limit` bytes, and gives its plain data.
+    fn deflate(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
+        let len = self.len(limit)?;
+        let mut plain = Vec::new();
+        self.list(self.max_plain, depth + 1, &mut plain)?;
+        let parameters = self.corrections.parameters();
+        let deflate = parameters.and_then(|parameters| redo(&mut self.corrections, parameters, &plain, len));
+        out.extend(deflate.ok_or_else(|| corrupt("has damaged corrections"))?);
+        Ok(plain)
+    }
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("its script {what}"))
+}

@@ -163,6 +163,7 @@ pub struct CompressOptions {
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) content_length: Option<u64>,
+    pub(crate) no_recompress: bool,
     pub(crate) monitor: Arc<Monitor>,
 }
 
@@ -213,6 +214,13 @@ impl CompressOptions {
     /// [`Compressor::finish`](crate::Compressor::finish) fails if the length differs.
     pub fn content_length(mut self, bytes: u64) -> Self {
         self.content_length = Some(bytes);
+        self
+    }
+
+    /// Sets whether data in the content that are already compressed (deflate in archives and documents, JPEG) are
+    /// decompressed first where they can be restored exactly. The default is yes.
+    pub fn recompress(mut self, yes: bool) -> Self {
+        self.no_recompress = !yes;
         self
     }
 

@@ -17,6 +17,11 @@ impl CodecConfig {
     }
 }
 
+/// A profile byte with the most lanes and learning layers of `profiles`: it stands for the memory that any of them needs.
+pub fn costliest(profiles: impl IntoIterator<Item = u8>) -> u8 {
+    profiles.into_iter().fold(0, profile::costlier)
+}
+
 /// Bytes of memory for decoding a block of `raw_len` bytes with this profile byte, input and output not included.
 pub fn decode_memory(config: &CodecConfig, raw_len: usize, profile: u8) -> u64 {
     config.memory_with(raw_len, profile::lanes(profile), profile::learning(profile))

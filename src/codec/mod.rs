@@ -13,7 +13,7 @@ mod profile;
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
 pub use language_model::LanguageModel;
-pub use memory::decode_memory;
+pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;
 
 use crate::coder::{Decoder, Encoder};

@@ -95,3 +95,9 @@ pub fn lanes(profile: u8) -> usize {
 pub fn learning(profile: u8) -> usize {
     usize::from(profile >> 6)
 }
+
+/// Of both profiles, the most lanes and the most layers that learn; nothing else of them.
+pub fn costlier(a: u8, b: u8) -> u8 {
+    let (lanes, learning) = (0b1110, 0b1100_0000);
+    (a & lanes).max(b & lanes) | (a & learning).max(b & learning)
+}

@@ -6,6 +6,7 @@ use super::frame::{BlockHead, Mode};
 use super::header::Header;
 use super::index::{Index, IndexBuilder};
 use super::recover::Damage;
+use super::segmented;
 use crate::error::{Error, ErrorKind};
 
 pub(super) struct Archive {
@@ -56,8 +57,13 @@ impl Archive {
         if raw_len == 0 || raw_len > longest {
             return corrupt(format!("block {number} claims {raw_len} bytes; 1 to {longest} are possible"));
         }
-        if matches!(head.mode, Mode::Modelled { coded_len, .. } if coded_len as usize >= raw_len) {
+        if head.mode != Mode::Stored && head.body_len() >= raw_len {
             return corrupt(format!("block {number} claims more coded data than content"));
+        }
+        if let Mode::Segmented { plain_len, .. } = head.mode
+            && !(self.header.segmented && segmented::is_possible(plain_len as usize, raw_len))
+        {
+            return corrupt(format!("block {number} claims {plain_len} bytes in its streams"));
         }
         match self.header.content_length {
             Some(all) if self.content + u64::from(head.raw_len) > all => {

@@ -14,6 +14,7 @@ mod kind {
     pub const INDEX: u8 = 0xC3;
     pub const END: u8 = 0xC4;
     pub const SKIPPABLE: u8 = 0xC5;
+    pub const SEGMENTED: u8 = 0xC6;
 }
 
 /// How a block's content is stored.
@@ -21,6 +22,9 @@ mod kind {
 pub(crate) enum Mode {
     /// Coded by the archive's model in `coded_len` bytes; `profile` holds the codec's parameters.
     Modelled { profile: u8, coded_len: u32 },
+    /// Parsed into streams of `plain_len` bytes in all, which take `coded_len` bytes of body. `profile` has the most lanes and
+    /// learning layers of all streams.
+    Segmented { profile: u8, coded_len: u32, plain_len: u32 },
     /// Uncompressed.
     Stored,
 }
@@ -40,7 +44,7 @@ impl BlockHead {
     /// Length of the body in bytes.
     pub fn body_len(&self) -> usize {
         match self.mode {
-            Mode::Modelled { coded_len, .. } => coded_len as usize,
+            Mode::Modelled { coded_len, .. } | Mode::Segmented { coded_len, .. } => coded_len as usize,
             Mode::Stored => self.raw_len as usize,
         }
     }
@@ -72,13 +76,17 @@ impl Frame {
             Frame::Block(BlockHead { number, raw_len, mode, raw_check }) => {
                 out.push(match mode {
                     Mode::Modelled { .. } => kind::MODELLED,
+                    Mode::Segmented { .. } => kind::SEGMENTED,
                     Mode::Stored => kind::STORED,
                 });
                 put_varint(&mut out, number.into());
                 put_varint(&mut out, raw_len.into());
-                if let Mode::Modelled { profile, coded_len } = mode {
+                if let Mode::Modelled { profile, coded_len } | Mode::Segmented { profile, coded_len, .. } = mode {
                     put_varint(&mut out, coded_len.into());
                     out.push(profile);
+                }
+                if let Mode::Segmented { plain_len, .. } = mode {
+                    put_varint(&mut out, plain_len.into());
                 }
                 put_u32(&mut out, raw_check);
             }
@@ -114,7 +122,7 @@ impl Frame {
         }
         let kind = fields.byte()?;
         let frame = match kind {
-            kind::MODELLED | kind::STORED => Frame::Block(parse_block(&mut fields, kind)?),
+            kind::MODELLED | kind::STORED | kind::SEGMENTED => Frame::Block(parse_block(&mut fields, kind)?),
             kind::INDEX => Frame::Index { len: fields.varint()?, body_check: fields.u32()? },
             kind::END => return Ok((Frame::End { content_check: fields.u32()? }, fields.position())),
             kind::SKIPPABLE => Frame::Skippable { len: fields.varint()? },
@@ -133,7 +141,11 @@ fn parse_block(fields: &mut FieldReader, kind: u8) -> Result<BlockHead, Error> {
     let raw_len = to_u32(fields.varint()?)?;
     let mode = match kind {
         kind::STORED => Mode::Stored,
-        _ => Mode::Modelled { coded_len: to_u32(fields.varint()?)?, profile: fields.byte()? },
+        kind::MODELLED => Mode::Modelled { coded_len: to_u32(fields.varint()?)?, profile: fields.byte()? },
+        _ => {
+            let (coded_len, profile) = (to_u32(fields.varint()?)?, fields.byte()?);
+            Mode::Segmented { coded_len, profile, plain_len: to_u32(fields.varint()?)? }
+        }
     };
     Ok(BlockHead { number, raw_len, mode, raw_check: fields.u32()? })
 }
@@ -157,6 +169,7 @@ mod tests {
             Frame::Block(block),
             Frame::Block(BlockHead { number: 0, mode: modelled, ..block }),
             Frame::Block(BlockHead { number: u32::MAX, raw_len: u32::MAX, mode: modelled, ..block }),
+            Frame::Block(BlockHead { mode: Mode::Segmented { profile: 9, coded_len: 17, plain_len: 300_000 }, ..block }),
             Frame::Index { len: 300, body_check: 1 },
             Frame::End { content_check: 77 },
             Frame::Skippable { len: u64::MAX },

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::BlockSize;
 
 /// The format version that this build writes and reads.
-pub const FORMAT_VERSION: u8 = 11;
+pub const FORMAT_VERSION: u8 = 12;
 
 /// First bytes of an archive. Not text, and altered by transfers that treat it as text: the top bit is set, and line
 /// ends of both kinds and DOS's end-of-file character occur.
@@ -35,6 +35,8 @@ const MODEL_ID_LEN: usize = 16;
 
 /// Feature bit 0: the extension field is present.
 const EXTENSION: u64 = 1;
+/// Feature bit 2: there may be segmented blocks. Version 1 of deflate's corrections, and Lepton version 1.
+const SEGMENTED: u64 = 1 << 2;
 /// Even feature bits must be understood to decode; odd ones may be ignored.
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
@@ -45,6 +47,8 @@ pub(crate) struct Header {
     /// Present for models with trained parts.
     pub identity: Option<Identity>,
     pub block_size: BlockSize,
+    /// Whether blocks may be segmented (feature bit 2).
+    pub segmented: bool,
     /// Length of the content in bytes. Omitted for archives of one block, whose head has it.
     pub content_length: Option<u64>,
 }
@@ -53,7 +57,8 @@ impl Header {
     pub fn write(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.push(FORMAT_VERSION);
-        put_varint(&mut out, if self.identity.is_some() { EXTENSION } else { 0 });
+        let extension = if self.identity.is_some() { EXTENSION } else { 0 };
+        put_varint(&mut out, extension | if self.segmented { SEGMENTED } else { 0 });
         out.push(self.model as u8);
         out.push(self.block_size.code());
         put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
@@ -107,7 +112,8 @@ impl Header {
         let block_size = BlockSize::from_code(block_size)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
         let identity = identity(model, extension)?;
-        Ok((Header { model, identity, block_size, content_length: content_length.checked_sub(1) }, fields.position()))
+        let (segmented, content_length) = (features & SEGMENTED != 0, content_length.checked_sub(1));
+        Ok((Header { model, identity, block_size, segmented, content_length }, fields.position()))
     }
 
     /// Parses a header of which one byte is damaged: tries every value of every byte until the checksum is right.
@@ -176,7 +182,7 @@ fn check_magic(bytes: &[u8]) -> Result<(), Error> {
 
 fn check_features(features: u64) -> Result<(), Error> {
     let unknown: Vec<String> = (0..64)
-        .filter(|&bit| features & MUST_UNDERSTAND & !EXTENSION & 1 << bit != 0)
+        .filter(|&bit| features & MUST_UNDERSTAND & !(EXTENSION | SEGMENTED) & 1 << bit != 0)
         .map(|bit| bit.to_string())
         .collect();
     if unknown.is_empty() {
@@ -193,7 +199,7 @@ mod tests {
     use super::*;
 
     const HEADER: Header =
-        Header { model: Preset::Full, identity: None, block_size: BlockSize::MIN, content_length: Some(70_000) };
+        Header { model: Preset::Full, identity: None, block_size: BlockSize::MIN, segmented: false, content_length: Some(70_000) };
 
     /// A header with `change` applied and its checksum recomputed.
     fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
@@ -264,9 +270,9 @@ mod tests {
 
     #[test]
     fn what_must_be_understood_is_named() {
-        let error = Header::parse(&forged(|b| b[8] = 0b1_0100)).unwrap_err();
+        let error = Header::parse(&forged(|b| b[8] = 0b101_0000)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().ends_with("bit 2, bit 4"), "{error}");
+        assert!(error.to_string().ends_with("bit 4, bit 6"), "{error}");
         assert!(Header::parse(&forged(|b| b[8] = 0b10)).is_ok(), "an odd bit may be ignored");
         let extended = forged(|b| {
             b[8] = 1;

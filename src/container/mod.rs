@@ -16,6 +16,7 @@ mod peek_reader;
 mod pool;
 mod reader;
 mod recover;
+mod segmented;
 mod writer;
 
 pub(crate) use frame_reader::check_output_limit;

@@ -12,7 +12,9 @@ use super::frame_reader::{Event, FrameReader};
 use super::header::Header;
 use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
+use super::segmented;
 use crate::codec::{self, CodecConfig, LanguageModel};
+use crate::content;
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
@@ -178,12 +180,17 @@ impl<R: Read> Decompressor<R> {
     fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
         let raw_len = head.raw_len as usize;
         let (config, work) = match head.mode {
+            Mode::Stored => (None, 0),
             Mode::Modelled { profile, .. } => {
                 let Some(config) = self.config()? else { return Ok(false) };
                 let work = codec::decode_memory(&config, raw_len, profile);
-                (Some((config, profile)), work)
+                (Some(config), work)
             }
-            Mode::Stored => (None, 0),
+            Mode::Segmented { profile, plain_len, .. } => {
+                let Some(config) = self.config()? else { return Ok(false) };
+                let work = codec::decode_memory(&config, plain_len as usize, profile);
+                (Some(config), work + content::rebuild_memory(plain_len as usize, raw_len))
+            }
         };
         let copies = if self.keep_going { 2 } else { 1 };
         let memory = work + raw_len as u64 + copies * head.body_len() as u64;
@@ -278,7 +285,7 @@ fn damaged_block(error: &Error) -> String {
 
 /// Decodes a block and verifies its checksum.
 fn decode(
-    config: Option<(Arc<CodecConfig>, u8)>,
+    config: Option<Arc<CodecConfig>>,
     head: &BlockHead,
     body: Vec<u8>,
     threads: usize,
@@ -289,15 +296,20 @@ fn decode(
     let coded_len = body.len();
     let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
     let mut progress = monitor.progress(cancelled);
-    let content =
-        match config {
-            None => body,
-            Some((config, profile)) => codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
-                .map_err(|error| match error.kind() {
-                    ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
-                    _ => error,
-                })?,
-        };
+    let content = match (head.mode, config) {
+        (Mode::Modelled { profile, .. }, Some(config)) => {
+            codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
+        }
+        (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
+            let claimed = (profile, plain_len as usize);
+            segmented::decode(&config, &body, claimed, raw_len, threads, &mut progress)
+        }
+        _ => Ok(body),
+    };
+    let content = content.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
+        _ => error,
+    })?;
     if content.len() != raw_len || check(&content) != head.raw_check {
         return Err(damaged("checksum mismatch"));
     }

@@ -10,7 +10,9 @@ use super::frame::{BlockHead, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
+use super::segmented;
 use crate::codec::{self, CodecConfig};
+use crate::content::{self, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
@@ -117,7 +119,8 @@ impl<W: Write> Compressor<W> {
         }
         let config = self.config()?;
         let (model, identity) = (config.preset(), config.identity()?);
-        let header = Header { model, identity, block_size: self.options.block_size, content_length };
+        let block_size = self.options.block_size;
+        let header = Header { model, identity, block_size, segmented: true, content_length };
         self.put(&header.write())
     }
 
@@ -139,8 +142,11 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let config = self.config()?;
-        // The content, its filtered copy, the coded data, and the next block that is collected meanwhile.
-        let memory = config.memory(self.buffer.len()) + 4 * self.buffer.len() as u64;
+        let parsed = content::parse(&self.buffer, !self.options.no_recompress);
+        let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
+        let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
+        // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
+        let memory = config.memory(longest) + 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -153,7 +159,9 @@ impl<W: Write> Compressor<W> {
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         // A block shorter than the block size is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| encode(&config, number, content, threads, &monitor, cancelled));
+        self.pool.submit(memory, move |cancelled| {
+            encode(&config, number, content, parsed, threads, &monitor, cancelled)
+        });
         Ok(())
     }
 
@@ -213,6 +221,7 @@ fn encode(
     config: &CodecConfig,
     number: u32,
     content: Vec<u8>,
+    parsed: Option<Parsed>,
     threads: usize,
     monitor: &Monitor,
     cancelled: &AtomicBool,
@@ -220,12 +229,19 @@ fn encode(
     let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
-    let coded = codec::encode(config, &content, threads, &mut progress)?;
-    let (mode, body) = if coded.payload.len() < raw_len {
-        (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
-    } else {
-        (Mode::Stored, content)
+    let (mode, body) = match parsed {
+        Some(parsed) => {
+            let segmented::Body { bytes, profile, plain_len } =
+                segmented::encode(config, &parsed, raw_len, threads, &mut progress)?;
+            let (coded_len, plain_len) = (bytes.len() as u32, plain_len as u32);
+            (Mode::Segmented { profile, coded_len, plain_len }, bytes)
+        }
+        None => {
+            let coded = codec::encode(config, &content, threads, &mut progress)?;
+            (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
+        }
     };
+    let (mode, body) = if body.len() < raw_len { (mode, body) } else { (Mode::Stored, content) };
     progress(raw_len, body.len());
     Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
 }

@@ -16,6 +16,16 @@ const MIN_LEN: usize = 512;
 const FIXED: usize = 28;
 const REVISION: std::ops::Range<usize> = 16..20;
 
+/// Bytes of memory that coding a JPEG of `len` bytes takes, at most about.
+pub fn memory(len: usize) -> u64 {
+    2 * max_coefficients(len)
+}
+
+/// Images with many coefficients for their length are left alone.
+fn max_coefficients(len: usize) -> u64 {
+    MAX_COEFFICIENTS.min(256 * len as u64 + (1 << 16))
+}
+
 /// Bytes from the start of the JPEG at the beginning of `bytes` to its end, if there is one.
 pub fn find(bytes: &[u8]) -> Option<usize> {
     if !bytes.starts_with(&[0xFF, 0xD8, 0xFF]) {
@@ -44,8 +54,8 @@ fn segment_len(bytes: &[u8]) -> Option<usize> {
     (len >= 2).then_some(len)
 }
 
-/// Whether the frames in `header`, marker segments one after the other, are of a size to be coded.
-fn is_bounded(header: &[u8]) -> bool {
+/// Whether the frames in `header`, marker segments of a JPEG of `len` bytes, are of a size to be coded.
+fn is_bounded(header: &[u8], len: usize) -> bool {
     let mut at = 0;
     let mut coefficients = 0u64;
     while let Some([0xFF, marker]) = header.get(at..at + 2) {
@@ -57,7 +67,7 @@ fn is_bounded(header: &[u8]) -> bool {
         }
         at += 2 + len;
     }
-    coefficients > 0 && coefficients <= MAX_COEFFICIENTS
+    coefficients > 0 && coefficients <= max_coefficients(len)
 }
 
 fn features() -> EnabledFeatures {
@@ -72,7 +82,7 @@ fn features() -> EnabledFeatures {
 
 /// The Lepton form of `jpeg`, if it is shorter and makes `jpeg` again.
 pub fn undo(jpeg: &[u8]) -> Option<Vec<u8>> {
-    if !is_bounded(&jpeg[2..]) {
+    if !is_bounded(&jpeg[2..], jpeg.len()) {
         return None;
     }
     let mut out = Cursor::new(Vec::new());
@@ -88,7 +98,7 @@ pub fn undo(jpeg: &[u8]) -> Option<Vec<u8>> {
 pub fn redo(lepton: &[u8], len: usize) -> Option<Vec<u8>> {
     let header = inflate(lepton.get(FIXED + 2..)?, 1 << 24).ok()?.plain;
     // "HDR" and a length come first.
-    if !is_bounded(header.get(7..)?) {
+    if !is_bounded(header.get(7..)?, len) {
         return None;
     }
     let mut out = Bounded { bytes: Vec::new(), limit: len };

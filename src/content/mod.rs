@@ -23,5 +23,5 @@ pub use data_kind::DataKind;
 pub use filter::Filter;
 pub use kind::Kind;
 pub use parse::{MAX_STREAMS, Parsed, Stream, max_plain, parse};
-pub use rebuild::rebuild;
+pub use rebuild::{rebuild, rebuild_memory};
 pub use segment::Segment;

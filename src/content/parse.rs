@@ -41,13 +41,27 @@ pub struct Parsed {
     pub segments: Vec<Segment>,
 }
 
-/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is.
-pub fn parse(content: &[u8]) -> Option<Parsed> {
+impl Parsed {
+    /// Bytes of all streams.
+    pub fn plain_len(&self) -> usize {
+        self.streams.iter().map(|stream| stream.bytes.len()).sum()
+    }
+
+    /// Bytes of the longest stream.
+    pub fn longest_stream(&self) -> usize {
+        self.streams.iter().map(|stream| stream.bytes.len()).max().unwrap_or_default()
+    }
+}
+
+/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is. `recompress`: whether what is
+/// compressed is undone.
+pub fn parse(content: &[u8], recompress: bool) -> Option<Parsed> {
     let mut parser = Parser {
         streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
         plain_left: max_plain(content.len()) - content.len(),
         work_left: content.len().saturating_mul(16).saturating_add(1 << 22),
         guess: None,
+        max_depth: if recompress { MAX_DEPTH } else { 0 },
     };
     let mut segments = Vec::new();
     parser.list(content, 1, &mut segments);
@@ -67,6 +81,7 @@ struct Parser {
     work_left: usize,
     /// The parameters of the last deflate stream.
     guess: Option<Parameters>,
+    max_depth: usize,
 }
 
 impl Parser {
@@ -89,7 +104,7 @@ impl Parser {
     fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
         let whole = Kind::of(bytes);
         let (mut from, mut at) = (0, 0);
-        while depth < MAX_DEPTH
+        while depth < self.max_depth
             && let Some(candidate) = next_candidate(bytes, at)
         {
             at = candidate;

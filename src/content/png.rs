@@ -16,9 +16,8 @@ pub struct Chunks(Vec<(usize, usize)>);
 
 /// The IDAT chunks of a PNG.
 pub struct Png {
-    /// Where the first one begins and the last one ends.
+    /// Where the first one begins.
     pub start: usize,
-    pub end: usize,
     pub chunks: Chunks,
     /// What is in them.
     pub body: Vec<u8>,
@@ -66,7 +65,7 @@ pub fn parse(bytes: &[u8]) -> Option<Png> {
         at += FRAME + data.len();
     }
     let is_found = !body.is_empty() && sizes[0].0 > 0 && sizes.len() <= MAX_RUNS;
-    is_found.then_some(Png { start, end: at, chunks: Chunks(sizes), body, kind })
+    is_found.then_some(Png { start, chunks: Chunks(sizes), body, kind })
 }
 
 /// Type and data of the chunk at the beginning of `bytes`, if its CRC is right.

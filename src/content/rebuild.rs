@@ -31,6 +31,11 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
     Ok(content)
 }
 
+/// Bytes of memory that rebuilding takes, at most about.
+pub fn rebuild_memory(plain_len: usize, raw_len: usize) -> u64 {
+    2 * plain_len as u64 + jpeg::memory(raw_len)
+}
+
 struct Rebuilder<'a> {
     script: FieldReader<'a>,
     /// What is left of each.

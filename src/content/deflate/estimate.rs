@@ -30,10 +30,14 @@ pub fn estimate(plain: &[u8], blocks: &[Block], guess: Option<Parameters>) -> Op
     };
     let bits = if base.block_tokens == 32767 { [16, 15] } else { [15, 16] };
     for useful in [MIN_MATCH as u16, 6] {
-        LEVELS.map(|level| consider(Parameters { search: Search::of_level(level), useful, hash: bits[0], ..base }));
+        for level in LEVELS {
+            consider(Parameters { search: Search::of_level(level), useful, hash: bits[0], ..base });
+        }
     }
     for hash in [bits[1], EXACT_4, EXACT_3] {
-        LEVELS.map(|level| consider(Parameters { search: Search::of_level(level), hash, ..base }));
+        for level in LEVELS {
+            consider(Parameters { search: Search::of_level(level), hash, ..base });
+        }
     }
     consider(Parameters { search: WINDOWS, hash: EXACT_3, whole_window: true, ..base });
     let (_, found) = consider(base);

@@ -1,0 +1,177 @@
+//! The body of a segmented block: a table of streams, and the streams, each coded by itself.
+
+use super::checksum::check;
+use crate::codec::{self, CodecConfig, Progress};
+use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild};
+use crate::error::{Error, ErrorKind};
+use crate::fields::{Fields, put_u32, put_varint};
+
+/// What the table says of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamEntry {
+    pub kind: Kind,
+    /// Bytes of plain data.
+    pub len: usize,
+    /// How it is coded; none where it is stored.
+    pub profile: Option<u8>,
+    pub coded_len: usize,
+}
+
+/// The table at the beginning of a body.
+pub struct Table {
+    pub streams: Vec<StreamEntry>,
+    corrections_len: usize,
+    /// The check of all streams' plain data and the corrections, in this order.
+    check: u32,
+    /// Bytes of body that it takes.
+    pub len: usize,
+}
+
+impl Table {
+    fn write(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.streams.len() as u64);
+        for StreamEntry { kind, len, profile, coded_len } in &self.streams {
+            kind.write(&mut out);
+            put_varint(&mut out, *len as u64);
+            put_varint(&mut out, *coded_len as u64);
+            out.extend(profile);
+        }
+        put_varint(&mut out, self.corrections_len as u64);
+        put_u32(&mut out, self.check);
+        out
+    }
+
+    /// Reads the table of a body whose streams have `plain_len` bytes in all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] or [`ErrorKind::Truncated`].
+    pub fn read(body: &[u8], plain_len: usize) -> Result<Table, Error> {
+        let mut fields = Fields::new(body);
+        let count = fields.varint()?;
+        if count > MAX_STREAMS as u64 {
+            return Err(corrupt(format!("it has {count} streams")));
+        }
+        let (mut streams, mut left) = (Vec::new(), plain_len as u64);
+        for _ in 0..count {
+            let (kind, len, coded_len) = (Kind::read(&mut fields)?, fields.varint()?, fields.varint()?);
+            left = left.checked_sub(len).ok_or_else(|| corrupt("its streams are longer than its head says"))?;
+            if coded_len > len {
+                return Err(corrupt("a stream has more coded data than plain"));
+            }
+            let profile = if coded_len < len { Some(fields.byte()?) } else { None };
+            streams.push(StreamEntry { kind, len: len as usize, profile, coded_len: coded_len as usize });
+        }
+        let corrections_len = usize::try_from(fields.varint()?).unwrap_or(usize::MAX);
+        let check = fields.u32()?;
+        let table = Table { streams, corrections_len, check, len: fields.position() };
+        let coded = table.streams.iter().map(|stream| stream.coded_len).fold(table.len, usize::saturating_add);
+        if left > 0 || coded.saturating_add(corrections_len) != body.len() {
+            return Err(corrupt("its streams don't fill it"));
+        }
+        Ok(table)
+    }
+}
+
+/// A body, and what the block's head says of it.
+pub struct Body {
+    pub bytes: Vec<u8>,
+    pub profile: u8,
+    pub plain_len: usize,
+}
+
+/// Codes what a block of `raw_len` bytes was parsed into.
+///
+/// # Errors
+/// As [`codec::encode`].
+pub fn encode(
+    config: &CodecConfig,
+    parsed: &Parsed,
+    raw_len: usize,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<Body, Error> {
+    let plain_len = parsed.plain_len();
+    let (mut streams, mut data) = (Vec::new(), Vec::new());
+    let mut done = 0;
+    for stream in &parsed.streams {
+        let len = stream.bytes.len();
+        let before = data.len();
+        let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
+        let coded = match stream.kind {
+            Kind::Jpeg => None,
+            _ => Some(codec::encode(config, &stream.bytes, threads, &mut part)?),
+        };
+        let coded = coded.filter(|coded| coded.payload.len() < len);
+        let profile = coded.as_ref().map(|coded| coded.profile);
+        let payload = coded.as_ref().map_or(&stream.bytes, |coded| &coded.payload);
+        streams.push(StreamEntry { kind: stream.kind, len, profile, coded_len: payload.len() });
+        data.extend(payload);
+        done += len;
+    }
+    if std::env::var_os("DBG").is_some() { for s in &streams { eprintln!("  {:?} {} -> {}", s.kind, s.len, s.coded_len); } eprintln!("  corrections {}", parsed.corrections.len()); }
+    let check = plain_check(parsed.streams.iter().map(|stream| &stream.bytes[..]), &parsed.corrections);
+    let profile = codec::costliest(streams.iter().filter_map(|stream| stream.profile));
+    let table = Table { streams, corrections_len: parsed.corrections.len(), check, len: 0 };
+    let bytes = [table.write(), data, parsed.corrections.clone()].concat();
+    Ok(Body { bytes, profile, plain_len })
+}
+
+/// Decodes a body into a block's `raw_len` bytes of content; `profile` and `plain_len` are what its head says.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`], [`ErrorKind::Truncated`], and as [`codec::decode`].
+pub fn decode(
+    config: &CodecConfig,
+    body: &[u8],
+    (profile, plain_len): (u8, usize),
+    raw_len: usize,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<Vec<u8>, Error> {
+    let table = Table::read(body, plain_len)?;
+    let mut at = table.len;
+    let mut done = 0;
+    let mut plain = Vec::new();
+    for stream in &table.streams {
+        let before = at;
+        let payload = &body[at..at + stream.coded_len];
+        at += stream.coded_len;
+        let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
+        plain.push(match stream.profile {
+            Some(wanted) if codec::costliest([profile, wanted]) != codec::costliest([profile]) => {
+                return Err(corrupt("a stream needs more memory than its head says"));
+            }
+            Some(profile) => codec::decode(config, profile, payload, stream.len, threads, &mut part)?,
+            None => payload.to_vec(),
+        });
+        done += stream.len;
+    }
+    let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
+    let corrections = &body[at..];
+    if plain_check(plain.iter().copied(), corrections) != table.check {
+        return Err(corrupt("the check of its streams differs"));
+    }
+    rebuild(&plain, corrections, raw_len)
+}
+
+/// Whether the streams of a block of `raw_len` bytes may have `plain_len` bytes in all.
+pub fn is_possible(plain_len: usize, raw_len: usize) -> bool {
+    // The script takes some, too.
+    plain_len <= 2 * max_plain(raw_len)
+}
+
+fn plain_check<'a>(streams: impl Iterator<Item = &'a [u8]>, corrections: &[u8]) -> u32 {
+    let mut checks: Vec<u8> = streams.flat_map(|stream| check(stream).to_le_bytes()).collect();
+    checks.extend(check(corrections).to_le_bytes());
+    check(&checks)
+}
+
+/// How much of `raw_len` bytes is done when `done` of `plain_len` are.
+fn scale(done: usize, raw_len: usize, plain_len: usize) -> usize {
+    (done as u64 * raw_len as u64 / plain_len.max(1) as u64) as usize
+}
+
+fn corrupt(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Corrupt, what)
+}

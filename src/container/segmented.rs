@@ -4,7 +4,7 @@ use super::checksum::check;
 use crate::codec::{self, CodecConfig, Progress};
 use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild};
 use crate::error::{Error, ErrorKind};
-use crate::fields::{Fields, put_u32, put_varint};
+use crate::fields::{FieldReader, put_u32, put_varint};
 
 /// What the table says of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ impl Table {
     /// # Errors
     /// [`ErrorKind::Corrupt`] or [`ErrorKind::Truncated`].
     pub fn read(body: &[u8], plain_len: usize) -> Result<Table, Error> {
-        let mut fields = Fields::new(body);
+        let mut fields = FieldReader::new(body);
         let count = fields.varint()?;
         if count > MAX_STREAMS as u64 {
             return Err(corrupt(format!("it has {count} streams")));

@@ -67,7 +67,7 @@ impl Kind {
 
     /// # Errors
     /// [`ErrorKind::Corrupt`] for an unknown kind or impossible parameters, and those of reading.
-    pub fn read(fields: &mut FieldReader) -> Result<Kind, Error> {
+    pub(crate) fn read(fields: &mut FieldReader) -> Result<Kind, Error> {
         let id = fields.byte()?;
         let mut number = |most: u64| {
             let value = fields.varint()?;

@@ -93,7 +93,7 @@ impl Chunks {
 
     /// # Errors
     /// [`ErrorKind::Corrupt`] where they would take more than `limit` bytes, and those of reading.
-    pub fn read(fields: &mut FieldReader, limit: usize) -> Result<Chunks, Error> {
+    pub(crate) fn read(fields: &mut FieldReader, limit: usize) -> Result<Chunks, Error> {
         let too_long = || Error::new(ErrorKind::Corrupt, "a PNG's chunks are longer than the block");
         let (runs, mut left) = (fields.varint()?, limit as u64);
         if runs > MAX_RUNS as u64 {

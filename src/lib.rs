@@ -46,9 +46,12 @@ mod text;
 mod transformer;
 
 pub use codec::LanguageModel;
-pub use container::{Compressor, Damage, Decompressor, FORMAT_VERSION, List, Summary, list};
+pub use container::{
+    BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, StreamInfo, Summary, layout, list,
+};
+pub use content::SegmentInfo;
 pub use error::{Error, ErrorKind};
-pub use monitor::Monitor;
+pub use monitor::{KindSum, Monitor};
 pub use options::{BlockSize, CompressOptions, DecompressOptions, Lanes, Level};
 
 use std::io::{self, Read, Write};

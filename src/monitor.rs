@@ -1,5 +1,6 @@
 //! Progress and cancellation of a running compression or decompression.
 
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Progress counters and the stop flag of one compression or decompression. All methods may be called from any thread.
@@ -9,6 +10,19 @@ pub struct Monitor {
     content_total: AtomicU64,
     coded_done: AtomicU64,
     stop: AtomicBool,
+    kinds: Mutex<Vec<KindSum>>,
+}
+
+/// The lengths of all streams of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KindSum {
+    /// The kind, as in [`StreamInfo`](crate::StreamInfo).
+    pub kind: &'static str,
+    /// Bytes before coding.
+    pub len: u64,
+    /// Bytes of coded data.
+    pub coded_len: u64,
 }
 
 impl Monitor {
@@ -25,6 +39,22 @@ impl Monitor {
     /// Total bytes of content, if known.
     pub fn content_total(&self) -> Option<u64> {
         Some(self.content_total.load(Relaxed)).filter(|&total| total > 0)
+    }
+
+    /// What the content of the blocks compressed so far consists of, after undoing compression in it.
+    pub fn kinds(&self) -> Vec<KindSum> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add_kind(&self, kind: &'static str, len: usize, coded_len: usize) {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        match kinds.iter_mut().find(|sum| sum.kind == kind) {
+            Some(sum) => {
+                sum.len += len as u64;
+                sum.coded_len += coded_len as u64;
+            }
+            None => kinds.push(KindSum { kind, len: len as u64, coded_len: coded_len as u64 }),
+        }
     }
 
     /// Requests that the work stop; it fails with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted).

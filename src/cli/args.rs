@@ -130,6 +130,9 @@ pub struct CompressArgs {
     /// large models; fewer compress better
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
+    /// Leave compressed data inside the content (zip, gzip, png, pdf, jpeg and the like) as they are
+    #[arg(long)]
+    pub no_recompress: bool,
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
@@ -186,6 +189,9 @@ pub struct ListArgs {
     /// Archives
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// Print the streams and segments of each block, too
+    #[arg(short, long)]
+    pub verbose: bool,
     /// Print JSON: an array with one object per file
     #[arg(long)]
     pub json: bool,

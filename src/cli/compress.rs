@@ -38,6 +38,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
         .level(level)
         .block_size(args.block_size)
         .threads(args.common.threads)
+        .recompress(!args.no_recompress)
         .memory(args.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
     if let Some(lanes) = args.lanes {
@@ -46,7 +47,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     if let Some(language_model) = language_model {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(&args.common, input.to_string(), source.len(), monitor);
+    let progress = Progress::start(&args.common, input.to_string(), source.len(), Arc::clone(&monitor));
     // The length isn't promised to the compressor: the file may change while it is read.
     let mut compressor = Compressor::new(output, options);
     let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
@@ -63,6 +64,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     }
     let outcome = job.finish(&args.output, &source, output)?;
     job.summarize(content, archive);
+    job.summarize_kinds(&monitor);
     Ok(if changed { outcome.max(Outcome::Environment) } else { outcome })
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nzip::{KindSum, Monitor};
 
 use super::args::{CommonArgs, OutputArgs};
 use super::exit::Outcome;
@@ -61,5 +62,15 @@ impl<'a> Job<'a> {
             self.input,
             bytes(rate as u64)
         ));
+    }
+
+    /// Prints what the content consisted of with `--verbose`.
+    pub fn summarize_kinds(&self, monitor: &Monitor) {
+        if self.common.verbose == 0 || self.common.quiet > 0 {
+            return;
+        }
+        for KindSum { kind, len, coded_len, .. } in monitor.kinds() {
+            message(format!("  {kind:<12} {len:>12} bytes, {coded_len:>12} coded"));
+        }
     }
 }

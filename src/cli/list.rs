@@ -1,7 +1,9 @@
 //! `nzip l`
 
+use std::fs::File;
+
 use anyhow::Result;
-use nzip::Summary;
+use nzip::{BlockLayout, DecompressOptions, Summary};
 use serde::Serialize;
 
 use super::args::ListArgs;
@@ -24,6 +26,33 @@ struct Row {
     bits_per_byte: Option<f64>,
     model: String,
     block_size: usize,
+    /// With `--verbose`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Vec<Block>>,
+}
+
+/// A block's streams and segments.
+#[derive(Serialize)]
+struct Block {
+    offset: u64,
+    length: u64,
+    streams: Vec<Stream>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    kind: &'static str,
+    bytes: u64,
+    coded_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    depth: usize,
+    offset: u64,
+    length: u64,
+    kind: &'static str,
 }
 
 /// Lists all files.
@@ -31,7 +60,7 @@ pub fn run(args: &ListArgs) -> Outcome {
     let mut worst = Outcome::Done;
     let mut rows = Vec::new();
     for input in inputs(&args.files) {
-        match list(&input) {
+        match list(&input, args.verbose) {
             Ok(row) => rows.push(row),
             Err(error) => worst = worst.max(report(Some(&input), &error, false)),
         }
@@ -44,7 +73,7 @@ pub fn run(args: &ListArgs) -> Outcome {
     worst.max(super::print(&text))
 }
 
-fn list(input: &Input) -> Result<Row> {
+fn list(input: &Input, verbose: bool) -> Result<Row> {
     let mut row = Row {
         name: input.path().map_or_else(String::new, |path| path.display().to_string()),
         archives: 0,
@@ -55,6 +84,7 @@ fn list(input: &Input) -> Result<Row> {
         bits_per_byte: None,
         model: String::new(),
         block_size: 0,
+        layout: if verbose { Some(layout(input.open_regular()?)?) } else { None },
     };
     let mut models: Vec<String> = Vec::new();
     for summary in nzip::list(input.open_regular()?) {
@@ -73,6 +103,21 @@ fn list(input: &Input) -> Result<Row> {
     row.bits_per_byte = (row.content_bytes > 0).then(|| row.archive_bytes as f64 * 8.0 / row.content_bytes as f64);
     row.model = models.join("+");
     Ok(row)
+}
+
+fn layout(file: File) -> Result<Vec<Block>> {
+    let blocks = nzip::layout(file, DecompressOptions::new())?;
+    let block = |block: BlockLayout| Block {
+        offset: block.offset,
+        length: block.len,
+        streams: block.streams.iter().map(|s| Stream { kind: s.kind, bytes: s.len, coded_bytes: s.coded_len }).collect(),
+        segments: block
+            .segments
+            .iter()
+            .map(|s| Segment { depth: s.depth, offset: s.offset, length: s.len, kind: s.kind })
+            .collect(),
+    };
+    Ok(blocks.into_iter().map(block).collect())
 }
 
 /// Name of the model; for an external transformer, followed by its id.
@@ -98,6 +143,19 @@ fn table(rows: &[Row]) -> String {
             row.model,
             printable(&row.name)
         );
+        text.extend(row.layout.iter().flatten().map(describe));
+    }
+    text
+}
+
+/// A block's streams with their coded lengths; then its segments: offset and length, those of what was undone further in.
+fn describe(block: &Block) -> String {
+    let mut text = format!("  block at {}, {} bytes\n", block.offset, block.length);
+    for Stream { kind, bytes, coded_bytes } in &block.streams {
+        text += &format!("    stream {kind:<12} {bytes:>12} bytes {coded_bytes:>12} coded\n");
+    }
+    for Segment { depth, offset, length, kind } in &block.segments {
+        text += &format!("    {:indent$}{offset:>12} {length:>12} {kind}\n", "", indent = 2 * depth);
     }
     text
 }

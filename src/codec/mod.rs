@@ -121,6 +121,14 @@ pub fn min_memory(model: Preset) -> u64 {
     }
 }
 
+/// The kind of data that a profile byte names.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if the profile is not valid.
+pub fn kind(profile: u8) -> Result<DataKind, Error> {
+    Ok(Profile::from_byte(profile)?.kind)
+}
+
 /// The decoded bytes, if they used up the payload.
 fn decoded<P: BitPredictor>(block: BlockCoder<P, Decoder>) -> Result<Vec<u8>, Error> {
     if !block.coder.is_complete() {

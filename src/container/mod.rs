@@ -11,6 +11,7 @@ mod frame;
 mod frame_reader;
 mod header;
 mod index;
+mod layout;
 mod list;
 mod peek_reader;
 mod pool;
@@ -21,6 +22,7 @@ mod writer;
 
 pub(crate) use frame_reader::check_output_limit;
 pub use header::FORMAT_VERSION;
+pub use layout::{BlockLayout, StreamInfo, layout};
 pub use list::{List, Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;

@@ -17,10 +17,29 @@ pub struct StreamEntry {
     pub coded_len: usize,
 }
 
+impl StreamEntry {
+    /// Decodes the stream's plain data.
+    ///
+    /// # Errors
+    /// As [`codec::decode`].
+    pub fn decode(
+        &self,
+        config: &CodecConfig,
+        payload: &[u8],
+        threads: usize,
+        progress: &mut Progress,
+    ) -> Result<Vec<u8>, Error> {
+        match self.profile {
+            Some(profile) => codec::decode(config, profile, payload, self.len, threads, progress),
+            None => Ok(payload.to_vec()),
+        }
+    }
+}
+
 /// The table at the beginning of a body.
 pub struct Table {
     pub streams: Vec<StreamEntry>,
-    corrections_len: usize,
+    pub corrections_len: usize,
     /// The check of all streams' plain data and the corrections, in this order.
     check: u32,
     /// Bytes of body that it takes.
@@ -76,6 +95,7 @@ impl Table {
 /// A body, and what the block's head says of it.
 pub struct Body {
     pub bytes: Vec<u8>,
+    pub streams: Vec<StreamEntry>,
     pub profile: u8,
     pub plain_len: usize,
 }
@@ -109,12 +129,11 @@ pub fn encode(
         data.extend(payload);
         done += len;
     }
-    if std::env::var_os("DBG").is_some() { for s in &streams { eprintln!("  {:?} {} -> {}", s.kind, s.len, s.coded_len); } eprintln!("  corrections {}", parsed.corrections.len()); }
     let check = plain_check(parsed.streams.iter().map(|stream| &stream.bytes[..]), &parsed.corrections);
     let profile = codec::costliest(streams.iter().filter_map(|stream| stream.profile));
     let table = Table { streams, corrections_len: parsed.corrections.len(), check, len: 0 };
     let bytes = [table.write(), data, parsed.corrections.clone()].concat();
-    Ok(Body { bytes, profile, plain_len })
+    Ok(Body { bytes, streams: table.streams, profile, plain_len })
 }
 
 /// Decodes a body into a block's `raw_len` bytes of content; `profile` and `plain_len` are what its head says.
@@ -138,13 +157,10 @@ pub fn decode(
         let payload = &body[at..at + stream.coded_len];
         at += stream.coded_len;
         let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
-        plain.push(match stream.profile {
-            Some(wanted) if codec::costliest([profile, wanted]) != codec::costliest([profile]) => {
-                return Err(corrupt("a stream needs more memory than its head says"));
-            }
-            Some(profile) => codec::decode(config, profile, payload, stream.len, threads, &mut part)?,
-            None => payload.to_vec(),
-        });
+        if codec::costliest(stream.profile.into_iter().chain([profile])) != codec::costliest([profile]) {
+            return Err(corrupt("a stream needs more memory than its head says"));
+        }
+        plain.push(stream.decode(config, payload, threads, &mut part)?);
         done += stream.len;
     }
     let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();

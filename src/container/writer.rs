@@ -12,7 +12,7 @@ use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
 use super::segmented;
 use crate::codec::{self, CodecConfig};
-use crate::content::{self, Parsed};
+use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
@@ -231,13 +231,17 @@ fn encode(
     let mut progress = monitor.progress(cancelled);
     let (mode, body) = match parsed {
         Some(parsed) => {
-            let segmented::Body { bytes, profile, plain_len } =
+            let segmented::Body { bytes, streams, profile, plain_len } =
                 segmented::encode(config, &parsed, raw_len, threads, &mut progress)?;
+            for stream in streams {
+                monitor.add_kind(stream.kind.name(), stream.len, stream.coded_len);
+            }
             let (coded_len, plain_len) = (bytes.len() as u32, plain_len as u32);
             (Mode::Segmented { profile, coded_len, plain_len }, bytes)
         }
         None => {
             let coded = codec::encode(config, &content, threads, &mut progress)?;
+            monitor.add_kind(Kind::of(&content).name(), raw_len, coded.payload.len());
             (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
         }
     };

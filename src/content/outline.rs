@@ -1,0 +1,82 @@
+//! What a script says, without the data: for lists of an archive's segments.
+
+use super::kind::Kind;
+use super::parse::MAX_DEPTH;
+use super::png::Chunks;
+use super::segment::tag;
+use crate::error::{Error, ErrorKind};
+use crate::fields::FieldReader;
+
+/// A segment of a block, or of what was undone in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// 0 in the block itself, 1 in the plain data of the segment above it that has depth 0, and so on.
+    pub depth: usize,
+    /// Where it begins in the block, or in that plain data.
+    pub offset: u64,
+    /// Length in bytes there.
+    pub len: u64,
+    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, or `deflate`, `zlib`, `png`, `jpeg`.
+    pub kind: &'static str,
+}
+
+/// The segments that `script` makes of streams of these kinds, in prefix order.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] or [`ErrorKind::Truncated`] where it makes no sense.
+pub fn outline(script: &[u8], kinds: &[Kind]) -> Result<Vec<SegmentInfo>, Error> {
+    let mut outline = Outline { script: FieldReader::new(script), kinds, segments: Vec::new() };
+    outline.list(0)?;
+    Ok(outline.segments)
+}
+
+struct Outline<'a> {
+    script: FieldReader<'a>,
+    kinds: &'a [Kind],
+    segments: Vec<SegmentInfo>,
+}
+
+impl Outline<'_> {
+    fn list(&mut self, depth: usize) -> Result<(), Error> {
+        let malformed = || Error::new(ErrorKind::Corrupt, "a block's script is malformed");
+        if depth > 2 * MAX_DEPTH {
+            return Err(malformed());
+        }
+        let mut offset = 0u64;
+        loop {
+            let tag = self.script.varint()?;
+            let index = self.segments.len();
+            let mut add = |kind, len: u64| {
+                self.segments.push(SegmentInfo { depth, offset, len, kind });
+                offset = offset.saturating_add(len);
+            };
+            match tag {
+                tag::END => return Ok(()),
+                tag::DEFLATE => {
+                    add("deflate", self.script.varint()?);
+                    self.list(depth + 1)?;
+                }
+                tag::ZLIB => {
+                    self.script.take(2)?;
+                    add("zlib", self.script.varint()?.saturating_add(6));
+                    self.list(depth + 1)?;
+                }
+                tag::PNG => {
+                    add("png", Chunks::read(&mut self.script, usize::MAX)?.len() as u64);
+                    self.list(depth + 1)?;
+                }
+                tag::JPEG => {
+                    self.script.varint()?;
+                    add("jpeg", self.script.varint()?);
+                    self.script.varint()?;
+                }
+                plain => {
+                    let stream = plain.checked_sub(tag::PLAIN).ok_or_else(malformed)?;
+                    let kind = usize::try_from(stream).ok().and_then(|stream| self.kinds.get(stream));
+                    add(kind.ok_or_else(malformed)?.name(), self.script.varint()?);
+                }
+            }
+            debug_assert!(self.segments.len() > index);
+        }
+    }
+}

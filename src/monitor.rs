@@ -1,7 +1,7 @@
 //! Progress and cancellation of a running compression or decompression.
 
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Progress counters and the stop flag of one compression or decompression. All methods may be called from any thread.
 #[derive(Debug, Default)]

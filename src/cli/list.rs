@@ -110,7 +110,11 @@ fn layout(file: File) -> Result<Vec<Block>> {
     let block = |block: BlockLayout| Block {
         offset: block.offset,
         length: block.len,
-        streams: block.streams.iter().map(|s| Stream { kind: s.kind, bytes: s.len, coded_bytes: s.coded_len }).collect(),
+        streams: block
+            .streams
+            .iter()
+            .map(|s| Stream { kind: s.kind, bytes: s.len, coded_bytes: s.coded_len })
+            .collect(),
         segments: block
             .segments
             .iter()

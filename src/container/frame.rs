@@ -1,8 +1,8 @@
 //! Frames: the units that follow an archive's header. A frame has a head and a body.
 
 use super::checksum::check;
-use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_u32, put_varint};
 
 /// First byte of every frame. It doesn't occur in UTF-8 text, which makes scanning for frames fast.
 pub(crate) const SYNC: u8 = 0xF5;
@@ -169,7 +169,10 @@ mod tests {
             Frame::Block(block),
             Frame::Block(BlockHead { number: 0, mode: modelled, ..block }),
             Frame::Block(BlockHead { number: u32::MAX, raw_len: u32::MAX, mode: modelled, ..block }),
-            Frame::Block(BlockHead { mode: Mode::Segmented { profile: 9, coded_len: 17, plain_len: 300_000 }, ..block }),
+            Frame::Block(BlockHead {
+                mode: Mode::Segmented { profile: 9, coded_len: 17, plain_len: 300_000 },
+                ..block
+            }),
             Frame::Index { len: 300, body_check: 1 },
             Frame::End { content_check: 77 },
             Frame::Skippable { len: u64::MAX },

@@ -1,9 +1,9 @@
 //! The archive's header: the format version and every parameter that predictions depend on.
 
 use super::checksum::check;
-use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::options::BlockSize;
 
 /// The format version that this build writes and reads.
@@ -198,8 +198,13 @@ fn check_features(features: u64) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    const HEADER: Header =
-        Header { model: Preset::Full, identity: None, block_size: BlockSize::MIN, segmented: false, content_length: Some(70_000) };
+    const HEADER: Header = Header {
+        model: Preset::Full,
+        identity: None,
+        block_size: BlockSize::MIN,
+        segmented: false,
+        content_length: Some(70_000),
+    };
 
     /// A header with `change` applied and its checksum recomputed.
     fn forged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

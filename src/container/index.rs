@@ -2,9 +2,9 @@
 //! seekable reader can find any block without reading the others.
 
 use super::checksum::check;
-use crate::fields::{FieldReader, put_u32, put_varint};
 use super::frame::Frame;
 use crate::error::{Error, ErrorKind};
+use crate::fields::{FieldReader, put_u32, put_varint};
 use std::ops::Range;
 
 /// Builds an index. The encoder writes it; the decoder compares it with the index in the archive.

@@ -44,7 +44,8 @@ pub fn find(bytes: &[u8]) -> Option<usize> {
         at += 2 + segment_len(&bytes[at + 2..])?;
         if marker == 0xDA {
             // Coded data: until a marker that is none of those within.
-            at += bytes.get(at..)?.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7))?;
+            at +=
+                bytes.get(at..)?.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7))?;
         }
     }
 }

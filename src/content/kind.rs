@@ -16,9 +16,15 @@ pub enum Kind {
     /// What archives and documents say about their members, between these.
     Headers,
     /// Records of `len` bytes.
-    Records { len: u32 },
+    Records {
+        len: u32,
+    },
     /// Rows of `row` bytes (0: of several lengths) with pixels of `pixel` bytes, made of samples of `depth` bits.
-    Image { row: u32, pixel: u8, depth: u8 },
+    Image {
+        row: u32,
+        pixel: u8,
+        depth: u8,
+    },
     /// A JPEG coded by Lepton: not to be coded again.
     Jpeg,
 }
@@ -126,6 +132,9 @@ mod tests {
             assert_eq!(Kind::read(&mut FieldReader::new(&bytes)).unwrap(), kind);
         }
         assert_eq!(Kind::read(&mut FieldReader::new(&[8])).unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(Kind::read(&mut FieldReader::new(&[5, 0x81, 0x80, 0x80, 8])).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(
+            Kind::read(&mut FieldReader::new(&[5, 0x81, 0x80, 0x80, 8])).unwrap_err().kind(),
+            ErrorKind::Corrupt
+        );
     }
 }

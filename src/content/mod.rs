@@ -26,3 +26,6 @@ pub use kind::Kind;
 pub use outline::{SegmentInfo, outline};
 pub use parse::{MAX_STREAMS, Parsed, max_plain, parse};
 pub use rebuild::{rebuild, rebuild_memory};
+
+#[cfg(test)]
+mod tests;

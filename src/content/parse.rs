@@ -131,7 +131,9 @@ impl Parser {
             [0x1F, ..] => self.undo_deflate(bytes, gzip_header(bytes)?),
             [0x89, ..] => {
                 let png = png::parse(bytes)?;
-                let Found { skip: 0, what: What::Deflate(mut deflate) } = self.undo_zlib(&png.body)? else { return None };
+                let Found { skip: 0, what: What::Deflate(mut deflate) } = self.undo_zlib(&png.body)? else {
+                    return None;
+                };
                 if deflate.undone.consumed + 6 != png.body.len() {
                     return None;
                 }

@@ -94,7 +94,10 @@ impl<'a> Rebuilder<'a> {
 
     /// The next bytes of a stream.
     fn take(&mut self, stream: u64, len: u64) -> Result<&'a [u8], Error> {
-        let stream = usize::try_from(stream).ok().and_then(|index| index.checked_sub(1)).and_then(|index| self.streams.get_mut(index));
+        let stream = usize::try_from(stream)
+            .ok()
+            .and_then(|index| index.checked_sub(1))
+            .and_then(|index| self.streams.get_mut(index));
         let stream = stream.ok_or_else(|| corrupt("names a stream that there is not"))?;
         let split = usize::try_from(len).ok().and_then(|len| stream.split_at_checked(len));
         let (taken, rest) = split.ok_or_else(|| corrupt("takes more from a stream than it has"))?;

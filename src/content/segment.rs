@@ -26,12 +26,22 @@ pub mod tag {
 /// A part of the content.
 pub enum Segment {
     /// The next `len` bytes of a stream.
-    Plain { stream: usize, len: usize },
+    Plain {
+        stream: usize,
+        len: usize,
+    },
     Deflate(Box<Deflate>),
     /// IDAT chunks with the deflate stream in them.
-    Png { chunks: Chunks, body: Vec<Segment> },
+    Png {
+        chunks: Chunks,
+        body: Vec<Segment>,
+    },
     /// `len` bytes of JPEG, in `coded` bytes of a stream.
-    Jpeg { len: usize, stream: usize, coded: usize },
+    Jpeg {
+        len: usize,
+        stream: usize,
+        coded: usize,
+    },
 }
 
 pub struct Deflate {

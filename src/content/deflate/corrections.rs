@@ -37,10 +37,8 @@ type Flow<T> = Option<T>;
 
 impl Parameters {
     /// Codes the parameters, most often those of the stream before.
-    pub fn walk(self, d: &mut impl Decide, before: &mut Option<Parameters>) -> Flow<Parameters> {
-        if let Some(before) = *before
-            && d.bit(context::AS_BEFORE, before == self)
-        {
+    pub fn walk(self, d: &mut impl Decide, before: Parameters) -> Flow<Parameters> {
+        if d.bit(context::AS_BEFORE, before == self) {
             return Some(before);
         }
         let Search { mode, good, lazy, nice, chain } = self.search;
@@ -52,14 +50,13 @@ impl Parameters {
         let block_tokens = number(self.block_tokens);
         let mode = [Mode::Greedy, Mode::Lazy].into_iter().find(|&known| known as u16 == mode)?;
         let known = matches!(hash, 0 | 1 | 9..=16) && whole_window <= 1 && block_tokens > 0;
-        *before = known.then_some(Parameters {
+        known.then_some(Parameters {
             search: Search { mode, good, lazy, nice, chain },
             hash: hash as u8,
             useful,
             whole_window: whole_window == 1,
             block_tokens,
-        });
-        *before
+        })
     }
 }
 
@@ -212,10 +209,8 @@ impl<D: Decide> Walk<'_, '_, D> {
         if self.d.bit(context::TREES, actual.is_some_and(|actual| *actual == predicted)) {
             return Some(predicted);
         }
-        let literals =
-            self.lengths(0, actual.map(|trees| &trees.literals), &predicted.literals, (257, LITERALS))?;
-        let distances =
-            self.lengths(1, actual.map(|trees| &trees.distances), &predicted.distances, (1, DISTANCES))?;
+        let literals = self.lengths(0, actual.map(|trees| &trees.literals), &predicted.literals, (257, LITERALS))?;
+        let distances = self.lengths(1, actual.map(|trees| &trees.distances), &predicted.distances, (1, DISTANCES))?;
         let runs = predict_runs(&literals, &distances);
         let as_predicted = self.d.bit(context::TREES + 1, actual.is_some_and(|trees| trees.runs == runs));
         let runs = match as_predicted {
@@ -232,9 +227,16 @@ impl<D: Decide> Walk<'_, '_, D> {
     }
 
     /// Code lengths given the predicted ones. `kind`: of literals, distances or runs.
-    fn lengths(&mut self, kind: usize, actual: Option<&Vec<u8>>, predicted: &[u8], count: (usize, usize)) -> Flow<Vec<u8>> {
+    fn lengths(
+        &mut self,
+        kind: usize,
+        actual: Option<&Vec<u8>>,
+        predicted: &[u8],
+        count: (usize, usize),
+    ) -> Flow<Vec<u8>> {
         let (least, most) = count;
-        let len = self.d.number(context::SIZES + kind * NUMBER, actual.map_or(0, |actual| (actual.len() - least) as u32));
+        let len =
+            self.d.number(context::SIZES + kind * NUMBER, actual.map_or(0, |actual| (actual.len() - least) as u32));
         let len = len as usize + least;
         if len > most {
             return None;

@@ -122,16 +122,16 @@ impl Probabilities {
 pub struct Writer {
     coder: Encoder,
     probabilities: Probabilities,
-    before: Option<Parameters>,
+    /// The parameters of the stream before.
+    before: Parameters,
 }
 
 impl Writer {
     /// Codes a stream's parameters and corrections.
     pub fn stream(&mut self, parameters: Parameters, notes: &Notes) {
-        let mut before = self.before;
-        // Known parameters are known again.
-        let _ = parameters.walk(self, &mut before);
-        self.before = before;
+        // What an encoder found is valid.
+        let _ = parameters.walk(self, self.before);
+        self.before = parameters;
         for note in &notes.0 {
             self.bit(usize::from(note >> 1), note & 1 == 1);
         }
@@ -154,20 +154,19 @@ impl Decide for Writer {
 pub struct Reader<'a> {
     coder: Decoder<'a>,
     probabilities: Probabilities,
-    before: Option<Parameters>,
+    /// The parameters of the stream before.
+    before: Parameters,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(coded: &'a [u8]) -> Self {
-        Reader { coder: Decoder::new(coded), probabilities: Probabilities::default(), before: None }
+        Reader { coder: Decoder::new(coded), probabilities: Probabilities::default(), before: Parameters::default() }
     }
 
     /// The parameters of the next stream, whose corrections follow.
     pub fn parameters(&mut self) -> Option<Parameters> {
-        let mut before = self.before;
-        let parameters = Parameters::default().walk(self, &mut before)?;
-        self.before = before;
-        Some(parameters)
+        self.before = Parameters::default().walk(self, self.before)?;
+        Some(self.before)
     }
 
     /// Whether all of the input was taken in.

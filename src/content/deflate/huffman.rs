@@ -32,7 +32,8 @@ impl Counts {
 
     /// Bits of the block in the fixed code.
     fn fixed_bits(&self) -> u64 {
-        let literals: u64 = self.literals.iter().zip(fixed_literals()).map(|(&n, len)| u64::from(n) * u64::from(len)).sum();
+        let literals: u64 =
+            self.literals.iter().zip(fixed_literals()).map(|(&n, len)| u64::from(n) * u64::from(len)).sum();
         literals + 5 * self.distances.iter().map(|&n| u64::from(n)).sum::<u64>() + self.extra
     }
 

@@ -1,0 +1,142 @@
+//! Taking content apart and putting it together again.
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::test_random::TestRandom;
+
+const SAMPLES: [(&str, &[u8]); 7] = [
+    ("archive.zip", include_bytes!("../../tests/samples/archive.zip")),
+    ("image.png", include_bytes!("../../tests/samples/image.png")),
+    ("photo.jpg", include_bytes!("../../tests/samples/photo.jpg")),
+    ("progressive.jpg", include_bytes!("../../tests/samples/progressive.jpg")),
+    ("page.pdf", include_bytes!("../../tests/samples/page.pdf")),
+    ("sources.tgz", include_bytes!("../../tests/samples/sources.tgz")),
+    ("mixed.tar", include_bytes!("../../tests/samples/mixed.tar")),
+];
+
+fn streams(parsed: &Parsed) -> Vec<&[u8]> {
+    parsed.streams.iter().map(|stream| &stream.bytes[..]).collect()
+}
+
+/// Whether `content` was taken apart; it must come together again.
+fn round_trip(content: &[u8]) -> bool {
+    let Some(parsed) = parse(content, true) else { return false };
+    assert!(parsed.plain_len() <= 2 * max_plain(content.len()));
+    assert!(rebuild(&streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
+    true
+}
+
+#[test]
+fn samples_are_taken_apart() {
+    let kinds = |name: &str| -> &[&str] {
+        match name {
+            "archive.zip" => &["script", "headers", "text", "image", "jpeg"],
+            "image.png" => &["script", "headers", "image"],
+            "photo.jpg" | "progressive.jpg" => &["script", "jpeg"],
+            "page.pdf" => &["script", "text", "headers"],
+            "sources.tgz" => &["script", "headers", "records", "text"],
+            _ => &["script", "records", "text", "headers", "image", "binary"],
+        }
+    };
+    for (name, content) in SAMPLES {
+        assert!(round_trip(content), "{name}");
+        let parsed = parse(content, true).unwrap();
+        let found: Vec<&str> = parsed.streams.iter().map(|stream| stream.kind.name()).collect();
+        assert_eq!(found, kinds(name), "{name}");
+        assert!(parsed.corrections.len() <= 40, "{name}: {} bytes of corrections", parsed.corrections.len());
+    }
+}
+
+#[test]
+fn outlines_name_the_segments() {
+    let (_, content) = SAMPLES[0];
+    let parsed = parse(content, true).unwrap();
+    let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
+    let outline = outline(&parsed.streams[0].bytes, &kinds).unwrap();
+    let top: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
+    assert_eq!(top, content.len() as u64);
+    let nested: Vec<_> = outline.iter().map(|segment| (segment.depth, segment.kind)).collect();
+    assert!(
+        nested.contains(&(1, "png")) && nested.contains(&(1, "deflate")) && nested.contains(&(2, "zlib")),
+        "{nested:?}"
+    );
+}
+
+#[test]
+fn compressed_data_can_be_left_alone() {
+    for (name, content) in SAMPLES.into_iter().filter(|(name, _)| *name != "mixed.tar") {
+        assert!(parse(content, false).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn plain_content_is_one_segment() {
+    let mut random = TestRandom::new(1);
+    let text = include_bytes!("../../corpora/samples/prose.txt");
+    for content in [&text[..], &random.bytes(100_000), &[], &[0x78, 0x9C], b"PK\x03\x04", &[0; 70_000]] {
+        assert!(parse(content, true).is_none());
+    }
+}
+
+#[test]
+fn planted_streams_come_back() {
+    let mut random = TestRandom::new(2);
+    for _ in 0..300 {
+        let mut content = Vec::new();
+        for _ in 0..1 + random.below(4) {
+            let (_, sample) = SAMPLES[random.below(SAMPLES.len() as u64) as usize];
+            let mut part = sample.to_vec();
+            match random.below(4) {
+                0 => part.truncate(random.below(part.len() as u64 + 1) as usize),
+                1 => {
+                    // Lying lengths, broken checks, other data.
+                    for _ in 0..1 + random.below(3) {
+                        let at = random.below(part.len() as u64) as usize;
+                        part[at] = random.byte();
+                    }
+                }
+                2 => {
+                    let at = random.below(part.len() as u64) as usize;
+                    let (_, other) = SAMPLES[random.below(SAMPLES.len() as u64) as usize];
+                    part.splice(at..at, other.iter().copied());
+                }
+                _ => {}
+            }
+            let gap = random.below(40) as usize;
+            content.extend(random.bytes(gap));
+            content.extend(part);
+        }
+        round_trip(&content);
+    }
+}
+
+#[test]
+fn damaged_streams_are_refused_or_make_other_bytes() {
+    let mut random = TestRandom::new(3);
+    for (name, content) in SAMPLES {
+        let parsed = parse(content, true).unwrap();
+        for _ in 0..200 {
+            let mut plain: Vec<Vec<u8>> = streams(&parsed).into_iter().map(<[u8]>::to_vec).collect();
+            plain.push(parsed.corrections.clone());
+            let which = random.below(plain.len() as u64) as usize;
+            let damaged = &mut plain[which];
+            if damaged.is_empty() {
+                continue;
+            }
+            let at = random.below(damaged.len() as u64) as usize;
+            match random.below(3) {
+                0 => damaged.truncate(at),
+                1 => damaged[at] = random.byte(),
+                _ => damaged.insert(at, random.byte()),
+            }
+            let corrections = plain.pop().unwrap();
+            let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
+            match rebuild(&plain, &corrections, content.len()) {
+                Ok(made) => assert_eq!(made.len(), content.len(), "{name}"),
+                Err(error) => {
+                    assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated), "{name}: {error}");
+                }
+            }
+        }
+    }
+}

@@ -44,6 +44,16 @@ fn containers_are_read_past_the_header() {
 }
 
 #[test]
+fn content_is_taken_apart() {
+    for (name, seed) in seeds("parse") {
+        assert!(targets::parse::run(&seed), "{name}");
+    }
+    for (name, seed) in seeds("rebuild") {
+        assert_eq!(targets::rebuild::run(&seed), !name.starts_with("damaged"), "{name}");
+    }
+}
+
+#[test]
 fn the_codec_is_reached() {
     for (name, seed) in seeds("decode_random") {
         targets::decode_random::run(&seed);

@@ -40,6 +40,13 @@ fn archives_stay_as_they_are() {
                 fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/corpora/samples/").to_owned() + sample).unwrap();
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
         }
+        // Content that is taken apart: deflate in zip, gzip, PNG and PDF, JPEG, tar, one in the other.
+        for sample in
+            ["archive.zip", "image.png", "photo.jpg", "progressive.jpg", "page.pdf", "sources.tgz", "mixed.tar"]
+        {
+            let content = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/").to_owned() + sample).unwrap();
+            compare(&format!("{sample}-{level}.nz"), &content, options.clone());
+        }
         let two_blocks = options.block_size(BlockSize::MIN);
         compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks);
     }

@@ -7,4 +7,6 @@ pub mod decode_random;
 pub mod forge;
 pub mod header;
 pub mod input;
+pub mod parse;
+pub mod rebuild;
 pub mod roundtrip;

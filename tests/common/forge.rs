@@ -56,6 +56,16 @@ pub fn stored(number: u64, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The head of a segmented block whose content has the check of no bytes.
+pub fn segmented_head(number: u64, raw_len: u64, body_len: u64, plain_len: u64) -> Vec<u8> {
+    let mut bytes = vec![0xF5, 0xC6];
+    [number, raw_len, body_len].into_iter().for_each(|value| bytes.extend(varint(value)));
+    bytes.push(0);
+    bytes.extend(varint(plain_len));
+    bytes.extend(check(b""));
+    checked(bytes)
+}
+
 /// The head of a modelled block of `raw_len` bytes whose check is `raw_check`.
 pub fn modelled_head_of(number: u64, raw_len: u64, coded_len: u64, profile: u8, raw_check: [u8; 4]) -> Vec<u8> {
     let mut bytes = vec![0xF5, 0xC1];

@@ -105,19 +105,16 @@ fn what_must_be_rejected_is() {
         ),
         ("unknown frame", [header(0, None), forge::checked(vec![0xF5, 0xC7, 0]), end(b"")].concat()),
         ("segmented without the feature", [header(0, None), forge::segmented_head(0, 90, 9, 90), end(b"")].concat()),
-        ("segmented with impossible streams", [
-            forge::header_of(&[4, forge::MODEL_FAST, 0, 0]),
-            forge::segmented_head(0, 90, 9, 1 << 20),
-            end(b""),
-        ]
-        .concat()),
-        ("segmented without streams", [
-            forge::header_of(&[4, forge::MODEL_FAST, 0, 0]),
-            forge::segmented_head(0, 90, 6, 0),
-            vec![0; 6],
-            end(b""),
-        ]
-        .concat()),
+        (
+            "segmented with impossible streams",
+            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(0, 90, 9, 1 << 20), end(b"")]
+                .concat(),
+        ),
+        (
+            "segmented without streams",
+            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(0, 90, 6, 0), vec![0; 6], end(b"")]
+                .concat(),
+        ),
         ("block after the index", {
             let mut archive = header(0, None);
             archive.extend(index(&[], archive.len() as u64));

@@ -159,9 +159,8 @@ impl<W: Write> Compressor<W> {
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         // A block shorter than the block size is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| {
-            encode(&config, number, content, parsed, threads, &monitor, cancelled)
-        });
+        self.pool
+            .submit(memory, move |cancelled| encode(&config, number, content, parsed, threads, &monitor, cancelled));
         Ok(())
     }
 

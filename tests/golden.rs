@@ -41,9 +41,16 @@ fn archives_stay_as_they_are() {
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
         }
         // Content that is taken apart: deflate in zip, gzip, PNG and PDF, JPEG, tar, one in the other.
-        for sample in
-            ["archive.zip", "image.png", "photo.jpg", "progressive.jpg", "page.pdf", "sources.tgz", "mixed.tar"]
-        {
+        for sample in [
+            "archive.zip",
+            "image.png",
+            "photo.jpg",
+            "progressive.jpg",
+            "page.pdf",
+            "image.gif",
+            "sources.tgz",
+            "mixed.tar",
+        ] {
             let content = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/").to_owned() + sample).unwrap();
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
         }

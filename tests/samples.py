@@ -35,6 +35,7 @@ def save(**options):
 
 png = save(format="PNG")
 jpeg = save(format="JPEG", quality=85)
+gif = save(format="GIF")
 progressive = save(format="JPEG", quality=70, progressive=True)
 
 
@@ -71,6 +72,6 @@ mixed = tar(("prose.txt", prose), ("image.png", png), ("table.csv", table), ("no
 
 for name, data in {
     "archive.zip": archive, "image.png": png, "photo.jpg": jpeg, "progressive.jpg": progressive,
-    "page.pdf": pdf(), "sources.tgz": gz, "mixed.tar": mixed,
+    "page.pdf": pdf(), "image.gif": gif, "sources.tgz": gz, "mixed.tar": mixed,
 }.items():
     (samples / name).write_bytes(data)

@@ -10,6 +10,7 @@
 mod data_kind;
 mod deflate;
 mod filter;
+mod gif;
 mod jpeg;
 mod kind;
 mod outline;

@@ -16,7 +16,7 @@ pub struct SegmentInfo {
     pub offset: u64,
     /// Length in bytes there.
     pub len: u64,
-    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, or `deflate`, `zlib`, `png`, `jpeg`.
+    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, or `deflate`, `zlib`, `png`, `gif`, `jpeg`.
     pub kind: &'static str,
 }
 
@@ -63,6 +63,11 @@ impl Outline<'_> {
                 }
                 tag::PNG => {
                     add("png", Chunks::read(&mut self.script, usize::MAX)?.len() as u64);
+                    self.list(depth + 1)?;
+                }
+                tag::GIF => {
+                    self.script.take(2)?;
+                    add("gif", self.script.varint()?);
                     self.list(depth + 1)?;
                 }
                 tag::JPEG => {

@@ -1,10 +1,11 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
 use super::deflate::{self, Parameters, Undone, Writer};
+use super::gif::Gif;
 use super::kind::Kind;
 use super::png::Chunks;
 use super::segment::{Deflate, Segment};
-use super::{jpeg, png, segment, tar};
+use super::{gif, jpeg, png, segment, tar};
 
 /// The most streams of a block. Once there are half as many, images go to the one for all sizes.
 pub const MAX_STREAMS: usize = 64;
@@ -138,10 +139,15 @@ impl Parser {
                 if deflate.undone.consumed + 6 != png.body.len() {
                     return None;
                 }
-                let is_large = deflate.undone.plain.len() >= MIN_IMAGE && self.streams.len() < MAX_STREAMS / 2;
-                let any = Kind::Image { row: 0, pixel: 1, depth: 8 };
-                deflate.kind = Some(if is_large { png.kind } else { any });
+                deflate.kind = Some(self.image(png.kind, deflate.undone.plain.len()));
                 Some(Found { skip: png.start, what: What::Png(png.chunks, deflate) })
+            }
+            [b'G', ..] => {
+                let limit = self.plain_left.min(self.work_left);
+                let gif = gif::undo(bytes, limit)?;
+                self.charge(gif.pixels.len())?;
+                self.plain_left -= gif.pixels.len();
+                Some(Found { skip: gif.start, what: What::Gif(gif) })
             }
             [0xFF, ..] => {
                 let len = jpeg::find(bytes)?;
@@ -195,6 +201,12 @@ impl Parser {
         match what {
             What::Deflate(deflate) => self.enter_deflate(deflate, depth),
             What::Png(chunks, deflate) => Segment::Png { chunks, body: vec![self.enter_deflate(deflate, depth)] },
+            What::Gif(Gif { len, shape, pixels, notes, kind, .. }) => {
+                let mut segments = Vec::new();
+                let kind = self.image(kind, pixels.len());
+                self.plain(&pixels, kind, &mut segments);
+                Segment::Gif { len, shape, notes, pixels: segments }
+            }
             What::Jpeg { len, lepton } => {
                 let stream = self.stream(Kind::Jpeg);
                 self.streams[stream].bytes.extend(&lepton);
@@ -238,6 +250,12 @@ impl Parser {
         }
     }
 
+    /// The kind that an image of `len` bytes is coded as: small ones, and those beyond many, share one.
+    fn image(&self, kind: Kind, len: usize) -> Kind {
+        let is_alone = len >= MIN_IMAGE && self.streams.len() < MAX_STREAMS / 2;
+        if is_alone { kind } else { Kind::Image { row: 0, pixel: 1, depth: 8 } }
+    }
+
     /// The stream of a kind.
     fn stream(&mut self, kind: Kind) -> usize {
         let known = |streams: &[Stream], kind| streams.iter().position(|stream| stream.kind == kind);
@@ -259,6 +277,7 @@ struct Found {
 enum What {
     Deflate(FoundDeflate),
     Png(Chunks, FoundDeflate),
+    Gif(Gif),
     Jpeg { len: usize, lepton: Vec<u8> },
 }
 
@@ -272,7 +291,7 @@ struct FoundDeflate {
 /// The next place from `at` on where something may begin that can be undone.
 fn next_candidate(bytes: &[u8], at: usize) -> Option<usize> {
     let is_candidate = |pair: &[u8]| match *pair {
-        [b'P', b'K'] | [0x1F, 0x8B] | [0x89, b'P'] | [0xFF, 0xD8] => true,
+        [b'P', b'K'] | [b'G', b'I'] | [0x1F, 0x8B] | [0x89, b'P'] | [0xFF, 0xD8] => true,
         // zlib: deflate, a window of at most 32 KiB, no dictionary, and a check.
         [method @ (0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78), flags] => {
             flags & 0x20 == 0 && (u32::from(method) << 8 | u32::from(flags)).is_multiple_of(31)

@@ -1,10 +1,10 @@
 //! Streams in, content out: a script is followed.
 
 use super::deflate::{Reader, redo};
-use super::jpeg;
 use super::parse::{MAX_DEPTH, max_plain};
 use super::png::Chunks;
 use super::segment::tag;
+use super::{gif, jpeg};
 use crate::error::{Error, ErrorKind};
 use crate::fields::FieldReader;
 
@@ -67,6 +67,14 @@ impl<'a> Rebuilder<'a> {
                     let mut body = Vec::new();
                     self.list(chunks.len(), depth + 1, &mut body)?;
                     chunks.fill(&body, out).ok_or_else(|| corrupt("has image chunks of another length"))?;
+                }
+                tag::GIF => {
+                    let shape = gif::Shape { bits: self.script.byte()?, block: self.script.byte()? };
+                    let len = self.len(left)?;
+                    let mut pixels = Vec::new();
+                    self.list(self.max_plain, depth + 1, &mut pixels)?;
+                    let coded = gif::redo(&mut self.corrections, shape, &pixels, len);
+                    out.extend(coded.ok_or_else(|| corrupt("has damaged corrections"))?);
                 }
                 tag::JPEG => {
                     let stream = self.script.varint()?;

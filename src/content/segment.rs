@@ -4,6 +4,7 @@
 //! data, and how to redo it.
 
 use super::deflate::{Notes, Parameters, Writer};
+use super::gif::Shape;
 use super::png::Chunks;
 use crate::fields::put_varint;
 
@@ -19,6 +20,8 @@ pub mod tag {
     pub const PNG: u64 = 3;
     /// A stream's number, bytes of JPEG, and of their Lepton form in that stream.
     pub const JPEG: u64 = 4;
+    /// Bits of a pixel, bytes of a sub-block, bytes of a GIF's coded pixels, then the list of its pixels.
+    pub const GIF: u64 = 5;
     /// From here on: the bytes to take from stream number tag − `PLAIN`.
     pub const PLAIN: u64 = 8;
 }
@@ -31,6 +34,13 @@ pub enum Segment {
         len: usize,
     },
     Deflate(Box<Deflate>),
+    /// The coded pixels of a GIF: `len` bytes.
+    Gif {
+        len: usize,
+        shape: Shape,
+        notes: Notes,
+        pixels: Vec<Segment>,
+    },
     /// IDAT chunks with the deflate stream in them.
     Png {
         chunks: Chunks,
@@ -58,7 +68,7 @@ impl Segment {
     /// Bytes of content.
     pub fn len(&self) -> usize {
         match self {
-            Segment::Plain { len, .. } | Segment::Jpeg { len, .. } => *len,
+            Segment::Plain { len, .. } | Segment::Jpeg { len, .. } | Segment::Gif { len, .. } => *len,
             Segment::Deflate(deflate) => deflate.len + if deflate.wrapper.is_some() { 6 } else { 0 },
             Segment::Png { chunks, .. } => chunks.len(),
         }
@@ -84,6 +94,13 @@ pub fn write(segments: &[Segment], script: &mut Vec<u8>, corrections: &mut Write
                 put_varint(script, tag::PNG);
                 chunks.write(script);
                 write(body, script, corrections);
+            }
+            Segment::Gif { len, shape, notes, pixels } => {
+                put_varint(script, tag::GIF);
+                script.extend([shape.bits, shape.block]);
+                put_varint(script, *len as u64);
+                write(pixels, script, corrections);
+                corrections.append(notes);
             }
             Segment::Jpeg { len, stream, coded } => {
                 put_varint(script, tag::JPEG);

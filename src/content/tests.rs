@@ -4,12 +4,13 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::test_random::TestRandom;
 
-const SAMPLES: [(&str, &[u8]); 7] = [
+const SAMPLES: [(&str, &[u8]); 8] = [
     ("archive.zip", include_bytes!("../../tests/samples/archive.zip")),
     ("image.png", include_bytes!("../../tests/samples/image.png")),
     ("photo.jpg", include_bytes!("../../tests/samples/photo.jpg")),
     ("progressive.jpg", include_bytes!("../../tests/samples/progressive.jpg")),
     ("page.pdf", include_bytes!("../../tests/samples/page.pdf")),
+    ("image.gif", include_bytes!("../../tests/samples/image.gif")),
     ("sources.tgz", include_bytes!("../../tests/samples/sources.tgz")),
     ("mixed.tar", include_bytes!("../../tests/samples/mixed.tar")),
 ];
@@ -32,6 +33,7 @@ fn samples_are_taken_apart() {
         match name {
             "archive.zip" => &["script", "headers", "text", "image", "jpeg"],
             "image.png" => &["script", "headers", "image"],
+            "image.gif" => &["script", "headers", "image"],
             "photo.jpg" | "progressive.jpg" => &["script", "jpeg"],
             "page.pdf" => &["script", "text", "headers"],
             "sources.tgz" => &["script", "headers", "records", "text"],

@@ -6,6 +6,9 @@ use super::format::{Block, Body, DISTANCES, LITERALS, MAX_MATCH, MIN_MATCH, ORDE
 use super::huffman::{Counts, predict, predict_runs, predict_runs_code};
 use super::matcher::{Matcher, Mode, Parameters, Search};
 
+/// From here on, contexts are not used for deflate.
+pub const FREE_CONTEXTS: usize = 3200;
+
 /// Contexts by what is decided.
 mod context {
     use super::NUMBER;
@@ -29,7 +32,7 @@ mod context {
     pub const LENGTH: usize = LENGTH_SAME + 3 * 16;
     pub const RUN: usize = LENGTH + 3 * 16 * 16;
     pub const END: usize = RUN + 2 * NUMBER + 1;
-    const _: () = assert!(END < super::super::decisions::CONTEXTS);
+    const _: () = assert!(END <= super::FREE_CONTEXTS);
 }
 
 /// Whether decoding may go on; none ends it.

@@ -132,6 +132,11 @@ impl Writer {
         // What an encoder found is valid.
         let _ = parameters.walk(self, self.before);
         self.before = parameters;
+        self.append(notes);
+    }
+
+    /// Codes corrections.
+    pub fn append(&mut self, notes: &Notes) {
         for note in &notes.0 {
             self.bit(usize::from(note >> 1), note & 1 == 1);
         }

@@ -19,12 +19,12 @@ mod inflate;
 mod matcher;
 mod write;
 
-pub use decisions::{Decide, Notes, Reader, Writer};
+pub use bits::{BitReader, BitWriter};
+pub use corrections::FREE_CONTEXTS;
+pub use decisions::{Decide, NUMBER, Notes, Reader, Replay, Writer};
 pub use inflate::inflate;
 pub use matcher::Parameters;
 
-use bits::BitWriter;
-use decisions::Replay;
 use format::Body;
 
 /// A block of more tokens than this can't be corrected.

@@ -168,11 +168,11 @@ fn q6_k(block: &[u8; 210], out: &mut Vec<f32>) {
     let (low, rest) = block.split_at(128);
     let (high, rest) = rest.split_at(64);
     let (scales, d) = (&rest[..16], half_at(rest, 16));
-    for group in 0..16 {
+    for (group, &scale) in scales.iter().enumerate() {
         let (half, part) = (group / 8, group % 8);
         // Part by part of 32 values: low halves of the first and second 32 bytes, then their high halves.
         let (quarter, offset) = (part / 2, part % 2 * 16);
-        let d = d * f32::from(scales[group] as i8);
+        let d = d * f32::from(scale as i8);
         let values = (offset..offset + 16).map(|i| {
             let nibble = low[half * 64 + quarter % 2 * 32 + i] >> (quarter / 2 * 4) & 15;
             let upper = high[half * 32 + i] >> (quarter * 2) & 3;

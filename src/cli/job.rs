@@ -77,14 +77,4 @@ impl<'a> Job<'a> {
             message(format!("  {kind:<12} {len:>12} bytes, {coded_len:>12} coded"));
         }
     }
-
-    /// Prints what the content consisted of with `--verbose`.
-    pub fn summarize_kinds(&self, monitor: &Monitor) {
-        if self.common.verbose == 0 || self.common.quiet > 0 {
-            return;
-        }
-        for KindSum { kind, len, coded_len, .. } in monitor.kinds() {
-            message(format!("  {kind:<12} {len:>12} bytes, {coded_len:>12} coded"));
-        }
-    }
 }

@@ -166,8 +166,11 @@ fn walk(
     actual: Option<&[u16]>,
     mut sink: impl FnMut(u16, u32) -> bool,
 ) -> Option<()> {
+    if !(2..=8).contains(&bits) {
+        return None;
+    }
     let clear = 1u16 << bits;
-    if !(2..=8).contains(&bits) || pixels.iter().any(|&pixel| u16::from(pixel) >= clear) {
+    if pixels.iter().any(|&pixel| u16::from(pixel) >= clear) {
         return None;
     }
     let full = d.number(context::FULL, actual.map_or(0, |codes| full(bits, codes))) as usize;

@@ -3,32 +3,18 @@
 use super::bits::{BitPredictor, probability};
 use super::config::Preset;
 use crate::content::DataKind;
-use crate::experts::direct::Direct;
-use crate::experts::expert::{Expert, NextByte, Pretrained, Setup, experts};
-use crate::experts::hashed_contexts::HashedContexts;
+use crate::experts::expert::{NextByte, Pretrained, Setup};
 use crate::experts::inputs::Inputs;
 use crate::experts::language::LanguageExpert;
-use crate::experts::match_model::{MatchFinder, MatchModel};
-use crate::experts::ppm::{self, Ppm};
+use crate::experts::match_model::MatchFinder;
 use crate::experts::token::expert::TokenExpert;
+use crate::experts::{self, Experts};
 use crate::mix::{Denoiser, FinalMixer, Mixer};
 use crate::num::{cost, stretch_fine};
 use crate::tables::Apm;
-use crate::text::{BlockBuffer, LaneView, Node, SymbolTree};
+use crate::text::{BlockBuffer, Node, SymbolTree};
 use std::io;
 
-experts! {
-    |setup|
-    language: LanguageExpert = LanguageExpert::new(setup),
-    short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
-    long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
-    ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
-    direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
-    hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
-}
-
-/// The largest table of bit histories: 2^23 cache lines, 512 MiB.
-const MAX_LINE_BITS: u32 = 23;
 /// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
 /// exist only with a prior.
 const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
@@ -39,36 +25,12 @@ const MASKED_SET: usize = 6;
 /// Contexts of the final mixer and the denoiser: the short match's confidence (4) and the number of known orders (5).
 const CONFIDENCE_CLASSES: usize = 20;
 
-/// Base-2 logarithm of the number of cache lines of bit histories.
-fn line_bits(raw_len: usize) -> u32 {
-    let bits = raw_len.max(1 << 11).ilog2();
-    (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
-}
-
-/// Base-2 logarithm of the number of cache lines of `contexts` direct contexts.
-fn direct_bits(contexts: usize, raw_len: usize) -> u32 {
-    line_bits(raw_len).min(16 + contexts.ilog2())
-}
-
-/// The direct contexts, as many as fill up a vector of inputs.
-fn direct(pretrained: Pretrained, raw_len: usize) -> io::Result<Direct> {
-    let contexts = Direct::contexts(pretrained);
-    Direct::new(contexts, direct_bits(contexts, raw_len))
-}
-
-/// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
-fn match_bits(raw_len: usize) -> u32 {
-    raw_len.max(1 << 10).ilog2().clamp(10, 22)
-}
-
 /// Bytes of memory of an ensemble for a block of `raw_len` bytes, without the transformer. The prior's are counted, although all
 /// blocks share them.
 pub fn memory(model: Preset, raw_len: usize) -> u64 {
     let (pretrained, fixed) =
         if model.is_primed() { (Pretrained::Prior, 64 << 20) } else { (Pretrained::None, 16 << 20) };
-    let direct = direct_bits(Direct::contexts(pretrained), raw_len);
-    let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
-    tables + ppm::memory(raw_len) as u64 + fixed
+    experts::memory(pretrained, raw_len) + fixed
 }
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three.

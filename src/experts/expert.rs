@@ -1,7 +1,7 @@
 //! The interface of the full ensemble's experts, and the list that calls them.
 //!
-//! An expert is a type that implements [`Expert`]. To add one, write its file and add a line to the [`experts!`] list in
-//! `codec/ensemble.rs`. The list calls all experts in order, by static dispatch.
+//! An expert is a type that implements [`Expert`]. To add one, write its file, and add its module and its line in the [`experts!`]
+//! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
 use super::inputs::Inputs;
 use super::prior::Prior;
@@ -115,63 +115,64 @@ pub trait Expert {
 /// struct call those of all experts. `setup` names the [`Setup`] that the constructors of the experts can use.
 macro_rules! experts {
     (|$setup:ident| $($name:ident: $type:ty = $new:expr,)+) => {
-        struct Experts {
-            $($name: $type,)+
+        /// All experts of the full ensemble, in the order of their mixer inputs.
+        pub(crate) struct Experts {
+            $(pub $name: $type,)+
         }
 
         impl Experts {
-            fn new($setup: &Setup) -> std::io::Result<Self> {
+            pub fn new($setup: &Setup) -> std::io::Result<Self> {
                 Ok(Experts { $($name: $new,)+ })
             }
 
-            fn initial_weights(&self, pretrained: Pretrained) -> Vec<i32> {
+            pub fn initial_weights(&self, pretrained: Pretrained) -> Vec<i32> {
                 let mut weights = Vec::new();
                 $(self.$name.initial_weights(pretrained, &mut weights);)+
                 weights
             }
 
             #[inline]
-            fn prefetch(&mut self, byte: &mut NextByte) {
+            pub fn prefetch(&mut self, byte: &mut NextByte) {
                 $(self.$name.prefetch(byte);)+
             }
 
             #[inline]
-            fn lookup(&mut self, byte: &mut NextByte) {
+            pub fn lookup(&mut self, byte: &mut NextByte) {
                 $(self.$name.lookup(byte);)+
             }
 
             #[inline]
-            fn begin_byte(&mut self, byte: &NextByte) {
+            pub fn begin_byte(&mut self, byte: &NextByte) {
                 $(self.$name.begin_byte(byte);)+
             }
 
             #[inline]
-            fn begin_bit(&mut self) {
+            pub fn begin_bit(&mut self) {
                 $(self.$name.begin_bit();)+
             }
 
             #[inline]
-            fn predict(&mut self, node: Node, inputs: &mut Inputs) {
+            pub fn predict(&mut self, node: Node, inputs: &mut Inputs) {
                 $(self.$name.predict(node, inputs);)+
             }
 
             /// Learns the bit. If it is the byte's last one, some experts learn it in [`Self::update_late`].
             #[inline]
-            fn update(&mut self, bit: u32, next: Option<Node>) {
+            pub fn update(&mut self, bit: u32, next: Option<Node>) {
                 $(if next.is_some() || !<$type>::LATE_LAST_UPDATE {
                     self.$name.update(bit, next);
                 })+
             }
 
             #[inline]
-            fn update_late(&mut self, bit: u32) {
+            pub fn update_late(&mut self, bit: u32) {
                 $(if <$type>::LATE_LAST_UPDATE {
                     self.$name.update(bit, None);
                 })+
             }
 
             #[inline]
-            fn end_byte(&mut self, byte: u8, view: LaneView) {
+            pub fn end_byte(&mut self, byte: u8, view: LaneView) {
                 $(self.$name.end_byte(byte, view);)+
             }
         }

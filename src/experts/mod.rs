@@ -1,4 +1,6 @@
 //! The experts: each predicts the next bit in the logistic domain, then learns it. See [`expert::Expert`].
+//!
+//! To add an expert, write its file, and add its module and its line in the [`Experts`] list here.
 
 pub mod contexts;
 pub mod cost_gate;
@@ -12,3 +14,53 @@ pub mod ngram;
 pub mod ppm;
 pub mod prior;
 pub mod token;
+
+use crate::text::{LaneView, Node};
+use direct::Direct;
+use expert::{Expert, NextByte, Pretrained, Setup, experts};
+use hashed_contexts::HashedContexts;
+use inputs::Inputs;
+use language::LanguageExpert;
+use match_model::MatchModel;
+use ppm::Ppm;
+
+experts! {
+    |setup|
+    language: LanguageExpert = LanguageExpert::new(setup),
+    short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
+    long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
+    ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
+    direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
+    hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
+}
+
+/// The largest table of bit histories: 2^23 cache lines, 512 MiB.
+const MAX_LINE_BITS: u32 = 23;
+/// Base-2 logarithm of the number of cache lines of bit histories.
+fn line_bits(raw_len: usize) -> u32 {
+    let bits = raw_len.max(1 << 11).ilog2();
+    (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
+}
+
+/// Base-2 logarithm of the number of cache lines of `contexts` direct contexts.
+fn direct_bits(contexts: usize, raw_len: usize) -> u32 {
+    line_bits(raw_len).min(16 + contexts.ilog2())
+}
+
+/// The direct contexts, as many as fill up a vector of inputs.
+fn direct(pretrained: Pretrained, raw_len: usize) -> std::io::Result<Direct> {
+    let contexts = Direct::contexts(pretrained);
+    Direct::new(contexts, direct_bits(contexts, raw_len))
+}
+
+/// Base-2 logarithm of the number of hashes of the long match model; the short one has a quarter.
+fn match_bits(raw_len: usize) -> u32 {
+    raw_len.max(1 << 10).ilog2().clamp(10, 22)
+}
+
+/// Bytes of memory of the experts' tables for a block of `raw_len` bytes.
+pub fn memory(pretrained: Pretrained, raw_len: usize) -> u64 {
+    let direct = direct_bits(Direct::contexts(pretrained), raw_len);
+    let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
+    tables + ppm::memory(raw_len) as u64
+}

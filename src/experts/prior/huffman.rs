@@ -96,7 +96,7 @@ fn canonical(lengths: &[u8]) -> Vec<(u32, u32)> {
 /// Decodes symbols.
 pub struct Decoder {
     /// By the next [`LIMIT`] bits: the symbol in the upper 12 bits, its code's length in the lower 4.
-    table: Vec<u16>,
+    table: Box<[u16; 1 << LIMIT]>,
 }
 
 impl Decoder {
@@ -111,7 +111,7 @@ impl Decoder {
         if sum != 1 << LIMIT {
             return None;
         }
-        let mut table = vec![0; 1 << LIMIT];
+        let mut table = Box::new([0; 1 << LIMIT]);
         for (symbol, (code, length)) in canonical(&lengths).into_iter().enumerate().filter(|(_, (_, l))| *l > 0) {
             for slot in (code as usize..1 << LIMIT).step_by(1 << length) {
                 table[slot] = (symbol << 4) as u16 | length as u16;

@@ -80,15 +80,22 @@ pub fn decode(part: &[u8]) -> Option<Level> {
         listed.push(context);
         context += 1;
         start.push(entries.len() as u32);
+        if length > size - entries.len() {
+            return None;
+        }
         let code = &entry_codes[size_class(length)];
-        let (mut next, mut cumulative) = (0u32, 0u16);
-        for _ in 0..length {
+        // Checked once a list: the reader has several million entries to read before the first byte is coded.
+        let (mut next, mut sum) = (0u64, 0u64);
+        entries.extend((0..length).map(|_| {
             input.fill();
             let symbol = code.take(input);
-            let index = u16::try_from(next + Number::read_low(symbol / MASSES as u32, input)).ok()?;
-            next = u32::from(index) + 1;
-            cumulative = cumulative.checked_add(masses[symbol as usize % MASSES])?;
-            entries.push(Entry { index, cumulative });
+            let index = next + u64::from(Number::read_low(symbol / MASSES as u32, input));
+            next = index + 1;
+            sum += u64::from(masses[symbol as usize % MASSES]);
+            Entry { index: index as u16, cumulative: sum as u16 }
+        }));
+        if next > 1 << 16 || sum >= 1 << 16 {
+            return None;
         }
     }
     Some(Level::new(contexts, &listed, start, entries))
@@ -149,6 +156,7 @@ impl Number {
         out.bits(self.low, self.bit_length.saturating_sub(1));
     }
 
+    #[inline]
     fn read(code: &Decoder, input: &mut BitReader) -> u32 {
         input.fill();
         let bit_length = code.take(input);

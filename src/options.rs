@@ -153,7 +153,7 @@ impl Default for BlockSize {
     }
 }
 
-/// Options of compression. Only level, network, lanes, block size and content length affect the archive.
+/// Options of compression. Only level, transformer, lanes, block size and content length affect the archive.
 #[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
@@ -231,7 +231,7 @@ impl CompressOptions {
     }
 }
 
-/// Options of decompression: resource limits, and the network for archives made with an external transformer. All other
+/// Options of decompression: resource limits, and the transformer for archives made with an external transformer. All other
 /// parameters are stored in the archive.
 #[derive(Clone, Default)]
 pub struct DecompressOptions {

@@ -46,7 +46,7 @@ pub fn line(hash: u32, shift: u32) -> usize {
     (hash.wrapping_mul(0x9E37_79B1) >> shift) as usize
 }
 
-/// HashTable, found by hash.
+/// Buckets of bit histories, found by the hash of their context.
 pub struct HashTable {
     bytes: MmapMut,
     /// How far a hash is shifted right to give a line's index.

@@ -246,6 +246,32 @@ mod tests {
         }
     }
 
+    /// The bit is 1 with 90 % in one context of the second half and with 60 % in the other. The first half knows neither.
+    #[test]
+    fn each_half_learns_from_its_own_error() {
+        let mut random = TestRandom::new(7);
+        let mut mixer = Mixer::new(&[300], &[1], [1, 2]);
+        let mut inputs = Inputs::default();
+        inputs.push([256]);
+        let mut sums = [0.0; 2];
+        let mut counts = [0.0; 2];
+        for step in 0..400_000 {
+            let context = random.below(2) as usize;
+            mixer.select([0; MAX_SETS], [0, context]);
+            let mixed = f64::from(mixer.mix(&inputs)) / 256.0;
+            mixer.update(&inputs, u32::from(random.below(10) < [9, 6][context]));
+            if step >= 300_000 {
+                sums[context] += mixed;
+                counts[context] += 1.0;
+            }
+        }
+        let logit = |p: f64| (p / (1.0 - p)).ln();
+        for (context, p) in [(0, 0.9), (1, 0.6)] {
+            let (mean, expected) = (sums[context] / counts[context], (logit(0.75) + logit(p)) / 2.0);
+            assert!((mean - expected).abs() < 0.25, "context {context}: {mean} instead of {expected}");
+        }
+    }
+
     #[test]
     fn masked_inputs_do_not_count() {
         let mut random = TestRandom::new(6);

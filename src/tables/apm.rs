@@ -68,6 +68,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_nearer_bin_learns() {
+        for (x, nearer, other) in [(200, 256, 0), (50, 0, 256), (-100, 0, -256), (-156, -256, 0)] {
+            let mut apm = Apm::new(1);
+            let before = [nearer, other].map(|bin| apm.refine(bin, 0));
+            apm.refine(x, 0);
+            apm.update(1);
+            let after = [nearer, other].map(|bin| apm.refine(bin, 0));
+            assert!(after[0] > before[0] && after[1] == before[1], "{x}: {before:?}, {after:?}");
+        }
+    }
+
     /// Whatever is predicted, the bit is 1 with 20 % in context 0 and with 90 % in context 1.
     #[test]
     fn learns_what_follows_in_each_context() {

@@ -264,3 +264,41 @@ impl Nesting {
         self.open.push(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    /// The record length found in `count` records: a counter, two random bytes and fields that rarely change.
+    fn record_found(length: usize, count: usize, random: &mut TestRandom) -> usize {
+        let mut bytes = Vec::new();
+        for i in 0..count {
+            let fields = (3..length).map(|field| (field * 37 + i / 64 * field) as u8);
+            bytes.push(i as u8);
+            bytes.extend(random.bytes(2));
+            bytes.extend(fields);
+        }
+        let mut lane = LaneState::new(0, true, false);
+        for &byte in &bytes {
+            lane.push(byte, &bytes);
+        }
+        lane.record
+    }
+
+    #[test]
+    fn the_length_of_records_is_found() {
+        let mut random = TestRandom::new(12);
+        for length in [5, 12, 33, 100] {
+            assert_eq!(record_found(length, 4000 / length, &mut random), length);
+        }
+    }
+
+    #[test]
+    fn noise_has_no_records() {
+        let bytes = TestRandom::new(13).bytes(5000);
+        let mut lane = LaneState::new(0, true, false);
+        bytes.iter().for_each(|&byte| lane.push(byte, &bytes));
+        assert_eq!(lane.record, 0);
+    }
+}

@@ -43,7 +43,7 @@ def find(corpora, name):
 
 def bench(nzip, level, path):
     """One row of `nzip bench --json`."""
-    command = [nzip, "bench", "--json", "-T1", f"-{level}", str(path)]
+    command = [nzip, "bench", "--json", "--no-peers", "-T1", f"-{level}", str(path)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)[0]
 
 

@@ -5,15 +5,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use nzip::{BlockSize, Device, Lanes};
 
 use super::exit::Outcome;
-use super::level::{IgnoredLevel, LevelArg};
+use super::level::{IgnoredLevel, LevelArg, LevelsArg};
+use super::progress::is_terminal;
 use super::stdio::{message, printable};
 use super::values::{block_size, lanes, memory, size, threads};
 use super::verb::insert_verb;
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Environment (options on the command line override it):
+  NZIP_LEVEL, NZIP_THREADS, NZIP_MODEL, NZIP_DEVICE
+       defaults of the level, -T, --model and --device
+  NO_COLOR
+       no colours
+
 Exit codes:
   0    success
   1    usage or system error (file not found, output exists, disk full)
@@ -30,7 +38,7 @@ fn version() -> &'static str {
 ///
 /// `nzip FILE` is short for `nzip c FILE`. Without a verb, the flags -d, -t and -l select the verbs d, t and l.
 #[derive(Parser)]
-#[command(name = "nzip", version = version(), after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "nzip", version = version(), after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -40,23 +48,27 @@ struct Cli {
 #[derive(Subcommand)]
 pub enum Verb {
     /// Compress files: FILE becomes FILE.nz
-    #[command(name = "c", visible_alias = "compress", after_help = EXIT_CODES)]
+    #[command(name = "c", visible_alias = "compress", after_help = AFTER_HELP)]
     Compress(CompressArgs),
     /// Decompress files: FILE.nz becomes FILE
-    #[command(name = "d", visible_alias = "decompress", after_help = EXIT_CODES)]
+    #[command(name = "d", visible_alias = "decompress", after_help = AFTER_HELP)]
     Decompress(DecompressArgs),
     /// Decode archives and verify all checksums, writing nothing
-    #[command(name = "t", visible_alias = "test", after_help = EXIT_CODES)]
+    #[command(name = "t", visible_alias = "test", after_help = AFTER_HELP)]
     Test(TestArgs),
     /// List the contents of archives without decoding them
-    #[command(name = "l", visible_aliases = ["list", "ls"], after_help = EXIT_CODES)]
+    #[command(name = "l", visible_aliases = ["list", "ls"], after_help = AFTER_HELP)]
     List(ListArgs),
-    /// Compress and decompress files in memory, compare, and measure size and speed
-    #[command(after_help = EXIT_CODES)]
+    /// Measure size, speed and memory of every level, and of other compressors
+    #[command(after_help = AFTER_HELP)]
     Bench(BenchArgs),
     /// Describe, list or download transformer models
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = AFTER_HELP)]
     Model(ModelArgs),
+    /// Print completions for a shell
+    Completions { shell: Shell },
+    /// Print the manual page, or write those of all verbs into a folder
+    Man { folder: Option<PathBuf> },
 }
 
 /// Arguments of most verbs.
@@ -64,15 +76,22 @@ pub enum Verb {
 pub struct CommonArgs {
     /// Input files; `-` or none is standard input
     pub files: Vec<PathBuf>,
+    /// Process the files in folders, at any depth. c leaves out .nz files; d and t take no others
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Process the files named in LIST, too, each name followed by a zero byte, as `find -print0` writes them; `-` is
+    /// standard input
+    #[arg(long, value_name = "LIST")]
+    pub files0_from: Option<PathBuf>,
     /// Number of blocks processed in parallel; 0 is one per core. Never changes the output
-    #[arg(short = 'T', long, value_name = "N", default_value = "0", value_parser = threads)]
+    #[arg(short = 'T', long, value_name = "N", env = "NZIP_THREADS", hide_env = true, default_value = "0", value_parser = threads)]
     pub threads: usize,
     /// Transformer to use instead of the embedded one: a Hugging Face folder, a GGUF file, or the name of a model in the
     /// Hugging Face cache. Decompression needs the same model
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "NZIP_MODEL", hide_env = true)]
     pub model: Option<PathBuf>,
     /// What evaluates the transformer: auto, cpu, cuda or cuda:N (an NVIDIA GPU). Never changes the output
-    #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", default_value = "auto")]
+    #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", hide_env = true, default_value = "auto")]
     pub device: Device,
     /// Memory limit, such as 500M, 2G or 50%; default: 75% of the memory available to the process
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = memory)]
@@ -80,12 +99,19 @@ pub struct CommonArgs {
     /// Show progress on standard error
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub progress: ProgressMode,
-    /// Print a summary for each file
+    /// Print a summary for each file, as on a terminal, and what it consists of
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// No progress, no summaries, no warnings; twice: no error messages either
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub quiet: u8,
+}
+
+impl CommonArgs {
+    /// True if summaries are printed: with `--verbose`, and on a terminal.
+    pub fn summaries(&self) -> bool {
+        self.quiet == 0 && (self.verbose > 0 || is_terminal())
+    }
 }
 
 /// Output options.
@@ -115,8 +141,8 @@ impl OutputArgs {
     }
 
     /// True if several inputs would overwrite one output.
-    pub fn is_shared(&self, common: &CommonArgs) -> bool {
-        common.files.len() > 1 && self.output.as_ref().is_some_and(|output| output.as_os_str() != "-")
+    pub fn is_one_file(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.as_os_str() != "-")
     }
 }
 
@@ -199,14 +225,15 @@ pub struct ListArgs {
 /// Arguments of `nzip bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Input files; `-` or none is standard input
+    /// Input files, or names of corpora, which are fetched: canterbury, large, enwik8, silesia. `-` or none is standard
+    /// input
     pub files: Vec<PathBuf>,
     /// Number of blocks processed in parallel; 0 is one per core
     #[arg(short = 'T', long, value_name = "N", default_value = "0", value_parser = threads)]
     pub threads: usize,
-    /// Transformer to use instead of the embedded one
+    /// Compare this transformer with the embedded one, at level 6 unless others are given. May be given several times
     #[arg(long, value_name = "PATH")]
-    pub model: Option<PathBuf>,
+    pub model: Vec<PathBuf>,
     /// What evaluates the transformer: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", default_value = "auto")]
     pub device: Device,
@@ -217,7 +244,7 @@ pub struct BenchArgs {
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub quiet: u8,
     #[command(flatten)]
-    pub level: LevelArg,
+    pub levels: LevelsArg,
     /// Number of positions of a text coded at a time at levels 6 to 9
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
@@ -227,9 +254,21 @@ pub struct BenchArgs {
     /// Also report sizes without the denoiser. Archives always use it
     #[arg(long)]
     pub no_denoise: bool,
-    /// Print JSON: an array with one object per file
+    /// Measure no other compressors. Otherwise those on PATH are: xz, zstd, brotli, bzip3, zpaq, 7z, lrzip and the like
+    #[arg(long)]
+    pub no_peers: bool,
+    /// Print JSON: an array with one object per file and program
     #[arg(long)]
     pub json: bool,
+    /// Print comma-separated values
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Print a table in Markdown
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pub md: bool,
+    /// Also draw a chart into this file: compression ratio against speed
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Arguments of `nzip model`.
@@ -296,7 +335,6 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Verb, ExitCode> {
 }
 
 /// The definition of the command line.
-#[cfg(test)]
 pub fn command() -> clap::Command {
     Cli::command()
 }

@@ -9,15 +9,15 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::args::CompressArgs;
 use super::exit::Outcome;
-use super::files::{Input, InputFile, compressed_name};
+use super::files::{InputFile, compressed_name};
 use super::job::Job;
 use super::output::{Output, Target};
 use super::progress::Progress;
 use super::{memory, model};
 
 /// Compresses one input.
-pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
-    let job = Job::new(input, &args.common);
+pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
+    let input = job.input;
     let level = args.level.0;
     if args.lanes.is_some() && !level.model().is_neural() {
         bail!("--lanes is for levels 6 to 9");
@@ -44,7 +44,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     if let Some(language_model) = language_model {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(&args.common, input.to_string(), source.len(), Arc::clone(&monitor));
+    let progress = Progress::start(job.batch, input.to_string(), source.len(), Arc::clone(&monitor));
     // The length isn't promised to the compressor: the file may change while it is read.
     let mut compressor = Compressor::new(output, options);
     let content = io::copy(&mut source, &mut compressor).map_err(Error::from)?;
@@ -52,7 +52,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
     drop(progress);
 
     if args.verify {
-        verify(&job, &source, &output)?;
+        verify(job, &source, &output)?;
     }
     let archive = output.written;
     let changed = source.has_changed();
@@ -60,7 +60,7 @@ pub fn run(input: &Input, args: &CompressArgs) -> Result<Outcome> {
         job.warn(format!("changed while it was read; the archive holds the {content} bytes that were read"));
     }
     let outcome = job.finish(&args.output, &source, output)?;
-    job.summarize(content, archive);
+    job.summarize(content, archive, !matches!(target, Target::Stdout));
     job.summarize_kinds(&monitor);
     Ok(if changed { outcome.max(Outcome::Environment) } else { outcome })
 }
@@ -73,13 +73,13 @@ fn verify(job: &Job, source: &InputFile, output: &Output) -> Result<()> {
     let Some(archive) = output.reopen() else { return Ok(()) };
     let monitor = Arc::new(Monitor::default());
     let mut options = DecompressOptions::new()
-        .threads(job.common.threads)
-        .memory(job.common.memory.unwrap_or_else(memory::default_limit))
+        .threads(job.batch.common.threads)
+        .memory(job.batch.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
-    if let Some(language_model) = model::language_model(job.common)? {
+    if let Some(language_model) = model::language_model(job.batch.common)? {
         options = options.language_model(language_model);
     }
-    let _progress = Progress::start(job.common, format!("{} (verifying)", job.input), Some(source.taken), monitor);
+    let _progress = Progress::start(job.batch, format!("{} (verifying)", job.input), Some(source.taken), monitor);
     let mut decompressor = Decompressor::new(archive?, options);
     let (mut hash, mut buffer) = (Xxh3Default::new(), vec![0; 1 << 16]);
     loop {

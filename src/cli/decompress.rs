@@ -8,7 +8,7 @@ use nzip::{DecompressOptions, Decompressor, Error, ErrorKind, Monitor};
 
 use super::args::{CommonArgs, DecompressArgs, LimitArgs, TestArgs};
 use super::exit::Outcome;
-use super::files::{Input, InputFile, decompressed_name};
+use super::files::{InputFile, decompressed_name};
 use super::job::Job;
 use super::output::Target;
 use super::progress::Progress;
@@ -16,27 +16,26 @@ use super::stdio::message;
 use super::{memory, model};
 
 /// Decompresses one input.
-pub fn run(input: &Input, args: &DecompressArgs) -> Result<Outcome> {
-    let job = Job::new(input, &args.common);
+pub fn run(job: &Job, args: &DecompressArgs) -> Result<Outcome> {
+    let input = job.input;
     let target = Target::new(&args.output, input, decompressed_name)?;
     let source = input.open(args.output.is_named())?;
     let mut output = target.open(args.output.force, false)?;
-    let (source, outcome) = decode(&job, source, &mut output, &args.limits, args.keep_going)?;
+    let (source, outcome) = decode(job, source, &mut output, &args.limits, args.keep_going)?;
     let content = output.written;
     let mut place = args.output.clone();
     // Keep a damaged archive: more of it may be recoverable later.
     place.rm &= outcome == Outcome::Done;
     let outcome = outcome.max(job.finish(&place, &source, output)?);
-    job.summarize(content, source.taken);
+    job.summarize(content, source.taken, !matches!(target, Target::Stdout));
     Ok(outcome)
 }
 
 /// Decodes one input and discards the content.
-pub fn test(input: &Input, args: &TestArgs) -> Result<Outcome> {
-    let job = Job::new(input, &args.common);
+pub fn test(job: &Job, args: &TestArgs) -> Result<Outcome> {
     let mut sink = ByteCounter(0);
-    let (source, outcome) = decode(&job, input.open(true)?, &mut sink, &args.limits, args.keep_going)?;
-    job.summarize(sink.0, source.taken);
+    let (source, outcome) = decode(job, job.input.open(true)?, &mut sink, &args.limits, args.keep_going)?;
+    job.summarize(sink.0, source.taken, true);
     Ok(outcome)
 }
 
@@ -47,7 +46,7 @@ fn decode(
     limits: &LimitArgs,
     keep_going: bool,
 ) -> Result<(InputFile, Outcome)> {
-    let CommonArgs { threads, memory, quiet, .. } = *job.common;
+    let CommonArgs { threads, memory, quiet, .. } = *job.batch.common;
     let declared = declared_content(&source)?;
     if let (Some(content), Some(limit)) = (declared, limits.max_output)
         && content > limit
@@ -64,10 +63,10 @@ fn decode(
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
     }
-    if let Some(language_model) = model::language_model(job.common)? {
+    if let Some(language_model) = model::language_model(job.batch.common)? {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(job.common, job.input.to_string(), declared, monitor);
+    let progress = Progress::start(job.batch, job.input.to_string(), declared, monitor);
     let mut decompressor = Decompressor::new(source, options);
     io::copy(&mut decompressor, output).map_err(Error::from)?;
     drop(progress);

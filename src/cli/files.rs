@@ -150,7 +150,7 @@ impl Input {
         // Checked before opening, which would block on a pipe.
         let kind = fs::metadata(path)?;
         if kind.is_dir() {
-            bail!("is a directory; pack it first: {}", tar_command(path));
+            bail!("is a directory; pack it: {}; or compress each file in it: -r", tar_command(path));
         }
         if !kind.is_file() && !special {
             bail!("is not a regular file; use -c or -o to say where its output goes");

@@ -6,24 +6,24 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nzip::{KindSum, Monitor};
 
-use super::args::{CommonArgs, OutputArgs};
+use super::args::OutputArgs;
+use super::batch::Batch;
 use super::exit::Outcome;
 use super::files::{Input, InputFile};
 use super::model::loaded;
 use super::output::Output;
-use super::progress::bytes;
 use super::stdio::message;
 
 /// The processing of one file.
 pub struct Job<'a> {
     pub input: &'a Input,
-    pub common: &'a CommonArgs,
+    pub batch: &'a Batch<'a>,
     start: Instant,
 }
 
 impl<'a> Job<'a> {
-    pub fn new(input: &'a Input, common: &'a CommonArgs) -> Self {
-        Job { input, common, start: Instant::now() }
+    pub fn new(input: &'a Input, batch: &'a Batch<'a>) -> Self {
+        Job { input, batch, start: Instant::now() }
     }
 
     /// Completes the output; removes the input with `--rm`, unless it or the output may not be what it should be.
@@ -46,23 +46,22 @@ impl<'a> Job<'a> {
 
     /// Prints a warning unless `--quiet`.
     pub fn warn(&self, text: String) {
-        if self.common.quiet == 0 {
+        if self.batch.common.quiet == 0 {
             message(format!("nzip: {}: {text}", self.input));
         }
     }
 
-    /// Prints a summary with `--verbose`.
-    pub fn summarize(&self, content: u64, archive: u64) {
-        if self.common.verbose == 0 || self.common.quiet > 0 {
+    /// Prints a summary: with `--verbose`, or on a terminal if `brief`.
+    pub fn summarize(&self, content: u64, archive: u64, brief: bool) {
+        self.batch.add(content, archive);
+        let common = self.batch.common;
+        if !common.summaries() || (common.verbose == 0 && !brief) {
             return;
         }
-        let rate = content as f64 / self.start.elapsed().as_secs_f64().max(1e-6);
-        let bits = archive as f64 * 8.0 / content.max(1) as f64;
-        message(format!(
-            "{}: {content} bytes of content, {archive} of archive, {bits:.3} bits per byte, {}/s",
-            self.input,
-            bytes(rate as u64)
-        ));
+        message(format!("{}: {}", self.input, self.batch.figures(content, archive, self.start)));
+        if common.verbose == 0 {
+            return;
+        }
         if let Some(report) = loaded().and_then(|language_model| language_model.report()) {
             message(format!("{}: {report}", self.input));
         }
@@ -70,7 +69,7 @@ impl<'a> Job<'a> {
 
     /// Prints what the content consisted of with `--verbose`.
     pub fn summarize_kinds(&self, monitor: &Monitor) {
-        if self.common.verbose == 0 || self.common.quiet > 0 {
+        if self.batch.common.verbose == 0 || self.batch.common.quiet > 0 {
             return;
         }
         for KindSum { kind, len, coded_len, .. } in monitor.kinds() {

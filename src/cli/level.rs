@@ -1,7 +1,12 @@
 //! The level flags `-1` to `-9`. The last one given is used.
 
+use std::env;
+
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use nzip::Level;
+
+use super::stdio::printable;
 
 /// The selected level, or the default.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +46,53 @@ impl Args for LevelArg {
 impl FromArgMatches for LevelArg {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let given = (1..).zip(IDS).find(|(_, id)| matches.get_flag(id));
-        Ok(LevelArg(given.and_then(|(number, _)| Level::new(number).ok()).unwrap_or_default()))
+        match given {
+            Some((number, _)) => Ok(LevelArg(Level::new(number).unwrap_or_default())),
+            None => from_environment(),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The level in `NZIP_LEVEL`, or the default.
+fn from_environment() -> Result<LevelArg, Error> {
+    let Some(value) = env::var_os("NZIP_LEVEL") else { return Ok(LevelArg(Level::default())) };
+    let level = value.to_str().and_then(|text| text.parse().ok()).and_then(|number| Level::new(number).ok());
+    level.map(LevelArg).ok_or_else(|| {
+        let text = format!("NZIP_LEVEL={}: levels are 1 to 9\n", printable(&value.display().to_string()));
+        Error::raw(ErrorKind::InvalidValue, text)
+    })
+}
+
+/// All levels that are given.
+#[derive(Clone, Debug)]
+pub struct LevelsArg(pub Vec<Level>);
+
+impl Args for LevelsArg {
+    fn augment_args(command: Command) -> Command {
+        IDS.iter().zip('1'..).fold(command, |command, (id, digit)| {
+            let flag = Arg::new(id).short(digit).action(ArgAction::SetTrue).help_heading("Level");
+            let flag = flag.display_order(digit as usize);
+            command.arg(match digit {
+                '1' => flag.help("Measure level 1, and so on; several may be given. The default is all"),
+                _ => flag.hide(true),
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LevelsArg {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let given = (1..).zip(IDS).filter(|(_, id)| matches.get_flag(id));
+        Ok(LevelsArg(given.filter_map(|(number, _)| Level::new(number).ok()).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

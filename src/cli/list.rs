@@ -10,6 +10,7 @@ use super::args::ListArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, inputs};
 use super::stdio::printable;
+use super::table::Columns;
 
 /// Number of different models that are named for one file.
 const MAX_MODELS: usize = 16;
@@ -137,22 +138,28 @@ fn model(summary: &Summary) -> String {
 }
 
 fn table(rows: &[Row]) -> String {
-    let width = rows.iter().map(|row| row.model.len()).max().unwrap_or_default().max(6);
-    let mut text =
-        format!("{:>13} {:>13} {:>6} {:>7} {:>width$}  name\n", "content", "archive", "bpb", "blocks", "model");
-    for row in rows {
-        let bits = row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}"));
-        text += &format!(
-            "{:>13} {:>13} {bits:>6} {:>7} {:>width$}  {}\n",
-            row.content_bytes,
-            row.archive_bytes,
-            row.blocks,
-            row.model,
-            printable(&row.name)
-        );
+    let columns = Columns::new(&["content", "archive", "bpb", "blocks", "model", "name"], 5);
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let text = columns.table(&cells);
+    // The layout of a file follows its line.
+    let mut lines = text.lines();
+    let mut text: String = lines.next().into_iter().map(|line| format!("{line}\n")).collect();
+    for (line, row) in lines.zip(rows) {
+        text += &format!("{line}\n");
         text.extend(row.layout.iter().flatten().map(describe));
     }
     text
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    vec![
+        row.content_bytes.to_string(),
+        row.archive_bytes.to_string(),
+        row.bits_per_byte.map_or("-".into(), |bits| format!("{bits:.3}")),
+        row.blocks.to_string(),
+        row.model.clone(),
+        printable(&row.name),
+    ]
 }
 
 /// A block's streams with their coded lengths; then its segments: offset and length, those of what was undone further in.

@@ -62,6 +62,11 @@ pub fn peak() -> Option<u64> {
     field("/proc/self/status", "VmHWM:")
 }
 
+/// Peak resident memory of the process `pid` in bytes, if it runs and the system reports it.
+pub fn peak_of(pid: u32) -> Option<u64> {
+    field(&format!("/proc/{pid}/status"), "VmHWM:")
+}
+
 /// Resets [`peak`], if the system supports it.
 pub fn reset_peak() {
     // On failure the peak covers the whole run.

@@ -2,11 +2,13 @@
 
 mod args;
 mod attributes;
+mod batch;
 mod bench;
 mod compress;
 mod decompress;
 mod exit;
 mod files;
+mod generate;
 mod job;
 mod level;
 mod list;
@@ -16,13 +18,15 @@ mod output;
 mod progress;
 mod signals;
 mod stdio;
+mod table;
 mod values;
 mod verb;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use args::{CommonArgs, Verb};
+use args::Verb;
+use batch::Direction;
 use exit::{Outcome, report};
 use serde::Serialize;
 
@@ -43,33 +47,19 @@ pub fn main() -> ExitCode {
 
 fn run(verb: Verb) -> Outcome {
     match verb {
-        Verb::Compress(args) if args.output.is_shared(&args.common) => one_output(),
-        Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
-        Verb::Decompress(args) if args.output.is_shared(&args.common) => one_output(),
-        Verb::Decompress(args) => over_files(&args.common, |file| decompress::run(file, &args)),
-        Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
+        Verb::Compress(args) => {
+            batch::run(&args.common, Some(&args.output), Direction::Compress, |job| compress::run(job, &args))
+        }
+        Verb::Decompress(args) => {
+            batch::run(&args.common, Some(&args.output), Direction::Decode, |job| decompress::run(job, &args))
+        }
+        Verb::Test(args) => batch::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
+        Verb::Completions { shell } => generate::completions(args::command(), shell),
+        Verb::Man { folder } => generate::man(args::command(), folder.as_deref()),
     }
-}
-
-fn one_output() -> Outcome {
-    report(None, &anyhow::anyhow!("several inputs can't share one output file; use -c to join them"), false)
-}
-
-/// Processes each file, continuing after errors. Returns the most severe outcome.
-fn over_files(common: &CommonArgs, mut work: impl FnMut(&files::Input) -> anyhow::Result<Outcome>) -> Outcome {
-    let mut worst = Outcome::Done;
-    for input in files::inputs(&common.files) {
-        let outcome = work(&input).unwrap_or_else(|error| report(Some(&input), &error, common.quiet > 1));
-        if outcome == Outcome::BrokenPipe {
-            // The reader of the output has gone.
-            return outcome;
-        }
-        worst = worst.max(outcome);
-    }
-    worst
 }
 
 /// Prints to standard output.

@@ -7,10 +7,11 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nzip::Monitor;
 
-use super::args::{CommonArgs, ProgressMode};
+use super::args::ProgressMode;
+use super::batch::{Batch, Direction};
 use super::stdio::message;
 
 const REDRAW: Duration = Duration::from_millis(250);
@@ -19,50 +20,43 @@ const NEW_LINE: Duration = Duration::from_secs(10);
 /// Bytes of content and time after which the rate says something.
 const FIRST_RATE: (u64, Duration) = (1024, Duration::from_secs(1));
 
-/// Redraws the progress line until dropped.
+/// Redraws the progress of a file and of the run until dropped.
 pub struct Progress(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Progress {
-    /// Starts the display if the arguments ask for it.
-    pub fn start(common: &CommonArgs, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
-        let terminal = io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let wanted = match common.progress {
+    /// Starts the display if the arguments ask for it. `total` is the content's length, if known.
+    pub fn start(batch: &Batch, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
+        let terminal = is_terminal();
+        let wanted = match batch.common.progress {
             ProgressMode::Always => true,
             ProgressMode::Never => false,
-            ProgressMode::Auto => common.quiet == 0 && terminal,
+            ProgressMode::Auto => batch.common.quiet == 0 && terminal,
         };
         if !wanted {
             return Progress(None);
         }
         let (stop, stopped) = channel();
         let start = Instant::now();
+        let run = (batch.inputs.len() > 1).then(|| Run::new(batch));
         let draw = move || {
-            let bar = terminal.then(bar);
+            let bars = terminal.then(|| Bars::new(run.is_some()));
             let interval = if terminal { REDRAW } else { NEW_LINE };
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                let line = line(&name, &monitor, total.or(monitor.content_total()), start.elapsed());
-                match &bar {
-                    Some(bar) => bar.set_message(line),
-                    None => message(line),
+                let file = Line::of_file(&name, &monitor, total.or(monitor.content_total()), start.elapsed());
+                let run = run.as_ref().map(|run| run.line(&monitor));
+                match &bars {
+                    Some(bars) => bars.draw(file, run),
+                    None => [Some(file), run].into_iter().flatten().for_each(|line| message(line.text)),
                 }
             }
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
+            if let Some(bars) = bars {
+                bars.clear();
             }
         };
         // Without a thread there is no display.
         let drawer = thread::Builder::new().name("nzip progress".into()).spawn(draw);
         Progress(drawer.ok().map(|drawer| (stop, drawer)))
     }
-}
-
-/// A line that is redrawn in place and cut to the terminal's width.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 impl Drop for Progress {
@@ -75,33 +69,116 @@ impl Drop for Progress {
     }
 }
 
-fn line(name: &str, monitor: &Monitor, total: Option<u64>, elapsed: Duration) -> String {
-    let total = total.filter(|&total| total > 0);
-    let done = monitor.content_done();
-    let mut line = format!("{name}: {}", bytes(done));
-    if let Some(total) = total {
-        line += &format!(" of {}, {:.0} %", bytes(total), done as f64 / total as f64 * 100.0);
-    }
-    if done < FIRST_RATE.0 || elapsed < FIRST_RATE.1 {
-        return line;
-    }
-    let rate = done as f64 / elapsed.as_secs_f64();
-    line += &format!(", {}/s", bytes(rate as u64));
-    line += &format!(", {:.3} bits per byte", monitor.coded_done() as f64 * 8.0 / done as f64);
-    if let Some(left) = total.and_then(|total| total.checked_sub(done)) {
-        line += &format!(", {} left", duration(left as f64 / rate));
-    }
-    line
+/// True if standard error is a terminal on which lines can be redrawn.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Formats a byte count with its unit.
-pub fn bytes(count: u64) -> String {
-    match count {
-        0..10_000 => format!("{count} B"),
-        10_000..10_000_000 => format!("{:.1} KB", count as f64 / 1e3),
-        10_000_000..10_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
-        _ => format!("{:.1} GB", count as f64 / 1e9),
+/// Where a run of several files stood when the current file began.
+struct Run {
+    number: usize,
+    count: usize,
+    before: u64,
+    total: u64,
+    start: Instant,
+    direction: Direction,
+}
+
+impl Run {
+    fn new(batch: &Batch) -> Self {
+        let (number, before) = batch.begun.get();
+        let Batch { total, start, direction, .. } = *batch;
+        Run { number, count: batch.inputs.len(), before, total, start, direction }
     }
+
+    fn line(&self, monitor: &Monitor) -> Line {
+        let read = match self.direction {
+            Direction::Compress => monitor.content_done(),
+            Direction::Decode => monitor.coded_done(),
+        };
+        let name = format!("file {} of {}", self.number, self.count);
+        Line::new(&name, (self.before + read).min(self.total), Some(self.total), self.start.elapsed(), None)
+    }
+}
+
+/// What is shown of a file or of the run.
+struct Line {
+    done: u64,
+    total: Option<u64>,
+    text: String,
+}
+
+impl Line {
+    fn of_file(name: &str, monitor: &Monitor, total: Option<u64>, elapsed: Duration) -> Self {
+        let done = monitor.content_done();
+        let bits = monitor.coded_done() as f64 * 8.0 / done.max(1) as f64;
+        Self::new(name, done, total, elapsed, Some(bits))
+    }
+
+    fn new(name: &str, done: u64, total: Option<u64>, elapsed: Duration, bits: Option<f64>) -> Self {
+        let total = total.filter(|&total| total > 0);
+        let mut text = format!("{name}: {}", bytes(done));
+        if let Some(total) = total {
+            text += &format!(" of {}, {:.0} %", bytes(total), done as f64 / total as f64 * 100.0);
+        }
+        if done < FIRST_RATE.0 || elapsed < FIRST_RATE.1 {
+            return Line { done, total, text };
+        }
+        let rate = done as f64 / elapsed.as_secs_f64();
+        text += &format!(", {}/s", bytes(rate as u64));
+        if let Some(bits) = bits {
+            text += &format!(", {bits:.3} bits per byte");
+        }
+        if let Some(left) = total.and_then(|total| total.checked_sub(done)) {
+            text += &format!(", {} left", duration(left as f64 / rate));
+        }
+        Line { done, total, text }
+    }
+}
+
+/// One bar for the file, and one for the run if it has several files. Cut to the terminal's width.
+struct Bars {
+    all: MultiProgress,
+    file: ProgressBar,
+    run: Option<ProgressBar>,
+}
+
+impl Bars {
+    fn new(several: bool) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let file = all.add(ProgressBar::no_length());
+        let run = several.then(|| all.add(ProgressBar::no_length()));
+        for bar in [Some(&file), run.as_ref()].into_iter().flatten() {
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+                bar.set_style(style);
+            }
+        }
+        Bars { all, file, run }
+    }
+
+    fn draw(&self, file: Line, run: Option<Line>) {
+        for (bar, line) in [(Some(&self.file), Some(file)), (self.run.as_ref(), run)] {
+            let (Some(bar), Some(Line { done, total, text })) = (bar, line) else { continue };
+            if let Some(total) = total.filter(|_| bar.length().is_none()) {
+                bar.set_length(total);
+                if let Ok(style) = ProgressStyle::with_template("[{bar:16}] {wide_msg}") {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+            }
+            bar.set_position(done);
+            bar.set_message(text);
+        }
+    }
+
+    fn clear(&self) {
+        // What can't be cleared stays on the screen.
+        let _ = self.all.clear();
+    }
+}
+
+/// Formats a byte count with its unit, a power of 1000.
+pub fn bytes(count: u64) -> String {
+    DecimalBytes(count).to_string()
 }
 
 fn duration(seconds: f64) -> String {
@@ -119,13 +196,19 @@ mod tests {
 
     #[test]
     fn figures_are_for_people() {
-        assert_eq!([bytes(9999), bytes(152_089), bytes(100_000_000)], ["9999 B", "152.1 KB", "100.0 MB"]);
+        assert_eq!([bytes(999), bytes(152_089), bytes(100_000_000)], ["999 B", "152.09 kB", "100.00 MB"]);
         assert_eq!([duration(0.2), duration(61.0), duration(7260.0)], ["1 s", "1:01 min", "2:01 h"]);
     }
 
     #[test]
     fn no_rate_before_there_is_one() {
-        let line = line("x", &Monitor::default(), Some(500), Duration::from_secs(100));
-        assert_eq!(line, "x: 0 B of 500 B, 0 %");
+        let line = Line::of_file("x", &Monitor::default(), Some(500), Duration::from_secs(100));
+        assert_eq!(line.text, "x: 0 B of 500 B, 0 %");
+    }
+
+    #[test]
+    fn rate_and_time_left() {
+        let line = Line::new("x", 20_000, Some(50_000), Duration::from_secs(10), Some(1.5));
+        assert_eq!(line.text, "x: 20.00 kB of 50.00 kB, 40 %, 2.00 kB/s, 1.500 bits per byte, 15 s left");
     }
 }

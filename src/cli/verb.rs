@@ -1,4 +1,5 @@
-//! The verb of a command line that names none: `nzip FILE` is `nzip c FILE`, `nzip -9 -d FILE` is `nzip d -9 FILE`.
+//! The verb of a command line that names none: `nzip FILE` is `nzip c FILE`, `nzip -9 -d FILE` is `nzip d -9 FILE`,
+//! `unnzip FILE` is `nzip d FILE`, `nzcat FILE` is `nzip d -c FILE`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,10 +20,15 @@ pub fn insert_verb(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, 
     if matches!(first.as_str(), "-h" | "--help" | "-V" | "--version") {
         return Ok(args);
     }
+    let (implied, alias) = match program(&args) {
+        Some("unnzip") => (&["d"][..], true),
+        Some("nzcat") => (&["d", "-c"][..], true),
+        _ => (&["c"][..], false),
+    };
     let mut args = args.into_iter();
     let mut line: Vec<OsString> = args.next().into_iter().collect();
     let flags = Flags::new(cli);
-    if is_verb {
+    if is_verb && !alias {
         if fs::metadata(&first).is_ok_and(|kind| kind.is_file()) {
             return Err(format!(
                 "'{first}' is a verb, and there is a file of that name; write -- before the file, ./{first}, or a flag \
@@ -35,14 +41,19 @@ pub fn insert_verb(args: Vec<OsString>, cli: &Command) -> Result<Vec<OsString>, 
         return Ok(line);
     }
     let (verb, rest) = flags.take_verb(args, true)?;
-    let verb = verb.unwrap_or("c");
+    let verb = verb.as_ref().map_or(implied, std::slice::from_ref);
     let is_word = !first.is_empty() && first.chars().all(|c| c.is_ascii_alphanumeric());
-    if verb == "c" && is_word && !Path::new(&first).exists() {
+    if verb == ["c"] && is_word && !Path::new(&first).exists() {
         return Err(format!("no verb or file '{first}'; to decompress: nzip d a.nz; for help: nzip --help"));
     }
-    line.push(verb.into());
+    line.extend(verb.iter().map(OsString::from));
     line.extend(rest);
     Ok(line)
+}
+
+/// The name that the program was called by, without an extension.
+fn program(args: &[OsString]) -> Option<&str> {
+    Path::new(args.first()?).file_stem()?.to_str()
 }
 
 /// The options that take a value.
@@ -166,6 +177,11 @@ mod tests {
             ("nzip d file", "nzip d file"),
             ("nzip d -d file", "nzip d -d file"),
             ("nzip --help", "nzip --help"),
+            ("/usr/bin/unnzip -k file", "/usr/bin/unnzip d -k file"),
+            ("unnzip c", "unnzip d c"),
+            ("unnzip -t file", "unnzip t file"),
+            ("nzcat d", "nzcat d -c d"),
+            ("nzcat.exe -T2 file", "nzcat.exe d -c -T2 file"),
         ] {
             assert_eq!(insert(line).as_deref(), Ok(meant));
         }

@@ -64,31 +64,42 @@ pub fn load(path: Option<&Path>, device: Device, memory: Option<u64>) -> Result<
         }
         (_, Some(language_model)) => Ok(Some(language_model.clone())),
         (Some(path), None) => {
-            let limit = memory.unwrap_or_else(default_limit);
-            let cache = cache();
-            let bytes = weight_bytes(&locate(path, cache.as_deref())?)?;
-            if bytes > limit {
-                let message = format!("the model's weights have {bytes} bytes; the memory limit is {limit}");
-                return Err(Error::new(ErrorKind::MemoryLimit, message));
-            }
-            let language_model = LanguageModel::load(path, cache.as_deref())?;
-            language_model.use_device(device)?;
+            let language_model = open(path, device, memory)?;
             Ok(Some(LOADED.get_or_init(|| language_model).clone()))
         }
     }
+}
+
+/// Loads the model at `path`, on `device`.
+///
+/// # Errors
+/// See [`language_model`].
+pub fn open(path: &Path, device: Device, memory: Option<u64>) -> Result<Arc<LanguageModel>, Error> {
+    let limit = memory.unwrap_or_else(default_limit);
+    let cache = cache();
+    let bytes = weight_bytes(&locate(path, cache.as_deref())?)?;
+    if bytes > limit {
+        let message = format!("the model's weights have {bytes} bytes; the memory limit is {limit}");
+        return Err(Error::new(ErrorKind::MemoryLimit, message));
+    }
+    let language_model = LanguageModel::load(path, cache.as_deref())?;
+    language_model.use_device(device)?;
+    Ok(language_model)
 }
 
 /// The same, for compression at `level`.
 ///
 /// # Errors
 /// See [`language_model_at`].
-pub fn load_at(
+fn load_at(
     path: Option<&Path>,
     device: Device,
     memory: Option<u64>,
     level: Level,
 ) -> Result<Option<Arc<LanguageModel>>> {
-    if path.is_some() && !level.model().is_neural() {
+    // A model from the environment is for the levels that use one.
+    let named = path.is_some_and(|path| env::var_os("NZIP_MODEL").is_none_or(|model| model != path));
+    if named && !level.model().is_neural() {
         bail!("--model is for levels 6 to 9; the others use no transformer");
     }
     if !level.model().is_neural() {

@@ -1,0 +1,86 @@
+//! Measures nzip itself, in memory.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use nzip::internals::codec;
+use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, LanguageModel, Level, Monitor};
+
+use super::super::args::BenchArgs;
+use super::super::memory;
+use super::row::{Row, bits_per_byte};
+
+/// A level, and the transformer that replaces the embedded one, with its name.
+pub struct Candidate {
+    pub level: Level,
+    pub model: Option<(String, Arc<LanguageModel>)>,
+}
+
+/// Compresses and decompresses `content`, compares, and measures.
+pub fn measure(candidate: &Candidate, name: &str, content: &[u8], args: &BenchArgs) -> Result<Row> {
+    let Candidate { level, model } = candidate;
+    let limit = args.memory.unwrap_or_else(memory::default_limit);
+    let rate = |start: Instant| content.len() as f64 / 1e3 / start.elapsed().as_secs_f64().max(1e-9);
+
+    memory::reset_peak();
+    let monitor = Arc::new(Monitor::default());
+    let mut options = CompressOptions::new()
+        .level(*level)
+        .block_size(args.block_size)
+        .threads(args.threads)
+        .memory(limit)
+        .monitor(Arc::clone(&monitor));
+    let mut limits = DecompressOptions::new().threads(args.threads).memory(limit);
+    if let Some(lanes) = args.lanes.filter(|_| level.model().is_neural()) {
+        options = options.lanes(lanes);
+    }
+    if let Some((_, model)) = model {
+        options = options.language_model(model.clone());
+        limits = limits.language_model(model.clone());
+    }
+    let start = Instant::now();
+    let archive = nzip::compress_with(content, options)?;
+    let compress_kb_per_s = rate(start);
+
+    let start = Instant::now();
+    let decoded = nzip::decompress_with(&archive, limits)?;
+    let decompress_kb_per_s = rate(start);
+    if decoded != content {
+        return Err(Error::new(ErrorKind::Internal, "the decompressed content differs")).context("self-check");
+    }
+    let peak_memory_bytes = memory::peak();
+    let without_denoiser_bytes = match args.no_denoise {
+        true => Some(archive.len() as u64 - monitor.coded_done() + without_denoiser(candidate, content, args)?),
+        false => None,
+    };
+    let mut program = format!("nzip -{}", level.number());
+    if let Some((model, _)) = model {
+        program += &format!(" {model}");
+    }
+    Ok(Row {
+        name: name.to_owned(),
+        program,
+        level: Some(level.number()),
+        content_bytes: content.len() as u64,
+        archive_bytes: archive.len() as u64,
+        bits_per_byte: bits_per_byte(archive.len() as u64, content.len() as u64),
+        compress_kb_per_s,
+        decompress_kb_per_s,
+        peak_memory_bytes,
+        without_denoiser_bytes,
+        alone_bits_per_byte: None,
+    })
+}
+
+/// Total size of all block bodies without the denoiser.
+fn without_denoiser(candidate: &Candidate, content: &[u8], args: &BenchArgs) -> Result<u64> {
+    let model = candidate.model.as_ref().map(|(_, model)| model.clone());
+    let config = candidate.level.config(model, args.lanes)?;
+    let mut sum = 0;
+    for block in content.chunks(args.block_size.bytes()) {
+        let coded = codec::len_without_denoiser(&config, block)?;
+        sum += coded.min(block.len()) as u64;
+    }
+    Ok(sum)
+}

@@ -14,6 +14,7 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod range;
 mod signals;
 mod stdio;
 mod values;
@@ -22,7 +23,7 @@ mod verb;
 use std::io::Write;
 use std::process::ExitCode;
 
-use args::{CommonArgs, Verb};
+use args::{CommonArgs, DecompressArgs, Verb};
 use exit::{Outcome, report};
 use serde::Serialize;
 
@@ -46,12 +47,20 @@ fn run(verb: Verb) -> Outcome {
         Verb::Compress(args) if args.output.is_shared(&args.common) => one_output(),
         Verb::Compress(args) => over_files(&args.common, |file| compress::run(file, &args)),
         Verb::Decompress(args) if args.output.is_shared(&args.common) => one_output(),
-        Verb::Decompress(args) => over_files(&args.common, |file| decompress::run(file, &args)),
+        Verb::Decompress(args) => decompress(&args),
+        Verb::Cat(args) => decompress(&args.decompress()),
         Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
     }
+}
+
+fn decompress(args: &DecompressArgs) -> Outcome {
+    over_files(&args.common, |file| match &args.range {
+        Some(range) => range::run(file, args, range),
+        None => decompress::run(file, args),
+    })
 }
 
 fn one_output() -> Outcome {

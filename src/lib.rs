@@ -47,7 +47,8 @@ mod transformer;
 
 pub use codec::{Device, LanguageModel};
 pub use container::{
-    BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, StreamInfo, Summary, layout, list,
+    BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, SeekableDecompressor, StreamInfo, Summary,
+    layout, list,
 };
 pub use content::SegmentInfo;
 pub use error::{Error, ErrorKind};

@@ -289,6 +289,53 @@ fn lists() {
 }
 
 #[test]
+fn ranges() {
+    let shell = Shell::new();
+    let noise = content(Kind::Random, 150_000, 1);
+    shell.write("noise.nz", &shell.feed("c -1 --block-size 64K", &noise).stdout);
+    shell.run("c -1 text");
+    let text = shell.read("text");
+    for (range, bytes) in
+        [("..10", &noise[..10]), ("65530..65600", &noise[65530..65600]), ("149990..", &noise[149_990..])]
+    {
+        assert_eq!(shell.run(&format!("d --range {range} noise.nz")).stdout, bytes, "{range}");
+    }
+    assert_eq!(shell.run("d -T2 --range 1..150000 noise.nz").stdout, noise[1..]);
+    assert_eq!(shell.run("d --range 5..5 noise.nz").said, "exit code 0\n");
+    assert_eq!(shell.run("d --range 64K..64K noise.nz -o part").code, 0);
+    assert_eq!(shell.read("part"), b"");
+    assert_eq!(shell.run("d --range 3..5 noise.nz -o part").said.lines().next(), Some("exit code 1"), "no -f");
+    assert_eq!(shell.run("d -f --range 3..5 noise.nz -o part").code, 0);
+    assert_eq!(shell.read("part"), noise[3..5]);
+    assert_eq!(shell.sh("$NZIP d --range 7..9 < noise.nz").stdout, noise[7..9]);
+
+    assert_eq!(shell.run("cat text.nz noise.nz").stdout, [&text[..], &noise].concat());
+    assert_eq!(shell.run("cat --range ..2 text.nz noise.nz").stdout, [&text[..2], &noise[..2]].concat());
+    assert_eq!(shell.sh("$NZIP cat < text.nz").stdout, text);
+    let listed = String::from_utf8(shell.run("l -v noise.nz text.nz").stdout).unwrap();
+    assert!(listed.contains("up to 65536 bytes a block\n"), "{listed}");
+    assert!(listed.contains("up to 3000 bytes a block; a smaller --block-size"), "{listed}");
+
+    let mut said = String::new();
+    for script in [
+        "$NZIP d --range 3000..3001 text.nz",
+        "$NZIP d --range 4000.. text.nz",
+        "$NZIP d --range 9..3 text.nz",
+        "$NZIP d --range 9 text.nz",
+        "$NZIP d --range 0..9 --max-output 8 text.nz",
+        "$NZIP d --rm --range 0..9 text.nz",
+        "cat text.nz | $NZIP d --range 0..9",
+        "head -c 100 text.nz > cut.nz; $NZIP d --range 0..9 cut.nz",
+        "$NZIP d --range 0..9 text",
+    ] {
+        let run = shell.sh(script);
+        assert!(run.stdout.is_empty(), "{script}");
+        said += &format!("{script}\n{}", run.said);
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn summaries_and_progress_go_to_standard_error() {
     let shell = Shell::new();
     let run = shell.run("c -v --progress always text");

@@ -12,7 +12,7 @@ use super::exit::Outcome;
 use super::level::{IgnoredLevel, LevelArg, LevelsArg};
 use super::progress::is_terminal;
 use super::stdio::{message, printable};
-use super::values::{block_size, lanes, memory, size, threads};
+use super::values::{ByteRange, block_size, lanes, memory, range, size, threads};
 use super::verb::insert_verb;
 
 const AFTER_HELP: &str = "\
@@ -53,6 +53,9 @@ pub enum Verb {
     /// Decompress files: FILE.nz becomes FILE
     #[command(name = "d", visible_alias = "decompress", after_help = AFTER_HELP)]
     Decompress(DecompressArgs),
+    /// Decompress files to standard output
+    #[command(after_help = AFTER_HELP)]
+    Cat(CatArgs),
     /// Decode archives and verify all checksums, writing nothing
     #[command(name = "t", visible_alias = "test", after_help = AFTER_HELP)]
     Test(TestArgs),
@@ -182,8 +185,33 @@ pub struct DecompressArgs {
     /// Write all undamaged blocks, report what is missing, and exit with 2
     #[arg(long)]
     pub keep_going: bool,
+    /// Write only bytes A up to, not including, B of the content, such as 0..4K, 1M.. or ..100, to standard output or to the
+    /// file of -o. Only the blocks with these bytes are decoded
+    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["keep_going", "rm"])]
+    pub range: Option<ByteRange>,
     #[command(flatten)]
     pub level: IgnoredLevel,
+}
+
+/// Arguments of `nzip cat`.
+#[derive(Args)]
+pub struct CatArgs {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Write only bytes A up to, not including, B of each file's content
+    #[arg(long, value_name = "A..B", value_parser = range)]
+    pub range: Option<ByteRange>,
+}
+
+impl CatArgs {
+    /// The arguments of `nzip d` that do the same.
+    pub fn decompress(self) -> DecompressArgs {
+        let output = OutputArgs { stdout: true, output: None, force: false, keep: true, rm: false };
+        let CatArgs { common, limits, range } = self;
+        DecompressArgs { common, output, limits, keep_going: false, range, level: IgnoredLevel }
+    }
 }
 
 /// Arguments of `nzip t`.
@@ -200,7 +228,7 @@ pub struct TestArgs {
     pub level: IgnoredLevel,
 }
 
-/// LimitArgs for untrusted archives.
+/// Limits for untrusted archives.
 #[derive(Args)]
 pub struct LimitArgs {
     /// Reject archives with more content than this before decoding

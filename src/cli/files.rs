@@ -160,6 +160,21 @@ impl Input {
         Ok(InputFile::new(file, Some(metadata)))
     }
 
+    /// Opens the input, which must be a regular file or standard input from one, to read it at any position.
+    pub fn open_seekable(&self) -> Result<File> {
+        let Some(path) = self.path() else {
+            let file = stdio::stdin()?;
+            if !file.metadata()?.is_file() {
+                bail!("a range can't be read from a pipe or a terminal; name a file");
+            }
+            return Ok(file);
+        };
+        if !fs::metadata(path)?.is_file() {
+            bail!("is not a regular file; a range can't be read from it");
+        }
+        Ok(File::open(path)?)
+    }
+
     /// Opens the input, which must be a named regular file.
     pub fn open_regular(&self) -> Result<File> {
         let Some(path) = self.path() else { bail!("can't be listed; name a file") };

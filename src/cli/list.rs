@@ -147,6 +147,7 @@ fn table(rows: &[Row]) -> String {
     for (line, row) in lines.zip(rows) {
         text += &format!("{line}\n");
         text.extend(row.layout.iter().flatten().map(describe));
+        text.extend(row.layout.as_deref().and_then(range_cost));
     }
     text
 }
@@ -160,6 +161,16 @@ fn cells(row: &Row) -> Vec<String> {
         row.model.clone(),
         printable(&row.name),
     ]
+}
+
+/// What decoding a part of the content costs.
+fn range_cost(blocks: &[Block]) -> Option<String> {
+    let longest = blocks.iter().map(|block| block.length).max()?;
+    let cost = format!(
+        "  to read a range, each block that it touches is decoded from its start: up to {longest} bytes a block"
+    );
+    let advice = if blocks.len() == 1 { "; a smaller --block-size makes ranges cheaper" } else { "" };
+    Some(format!("{cost}{advice}\n"))
 }
 
 /// A block's streams with their coded lengths; then its segments: offset and length, those of what was undone further in.

@@ -16,6 +16,7 @@ mod memory;
 mod model;
 mod output;
 mod progress;
+mod range;
 mod signals;
 mod stdio;
 mod table;
@@ -25,7 +26,7 @@ mod verb;
 use std::io::Write;
 use std::process::ExitCode;
 
-use args::Verb;
+use args::{DecompressArgs, Verb};
 use batch::Direction;
 use exit::{Outcome, report};
 use serde::Serialize;
@@ -50,9 +51,8 @@ fn run(verb: Verb) -> Outcome {
         Verb::Compress(args) => {
             batch::run(&args.common, Some(&args.output), Direction::Compress, |job| compress::run(job, &args))
         }
-        Verb::Decompress(args) => {
-            batch::run(&args.common, Some(&args.output), Direction::Decode, |job| decompress::run(job, &args))
-        }
+        Verb::Decompress(args) => decompress(&args),
+        Verb::Cat(args) => decompress(&args.decompress()),
         Verb::Test(args) => batch::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
@@ -60,6 +60,13 @@ fn run(verb: Verb) -> Outcome {
         Verb::Completions { shell } => generate::completions(args::command(), shell),
         Verb::Man { folder } => generate::man(args::command(), folder.as_deref()),
     }
+}
+
+fn decompress(args: &DecompressArgs) -> Outcome {
+    batch::run(&args.common, Some(&args.output), Direction::Decode, |job| match &args.range {
+        Some(range) => range::run(job, args, range),
+        None => decompress::run(job, args),
+    })
 }
 
 /// Prints to standard output.

@@ -23,6 +23,25 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << unit).ok_or_else(|| "too large".into())
 }
 
+/// A part of the content: the bytes from `start` up to, not including, `end`; without it, up to the end of the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    pub start: u64,
+    pub end: Option<u64>,
+}
+
+/// Parses a range of bytes: A..B, A.. or ..B, each bound as in [`size`].
+pub fn range(text: &str) -> Result<ByteRange, String> {
+    let hint = || "not a range; write for example 1000..2000, 64K.. or ..1M".to_string();
+    let (start, end) = text.split_once("..").ok_or_else(hint)?;
+    let bound = |text: &str| Some(text).filter(|text| !text.is_empty()).map(size).transpose().map_err(|_| hint());
+    let (start, end) = (bound(start)?.unwrap_or(0), bound(end)?);
+    match end {
+        Some(end) if end < start => Err(format!("it ends at {end}, before it begins")),
+        _ => Ok(ByteRange { start, end }),
+    }
+}
+
 /// Parses a memory limit: a number of bytes, or a percentage of the memory available to the process.
 pub fn memory(text: &str) -> Result<u64, String> {
     if let Some(percent) = text.strip_suffix('%') {
@@ -83,6 +102,16 @@ mod tests {
         assert_eq!((memory("10K"), memory("2G")), (Ok(10 << 10), Ok(2 << 30)));
         assert_eq!(memory("50%").unwrap() / 50, available() / 100);
         assert!(memory("0%").is_err() && memory("101%").is_err());
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("1K..2K"), Ok(ByteRange { start: 1024, end: Some(2048) }));
+        assert_eq!(range("7.."), Ok(ByteRange { start: 7, end: None }));
+        assert_eq!(range("..7"), Ok(ByteRange { start: 0, end: Some(7) }));
+        assert_eq!(range("5..5"), Ok(ByteRange { start: 5, end: Some(5) }));
+        assert_eq!(range("9..3"), Err("it ends at 3, before it begins".into()));
+        assert!(["", "7", "1-2", "-1..2", "1...2", "a..b"].iter().all(|text| range(text).is_err()));
     }
 
     #[test]

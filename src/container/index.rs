@@ -84,14 +84,25 @@ impl Index {
         self.blocks
     }
 
+    /// Of each block, in order: the distance to its frame from the start of the previous block's frame, or from the archive's
+    /// first byte; and its content length.
+    pub fn blocks_and_lengths(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut fields = FieldReader::new(&self.body);
+        // `parse` has read all of them before.
+        let mut field = move || fields.varint().unwrap_or_default();
+        (0..self.blocks).map(move |_| (field(), field()))
+    }
+
     /// The content lengths of all blocks, in order.
     pub fn lengths(&self) -> impl Iterator<Item = u64> {
+        self.blocks_and_lengths().map(|(_, len)| len)
+    }
+
+    /// The distance from the last block's frame to the index frame.
+    pub fn last_distance(&self) -> u64 {
         let mut fields = FieldReader::new(&self.body);
-        (0..self.blocks).map(move |_| {
-            // `parse` has read all of them before.
-            let _ = fields.varint();
-            fields.varint().unwrap_or_default()
-        })
+        (0..2 * u64::from(self.blocks)).for_each(|_| drop(fields.varint()));
+        fields.varint().unwrap_or_default()
     }
 
     /// Sum of the content lengths of `blocks`; `None` if the index doesn't name all of them.

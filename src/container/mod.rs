@@ -6,6 +6,7 @@
 //! ```
 
 mod archive;
+mod block_map;
 mod checksum;
 mod frame;
 mod frame_reader;
@@ -17,6 +18,7 @@ mod peek_reader;
 mod pool;
 mod reader;
 mod recover;
+mod seekable;
 mod segmented;
 mod writer;
 
@@ -26,4 +28,5 @@ pub use layout::{BlockLayout, StreamInfo, layout};
 pub use list::{List, Summary, list};
 pub use reader::Decompressor;
 pub use recover::Damage;
+pub use seekable::SeekableDecompressor;
 pub use writer::Compressor;

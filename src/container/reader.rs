@@ -179,19 +179,14 @@ impl<R: Read> Decompressor<R> {
     /// Submits a block to the pool.
     fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
         let raw_len = head.raw_len as usize;
-        let (config, work) = match head.mode {
-            Mode::Stored => (None, 0),
-            Mode::Modelled { profile, .. } => {
+        let config = match head.mode {
+            Mode::Stored => None,
+            _ => {
                 let Some(config) = self.config()? else { return Ok(false) };
-                let work = codec::decode_memory(&config, raw_len, profile);
-                (Some(config), work)
-            }
-            Mode::Segmented { profile, plain_len, .. } => {
-                let Some(config) = self.config()? else { return Ok(false) };
-                let work = codec::decode_memory(&config, plain_len as usize, profile);
-                (Some(config), work + content::rebuild_memory(plain_len as usize, raw_len))
+                Some(config)
             }
         };
+        let work = block_memory(config.as_deref(), &head);
         let copies = if self.keep_going { 2 } else { 1 };
         let memory = work + raw_len as u64 + copies * head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
@@ -206,7 +201,7 @@ impl<R: Read> Decompressor<R> {
         // A block shorter than the block size is the last one.
         let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
         let threads = if full { 1 } else { self.pool.free_threads() };
-        self.pool.submit(memory, move |cancelled| decode(config, &head, body, threads, &monitor, cancelled));
+        self.pool.submit(memory, move |cancelled| decode_block(config, &head, body, threads, &monitor, cancelled));
         self.pending.push_back(Pending::Block(head, offset));
         Ok(true)
     }
@@ -283,8 +278,21 @@ fn damaged_block(error: &Error) -> String {
     format!("damaged block: {}", error.reason())
 }
 
-/// Decodes a block and verifies its checksum.
-fn decode(
+/// Bytes of memory for decoding a block, its content and its body not included. A stored block has no `config`.
+pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u64 {
+    let raw_len = head.raw_len as usize;
+    match (head.mode, config) {
+        (Mode::Modelled { profile, .. }, Some(config)) => codec::decode_memory(config, raw_len, profile),
+        (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
+            let plain_len = plain_len as usize;
+            codec::decode_memory(config, plain_len, profile) + content::rebuild_memory(plain_len, raw_len)
+        }
+        _ => 0,
+    }
+}
+
+/// Decodes a block and verifies its checksum. A stored block has no `config`.
+pub(super) fn decode_block(
     config: Option<Arc<CodecConfig>>,
     head: &BlockHead,
     body: Vec<u8>,

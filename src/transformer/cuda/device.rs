@@ -75,14 +75,28 @@ pub trait Device: Send + Sync {
     /// If they do not fit.
     fn write(&self, to: &Memory, at: usize, bytes: &[u8]) -> Result<(), Error>;
 
-    /// Copies the beginning of `from` to `bytes`, after all launches before.
+    /// Calls `take` with the first `len` bytes of `from`, after all launches before: with one multiple of `unit` bytes after
+    /// the other, while the next ones are being copied.
     ///
     /// # Panics
-    /// If there is not so much.
-    fn read(&self, from: &Memory, bytes: &mut [u8]) -> Result<(), Error>;
+    /// If there is not so much, or if `len` is not a multiple of `unit`.
+    fn read(&self, from: &Memory, len: usize, unit: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Error>;
 
     /// Launches a grid of `grid[0]` columns and `grid[1]` rows of thread blocks. `args` are those of the kernel in `kernels.cu`.
     fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error>;
+
+    /// What `launches` launches in this queue, to be done together and as often as wanted. It is not done now. `launches` must
+    /// neither allocate nor copy.
+    fn record(&self, launches: &mut dyn FnMut() -> Result<(), Error>) -> Result<Box<dyn Recording>, Error>;
+}
+
+/// Recorded launches: a CUDA graph.
+pub trait Recording: Send {
+    /// Launches them all.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Device`] if the device fails.
+    fn replay(&self) -> Result<(), Error>;
 }
 
 /// The bytes of numbers, little-endian, as GPUs have them.

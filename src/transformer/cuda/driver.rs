@@ -2,14 +2,15 @@
 //! driver, which knows nothing of lifetimes and of the kernels' arguments.
 #![allow(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, LaunchConfig, PushKernelArg, result, sys,
+    CudaContext, CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DriverError, LaunchConfig, PinnedHostSlice,
+    PushKernelArg, result, sys,
 };
 use cudarc::nvrtc::Ptx;
 
-use super::device::{Arg, Device, Kernel, Memory};
+use super::device::{Arg, Device, Kernel, Memory, Recording};
 use crate::error::{Error, ErrorKind};
 
 /// The kernels, made of `kernels.cu` by `build-ptx.py`.
@@ -26,8 +27,10 @@ const KERNELS: [(&str, u32); 9] = [
     ("attend", 128),
     ("masses", 256),
 ];
-/// The oldest driver, 11.2, that allocates in the order of a stream.
-const OLDEST_DRIVER: i32 = 11_020;
+/// The oldest driver, 11.4, that has what is called: `cuGraphInstantiateWithFlags` is the newest.
+const OLDEST_DRIVER: i32 = 11_040;
+/// Bytes of a buffer that copies from the GPU go through, if a unit is not larger. There are two.
+const PINNED: usize = 4 << 20;
 /// The oldest GPUs, Turing, that the PTX is for.
 const OLDEST_GPU: (i32, i32) = (7, 5);
 
@@ -36,6 +39,22 @@ struct Driver {
     name: String,
     stream: Arc<CudaStream>,
     functions: Arc<Vec<CudaFunction>>,
+    /// Two buffers that the GPU can write: one is read while the other is written.
+    pinned: Mutex<[Option<PinnedHostSlice<u8>>; 2]>,
+}
+
+/// A CUDA graph, which one thread at a time may use.
+struct Graph(Mutex<CudaGraph>);
+
+// SAFETY: no thread owns a graph; the driver asks only that two threads do not use it at the same time (CUDA driver API, "Graph
+// object thread safety"). The mutex sees to that.
+unsafe impl Send for Graph {}
+
+impl Recording for Graph {
+    fn replay(&self) -> Result<(), Error> {
+        let graph = self.0.lock().expect("no panic while it was locked");
+        failed("a graph", graph.launch())
+    }
 }
 
 /// GPU number `ordinal`.
@@ -54,7 +73,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>, Error> {
         let (major, minor) = (version / 1000, version % 1000 / 10);
         return Err(Error::new(
             ErrorKind::Device,
-            format!("the NVIDIA driver is too old: it supports CUDA {major}.{minor}, nzip needs 11.2"),
+            format!("the NVIDIA driver is too old: it supports CUDA {major}.{minor}, nzip needs 11.4"),
         ));
     }
     failed("its start", result::init())?;
@@ -78,7 +97,7 @@ pub fn open(ordinal: usize) -> Result<Arc<dyn Device>, Error> {
     let functions = KERNELS.iter().map(|(name, _)| module.load_function(name)).collect::<Result<Vec<_>, _>>();
     let functions = Arc::new(failed("finding the kernels", functions)?);
     let stream = failed("a stream", context.new_stream())?;
-    Ok(Arc::new(Driver { name, stream, functions }))
+    Ok(Arc::new(Driver { name, stream, functions, pinned: Mutex::default() }))
 }
 
 impl Driver {
@@ -96,7 +115,8 @@ impl Device for Driver {
         self.bind()?;
         failed("copying the weights", self.stream.synchronize())?;
         let stream = failed("a stream", self.stream.context().new_stream())?;
-        Ok(Arc::new(Driver { name: self.name.clone(), stream, functions: self.functions.clone() }))
+        let (name, functions) = (self.name.clone(), self.functions.clone());
+        Ok(Arc::new(Driver { name, stream, functions, pinned: Mutex::default() }))
     }
 
     fn allocate(&self, len: usize) -> Result<Memory, Error> {
@@ -116,16 +136,37 @@ impl Device for Driver {
         failed("copying to the GPU", copied)
     }
 
-    fn read(&self, from: &Memory, bytes: &mut [u8]) -> Result<(), Error> {
-        assert!(bytes.len() <= from.len, "the memory is smaller");
-        if bytes.is_empty() {
-            return Ok(());
-        }
+    fn read(&self, from: &Memory, len: usize, unit: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        assert!(len <= from.len && len.is_multiple_of(unit), "the memory is smaller");
         self.bind()?;
-        // SAFETY: the allocation is alive and long enough, and `bytes` is borrowed until the copy is complete.
-        let copied = unsafe { result::memcpy_dtoh_async(bytes, from.address, self.stream.cu_stream()) };
-        let complete = self.stream.synchronize();
-        failed("copying from the GPU", copied.and(complete))
+        let size = (PINNED / unit).max(1) * unit;
+        let mut buffers = self.pinned.lock().expect("no panic while it was locked");
+        let mut copied = [None, None];
+        for part in 0..=len.div_ceil(size) {
+            // The copy of this part runs while the part before is taken.
+            if part * size < len {
+                let buffer = &mut buffers[part % 2];
+                if buffer.as_ref().is_none_or(|buffer| buffer.len() < size) {
+                    // SAFETY: the memory is written before it is read.
+                    let memory = unsafe { self.stream.context().alloc_pinned_with_flags(size, 0) };
+                    *buffer = Some(failed("allocating memory of the host", memory)?);
+                }
+                let bytes = buffer.as_mut().expect("allocated").as_mut_slice();
+                let bytes = &mut failed("memory of the host", bytes)?[..size.min(len - part * size)];
+                let source = from.address + (part * size) as u64;
+                // SAFETY: the allocation is alive and long enough. Nothing uses this buffer before the event has come, and
+                // it is freed after the stream has been waited for.
+                let started = unsafe { result::memcpy_dtoh_async(bytes, source, self.stream.cu_stream()) };
+                let event = started.and_then(|()| self.stream.record_event(None));
+                copied[part % 2] = Some((failed("copying from the GPU", event)?, bytes.len()));
+            }
+            if let Some((event, len)) = part.checked_sub(1).and_then(|last| copied[last % 2].take()) {
+                failed("copying from the GPU", event.synchronize())?;
+                let bytes = buffers[(part - 1) % 2].as_ref().expect("allocated").as_slice();
+                take(&failed("memory of the host", bytes)?[..len]);
+            }
+        }
+        Ok(())
     }
 
     fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error> {
@@ -145,6 +186,23 @@ impl Device for Driver {
         // SAFETY: tests run the same launches on the emulator, which checks the number of arguments and every access.
         let launched = unsafe { builder.launch(LaunchConfig { grid_dim, block_dim, shared_mem_bytes: 0 }) };
         failed(name, launched.map(drop))
+    }
+
+    fn record(&self, launches: &mut dyn FnMut() -> Result<(), Error>) -> Result<Box<dyn Recording>, Error> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        failed("recording", self.stream.begin_capture(mode))?;
+        let launched = launches();
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        launched?;
+        let nothing = || Error::new(ErrorKind::Device, "the GPU failed (recording): there is nothing to record");
+        Ok(Box::new(Graph(Mutex::new(failed("recording", graph)?.ok_or_else(nothing)?))))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // A copy that failed half-way may still be writing to the pinned buffers; if this fails too, the GPU is lost.
+        let _ = self.stream.synchronize();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The forward pass on a device: what `transformer::forward` does on the CPU, for the rows of a session.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::super::adaptive::{Adaptive, Prediction};
 use super::super::batch::{Lane, Row, Shared};
 use super::super::model::Model;
 use super::super::rope::Rope;
-use super::device::{Arg, Device, Kernel, Memory, bytes_of};
+use super::device::{Arg, Device, Kernel, Memory, Recording, bytes_of};
 use super::mirror::{EntryShape, Mirror};
 use super::weights::{Block, MAX_WINDOW, Matrix, Weights};
 use crate::error::{Error, ErrorKind};
@@ -19,6 +20,8 @@ const TILE_OUTPUTS: u32 = 32;
 const TILE_ROWS: u32 = 16;
 /// Threads of a block of the kernels `quantise` and `swiglu`.
 const QUANTISE_THREADS: u32 = 128;
+/// The most recordings that a session keeps.
+const MAX_RECORDINGS: usize = 64;
 /// A row without a place that it may not see.
 const NO_PLACE: u32 = u32::MAX;
 
@@ -31,6 +34,8 @@ pub struct Accelerator {
     feed_forward: Vec<[Matrix; 2]>,
     shape: EntryShape,
     mirrors: Vec<Mirror>,
+    /// The launches for so many rows of which so many have an output: none when they have been launched once.
+    recordings: BTreeMap<[u32; 2], Option<Box<dyn Recording>>>,
     buffers: Buffers,
 }
 
@@ -100,6 +105,7 @@ impl Accelerator {
             head: head.transpose()?,
             feed_forward: feed_forward.collect::<Result<_, Error>>()?,
             mirrors: (0..lanes).map(|_| Mirror::default()).collect(),
+            recordings: BTreeMap::new(),
             buffers: Buffers::new(&*device, model, rope, shape, [lanes, window, layers])?,
             device,
             weights,
@@ -151,7 +157,31 @@ impl Accelerator {
         let wanted: Vec<u32> = (0..rows.len()).filter(|&i| rows[i].output.is_some()).map(|i| i as u32).collect();
         self.write_rows(model, rope, rows, lanes)?;
         self.device.write(&self.buffers.wanted, 0, &bytes_of(&wanted, u32::to_le_bytes))?;
-        let count = rows.len() as u32;
+        self.forward(model, [rows.len() as u32, wanted.len() as u32])?;
+        self.distributions(shared, rows, &wanted)?;
+        self.mirror(rows, lanes)
+    }
+
+    /// Launches the forward pass of `count` rows of which `wanted` have an output. Sizes that come again are recorded, since a
+    /// pass has hundreds of short launches.
+    fn forward(&mut self, model: &Model, sizes @ [count, wanted]: [u32; 2]) -> Result<(), Error> {
+        match self.recordings.get(&sizes) {
+            None if self.recordings.len() < MAX_RECORDINGS => {
+                self.recordings.insert(sizes, None);
+                self.launch(model, count, wanted)
+            }
+            None => self.launch(model, count, wanted),
+            Some(None) => {
+                let recording = self.device.record(&mut || self.launch(model, count, wanted))?;
+                recording.replay()?;
+                self.recordings.insert(sizes, Some(recording));
+                Ok(())
+            }
+            Some(Some(recording)) => recording.replay(),
+        }
+    }
+
+    fn launch(&self, model: &Model, count: u32, wanted: u32) -> Result<(), Error> {
         let hidden = model.config.hidden as u32;
         let embedding = self.weights.embedding.as_ref().unwrap_or(&self.weights.head);
         let Buffers { rows: row_data, x, .. } = &self.buffers;
@@ -159,12 +189,20 @@ impl Accelerator {
         self.device.launch(Kernel::Embed, [count, 1], &args)?;
         for (layer, block) in self.weights.layers.iter().enumerate() {
             self.attention(model, layer, block, count)?;
-            self.feed_forward(model, layer, block, count, wanted.len() as u32)?;
+            self.feed_forward(model, layer, block, count, wanted)?;
         }
-        if !wanted.is_empty() {
-            self.distributions(shared, rows, &wanted)?;
+        if wanted == 0 {
+            return Ok(());
         }
-        self.mirror(rows, lanes)
+        if !self.feed_forward.is_empty() {
+            self.keep(model, x, hidden, self.trace_len(model) - model.config.hidden, wanted)?;
+        }
+        let (b, outputs) = (&self.buffers, model.outputs as u32);
+        self.norm(model, &b.wanted, &self.weights.norm, wanted)?;
+        let all = self.head.as_ref().unwrap_or(&self.weights.head);
+        self.multiply_rows(all, outputs, &b.logits, wanted, false)?;
+        let args = [(&b.logits).into(), outputs.into(), (&b.tables).into()];
+        self.device.launch(Kernel::Masses, [wanted, 1], &args)
     }
 
     /// What the kernels know of the rows.
@@ -244,58 +282,48 @@ impl Accelerator {
     /// The tables of the rows `wanted`, and what a gradient step needs of them.
     fn distributions(&self, shared: &Shared, rows: &mut [Row], wanted: &[u32]) -> Result<(), Error> {
         let Shared { model, adaptive, .. } = shared;
-        let (b, count) = (&self.buffers, wanted.len() as u32);
-        let (hidden, outputs) = (model.config.hidden, model.outputs);
-        let learns = !self.feed_forward.is_empty();
-        if learns {
-            self.keep(model, &b.x, hidden as u32, self.trace_len(model) - hidden, count)?;
-        }
-        self.norm(model, &b.wanted, &self.weights.norm, count)?;
-        let all = self.head.as_ref().unwrap_or(&self.weights.head);
-        self.multiply_rows(all, outputs as u32, &b.logits, count, false)?;
-        let args = [(&b.logits).into(), (outputs as u32).into(), (&b.tables).into()];
-        self.device.launch(Kernel::Masses, [count, 1], &args)?;
-
-        let mut tables = vec![0; 4 * wanted.len() * (outputs + 1)];
-        self.device.read(&b.tables, &mut tables)?;
+        let (b, hidden, outputs) = (&self.buffers, model.config.hidden, model.outputs);
         let (mut inputs, mut traces) = (Vec::new(), Vec::new());
+        let trace_len = if self.feed_forward.is_empty() { 0 } else { self.trace_len(model) };
         if adaptive.is_some() {
             inputs = self.read_floats(&b.normed, wanted.len() * hidden)?;
+            traces = self.read_floats(&b.trace, wanted.len() * trace_len)?;
         }
-        if learns {
-            traces = self.read_floats(&b.trace, wanted.len() * self.trace_len(model))?;
-        }
-        for (i, (&row, table)) in wanted.iter().zip(tables.chunks_exact(4 * (outputs + 1))).enumerate() {
-            let row = &mut rows[row as usize];
-            row.cumulative.clear();
-            row.cumulative.extend(table.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)));
-            row.prediction = adaptive.as_ref().map(|_| {
-                let input = &inputs[i * hidden..][..hidden];
-                let len = if learns { self.trace_len(model) } else { 0 };
-                Prediction::new(model, input, &row.cumulative, traces[i * len..][..len].to_vec())
-            });
-        }
-        Ok(())
+        let unit = 4 * (outputs + 1);
+        let mut left = wanted.iter().enumerate();
+        self.device.read(&b.tables, wanted.len() * unit, unit, &mut |part| {
+            for (table, (i, &row)) in part.chunks_exact(unit).zip(&mut left) {
+                let row = &mut rows[row as usize];
+                row.cumulative.clear();
+                row.cumulative.extend(table.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)));
+                row.prediction = adaptive.as_ref().map(|_| {
+                    let (input, trace) = (&inputs[i * hidden..][..hidden], &traces[i * trace_len..][..trace_len]);
+                    Prediction::new(model, input, &row.cumulative, trace.to_vec())
+                });
+            }
+        })
     }
 
     /// Copies the rows' keys and values.
     fn mirror(&mut self, rows: &[Row], lanes: &[Lane]) -> Result<(), Error> {
         let shape = self.shape;
-        let mut quants = vec![0; rows.len() * shape.quants()];
-        self.device.read(&self.buffers.log_quants, &mut quants)?;
         let scales = self.read_floats(&self.buffers.log_scales, rows.len() * shape.scales())?;
-        let entries = quants.chunks_exact(shape.quants()).zip(scales.chunks_exact(shape.scales()));
-        for (row, (quants, scales)) in rows.iter().zip(entries) {
-            let place = lanes[row.lane].cache.place(row.position);
-            self.mirrors[row.lane].store(shape, place, row.position, quants, scales);
-        }
-        Ok(())
+        let mut entries = rows.iter().zip(scales.chunks_exact(shape.scales()));
+        let (unit, mirrors) = (shape.quants(), &mut self.mirrors);
+        self.device.read(&self.buffers.log_quants, rows.len() * unit, unit, &mut |part| {
+            for (quants, (row, scales)) in part.chunks_exact(unit).zip(&mut entries) {
+                let place = lanes[row.lane].cache.place(row.position);
+                mirrors[row.lane].store(shape, place, row.position, quants, scales);
+            }
+        })
     }
 
     fn read_floats(&self, from: &Memory, count: usize) -> Result<Vec<f32>, Error> {
-        let mut bytes = vec![0; 4 * count];
-        self.device.read(from, &mut bytes)?;
-        Ok(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+        let mut floats = Vec::with_capacity(count);
+        self.device.read(from, 4 * count, 4, &mut |part| {
+            floats.extend(part.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        })?;
+        Ok(floats)
     }
 
     /// The norm of the rows of x that `order` lists becomes the input of the next product.

@@ -7,9 +7,9 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
-use super::super::device::{Arg, Device, Kernel, Memory};
+use super::super::device::{Arg, Device, Kernel, Memory, Recording};
 use crate::error::{Error, ErrorKind};
 
 /// The program, compiled once.
@@ -38,9 +38,20 @@ struct Process {
 
 /// The emulated GPU.
 pub struct Emulator {
+    queue: Queue,
+    /// Launches that are recorded instead of done.
+    recorded: Mutex<Option<Vec<Launch>>>,
+}
+
+/// Where launches go.
+#[derive(Clone)]
+struct Queue {
     process: Arc<Mutex<Process>>,
     launches_left: Arc<AtomicUsize>,
 }
+
+/// The kernel, the grid, and the bits of the arguments.
+type Launch = (Kernel, [u32; 2], Vec<u64>);
 
 impl Emulator {
     /// `reverse` resumes waiting threads in the opposite order. After `launches` launches every further one fails.
@@ -51,7 +62,35 @@ impl Emulator {
         let input = BufWriter::new(child.stdin.take().unwrap());
         let output = BufReader::new(child.stdout.take().unwrap());
         let process = Arc::new(Mutex::new(Process { child, input, output }));
-        Arc::new(Emulator { process, launches_left: Arc::new(AtomicUsize::new(launches)) })
+        let queue = Queue { process, launches_left: Arc::new(AtomicUsize::new(launches)) };
+        Arc::new(Emulator { queue, recorded: Mutex::default() })
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        assert!(self.recorded.lock().unwrap().is_none(), "only launches can be recorded");
+        self.queue.process.lock().unwrap()
+    }
+}
+
+impl Queue {
+    fn launch(&self, (kernel, grid, bits): &Launch) -> Result<(), Error> {
+        if self.launches_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
+            return Err(Error::new(ErrorKind::Device, "the GPU is lost"));
+        }
+        let mut process = self.process.lock().unwrap();
+        process.send(b'l', &[*kernel as u64, grid[0].into(), grid[1].into(), bits.len() as u64]);
+        bits.iter().for_each(|bits| process.input.write_all(&bits.to_le_bytes()).unwrap());
+        assert_eq!(process.number(), 0);
+        Ok(())
+    }
+}
+
+/// Launches that were recorded, and where they go.
+struct Recorded(Queue, Vec<Launch>);
+
+impl Recording for Recorded {
+    fn replay(&self) -> Result<(), Error> {
+        self.1.iter().try_for_each(|launch| self.0.launch(launch))
     }
 }
 
@@ -103,46 +142,60 @@ impl Device for Emulator {
     }
 
     fn fork(&self) -> Result<Arc<dyn Device>, Error> {
-        Ok(Arc::new(Emulator { process: self.process.clone(), launches_left: self.launches_left.clone() }))
+        Ok(Arc::new(Emulator { queue: self.queue.clone(), recorded: Mutex::default() }))
     }
 
     fn allocate(&self, len: usize) -> Result<Memory, Error> {
-        let mut process = self.process.lock().unwrap();
+        let mut process = self.process();
         process.send(b'a', &[len as u64]);
         let address = process.number();
-        Ok(Memory { address, len, owner: Box::new(Allocation { process: self.process.clone(), address }) })
+        let owner = Box::new(Allocation { process: self.queue.process.clone(), address });
+        Ok(Memory { address, len, owner })
     }
 
     fn write(&self, to: &Memory, at: usize, bytes: &[u8]) -> Result<(), Error> {
         assert!(at <= to.len && bytes.len() <= to.len - at, "the memory is smaller");
-        let mut process = self.process.lock().unwrap();
+        let mut process = self.process();
         process.send(b'w', &[to.address + at as u64, bytes.len() as u64]);
         process.input.write_all(bytes).unwrap();
         Ok(())
     }
 
-    fn read(&self, from: &Memory, bytes: &mut [u8]) -> Result<(), Error> {
-        assert!(bytes.len() <= from.len, "the memory is smaller");
-        let mut process = self.process.lock().unwrap();
-        process.send(b'r', &[from.address, bytes.len() as u64]);
-        process.receive(bytes);
+    fn read(&self, from: &Memory, len: usize, unit: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        assert!(len <= from.len && len.is_multiple_of(unit), "the memory is smaller");
+        // Small parts, so that tests have several.
+        let size = (1000 / unit).max(1) * unit;
+        let mut bytes = vec![0; size];
+        for at in (0..len).step_by(size) {
+            let part = &mut bytes[..size.min(len - at)];
+            let mut process = self.process();
+            process.send(b'r', &[from.address + at as u64, part.len() as u64]);
+            process.receive(part);
+            drop(process);
+            take(part);
+        }
         Ok(())
     }
 
     fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error> {
-        if self.launches_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_err() {
-            return Err(Error::new(ErrorKind::Device, "the GPU is lost"));
-        }
         let bits = args.iter().map(|arg| match *arg {
             Arg::Address(address) => address,
             Arg::U32(value) => value.into(),
             Arg::F32(value) => value.to_bits().into(),
         });
-        let bits: Vec<u64> = bits.collect();
-        let mut process = self.process.lock().unwrap();
-        process.send(b'l', &[kernel as u64, grid[0].into(), grid[1].into(), bits.len() as u64]);
-        bits.iter().for_each(|bits| process.input.write_all(&bits.to_le_bytes()).unwrap());
-        assert_eq!(process.number(), 0);
+        let launch = (kernel, grid, bits.collect());
+        match &mut *self.recorded.lock().unwrap() {
+            Some(recorded) => recorded.push(launch),
+            None => return self.queue.launch(&launch),
+        }
         Ok(())
+    }
+
+    fn record(&self, launches: &mut dyn FnMut() -> Result<(), Error>) -> Result<Box<dyn Recording>, Error> {
+        *self.recorded.lock().unwrap() = Some(Vec::new());
+        let result = launches();
+        let recorded = self.recorded.lock().unwrap().take().unwrap();
+        result?;
+        Ok(Box::new(Recorded(self.queue.clone(), recorded)))
     }
 }

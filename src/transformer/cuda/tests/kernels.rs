@@ -40,8 +40,8 @@ fn floats(device: &dyn Device, values: &[f32]) -> Memory {
 }
 
 fn read(device: &dyn Device, memory: &Memory, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    device.read(memory, &mut bytes).unwrap();
+    let mut bytes = Vec::new();
+    device.read(memory, len, len, &mut |part| bytes.extend_from_slice(part)).unwrap();
     bytes
 }
 

@@ -10,7 +10,7 @@ use nzip::{BlockSize, Device, Lanes};
 
 use super::exit::Outcome;
 use super::level::{IgnoredLevel, LevelArg, LevelsArg};
-use super::progress::is_terminal;
+use super::stdio::is_terminal;
 use super::stdio::{message, printable};
 use super::values::{ByteRange, block_size, lanes, memory, range, size, threads};
 use super::verb::insert_verb;
@@ -330,7 +330,7 @@ pub enum ModelVerb {
     },
 }
 
-/// ProgressMode to show progress.
+/// When to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
     /// If standard error is a terminal

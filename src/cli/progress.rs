@@ -1,7 +1,5 @@
 //! Progress display on standard error.
 
-use std::env;
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -12,7 +10,7 @@ use nzip::Monitor;
 
 use super::args::ProgressMode;
 use super::batch::{Batch, Direction};
-use super::stdio::message;
+use super::stdio::{is_terminal, message};
 
 const REDRAW: Duration = Duration::from_millis(250);
 /// Interval of lines where they can't be redrawn.
@@ -67,11 +65,6 @@ impl Drop for Progress {
             let _ = drawer.join();
         }
     }
-}
-
-/// True if standard error is a terminal on which lines can be redrawn.
-pub fn is_terminal() -> bool {
-    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Where a run of several files stood when the current file began.

@@ -3,9 +3,10 @@
 //! `std` reports success for reads and writes of closed streams, ignores SIGPIPE, and panics if a message can't be
 //! printed. The functions here report such errors or ignore them as appropriate.
 
+use std::env;
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Standard input.
 ///
@@ -117,6 +118,11 @@ pub mod startup {
     pub fn was_closed(_: u32) -> bool {
         false
     }
+}
+
+/// True if standard error is a terminal on which lines can be redrawn.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl TableLines<'_> {
             bucket.copy_from_slice(&line[3 + way * SIZE..][..16]);
             return (number << 2 | way) as u32;
         }
-        // StateTable are numbered roughly by experience.
+        // States are numbered roughly by the number of bits seen.
         let victim =
             (0..4).map(|way| (usize::from(line[4 + way * SIZE])) << 2 | way).min().expect("a line has four buckets")
                 & 3;

@@ -18,7 +18,7 @@ pub struct Attention {
     sink_query: Quantised,
     /// One value head, padded.
     value: Vec<i8>,
-    /// Scores, then weights: `[heads, places]`.
+    /// Scores, then weights: `[group, places]`.
     scores: Vec<f32>,
     weights: Quantised,
     /// The sum of each head's weights.
@@ -42,13 +42,14 @@ impl Attention {
         }
     }
 
-    /// Stores a row's keys and values in its lane's cache and attends to all positions visible from it. `index` is the
-    /// row's index among those prepared; `out` receives `heads * head_dim` floats.
+    /// Stores a row's key and value of one key-value head in its lane's cache, and attends with the head's group of queries to
+    /// all positions visible from the row. `index` is the row's index among those prepared, `qkv` its part of what was
+    /// prepared; `out` receives `group * head_dim` floats.
     pub fn attend(
         &mut self,
         shared: &Shared,
-        cache: &mut Cache,
-        layer: usize,
+        cache: &Cache,
+        [layer, head]: [usize; 2],
         (index, row): (usize, &Row),
         qkv: &[f32],
         out: &mut [f32],
@@ -59,50 +60,45 @@ impl Attention {
         let (group, rotated_heads) = (heads / config.kv_heads, heads + config.kv_heads);
         let blocks = dim.div_ceil(BLOCK);
         let padded = blocks * BLOCK;
+        let first = head * group;
+        let mut cache_head = cache.head(head);
+
         self.value.resize(padded, 0);
-        let values = qkv[rotated_heads * dim..].chunks_exact(dim);
-        for (head, value) in values.take(config.kv_heads).enumerate() {
-            let key = self.heads.rows(index * rotated_heads + heads + head, 1, blocks);
-            let scale = (model.floats.quantise_whole)(value, &mut self.value[..dim]);
-            cache.store(layer, head, row.position, key, (&self.value, scale));
-        }
+        let value = &qkv[(rotated_heads + head) * dim..][..dim];
+        let scale = (model.floats.quantise_whole)(value, &mut self.value[..dim]);
+        let key = self.heads.rows(index * rotated_heads + heads + head, 1, blocks);
+        cache_head.store(layer, cache.place(row.position), key, (&self.value, scale));
 
         let (len, spare) = cache.visible(row.position);
         let places = len.next_multiple_of(BLOCK);
-        self.scores.resize(heads * places, 0.0);
-        self.sums.resize(heads, 0.0);
-        for (head, scores) in self.scores.chunks_exact_mut(group * places).enumerate() {
-            let (first, keys) = (head * group, cache.keys(layer, head, len));
-            let queries = self.heads.rows(index * rotated_heads + first, group, blocks);
-            (model.kernel.multiply)(keys, queries, scores, places);
-            if cache.wrapped(row.position) {
-                let sink_query = self.sink_query.rows(index * heads + first, group, blocks);
-                self.sink_scores.resize(group * TILE, 0.0);
-                (model.kernel.multiply)(keys.first(), sink_query, &mut self.sink_scores, TILE);
-                for (scores, sink) in scores.chunks_exact_mut(places).zip(self.sink_scores.chunks_exact(TILE)) {
-                    scores[0] = sink[0];
-                }
+        self.scores.resize(group * places, 0.0);
+        self.sums.resize(group, 0.0);
+        let keys = cache_head.keys(layer, len);
+        let queries = self.heads.rows(index * rotated_heads + first, group, blocks);
+        (model.kernel.multiply)(keys, queries, &mut self.scores, places);
+        if cache.wrapped(row.position) {
+            let sink_query = self.sink_query.rows(index * heads + first, group, blocks);
+            self.sink_scores.resize(group * TILE, 0.0);
+            (model.kernel.multiply)(keys.first(), sink_query, &mut self.sink_scores, TILE);
+            for (scores, sink) in self.scores.chunks_exact_mut(places).zip(self.sink_scores.chunks_exact(TILE)) {
+                scores[0] = sink[0];
             }
-            let scales = &cache.values(layer, head, len, unit_scales).1[..places];
-            for (scores, sum) in scores.chunks_exact_mut(places).zip(&mut self.sums[first..]) {
-                scores[len..].fill(f32::MIN);
-                if let Some(spare) = spare {
-                    scores[spare] = f32::MIN;
-                }
-                *sum = (model.floats.attention_weights)(scores, scales);
+        }
+        let (values, scales) = cache_head.values(layer, len, unit_scales);
+        for (scores, sum) in self.scores.chunks_exact_mut(places).zip(&mut self.sums) {
+            scores[len..].fill(f32::MIN);
+            if let Some(spare) = spare {
+                scores[spare] = f32::MIN;
             }
+            *sum = (model.floats.attention_weights)(scores, &scales[..places]);
         }
         (model.floats.quantise)(&self.scores, &mut self.weights);
         self.attended.resize(group * padded, 0.0);
-        for (head, out) in out.chunks_exact_mut(group * dim).enumerate() {
-            let (values, _) = cache.values(layer, head, len, unit_scales);
-            let weights = self.weights.rows(head * group, group, places / BLOCK);
-            (model.kernel.multiply)(values, weights, &mut self.attended, padded);
-            let attended = self.attended.chunks_exact(padded).zip(&self.sums[head * group..]);
-            for (out, (attended, sum)) in out.chunks_exact_mut(dim).zip(attended) {
-                let factor = 1.0 / sum;
-                out.iter_mut().zip(attended).for_each(|(out, x)| *out = x * factor);
-            }
+        (model.kernel.multiply)(values, self.weights.rows(0, group, places / BLOCK), &mut self.attended, padded);
+        let attended = self.attended.chunks_exact(padded).zip(&self.sums);
+        for (out, (attended, sum)) in out.chunks_exact_mut(dim).zip(attended) {
+            let factor = 1.0 / sum;
+            out.iter_mut().zip(attended).for_each(|(out, x)| *out = x * factor);
         }
     }
 }
@@ -183,7 +179,7 @@ mod tests {
     /// One row at a time against a softmax in binary64, until the window has moved far from its first token.
     #[test]
     fn agrees_with_naive_attention() {
-        let ((mut shared, mut cache), mut random) = (shared(), TestRandom::new(5));
+        let ((mut shared, cache), mut random) = (shared(), TestRandom::new(5));
         let (mut attention, mut all) = (Attention::default(), Vec::<Vec<f32>>::new());
         for position in 0..60 {
             let qkv: Vec<f32> = (0..(HEADS + 2 * KV_HEADS) * DIM).map(|_| 2.0 * uniform(&mut random)).collect();
@@ -193,7 +189,9 @@ mod tests {
             let rows = [row];
             let mut out = vec![0.0; HEADS * DIM];
             attention.prepare(&shared, cache.wrapped(position), &rows, &qkv);
-            attention.attend(&shared, &mut cache, 1, (0, &rows[0]), &qkv, &mut out);
+            for (head, out) in out.chunks_exact_mut(HEADS / KV_HEADS * DIM).enumerate() {
+                attention.attend(&shared, &cache, [1, head], (0, &rows[0]), &qkv, out);
+            }
 
             all.push(qkv);
             let seen: Vec<usize> =

@@ -17,13 +17,10 @@ pub struct Row {
     pub token: u32,
     /// Index of the step and of the token in that step, if the caller wants the distribution of the next token.
     pub output: Option<(usize, usize)>,
-    /// Cumulative masses of the next token, `outputs + 1` entries; written by the forward pass if `output` is set.
+    /// Cumulative masses of the next token, `outputs + 1` entries; what the evaluation gives if `output` is set.
     pub cumulative: Vec<u32>,
-    /// What a gradient step will need of this row; written by the forward pass if layers adapt and `output` is set.
+    /// What a gradient step will need of this row; what the evaluation gives if layers adapt and `output` is set.
     pub prediction: Option<Prediction>,
-    /// Activations that the backward pass reads: for each adaptive feed-forward layer the residual stream before it
-    /// (`hidden`) and the product of its gate and up matrices (`2 * feed_forward`), then the last residual (`hidden`).
-    pub trace: Vec<f32>,
     /// Rotary angles of `position`.
     pub angles: RotaryAngles,
 }

@@ -8,6 +8,7 @@
 
 use crate::num::arch::prefetch;
 use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Dimensions of a cache; the same for all lanes.
 #[derive(Clone, Copy)]
@@ -37,33 +38,18 @@ impl CacheShape {
     pub fn scales(&self) -> usize {
         self.quants() / BLOCK
     }
-
-    fn heads(&self) -> usize {
-        self.layers * self.kv_heads
-    }
 }
 
-/// Keys and values of one lane.
+/// Keys and values of one lane. Its heads can be used by different threads at the same time.
 pub struct Cache {
     shape: CacheShape,
-    keys: Vec<u8>,
-    /// One for each block of a key.
-    key_scales: Vec<f32>,
-    values: Vec<u8>,
-    /// One for each value.
-    value_scales: Vec<f32>,
+    heads: Vec<Mutex<HeadCache>>,
 }
 
 impl Cache {
     /// An empty cache.
     pub fn new(shape: CacheShape) -> Self {
-        Cache {
-            shape,
-            keys: vec![0; shape.heads() * shape.quants()],
-            key_scales: vec![0.0; shape.heads() * shape.scales()],
-            values: vec![0; shape.heads() * shape.quants()],
-            value_scales: vec![0.0; shape.heads() * shape.positions()],
-        }
+        Cache { shape, heads: (0..shape.kv_heads).map(|_| Mutex::new(HeadCache::new(shape))).collect() }
     }
 
     /// Whether `position` reuses a place of the ring, so that position 0 has left the window and remains only as sink.
@@ -82,83 +68,98 @@ impl Cache {
         (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
     }
 
-    fn head(&self, layer: usize, head: usize) -> usize {
-        layer * self.shape.kv_heads + head
+    /// The keys and values of one key-value head.
+    pub fn head(&self, head: usize) -> MutexGuard<'_, HeadCache> {
+        self.heads[head].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keys and values of one key-value head in all layers.
+pub struct HeadCache {
+    shape: CacheShape,
+    keys: Vec<u8>,
+    /// One for each block of a key.
+    key_scales: Vec<f32>,
+    values: Vec<u8>,
+    /// One for each value.
+    value_scales: Vec<f32>,
+}
+
+impl HeadCache {
+    fn new(shape: CacheShape) -> Self {
+        HeadCache {
+            shape,
+            keys: vec![0; shape.layers * shape.quants()],
+            key_scales: vec![0.0; shape.layers * shape.scales()],
+            values: vec![0; shape.layers * shape.quants()],
+            value_scales: vec![0.0; shape.layers * shape.positions()],
+        }
     }
 
-    /// Stores the key and value of `position` for one head. The key has a scale for each block, the value has one scale.
-    pub fn store(&mut self, layer: usize, head: usize, position: usize, key: Inputs<'_>, value: (&[i8], f32)) {
-        let position = self.place(position);
-        let (shape, head) = (self.shape, self.head(layer, head));
-        let keys = &mut self.keys[head * shape.quants()..][..shape.quants()];
+    /// Stores a key and a value at a place. The key has a scale for each block, the value has one scale.
+    pub fn store(&mut self, layer: usize, place: usize, key: Inputs<'_>, value: (&[i8], f32)) {
+        let shape = self.shape;
+        let keys = &mut self.keys[layer * shape.quants()..][..shape.quants()];
         let stride = shape.head_dim / BLOCK;
         for (step, four) in key.quants[..shape.head_dim].chunks_exact(STEP).enumerate() {
-            let place = Tiles::place(stride, position, step * STEP);
-            for (to, &quant) in keys[place..place + STEP].iter_mut().zip(four) {
+            let start = Tiles::place(stride, place, step * STEP);
+            for (to, &quant) in keys[start..start + STEP].iter_mut().zip(four) {
                 *to = quant as u8 ^ shape.offset;
             }
         }
-        let scales = &mut self.key_scales[head * shape.scales()..][..shape.scales()];
+        let scales = &mut self.key_scales[layer * shape.scales()..][..shape.scales()];
         for (block, &scale) in key.scales[..stride].iter().enumerate() {
-            scales[(position / TILE * stride + block) * TILE + position % TILE] = scale;
+            scales[(place / TILE * stride + block) * TILE + place % TILE] = scale;
         }
-        let values = &mut self.values[head * shape.quants()..][..shape.quants()];
+        let values = &mut self.values[layer * shape.quants()..][..shape.quants()];
         for (tile, quants) in value.0.chunks(TILE).enumerate() {
-            let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
-            let column = values[place..].iter_mut().step_by(STEP);
+            let start = Tiles::place(shape.positions() / BLOCK, tile * TILE, place);
+            let column = values[start..].iter_mut().step_by(STEP);
             column.zip(quants).for_each(|(to, &quant)| *to = quant as u8 ^ shape.offset);
         }
-        self.value_scales[head * shape.positions() + position] = value.1;
+        self.value_scales[layer * shape.positions() + place] = value.1;
     }
 
-    /// Prefetches what [`Cache::store`] will write in a layer.
-    pub fn prefetch(&self, layer: usize, position: usize) {
-        let (shape, position) = (self.shape, self.place(position));
-        let stride = shape.head_dim / BLOCK;
-        for head in self.head(layer, 0)..self.head(layer, shape.kv_heads) {
-            for step in 0..shape.head_dim / STEP {
-                prefetch(&self.keys, head * shape.quants() + Tiles::place(stride, position, step * STEP));
-            }
-            for tile in 0..shape.head_dim / TILE {
-                let place = Tiles::place(shape.positions() / BLOCK, tile * TILE, position);
-                prefetch(&self.values, head * shape.quants() + place);
-            }
+    /// Prefetches what [`HeadCache::store`] will write.
+    pub fn prefetch(&self, layer: usize, place: usize) {
+        let shape = self.shape;
+        for step in 0..shape.head_dim / STEP {
+            let start = Tiles::place(shape.head_dim / BLOCK, place, step * STEP);
+            prefetch(&self.keys, layer * shape.quants() + start);
+        }
+        for tile in 0..shape.head_dim / TILE {
+            let start = Tiles::place(shape.positions() / BLOCK, tile * TILE, place);
+            prefetch(&self.values, layer * shape.quants() + start);
         }
     }
 
-    /// A head's keys in the first `len` places, one row each.
-    pub fn keys(&self, layer: usize, head: usize, len: usize) -> Tiles<'_> {
-        let (shape, head) = (self.shape, self.head(layer, head));
+    /// The keys in the first `len` places, one row each.
+    pub fn keys(&self, layer: usize, len: usize) -> Tiles<'_> {
+        let shape = self.shape;
         let stride = shape.head_dim / BLOCK;
         Tiles {
             offset: shape.offset,
-            quants: &self.keys[head * shape.quants()..][..shape.quants()],
-            scales: &self.key_scales[head * shape.scales()..][..shape.scales()],
+            quants: &self.keys[layer * shape.quants()..][..shape.quants()],
+            scales: &self.key_scales[layer * shape.scales()..][..shape.scales()],
             stride,
             count: len.div_ceil(TILE),
             blocks: stride,
         }
     }
 
-    /// A head's values in the first `len` places, one column each, with `unit_scales` as scales; and the values' own scales,
+    /// The values in the first `len` places, one column each, with `unit_scales` as scales; and the values' own scales,
     /// which are per column and therefore multiplied into the attention weights.
-    pub fn values<'a>(
-        &'a self,
-        layer: usize,
-        head: usize,
-        len: usize,
-        unit_scales: &'a [f32],
-    ) -> (Tiles<'a>, &'a [f32]) {
-        let (shape, head) = (self.shape, self.head(layer, head));
+    pub fn values<'a>(&'a self, layer: usize, len: usize, unit_scales: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
+        let shape = self.shape;
         let tiles = Tiles {
             offset: shape.offset,
-            quants: &self.values[head * shape.quants()..][..shape.quants()],
+            quants: &self.values[layer * shape.quants()..][..shape.quants()],
             scales: unit_scales,
             stride: shape.positions() / BLOCK,
             count: shape.head_dim / TILE,
             blocks: len.div_ceil(BLOCK),
         };
-        (tiles, &self.value_scales[head * shape.positions()..][..shape.positions()])
+        (tiles, &self.value_scales[layer * shape.positions()..][..shape.positions()])
     }
 }
 
@@ -181,19 +182,21 @@ mod tests {
         (key, (0..SHAPE.head_dim / BLOCK).map(|_| scale()).collect(), value, scale())
     }
 
-    fn store(cache: &mut Cache, layer: usize, head: usize, position: usize, (key, scales, value, scale): &Entry) {
+    fn store(cache: &Cache, layer: usize, head: usize, position: usize, (key, scales, value, scale): &Entry) {
         let mut quantised = Quantised::default();
         quantised.resize(key.len());
         quantised.quants.copy_from_slice(key);
         quantised.scales.copy_from_slice(scales);
-        cache.store(layer, head, position, quantised.rows(0, 1, SHAPE.head_dim / BLOCK), (value, *scale));
+        let key = quantised.rows(0, 1, SHAPE.head_dim / BLOCK);
+        cache.head(head).store(layer, cache.place(position), key, (value, *scale));
     }
 
     /// The entry at a place, read from the tiles that kernels multiply with.
     fn load(cache: &Cache, layer: usize, head: usize, place: usize) -> Entry {
         let ones = vec![1.0; SHAPE.scales()];
-        let keys = cache.keys(layer, head, SHAPE.window);
-        let (values, scales) = cache.values(layer, head, SHAPE.window, &ones);
+        let head = cache.head(head);
+        let keys = head.keys(layer, SHAPE.window);
+        let (values, scales) = head.values(layer, SHAPE.window, &ones);
         let quant = |tiles: &Tiles<'_>, row, column| {
             (tiles.quants[Tiles::place(tiles.stride, row, column)] ^ cache.shape.offset) as i8
         };
@@ -209,15 +212,15 @@ mod tests {
     #[test]
     fn entries_lie_in_a_ring_behind_the_first() {
         for offset in Kernel::all().iter().map(|kernel| kernel.offset) {
-            let mut cache = Cache::new(CacheShape { offset, ..SHAPE });
+            let cache = Cache::new(CacheShape { offset, ..SHAPE });
             let mut random = TestRandom::new(1);
-            let mut naive = vec![vec![None; SHAPE.window]; SHAPE.heads()];
+            let mut naive = vec![vec![None; SHAPE.window]; SHAPE.layers * SHAPE.kv_heads];
             for position in 0..3 * SHAPE.window {
                 // The first position keeps place 0; the others take turns.
                 let place = if position == 0 { 0 } else { 1 + (position - 1) % (SHAPE.window - 1) };
                 for (number, naive) in naive.iter_mut().enumerate() {
                     let entry = entry(&mut random);
-                    store(&mut cache, number / SHAPE.kv_heads, number % SHAPE.kv_heads, position, &entry);
+                    store(&cache, number / SHAPE.kv_heads, number % SHAPE.kv_heads, position, &entry);
                     naive[place] = Some(entry);
                 }
             }

@@ -27,6 +27,7 @@ pub mod load;
 mod model;
 mod rope;
 mod session;
+mod team;
 #[cfg(test)]
 pub(crate) mod tests;
 mod thread_tuner;

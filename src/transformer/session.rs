@@ -13,6 +13,7 @@ use super::cuda::{Accelerator, Weights};
 use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
+use super::team::Team;
 use super::thread_tuner::ThreadTuner;
 use super::threads::Threads;
 use crate::error::{Error, ErrorKind};
@@ -21,18 +22,23 @@ use crate::num::tiles::BLOCK;
 /// Maximum rows of a batch: enough for two tokens of each of 32 lanes; it bounds the memory of long steps.
 const ROWS: usize = 64;
 
+/// Maximum threads of a session. The parts of a product would become so small that exchanging them takes longer.
+const MAX_THREADS: usize = 16;
+
 /// The backend: the CPU, or a GPU for which the CPU stands in when it fails.
 pub struct Session {
-    /// Jobs hold further references, but only during [`Threads::run`].
+    /// Jobs hold further references to this, the lanes and the rows, but only during [`Threads::run`].
     shared: Arc<Shared>,
-    lanes: Vec<Lane>,
+    lanes: Arc<Vec<Lane>>,
     window: usize,
     threads: Threads<Job>,
     tuner: ThreadTuner,
     /// Buffers, one set for each thread.
     forwards: Vec<Forward>,
+    /// The threads of a batch on one thread, and of one in parallel.
+    teams: [Arc<Team>; 2],
     /// Rows of the current batch, and unused ones that keep their memory.
-    rows: Vec<Row>,
+    rows: Arc<Vec<Row>>,
     /// For each step, the index of its next token to evaluate.
     next: Vec<usize>,
     /// The GPU's part, until it fails.
@@ -62,13 +68,15 @@ impl Session {
             window,
             offset: model.kernel.offset,
         };
+        let threads = Threads::new(threads.min(MAX_THREADS));
         Ok(Session {
-            lanes: (0..lanes).map(|_| Lane::new(Cache::new(shape))).collect(),
+            lanes: Arc::new((0..lanes).map(|_| Lane::new(Cache::new(shape))).collect()),
             window,
-            threads: Threads::new(threads),
             tuner: ThreadTuner::default(),
-            forwards: (0..threads.max(1)).map(|_| Forward::default()).collect(),
-            rows: Vec::new(),
+            forwards: (0..threads.count()).map(|_| Forward::default()).collect(),
+            teams: [1, threads.count()].map(|count| Arc::new(Team::new(count))),
+            threads,
+            rows: Arc::default(),
             next: Vec::new(),
             accelerator: None,
             checked: false,
@@ -128,8 +136,9 @@ impl Session {
     fn learn(&mut self, steps: &[Step<'_>]) {
         let Shared { model, adaptive: Some(adaptive), .. } = exclusive(&mut self.shared) else { return };
         adaptive.forget_changes();
+        let lanes = exclusive(&mut self.lanes);
         for step in steps {
-            self.lanes[step.lane].pending.append(step.tokens, |prediction, token| {
+            lanes[step.lane].pending.append(step.tokens, |prediction, token| {
                 if let Some(output) = model.output(token) {
                     adaptive.learn(model, prediction, output);
                 }
@@ -147,13 +156,14 @@ impl Session {
         let mut count = 0;
         let most = if self.accelerator.is_some() { Accelerator::ROWS } else { ROWS };
         let rope = &mut exclusive(&mut self.shared).rope;
+        let (rows, lanes) = (exclusive(&mut self.rows), exclusive(&mut self.lanes));
         for (number, (step, next)) in steps.iter().zip(&mut self.next).enumerate() {
-            let lane = &mut self.lanes[step.lane];
+            let lane = &mut lanes[step.lane];
             while count < most && *next < step.tokens.len() {
-                if self.rows.len() == count {
-                    self.rows.push(Row::default());
+                if rows.len() == count {
+                    rows.push(Row::default());
                 }
-                let row = &mut self.rows[count];
+                let row = &mut rows[count];
                 (row.lane, row.position, row.token) = (step.lane, lane.len, step.tokens[*next]);
                 row.output = (*next >= step.from).then_some((number, *next));
                 rope.extend_to(lane.len);
@@ -169,14 +179,15 @@ impl Session {
     /// Evaluates the first `count` rows on the GPU, or on the CPU if there is none or if it fails.
     fn evaluate(&mut self, count: usize) {
         let Some(accelerator) = &mut self.accelerator else { return self.evaluate_on_cpu(count) };
-        let rows = &mut self.rows[..count];
+        let rows = &mut exclusive(&mut self.rows)[..count];
         let result = accelerator.run(&self.shared, rows, &self.lanes);
         if let Err((error, done)) = result {
             self.use_cpu(error);
             // The rows that are done have their keys in the cache, in places of older ones: they can't be evaluated again.
-            let finished: Vec<Row> = if self.checked { Vec::new() } else { self.rows.drain(..done).collect() };
+            let finished: Vec<Row> =
+                if self.checked { Vec::new() } else { exclusive(&mut self.rows).drain(..done).collect() };
             self.evaluate_on_cpu(count - finished.len());
-            self.rows.splice(..0, finished);
+            exclusive(&mut self.rows).splice(..0, finished);
         } else if self.checked {
             let computed = |row: &mut Row| (mem::take(&mut row.cumulative), row.prediction.take());
             let computed: Vec<_> = rows.iter_mut().map(computed).collect();
@@ -195,7 +206,7 @@ impl Session {
         let Some(accelerator) = self.accelerator.take() else { return };
         // In a checked session the CPU has filled its caches itself.
         if !self.checked {
-            accelerator.restore(&mut self.lanes);
+            accelerator.restore(&self.lanes);
         }
         self.activity.fail(&error);
         self.gpu_error = Some(error);
@@ -203,54 +214,41 @@ impl Session {
 
     fn evaluate_on_cpu(&mut self, count: usize) {
         let start = Instant::now();
-        let jobs = self.divide(count);
-        self.collect(self.threads.run(jobs));
+        for row in &mut exclusive(&mut self.rows)[..count] {
+            self.shared.rope.angles_at(row.position, &mut row.angles);
+        }
+        let team = &self.teams[usize::from(self.tuner.parallel())];
+        let job = |(index, forward)| Job {
+            shared: self.shared.clone(),
+            lanes: self.lanes.clone(),
+            rows: self.rows.clone(),
+            count,
+            team: team.clone(),
+            index,
+            forward,
+        };
+        let jobs = self.forwards.drain(..team.count()).enumerate().map(job).collect();
+        let jobs = self.threads.run(jobs);
+        self.forwards.splice(..0, jobs.into_iter().map(|job| job.forward));
+        let rows = exclusive(&mut self.rows);
+        for output in self.forwards.iter_mut().take(team.count()).flat_map(Forward::outputs) {
+            let row = &mut rows[output.row];
+            mem::swap(&mut row.cumulative, &mut output.cumulative);
+            row.prediction = output.prediction.take();
+        }
         self.tuner.record(start.elapsed().as_secs_f64() / count as f64);
-    }
-
-    /// Divides the first `count` rows into jobs of about equal size, one for each thread, or into a single job if the tuner
-    /// says so. Rows of one lane stay together.
-    fn divide(&mut self, count: usize) -> Vec<Job> {
-        let mut rows = self.rows.drain(..count).collect::<Vec<_>>();
-        let mut jobs = Vec::new();
-        let mut first = 0;
-        let most = if self.tuner.parallel() { self.threads.count() } else { 1 };
-        for left in (1..=most).rev() {
-            let end = rows.len().div_ceil(left);
-            let Some(last) = rows[..end].last().map(|row| row.lane) else { break };
-            let end = end + rows[end..].iter().take_while(|row| row.lane == last).count();
-            let others = rows.split_off(end);
-            jobs.push(Job {
-                shared: self.shared.clone(),
-                rows: mem::replace(&mut rows, others),
-                lanes: self.lanes.drain(..last + 1 - first).collect(),
-                first,
-                forward: self.forwards.pop().expect("one for each thread"),
-            });
-            first = last + 1;
-        }
-        jobs
-    }
-
-    /// Takes rows, lanes and buffers back from the jobs.
-    fn collect(&mut self, jobs: Vec<Job>) {
-        for job in jobs.into_iter().rev() {
-            self.rows.splice(..0, job.rows);
-            self.lanes.splice(..0, job.lanes);
-            self.forwards.push(job.forward);
-        }
     }
 }
 
 impl Backend for Session {
     fn reset(&mut self, lane: usize) {
-        let lane = &mut self.lanes[lane];
+        let lane = &mut exclusive(&mut self.lanes)[lane];
         (lane.len, lane.max_len) = (0, 0);
         lane.pending.reset();
     }
 
     fn retract(&mut self, lane: usize) {
-        let lane = &mut self.lanes[lane];
+        let lane = &mut exclusive(&mut self.lanes)[lane];
         lane.len = lane.len.saturating_sub(1);
         lane.pending.retract();
         assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "the window has lost the tokens before");
@@ -269,7 +267,7 @@ impl Backend for Session {
             let start = Instant::now();
             self.evaluate(count);
             self.activity.count(count, start.elapsed());
-            let Session { rows, lanes, .. } = self;
+            let (rows, lanes) = (exclusive(&mut self.rows), exclusive(&mut self.lanes));
             for row in &mut rows[..count] {
                 if let Some((step, token)) = row.output {
                     if let Some(prediction) = row.prediction.take() {
@@ -283,6 +281,6 @@ impl Backend for Session {
 }
 
 /// Mutable access between batches.
-fn exclusive(shared: &mut Arc<Shared>) -> &mut Shared {
+fn exclusive<T>(shared: &mut Arc<T>) -> &mut T {
     Arc::get_mut(shared).expect("no job outlives its batch")
 }

@@ -23,7 +23,7 @@ pub struct FeedForward {
     first: usize,
     /// That layer and all after it.
     layers: Vec<Layer>,
-    /// Traces of the predictions in the batch so far; see [`Row::trace`](super::super::batch::Row::trace).
+    /// Traces of the predictions in the batch so far; see [`Prediction::trace`](super::Prediction::trace).
     traces: Vec<Vec<f32>>,
     /// Gradients of the current layer's output: `[predictions, hidden]`.
     outputs: Vec<f32>,

@@ -27,7 +27,8 @@ pub struct Prediction {
     input: Vec<f32>,
     /// Outputs that are not negligible, in the order of the distribution, with their probabilities.
     likely: Vec<(usize, f32)>,
-    /// Activations for the backward pass; see [`Row::trace`](super::super::batch::Row::trace).
+    /// Activations that the backward pass reads: for each adaptive feed-forward layer the residual stream before it
+    /// (`hidden`) and the product of its gate and up matrices (`2 * feed_forward`), then the last residual (`hidden`).
     pub trace: Vec<f32>,
 }
 

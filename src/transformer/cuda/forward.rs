@@ -148,8 +148,8 @@ impl Accelerator {
     }
 
     /// Writes all keys and values to the CPU's caches.
-    pub fn restore(&self, lanes: &mut [Lane]) {
-        self.mirrors.iter().zip(lanes).for_each(|(mirror, lane)| mirror.restore(self.shape, &mut lane.cache));
+    pub fn restore(&self, lanes: &[Lane]) {
+        self.mirrors.iter().zip(lanes).for_each(|(mirror, lane)| mirror.restore(self.shape, &lane.cache));
     }
 
     fn run_part(&mut self, shared: &Shared, rows: &mut [Row], lanes: &[Lane]) -> Result<(), Error> {
@@ -273,7 +273,7 @@ impl Accelerator {
         self.device.launch(Kernel::Copy, [wanted, 1], &args)
     }
 
-    /// Values of a trace; see [`Row::trace`].
+    /// Values of a trace; see [`Prediction::trace`].
     fn trace_len(&self, model: &Model) -> usize {
         let gate_up = self.feed_forward.first().map_or(0, |[gate_up, _]| gate_up.rows as usize);
         self.feed_forward.len() * (model.config.hidden + gate_up) + model.config.hidden

@@ -48,7 +48,7 @@ impl Mirror {
     }
 
     /// Writes all entries to the CPU's cache.
-    pub fn restore(&self, shape: EntryShape, cache: &mut Cache) {
+    pub fn restore(&self, shape: EntryShape, cache: &Cache) {
         let blocks = shape.padded / BLOCK;
         for (place, &position) in self.positions.iter().enumerate() {
             let Some(position) = position else { continue };
@@ -64,7 +64,8 @@ impl Mirror {
                     rows: 1,
                     stride: blocks,
                 };
-                cache.store(head / shape.kv_heads, head % shape.kv_heads, position, key, (value, scales[blocks]));
+                let mut to = cache.head(head % shape.kv_heads);
+                to.store(head / shape.kv_heads, cache.place(position), key, (value, scales[blocks]));
             }
         }
     }

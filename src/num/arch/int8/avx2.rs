@@ -67,33 +67,39 @@ unsafe fn panel<const R: usize, const SMALL: bool>(
                     let ahead = weights.quants.as_ptr().wrapping_add(start + line * TILE * STEP + AHEAD);
                     _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
                 }
-                let mut quants = [[_mm256_setzero_si256(); 2]; R];
-                let mut corrections = [_mm256_setzero_si256(); R];
-                for r in 0..R {
-                    // SAFETY: row `r` holds `blocks` blocks, each with 8 steps and 4 pairs of corrections.
-                    unsafe {
-                        quants[r][0] = _mm256_set1_epi32(load_step(inputs, r, block, step));
-                        quants[r][1] = _mm256_set1_epi32(load_step(inputs, r, block, step + 1));
-                        if SMALL {
-                            corrections[r] = _mm256_set1_epi32(load_small_offset(inputs, r, block, step / 2));
+                // SAFETY: each tile holds `blocks` blocks of `TILE_BLOCK` bytes; the loads are unaligned.
+                let load =
+                    |vector| unsafe { _mm256_loadu_si256(weights.quants.as_ptr().add(start + vector * 32).cast()) };
+                if SMALL {
+                    let [a, b] = [[load(0), load(1)], [load(2), load(3)]];
+                    for r in 0..R {
+                        // SAFETY: row `r` holds `blocks` blocks, each with 8 steps and 4 pairs of corrections.
+                        let [x, y, correction] = unsafe {
+                            [
+                                load_step(inputs, r, block, step),
+                                load_step(inputs, r, block, step + 1),
+                                load_small_offset(inputs, r, block, step / 2),
+                            ]
+                        }
+                        .map(|four| _mm256_set1_epi32(four));
+                        for half in 0..2 {
+                            let sum = _mm256_add_epi16(correction, _mm256_maddubs_epi16(a[half], x));
+                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b[half], y));
+                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(sum, ones));
                         }
                     }
-                }
-                for (half, dots) in dots.iter_mut().enumerate() {
-                    let at = weights.quants.as_ptr().wrapping_add(start + half * 32);
-                    // SAFETY: each tile holds `blocks` blocks of `TILE_BLOCK` bytes; the loads are unaligned.
-                    let (a, b) = unsafe { (_mm256_loadu_si256(at.cast()), _mm256_loadu_si256(at.add(64).cast())) };
-                    for r in 0..R {
-                        let [x, y] = quants[r];
-                        if SMALL {
-                            let sum = _mm256_add_epi16(corrections[r], _mm256_maddubs_epi16(a, x));
-                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b, y));
-                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(sum, ones));
-                        } else {
+                } else {
+                    for half in 0..2 {
+                        let (a, b) = (load(half), load(half + 2));
+                        for r in 0..R {
+                            // SAFETY: as above.
+                            let [x, y] =
+                                unsafe { [load_step(inputs, r, block, step), load_step(inputs, r, block, step + 1)] }
+                                    .map(|four| _mm256_set1_epi32(four));
                             let first = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
                             let second = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(y, b));
-                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(first, ones));
-                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(second, ones));
+                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(first, ones));
+                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(second, ones));
                         }
                     }
                 }

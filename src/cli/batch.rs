@@ -10,10 +10,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use super::args::{CommonArgs, OutputArgs};
+use super::args::CommonArgs;
 use super::exit::{Outcome, report};
 use super::files::{Input, SUFFIX, inputs};
-use super::job::Job;
 use super::stdio;
 
 /// What a verb makes of its input.
@@ -37,45 +36,17 @@ pub struct Batch<'a> {
     pub done: Cell<(u64, u64)>,
 }
 
-/// Processes each file, continuing after errors. Returns the most severe outcome.
-pub fn run(
-    common: &CommonArgs,
-    output: Option<&OutputArgs>,
-    direction: Direction,
-    mut work: impl FnMut(&Job) -> Result<Outcome>,
-) -> Outcome {
-    let silent = common.quiet > 1;
-    let (inputs, mut worst) = match find(common, direction) {
-        Ok(found) => found,
-        Err(error) => return report(None, &error, silent),
-    };
-    if inputs.len() > 1 && output.is_some_and(OutputArgs::is_one_file) {
-        let error = anyhow::anyhow!("several inputs can't share one output file; use -c to join them");
-        return report(None, &error, silent);
+impl<'a> Batch<'a> {
+    /// The files that the arguments name, and the outcome of looking for them.
+    ///
+    /// # Errors
+    /// If a list of names can't be read, or `-r` has no folder.
+    pub fn new(common: &'a CommonArgs, direction: Direction) -> Result<(Self, Outcome)> {
+        let (inputs, outcome) = find(common, direction)?;
+        let total = inputs.iter().map(length).sum();
+        let (start, begun, done) = (Instant::now(), Cell::default(), Cell::default());
+        Ok((Batch { common, direction, inputs, total, start, begun, done }, outcome))
     }
-    let lengths: Vec<u64> = inputs.iter().map(length).collect();
-    let batch = Batch {
-        common,
-        direction,
-        total: lengths.iter().sum(),
-        inputs,
-        start: Instant::now(),
-        begun: Cell::default(),
-        done: Cell::default(),
-    };
-    let mut before = 0;
-    for (index, input) in batch.inputs.iter().enumerate() {
-        batch.begun.set((index + 1, before));
-        let outcome = work(&Job::new(input, &batch)).unwrap_or_else(|error| report(Some(input), &error, silent));
-        if outcome == Outcome::BrokenPipe {
-            // The reader of the output has gone.
-            return outcome;
-        }
-        worst = worst.max(outcome);
-        before += lengths[index];
-    }
-    batch.summarize();
-    worst
 }
 
 /// The inputs that the arguments name, and the outcome of looking for them.
@@ -146,7 +117,8 @@ fn is_wanted(path: &Path, direction: Direction) -> bool {
     (path.extension() == Some(OsStr::new(SUFFIX))) == (direction == Direction::Decode)
 }
 
-fn length(input: &Input) -> u64 {
+/// The length of a regular file; 0 of anything else.
+pub fn length(input: &Input) -> u64 {
     let metadata = input.path().and_then(|path| fs::metadata(path).ok());
     metadata.filter(|metadata| metadata.is_file()).map_or(0, |metadata| metadata.len())
 }
@@ -159,7 +131,7 @@ impl Batch<'_> {
     }
 
     /// Prints the totals of several files.
-    fn summarize(&self) {
+    pub fn summarize(&self) {
         let count = self.inputs.len();
         let (content, archive) = self.done.get();
         if count > 1 && content > 0 && self.common.summaries() {

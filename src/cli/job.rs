@@ -6,13 +6,46 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nzip::{KindSum, Monitor};
 
-use super::args::OutputArgs;
-use super::batch::Batch;
-use super::exit::Outcome;
+use super::args::{CommonArgs, OutputArgs};
+use super::batch::{Batch, Direction, length};
+use super::exit::{Outcome, report};
 use super::files::{Input, InputFile};
 use super::model::loaded;
 use super::output::Output;
 use super::stdio::message;
+
+/// Processes each file that the arguments name, continuing after errors. Returns the most severe outcome.
+pub fn run(
+    common: &CommonArgs,
+    output: Option<&OutputArgs>,
+    direction: Direction,
+    mut work: impl FnMut(&Job) -> Result<Outcome>,
+) -> Outcome {
+    let silent = common.quiet > 1;
+    let (batch, mut worst) = match Batch::new(common, direction) {
+        Ok(found) => found,
+        Err(error) => return report(None, &error, silent),
+    };
+    if batch.inputs.len() > 1 && output.is_some_and(OutputArgs::is_one_file) {
+        let error = anyhow::anyhow!("several inputs can't share one output file; use -c to join them");
+        return report(None, &error, silent);
+    }
+    let mut before = 0;
+    for (index, input) in batch.inputs.iter().enumerate() {
+        batch.begun.set((index + 1, before));
+        // Measured before the work, which may remove the file.
+        let length = length(input);
+        let outcome = work(&Job::new(input, &batch)).unwrap_or_else(|error| report(Some(input), &error, silent));
+        if outcome == Outcome::BrokenPipe {
+            // The reader of the output has gone.
+            return outcome;
+        }
+        worst = worst.max(outcome);
+        before += length;
+    }
+    batch.summarize();
+    worst
+}
 
 /// The processing of one file.
 pub struct Job<'a> {

@@ -49,11 +49,11 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Outcome {
     match verb {
         Verb::Compress(args) => {
-            batch::run(&args.common, Some(&args.output), Direction::Compress, |job| compress::run(job, &args))
+            job::run(&args.common, Some(&args.output), Direction::Compress, |job| compress::run(job, &args))
         }
         Verb::Decompress(args) => decompress(&args),
         Verb::Cat(args) => decompress(&args.decompress()),
-        Verb::Test(args) => batch::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
+        Verb::Test(args) => job::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
@@ -63,7 +63,7 @@ fn run(verb: Verb) -> Outcome {
 }
 
 fn decompress(args: &DecompressArgs) -> Outcome {
-    batch::run(&args.common, Some(&args.output), Direction::Decode, |job| match &args.range {
+    job::run(&args.common, Some(&args.output), Direction::Decode, |job| match &args.range {
         Some(range) => range::run(job, args, range),
         None => decompress::run(job, args),
     })

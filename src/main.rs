@@ -2,6 +2,7 @@
 
 // Both panic if the stream can't be written; see `cli::stdio`.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
+#![deny(unsafe_code)]
 
 mod cli;
 

@@ -175,3 +175,29 @@ fn imports_have_no_circles() {
     assert!(imports.len() > 100, "only {} imports were found", imports.len());
     assert!(edges.is_empty(), "imports on circles:\n{}", edges.join("\n"));
 }
+
+/// The compiler denies unsafe code except where a file allows it: `num/arch` and what docs/ARCHITECTURE.md argues.
+#[test]
+fn unsafe_code_is_where_the_document_says() {
+    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                if ["allow(unsafe_code)", "(unsafe)"].iter().any(|allowing| text.contains(allowing)) {
+                    found.insert(path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string());
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        ["src/cli/stdio.rs", "src/num/arch/mod.rs", "src/transformer/cuda/driver.rs"]
+    );
+    assert!(include_str!("../src/lib.rs").contains("#![deny(unsafe_code)]"));
+    assert!(include_str!("../src/main.rs").contains("#![deny(unsafe_code)]"));
+}

@@ -166,7 +166,7 @@ fn refusals() {
 #[test]
 fn damage_is_named() {
     let shell = Shell::new();
-    let block = |number, text: &[u8]| forge::stored(number, text);
+    let block = |number, text: &[u8]| forge::stored_after(b"tale ", number, text);
     let mut archive = forge::header(forge::BLOCK_64_KIB, None);
     let starts = [archive.len() as u64, archive.len() as u64 + 12 + 5];
     archive.extend([block(0, b"tale "), block(1, b"tub")].concat());
@@ -223,7 +223,7 @@ fn a_file_named_like_a_verb_is_not_taken_for_one() {
 #[test]
 fn limits_are_checked_over_all_archives_of_a_file() {
     let shell = Shell::new();
-    shell.write("two.nz", &[forge::header(0, None), forge::stored(0, b"tub"), forge::end(b"tub")].concat().repeat(2));
+    shell.write("two.nz", &[forge::header(0, None), forge::stored(b"tub"), forge::end(b"tub")].concat().repeat(2));
     let run = shell.run("d -c --max-output 5 two.nz");
     assert!(run.code == 5 && run.stdout.is_empty(), "{}", run.said);
     assert_eq!(shell.run("d -c --max-output 6 two.nz").stdout, b"tubtub");
@@ -281,7 +281,7 @@ fn lists() {
     let noise = content(Kind::Random, 150_000, 1);
     let archive = shell.feed("c -1 --block-size 64K", &noise).stdout;
     shell.write("noise.nz", &archive);
-    shell.write("two.nz", &[forge::header(0, None), forge::stored(0, b"tub"), forge::end(b"tub")].concat().repeat(2));
+    shell.write("two.nz", &[forge::header(0, None), forge::stored(b"tub"), forge::end(b"tub")].concat().repeat(2));
     let table = String::from_utf8(shell.run("l noise.nz two.nz").stdout).unwrap();
     let json = String::from_utf8(shell.run("l --json two.nz").stdout).unwrap();
     insta::assert_snapshot!(format!("{table}\n{json}"));

@@ -108,11 +108,31 @@ fn what_another_model_made_needs_it_again() {
     assert_ne!(archive, shell.run("c -c -6 --model other text").stdout);
     assert_eq!(shell.run("d -c --model tiny text.nz").stdout, text);
     let missing = shell.run("d -c text.nz");
-    assert!(missing.code == 4 && missing.stdout.is_empty() && missing.said.contains(&tiny), "{}", missing.said);
+    assert!(
+        missing.code == 4
+            && missing.stdout.is_empty()
+            && missing.said.contains(&format!("needs --model tiny (id {tiny})")),
+        "{}",
+        missing.said
+    );
     let wrong = shell.run("d -c --model other text.nz");
     assert!(wrong.code == 4 && wrong.stdout.is_empty(), "{}", wrong.said);
     assert!(wrong.said.contains(&tiny) && wrong.said.contains(&other), "{}", wrong.said);
     assert_eq!(shell.run("d -c --model nothing text.nz").code, 4);
+}
+
+/// Opening a pipe would wait for a writer.
+#[cfg(unix)]
+#[test]
+fn pipes_and_folders_are_no_model_files() {
+    let shell = Shell::new();
+    write_model(&shell, "tiny", 32, 5.0);
+    let made = shell.sh("mkfifo pipe.gguf; mkdir folder.gguf; rm tiny/config.json; mkfifo tiny/config.json");
+    assert_eq!(made.code, 0, "{}", made.said);
+    for model in ["pipe.gguf", "folder.gguf", "tiny"] {
+        let run = shell.run(&format!("c -c -6 --model {model} text"));
+        assert!(run.code == 4 && run.stdout.is_empty(), "{model}: {} {}", run.code, run.said);
+    }
 }
 
 #[cfg(unix)]

@@ -208,7 +208,7 @@ fn a_read_error_costs_what_comes_after() {
 
 #[test]
 fn doubled_and_swapped_blocks_are_named() {
-    let block = |number, text: &[u8]| forge::stored(number, text);
+    let block = |number, text: &[u8]| forge::stored_after(b"tale ", number, text);
     let archive = |blocks: &[Vec<u8>]| {
         let header = forge::header(forge::BLOCK_64_KIB, None);
         [&header[..], &blocks.concat(), &forge::end(b"tale of a tub")].concat()
@@ -225,7 +225,7 @@ fn doubled_and_swapped_blocks_are_named() {
 
 #[test]
 fn a_second_index_is_damage() {
-    let blocks = [forge::stored(0, b"tale "), forge::stored(1, b"tub")];
+    let blocks = [forge::stored(b"tale "), forge::stored_after(b"tale ", 1, b"tub")];
     let header = forge::header(forge::BLOCK_64_KIB, None);
     let starts = [header.len() as u64, (header.len() + blocks[0].len()) as u64];
     let start = starts[1] + blocks[1].len() as u64;
@@ -239,9 +239,11 @@ fn a_second_index_is_damage() {
 /// After damage, the index tells that a block has another length than it should have.
 #[test]
 fn a_block_of_another_archive_is_named() {
-    let blocks = [forge::stored(0, b"tale "), forge::stored(1, b"another"), forge::stored(2, b"tub")];
+    let block = |number, text: &[u8]| forge::stored_after(b"tale ", number, text);
+    // Of an archive that begins in the same way.
+    let blocks = [block(0, b"tale "), block(1, b"another"), block(2, b"tub")];
     let header = forge::header(forge::BLOCK_64_KIB, None);
-    let index = forge::index(&[(16, 5), (40, 5), (60, 3)], 80);
+    let index = forge::index(&[(16, 5), (33, 5), (54, 3)], 73);
     let archive = [&header[..], &blocks.concat(), &index, &forge::end(b"tale of a tub")].concat();
     let (_, damage, error) = read_all(&archive, true);
     assert!(error.is_none());
@@ -249,13 +251,36 @@ fn a_block_of_another_archive_is_named() {
         damage.iter().any(|damage| damage.reason.starts_with("block 1 differs from the block index")),
         "{damage:?}"
     );
+    // Of one that begins in another.
+    let foreign = forge::stored_after(b"a tub", 1, b"of a ");
+    let archive = [&header[..], &blocks[0], &foreign, &blocks[2], &index, &forge::end(b"tale of a tub")].concat();
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == b"tale tub");
+    assert_eq!((&damage[0].blocks, &damage[0].reason[..]), (&(1..2), "block 1 is of another archive"));
+    assert_eq!(read_all(&archive, false).2.unwrap().reason(), "block 1 is of another archive");
+}
+
+/// A block whose data is intact, but which a machine that predicts otherwise made.
+#[test]
+fn other_predictions_are_not_called_damage() {
+    let content = content(Kind::Text, 3000, 1);
+    let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
+    let coded = codec::encode(&config, &content[1..], 1, &mut |_, _| true).unwrap();
+    let block = forge::modelled(&content, coded.profile, &coded.payload);
+    let archive = [forge::header(0, None), block, forge::end(&content)].concat();
+    let reason = |archive: &[u8]| decompress(archive).unwrap_err().reason().to_owned();
+    assert!(reason(&archive).ends_with("predicts otherwise than the encoder"), "{}", reason(&archive));
+    let mut damaged = archive.clone();
+    damaged[100] ^= 1;
+    assert_eq!(reason(&damaged), "block 0 is damaged: checksum mismatch");
 }
 
 #[test]
 fn block_numbers_end() {
     let last = u64::from(u32::MAX);
     for number in [last - 1, last] {
-        let archive = [forge::header(0, None), forge::stored(number, b"tub"), forge::end(b"tub")].concat();
+        let archive =
+            [forge::header(0, None), forge::stored_after(b"tub", number, b"tub"), forge::end(b"tub")].concat();
         let (got, damage, error) = read_all(&archive, true);
         assert!(error.is_none() && !damage.is_empty());
         assert_eq!(got.is_empty(), number == last);
@@ -265,7 +290,7 @@ fn block_numbers_end() {
 #[test]
 fn much_damage_is_summed_up() {
     let bad = |number| {
-        let mut block = forge::stored(number, b"x");
+        let mut block = forge::stored_after(b"x", number, b"x");
         *block.last_mut().unwrap() = b'y';
         block
     };
@@ -294,9 +319,7 @@ fn nothing_may_follow_the_coded_data() {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
     let coded = codec::encode(&config, &content, 1, &mut |_, _| true).unwrap();
     let archive = |payload: &[u8]| {
-        let check = forge::check(&content);
-        let head = forge::modelled_head_of(0, 3000, payload.len() as u64, coded.profile, check);
-        [&forge::header(0, None)[..], &head, payload, &forge::end(&content)].concat()
+        [forge::header(0, None), forge::modelled(&content, coded.profile, payload), forge::end(&content)].concat()
     };
     assert_eq!(decompress(&archive(&coded.payload)).unwrap(), content);
     for garbage in [&[0][..], &[1], &[0, 0], &[1, 2], &[0, 0, 1], &[0, 0, 0, 0], &[1, 2, 3, 4, 5]] {

@@ -5,7 +5,7 @@ mod common;
 
 use std::io::Read;
 
-use common::forge::{self, end, header, header_of, index, skippable, stored, varint};
+use common::forge::{self, end, header, header_of, index, skippable, stored, stored_after, varint};
 use nzip::internals::codec::{self, CodecConfig, LanePolicy, Preset};
 use nzip::{
     BlockSize, CompressOptions, DecompressOptions, Decompressor, ErrorKind, Level, compress, compress_with, decompress,
@@ -19,9 +19,9 @@ fn kind(archive: &[u8]) -> ErrorKind {
 fn two_blocks() -> Vec<u8> {
     let mut archive = header(forge::BLOCK_64_KIB, Some(8));
     let first = archive.len() as u64;
-    archive.extend(stored(0, b"tale "));
+    archive.extend(stored(b"tale "));
     let second = archive.len() as u64;
-    archive.extend(stored(1, b"tub"));
+    archive.extend(stored_after(b"tale ", 1, b"tub"));
     archive.extend(index(&[(first, 5), (second, 3)], archive.len() as u64));
     archive.extend(end(b"tale tub"));
     archive
@@ -50,7 +50,7 @@ fn the_document_is_of_this_version() {
 fn handmade_archives_decode() {
     assert_eq!(decompress(&two_blocks()).unwrap(), b"tale tub");
     assert_eq!(decompress(&[header(0, None), end(b"")].concat()).unwrap(), b"");
-    let skipping = [header(0, None), skippable(b""), stored(0, b"tub"), skippable(&[0xF5; 300]), end(b"tub")].concat();
+    let skipping = [header(0, None), skippable(b""), stored(b"tub"), skippable(&[0xF5; 300]), end(b"tub")].concat();
     assert_eq!(decompress(&skipping).unwrap(), b"tub");
 }
 
@@ -68,15 +68,13 @@ fn archives_one_after_the_other_decode_to_all_content() {
 fn unshortened(content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
     let coded = codec::encode(&config, content, 1, &mut |_, _| true).unwrap();
-    let (raw_len, coded_len) = (content.len() as u64, coded.payload.len() as u64);
-    assert!(coded_len >= raw_len);
-    let head = forge::modelled_head_of(0, raw_len, coded_len, coded.profile, forge::check(content));
-    [head, coded.payload].concat()
+    assert!(coded.payload.len() >= content.len());
+    forge::modelled(content, coded.profile, &coded.payload)
 }
 
 #[test]
 fn nothing_beyond_the_stated_length_is_given_out() {
-    let archive = [header(0, Some(2)), stored(0, b"tub"), end(b"tub")].concat();
+    let archive = [header(0, Some(2)), stored(b"tub"), end(b"tub")].concat();
     let mut content = Vec::new();
     let error = Decompressor::new(&archive[..], DecompressOptions::new()).read_to_end(&mut content).unwrap_err();
     assert_eq!((content.as_slice(), nzip::Error::from(error).kind()), (&b""[..], ErrorKind::Corrupt));
@@ -94,34 +92,33 @@ fn what_must_be_rejected_is() {
     let cases = [
         ("block size", [header(0xE1, None), end(b"")].concat()),
         ("extension", [header_of(&[&[1, 3, 0xA0, 0][..], &varint(4097), &[0; 4097]].concat()), end(b"")].concat()),
-        ("empty block", [header(0, None), stored(0, b""), end(b"")].concat()),
-        ("first block not 0", [header(0, None), stored(1, b"tub"), end(b"tub")].concat()),
-        ("too long for the block size", [header(0, None), stored(0, &[7; 65537]), end(&[7; 65537])].concat()),
-        ("less than the header names", [header(0, Some(4)), stored(0, b"tub"), end(b"tub")].concat()),
-        ("more than the header names", [header(0, Some(2)), stored(0, b"tub"), end(b"tub")].concat()),
-        ("no index", [header(0, None), stored(0, b"a"), stored(1, b"b"), end(b"ab")].concat()),
-        ("other content", [header(0, None), stored(0, b"tub"), end(b"tuB")].concat()),
+        ("empty block", [header(0, None), stored(b""), end(b"")].concat()),
+        ("first block not 0", [header(0, None), stored_after(b"tale ", 1, b"tub"), end(b"tub")].concat()),
+        ("too long for the block size", [header(0, None), stored(&[7; 65537]), end(&[7; 65537])].concat()),
+        ("less than the header names", [header(0, Some(4)), stored(b"tub"), end(b"tub")].concat()),
+        ("more than the header names", [header(0, Some(2)), stored(b"tub"), end(b"tub")].concat()),
+        ("no index", [header(0, None), stored(b"a"), stored_after(b"a", 1, b"b"), end(b"ab")].concat()),
+        ("other content", [header(0, None), stored(b"tub"), end(b"tuB")].concat()),
         (
             "payload as long as the content",
             [header(0, None), unshortened(b"\x07\xFE\x91\x20\xC3"), end(b"\x07\xFE\x91\x20\xC3")].concat(),
         ),
         ("coded longer than content", [header(0, None), forge::modelled_head(0, 5, 5), vec![0; 5], end(b"")].concat()),
         ("unknown frame", [header(0, None), forge::checked(vec![0xF5, 0xC7, 0]), end(b"")].concat()),
-        ("segmented without the feature", [header(0, None), forge::segmented_head(0, 90, 9, 90), end(b"")].concat()),
+        ("segmented without the feature", [header(0, None), forge::segmented_head(90, 9, 90), end(b"")].concat()),
         (
             "segmented with impossible streams",
-            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(0, 90, 9, 1 << 20), end(b"")]
-                .concat(),
+            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(90, 9, 1 << 20), end(b"")].concat(),
         ),
         (
             "segmented without streams",
-            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(0, 90, 6, 0), vec![0; 6], end(b"")]
+            [forge::header_of(&[4, forge::MODEL_FAST, 0, 0]), forge::segmented_head(90, 6, 0), vec![0; 6], end(b"")]
                 .concat(),
         ),
         ("block after the index", {
             let mut archive = header(0, None);
             archive.extend(index(&[], archive.len() as u64));
-            [archive, stored(0, b"tub"), end(b"tub")].concat()
+            [archive, stored(b"tub"), end(b"tub")].concat()
         }),
     ];
     for (name, archive) in cases {
@@ -138,8 +135,9 @@ fn the_index_is_found_from_the_end() {
     let len = u32::from_le_bytes(archive[tail - 4..tail].try_into().unwrap()) as usize;
     let frame = &archive[tail - len..tail];
     let first = header(forge::BLOCK_64_KIB, Some(150_000)).len() as u64;
-    let frame_len = stored(0, &content[..65536]).len() as u64;
-    let blocks = [(first, 65536), (first + frame_len, 65536), (first + 2 * frame_len, 150_000 - 2 * 65536)];
+    let second = first + stored(&content[..65536]).len() as u64;
+    let third = second + stored_after(b"", 1, &content[..65536]).len() as u64;
+    let blocks = [(first, 65536), (second, 65536), (third, 150_000 - 2 * 65536)];
     assert_eq!(frame, index(&blocks, (tail - len) as u64));
 }
 

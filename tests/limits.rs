@@ -31,7 +31,7 @@ fn output_is_limited() {
 
 #[test]
 fn the_header_is_believed_about_too_much() {
-    let archive = [forge::header(forge::BLOCK_64_KIB, Some(1 << 40)), forge::stored(0, b"tub")].concat();
+    let archive = [forge::header(forge::BLOCK_64_KIB, Some(1 << 40)), forge::stored(b"tub")].concat();
     assert_eq!(kind(&archive, limited(1 << 30)), ErrorKind::OutputLimit);
     assert_eq!(kind(&archive, DecompressOptions::new()), ErrorKind::OutputLimit);
     assert_eq!(kind(&archive, limited(u64::MAX)), ErrorKind::Truncated);
@@ -66,7 +66,7 @@ fn absurd_lengths_cost_nothing() {
 #[test]
 fn a_block_whose_data_runs_out_ends_soon() {
     // 64 MiB claimed, four bytes given: the coder notices that it reads past the end.
-    let block = [forge::modelled_head(0, 64 << 20, 4), vec![0x5A; 4]].concat();
+    let block = forge::modelled_after(b"", 0, (64 << 20, [1, 2, 3, 4]), 0, &[0x5A; 4]);
     let archive = [forge::header(forge::BLOCK_1_GIB, None), block, forge::end(b"")].concat();
     assert_eq!(kind(&archive, DecompressOptions::new()), ErrorKind::Corrupt);
 }
@@ -96,7 +96,7 @@ fn one_thread_reads_no_further_than_asked() {
             self.0.read(&mut buffer[..len])
         }
     }
-    let blocks = [forge::stored(0, b"tale "), forge::stored(1, b"tub")].concat();
+    let blocks = [forge::stored(b"tale "), forge::stored_after(b"tale ", 1, b"tub")].concat();
     let archive = [forge::header(forge::BLOCK_64_KIB, None), blocks].concat();
     let mut decompressor = Decompressor::new(Wall(&archive), DecompressOptions::new().threads(1));
     let mut content = [0; 8];
@@ -119,7 +119,7 @@ fn a_huge_index_is_not_read() {
     }
     let mut head = [vec![0xF5, 0xC3], forge::varint(3 << 30)].concat();
     head.extend([0; 4]);
-    let start = [forge::header(0, None), forge::stored(0, b"tub"), forge::checked(head)].concat();
+    let start = [forge::header(0, None), forge::stored(b"tub"), forge::checked(head)].concat();
     let mut content = Vec::new();
     let input = start.chain(Zeros(0));
     let error = Decompressor::new(input, DecompressOptions::new()).read_to_end(&mut content).unwrap_err();

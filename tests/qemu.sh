@@ -1,28 +1,45 @@
 #!/usr/bin/env bash
-# Archives are the same on every machine: builds nzip for this machine and for aarch64, runs the one as it is, with
-# scalar kernels, and on an emulated x86-64 without AVX2, the other on an emulated aarch64, and compares all archives,
-# by level and kind of content, byte by byte; then has all of them decode each other's and the golden ones. Transformers
-# are slow there: the embedded one gets a few lines, a small one (../shared/models/stories260K-hf, if it is there) more.
+# Archives are the same on every machine: builds nzip for this machine and for others, runs the one as it is, with scalar
+# kernels, and on emulated x86-64 processors of 2008 and 2006, without AVX2 and without SSE4, the others on emulated machines:
+# aarch64, s390x (big-endian), i686 (32 bits), riscv64. Compares all archives, by level and kind of content, byte by byte; then
+# has all machines decode each other's and the golden ones. Transformers are slow there: the embedded one gets a few lines, a
+# small one (../shared/models/stories260K-hf, if it is there) more.
 #
-# Not part of `cargo test`: takes ten minutes or more, and needs (Debian's names)
-#     apt install qemu-user gcc-aarch64-linux-gnu; rustup target add aarch64-unknown-linux-gnu
-# Usage: tests/qemu.sh [FILE…]     more content to compare; small files, emulation is slow
+# Not part of `cargo test`: takes ten minutes or more for each machine, and needs (Debian's names)
+#     apt install qemu-user gcc-{aarch64,s390x,i686,riscv64}-linux-gnu
+#     rustup target add {aarch64,s390x,i686}-unknown-linux-gnu riscv64gc-unknown-linux-gnu
+# Usage: [MACHINES="scalar s390x"] tests/qemu.sh [FILE…]     more content to compare; small files, emulation is slow
 set -euo pipefail
 cd "$(dirname "$0")/.."
-arm=aarch64-unknown-linux-gnu
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-cargo build --locked --release
-cargo build --locked --release --target $arm
+read -ra machines <<<"${MACHINES:-scalar nehalem conroe aarch64 s390x i686 riscv64}"
 target=${CARGO_TARGET_DIR:-target}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+triple() { case $1 in riscv64) echo riscv64gc-unknown-linux-gnu ;; *) echo "$1-unknown-linux-gnu" ;; esac; }
+cargo build --locked --release
+for machine in "${machines[@]}"; do
+    case $machine in
+        scalar | nehalem | conroe) continue ;;
+    esac
+    rust=$(triple "$machine")
+    linker=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$rust")_LINKER
+    # Without CUDA, which has no driver there.
+    env "$linker=$machine-linux-gnu-gcc" \
+        cargo build --locked --release --target "$rust" --no-default-features --features cli
+done
+
 native() { "$target/release/nzip" "$@"; }
 scalar() { NZIP_FORCE_SCALAR=1 "$target/release/nzip" "$@"; }
-nehalem() { qemu-x86_64 -cpu Nehalem "$target/release/nzip" "$@" 2>"$work/said" || { cat "$work/said"; return 1; }; }
-aarch64() { qemu-aarch64 -L /usr/aarch64-linux-gnu "$target/$arm/release/nzip" "$@"; }
-machines=(scalar nehalem aarch64)
-if [ "$(uname -m)" != x86_64 ]; then machines=(scalar); fi
+# qemu warns of features that these processors lack.
+emulated() { qemu-x86_64 -cpu "$1" "$target/release/nzip" "${@:2}" 2>"$work/said" || { cat "$work/said"; return 1; }; }
+nehalem() { emulated Nehalem "$@"; }
+conroe() { emulated Conroe "$@"; }
+foreign() { "qemu-$2" -L "/usr/$1-linux-gnu" "$target/$(triple "$1")/release/nzip" "${@:3}"; }
+aarch64() { foreign aarch64 aarch64 "$@"; }
+s390x() { foreign s390x s390x "$@"; }
+i686() { foreign i686 i386 "$@"; }
+riscv64() { foreign riscv64 riscv64 "$@"; }
 
 # Content: text, tables, logs, code, noise, nothing, one byte, x86 and Arm code, and what golden archives hold.
 mkdir "$work/content"
@@ -32,7 +49,9 @@ head -c 20000 models/prior.bin > "$work/content/noise"
 head -c 400000 "$target/release/nzip" | tail -c 60000 > "$work/content/tables"
 code() { tail -c "+$((16#$(objdump -h "$1" | awk '$2 == ".text" { print $6 }')))" "$1" | head -c 60000; }
 code "$target/release/nzip" > "$work/content/x86" || true
-code "$target/$arm/release/nzip" > "$work/content/arm" || true
+if [ -e "$target/$(triple aarch64)" ]; then
+    code "$target/$(triple aarch64)/release/nzip" > "$work/content/arm" || true
+fi
 head -c 100000 /dev/zero > "$work/content/zeros"
 : > "$work/content/empty"
 printf n > "$work/content/one"

@@ -17,6 +17,8 @@ struct Archive {
     start: usize,
     blocks: Vec<(u64, u64)>,
     content: Vec<u8>,
+    /// The content of its first block.
+    first: Vec<u8>,
 }
 
 impl Archive {
@@ -32,19 +34,18 @@ impl Archive {
             1 => {
                 let (number, content) = (input.byte(), input.part());
                 self.add_block(at, content);
-                forge::stored(number.into(), content)
+                forge::stored_after(&self.first, number.into(), content)
             }
             2 => {
                 let (number, content) = (input.byte(), input.part());
                 self.add_block(at, content);
-                modelled(number.into(), content)
+                modelled(&self.first, number.into(), content)
             }
             // A modelled block of any coded data.
             3 => {
                 let (number, profile, raw_len, coded) = (input.byte(), input.byte(), input.u16(), input.part());
-                let (raw_len, coded_len) = (raw_len.into(), coded.len() as u64);
-                let head = forge::modelled_head_of(number.into(), raw_len, coded_len, profile, forge::check(coded));
-                [&head, coded].concat()
+                let raw = (raw_len.into(), forge::check(coded));
+                forge::modelled_after(&self.first, number.into(), raw, profile, coded)
             }
             4 => forge::index(&self.blocks, at),
             5 => forge::index_of(input.part()),
@@ -56,18 +57,20 @@ impl Archive {
     }
 
     fn add_block(&mut self, at: u64, content: &[u8]) {
+        if self.blocks.is_empty() {
+            self.first = content.to_vec();
+        }
         self.blocks.push((at, content.len() as u64));
         self.content.extend_from_slice(content);
     }
 }
 
 /// A block as the fast model codes it, whether that makes it shorter or not.
-fn modelled(number: u64, content: &[u8]) -> Vec<u8> {
+fn modelled(first: &[u8], number: u64, content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).expect("needs no trained parts");
     let coded = codec::encode(&config, content, 1, &mut |_, _| true).expect("is not interrupted");
-    let (raw_len, coded_len) = (content.len() as u64, coded.payload.len() as u64);
-    let head = forge::modelled_head_of(number, raw_len, coded_len, coded.profile, forge::check(content));
-    [head, coded.payload].concat()
+    let raw = (content.len() as u64, forge::check(content));
+    forge::modelled_after(first, number, raw, coded.profile, &coded.payload)
 }
 
 /// Content up to the first error, the error's kind, and whether all was undamaged.

@@ -107,13 +107,14 @@ impl CodecConfig {
         CodecConfig { learning, ..self }
     }
 
-    /// Configures a decoder for an archive with this preset and identity.
+    /// Configures a decoder for an archive with this preset and identity. `name` is what the archive calls its transformer.
     ///
     /// # Errors
     /// [`ErrorKind::Model`] if a part of the archive's identity is missing or differs; the message names it.
     pub fn of_archive(
         preset: Preset,
         identity: Option<Identity>,
+        name: &str,
         language_model: Option<Arc<LanguageModel>>,
     ) -> Result<CodecConfig, Error> {
         let wanted = identity.and_then(|identity| identity.language_model);
@@ -124,13 +125,11 @@ impl CodecConfig {
             (Some(wanted), Some(language_model)) if language_model.id() == wanted => {
                 CodecConfig::new(preset, Some(language_model), lane_policy)?
             }
-            (Some(wanted), None) => {
-                let message = format!("made with the transformer {}, which is not part of nzip", hex(&wanted));
-                return Err(Error::new(ErrorKind::Model, message));
-            }
-            (Some(wanted), Some(language_model)) => {
-                let (wanted, given) = (hex(&wanted), hex(&language_model.id()));
-                let message = format!("made with the transformer {wanted}; the one given is {given}");
+            (Some(wanted), given) => {
+                let name = if name.is_empty() { "PATH" } else { &name.escape_debug().to_string() };
+                let given =
+                    given.map_or(String::new(), |given| format!("; the one given has the id {}", hex(&given.id())));
+                let message = format!("needs --model {name} (id {}){given}", hex(&wanted));
                 return Err(Error::new(ErrorKind::Model, message));
             }
         };
@@ -159,6 +158,12 @@ impl CodecConfig {
             check: xxh3_64(&parts) as u32,
             language_model: external.map(|language_model| language_model.id()),
         }))
+    }
+
+    /// The name of an external transformer; otherwise empty.
+    pub fn model_name(&self) -> &str {
+        let external = self.language_model.as_ref().filter(|_| self.preset == Preset::External);
+        external.map_or("", |language_model| language_model.name())
     }
 
     /// The preset.

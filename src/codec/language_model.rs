@@ -27,6 +27,7 @@ pub struct LanguageModel {
     model: Arc<Model>,
     trie: Arc<Trie>,
     id: [u8; 16],
+    name: String,
     probe: OnceLock<u64>,
     gpu: OnceLock<Arc<Weights>>,
     activity: Arc<Activity>,
@@ -45,7 +46,7 @@ impl LanguageModel {
             return Ok(language_model.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
-        let language_model = Arc::new(LanguageModel::new(checkpoint)?);
+        let language_model = Arc::new(LanguageModel::new(checkpoint, "")?);
         Ok(EMBEDDED_MODEL.get_or_init(|| language_model).clone())
     }
 
@@ -55,10 +56,11 @@ impl LanguageModel {
     /// # Errors
     /// [`crate::ErrorKind::Model`] if the model is not valid or not supported; [`crate::ErrorKind::Io`] if it cannot be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
-        Ok(Arc::new(LanguageModel::new(load(path, cache)?)?))
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name)?))
     }
 
-    fn new(checkpoint: Checkpoint) -> Result<LanguageModel, Error> {
+    fn new(checkpoint: Checkpoint, name: &str) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
@@ -66,6 +68,7 @@ impl LanguageModel {
             model: Arc::new(model),
             trie: Arc::new(trie),
             id,
+            name: name.into(),
             probe: OnceLock::new(),
             gpu: OnceLock::new(),
             activity: Arc::default(),
@@ -116,6 +119,11 @@ impl LanguageModel {
     /// A hash of the weights, the vocabulary and the version of the arithmetic.
     pub fn id(&self) -> [u8; 16] {
         self.id
+    }
+
+    /// The name of the file or folder that it was loaded from; empty for the embedded one.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A hash of the distributions that this machine computes for a fixed text. A machine that computes others cannot decode.

@@ -16,6 +16,8 @@ pub(super) struct Archive {
     /// Sum of the content lengths of its blocks so far.
     pub content: u64,
     pub next_block: u32,
+    /// Its id, from the first block that was read.
+    id: Option<u32>,
     pub index: IndexBuilder,
     pub index_seen: bool,
     /// The error at which reading of frames stopped, until the next valid frame is found.
@@ -34,6 +36,7 @@ impl Archive {
             start,
             content: 0,
             next_block: 0,
+            id: None,
             index: IndexBuilder::default(),
             index_seen: false,
             gap: None,
@@ -49,6 +52,9 @@ impl Archive {
         // The number after the last must be representable.
         if number == u32::MAX || number < self.next_block || (number > self.next_block && !gaps) {
             return corrupt(format!("block {number} where block {} is expected", self.next_block));
+        }
+        if self.id.is_some_and(|id| id != head.archive) {
+            return corrupt(format!("block {number} is of another archive"));
         }
         if self.index_seen {
             return corrupt(format!("block {number} after the block index"));
@@ -77,6 +83,7 @@ impl Archive {
     pub fn add_block(&mut self, head: &BlockHead, offset: u64) {
         self.index.add(offset - self.start, head.raw_len);
         self.next_block = head.number + 1;
+        self.id = Some(head.archive);
         self.content += u64::from(head.raw_len);
         if let Some(seen) = &mut self.seen {
             seen.push((head.number, head.raw_len));

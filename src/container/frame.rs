@@ -20,13 +20,26 @@ mod kind {
 /// How a block's content is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Coded by the archive's model in `coded_len` bytes; `profile` holds the codec's parameters.
-    Modelled { profile: u8, coded_len: u32 },
-    /// Parsed into streams of `plain_len` bytes in all, which take `coded_len` bytes of body. `profile` has the most lanes and
-    /// learning layers of all streams.
-    Segmented { profile: u8, coded_len: u32, plain_len: u32 },
+    /// Coded by the archive's model; `profile` holds the codec's parameters.
+    Modelled { profile: u8, coded: Coded },
+    /// Parsed into streams of `plain_len` bytes in all, which are coded. `profile` has the most lanes and learning layers of all
+    /// streams.
+    Segmented { profile: u8, coded: Coded, plain_len: u32 },
     /// Uncompressed.
     Stored,
+}
+
+/// Length and checksum of coded data. With the checksum, a decoder tells damage from a prediction that differs from the encoder's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coded {
+    pub len: u32,
+    pub check: u32,
+}
+
+impl Coded {
+    pub fn of(body: &[u8]) -> Self {
+        Coded { len: body.len() as u32, check: check(body) }
+    }
 }
 
 /// Head of a block frame.
@@ -38,14 +51,24 @@ pub(crate) struct BlockHead {
     pub mode: Mode,
     /// Checksum of the content.
     pub raw_check: u32,
+    /// The archive's id: the first block's `raw_check`. It tells blocks of different archives apart.
+    pub archive: u32,
 }
 
 impl BlockHead {
     /// Length of the body in bytes.
     pub fn body_len(&self) -> usize {
         match self.mode {
-            Mode::Modelled { coded_len, .. } | Mode::Segmented { coded_len, .. } => coded_len as usize,
+            Mode::Modelled { coded, .. } | Mode::Segmented { coded, .. } => coded.len as usize,
             Mode::Stored => self.raw_len as usize,
+        }
+    }
+
+    /// The checksum of the body.
+    pub fn body_check(&self) -> u32 {
+        match self.mode {
+            Mode::Modelled { coded, .. } | Mode::Segmented { coded, .. } => coded.check,
+            Mode::Stored => self.raw_check,
         }
     }
 }
@@ -73,7 +96,7 @@ impl Frame {
     pub fn write(&self) -> Vec<u8> {
         let mut out = vec![SYNC];
         match *self {
-            Frame::Block(BlockHead { number, raw_len, mode, raw_check }) => {
+            Frame::Block(BlockHead { number, raw_len, mode, raw_check, archive }) => {
                 out.push(match mode {
                     Mode::Modelled { .. } => kind::MODELLED,
                     Mode::Segmented { .. } => kind::SEGMENTED,
@@ -81,14 +104,18 @@ impl Frame {
                 });
                 put_varint(&mut out, number.into());
                 put_varint(&mut out, raw_len.into());
-                if let Mode::Modelled { profile, coded_len } | Mode::Segmented { profile, coded_len, .. } = mode {
-                    put_varint(&mut out, coded_len.into());
+                if let Mode::Modelled { profile, coded } | Mode::Segmented { profile, coded, .. } = mode {
+                    put_varint(&mut out, coded.len.into());
                     out.push(profile);
+                    put_u32(&mut out, coded.check);
                 }
                 if let Mode::Segmented { plain_len, .. } = mode {
                     put_varint(&mut out, plain_len.into());
                 }
                 put_u32(&mut out, raw_check);
+                if number > 0 {
+                    put_u32(&mut out, archive);
+                }
             }
             Frame::Index { len, body_check } => {
                 out.push(kind::INDEX);
@@ -139,15 +166,18 @@ impl Frame {
 fn parse_block(fields: &mut FieldReader, kind: u8) -> Result<BlockHead, Error> {
     let number = to_u32(fields.varint()?)?;
     let raw_len = to_u32(fields.varint()?)?;
-    let mode = match kind {
-        kind::STORED => Mode::Stored,
-        kind::MODELLED => Mode::Modelled { coded_len: to_u32(fields.varint()?)?, profile: fields.byte()? },
-        _ => {
-            let (coded_len, profile) = (to_u32(fields.varint()?)?, fields.byte()?);
-            Mode::Segmented { coded_len, profile, plain_len: to_u32(fields.varint()?)? }
-        }
-    };
-    Ok(BlockHead { number, raw_len, mode, raw_check: fields.u32()? })
+    let mut mode = Mode::Stored;
+    if kind != kind::STORED {
+        let (len, profile) = (to_u32(fields.varint()?)?, fields.byte()?);
+        let coded = Coded { len, check: fields.u32()? };
+        mode = match kind {
+            kind::MODELLED => Mode::Modelled { profile, coded },
+            _ => Mode::Segmented { profile, coded, plain_len: to_u32(fields.varint()?)? },
+        };
+    }
+    let raw_check = fields.u32()?;
+    let archive = if number > 0 { fields.u32()? } else { raw_check };
+    Ok(BlockHead { number, raw_len, mode, raw_check, archive })
 }
 
 fn to_u32(value: u64) -> Result<u32, Error> {
@@ -163,16 +193,15 @@ mod tests {
     use super::*;
 
     fn examples() -> Vec<Frame> {
-        let block = BlockHead { number: 3, raw_len: 100_000, mode: Mode::Stored, raw_check: 0xDEAD_BEEF };
-        let modelled = Mode::Modelled { profile: 9, coded_len: 17 };
+        let raw_check = 0xDEAD_BEEF;
+        let block = BlockHead { number: 3, raw_len: 100_000, mode: Mode::Stored, raw_check, archive: 0xFEED_F00D };
+        let coded = Coded { len: 17, check: 5 };
+        let modelled = Mode::Modelled { profile: 9, coded };
         vec![
             Frame::Block(block),
-            Frame::Block(BlockHead { number: 0, mode: modelled, ..block }),
+            Frame::Block(BlockHead { number: 0, mode: modelled, archive: raw_check, ..block }),
             Frame::Block(BlockHead { number: u32::MAX, raw_len: u32::MAX, mode: modelled, ..block }),
-            Frame::Block(BlockHead {
-                mode: Mode::Segmented { profile: 9, coded_len: 17, plain_len: 300_000 },
-                ..block
-            }),
+            Frame::Block(BlockHead { mode: Mode::Segmented { profile: 9, coded, plain_len: 300_000 }, ..block }),
             Frame::Index { len: 300, body_check: 1 },
             Frame::End { content_check: 77 },
             Frame::Skippable { len: u64::MAX },
@@ -196,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn a_small_block_costs_sixteen_bytes() {
-        assert_eq!(examples()[1].write().len(), 16);
+    fn a_small_block_costs_twenty_bytes() {
+        assert_eq!(examples()[1].write().len(), 20);
         assert_eq!(Frame::End { content_check: 0 }.write().len(), 6);
     }
 }

@@ -181,7 +181,7 @@ impl<R: Read> FrameReader<R> {
         }
         self.input.consume(len);
         self.archives += 1;
-        self.archive = Some(Archive::new(header, start, self.keep_going));
+        self.archive = Some(Archive::new(header.clone(), start, self.keep_going));
         self.events.push_back(Event::Start(header));
         Ok(true)
     }

@@ -7,14 +7,16 @@ use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::options::BlockSize;
 
 /// The format version that this build writes and reads.
-pub const FORMAT_VERSION: u8 = 12;
+pub const FORMAT_VERSION: u8 = 13;
 
 /// First bytes of an archive. Not text, and altered by transfers that treat it as text: the top bit is set, and line
 /// ends of both kinds and DOS's end-of-file character occur.
 pub(crate) const MAGIC: [u8; 7] = *b"\x8Enz\r\n\x1A\n";
 
 /// Number of bytes in which every header of this version ends: more than its fields can take.
-pub(crate) const MAX_HEADER: usize = 64;
+pub(crate) const MAX_HEADER: usize = 128;
+/// Maximum length of a transformer's name in bytes.
+const MAX_NAME: usize = 48;
 /// First bytes of other compressed formats, their names, and programs that read them.
 const OTHER_FORMATS: [(&[u8], &str, &str); 8] = [
     (b"\x1F\x8B", "gzip", "gunzip"),
@@ -41,11 +43,13 @@ const SEGMENTED: u64 = 1 << 2;
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
 /// The parsed header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub model: Preset,
     /// Present for models with trained parts.
     pub identity: Option<Identity>,
+    /// The name of an external transformer, for messages. Empty if there is none.
+    pub model_name: String,
     pub block_size: BlockSize,
     /// Whether blocks may be segmented (feature bit 2).
     pub segmented: bool,
@@ -63,10 +67,12 @@ impl Header {
         out.push(self.block_size.code());
         put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
         if let Some(Identity { check, language_model }) = self.identity {
-            let name = language_model.as_ref().map_or(&[][..], |name| name);
-            put_varint(&mut out, (IDENTITY_CHECK_LEN + name.len()) as u64);
+            let id = language_model.as_ref().map_or(&[][..], |id| id);
+            let name = &self.model_name[..self.model_name.floor_char_boundary(MAX_NAME)];
+            put_varint(&mut out, (IDENTITY_CHECK_LEN + id.len() + name.len()) as u64);
             put_u32(&mut out, check);
-            out.extend(name);
+            out.extend(id);
+            out.extend(name.as_bytes());
         }
         let check = check(&out);
         put_u32(&mut out, check);
@@ -111,9 +117,9 @@ impl Header {
         })?;
         let block_size = BlockSize::from_code(block_size)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
-        let identity = identity(model, extension)?;
+        let (identity, model_name) = identity(model, extension)?;
         let (segmented, content_length) = (features & SEGMENTED != 0, content_length.checked_sub(1));
-        Ok((Header { model, identity, block_size, segmented, content_length }, fields.position()))
+        Ok((Header { model, identity, model_name, block_size, segmented, content_length }, fields.position()))
     }
 
     /// Parses a header of which one byte is damaged: tries every value of every byte until the checksum is right.
@@ -134,19 +140,24 @@ impl Header {
     }
 }
 
-/// Parses the extension of a header that names `model`.
-fn identity(model: Preset, extension: &[u8]) -> Result<Option<Identity>, Error> {
+/// Parses the extension of a header that names `model`: what identifies trained parts, and the transformer's name.
+fn identity(model: Preset, extension: &[u8]) -> Result<(Option<Identity>, String), Error> {
+    let external = model == Preset::External;
     let expected = match model {
-        Preset::External => IDENTITY_CHECK_LEN + MODEL_ID_LEN,
+        _ if external => IDENTITY_CHECK_LEN + MODEL_ID_LEN,
         _ if model.is_primed() => IDENTITY_CHECK_LEN,
         _ => 0,
     };
-    if extension.len() != expected {
+    let name_len = extension.len().checked_sub(expected);
+    if name_len.is_none_or(|len| len > if external { MAX_NAME } else { 0 }) {
         let len = extension.len();
         return Err(Error::new(ErrorKind::Unsupported, format!("a header extension of {len} bytes is not known")));
     }
-    let Some((check, name)) = extension.split_first_chunk() else { return Ok(None) };
-    Ok(Some(Identity { check: u32::from_le_bytes(*check), language_model: name.try_into().ok() }))
+    let (parts, name) = extension.split_at(expected);
+    let name = String::from_utf8(name.to_vec());
+    let name = name.map_err(|_| Error::new(ErrorKind::Corrupt, "the transformer's name in the header is not text"))?;
+    let Some((check, id)) = parts.split_first_chunk() else { return Ok((None, name)) };
+    Ok((Some(Identity { check: u32::from_le_bytes(*check), language_model: id.try_into().ok() }), name))
 }
 
 /// True if `bytes` start with the magic number.
@@ -201,6 +212,7 @@ mod tests {
     const HEADER: Header = Header {
         model: Preset::Full,
         identity: None,
+        model_name: String::new(),
         block_size: BlockSize::MIN,
         segmented: false,
         content_length: Some(70_000),
@@ -231,8 +243,13 @@ mod tests {
         let primed = Header { model: Preset::Primed, identity, ..HEADER };
         assert_eq!(Header::parse(&primed.write()).unwrap().0, primed);
         let identity = Some(Identity { check: 7, language_model: Some([9; 16]) });
-        let external = Header { model: Preset::External, identity, ..HEADER };
-        assert_eq!(Header::parse(&external.write()).unwrap().0, external);
+        for name in ["", "tiny", &"ä".repeat(MAX_NAME / 2)] {
+            let external = Header { model: Preset::External, identity, model_name: name.into(), ..HEADER };
+            assert_eq!(Header::parse(&external.write()).unwrap().0, external);
+            assert!(external.write().len() <= MAX_HEADER - 9, "even if the content's length took ten bytes");
+        }
+        let long = Header { model: Preset::External, identity, model_name: "ä".repeat(MAX_NAME), ..HEADER };
+        assert_eq!(Header::parse(&long.write()).unwrap().0.model_name, "ä".repeat(MAX_NAME / 2));
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Ve
     let (mut blocks, mut config, mut offset) = (Vec::new(), None, 0);
     while let Some(event) = frames.next()? {
         match event {
-            Event::Start(Header { model, identity, .. }) => {
-                config = Some(CodecConfig::of_archive(model, identity, options.language_model.clone())?);
+            Event::Start(Header { model, identity, model_name, .. }) => {
+                config = Some(CodecConfig::of_archive(model, identity, &model_name, options.language_model.clone())?);
             }
             Event::Block { head, offset: at } => {
                 let Some(body) = frames.read_body(&head, at)? else { continue };

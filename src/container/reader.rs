@@ -163,7 +163,7 @@ impl<R: Read> Decompressor<R> {
 
     /// Configuration for the current archive.
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
-        let Some(&Header { model, identity, .. }) = self.frames.header() else { return Ok(None) };
+        let Some(&Header { model, identity, ref model_name, .. }) = self.frames.header() else { return Ok(None) };
         if let Some(config) = &self.config
             && (config.preset(), config.identity()?) == (model, identity)
         {
@@ -171,7 +171,7 @@ impl<R: Read> Decompressor<R> {
         }
         // Before the trained parts are loaded.
         check_memory(codec::min_memory(model), self.pool.memory())?;
-        let config = Arc::new(CodecConfig::of_archive(model, identity, self.language_model.clone())?);
+        let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, self.language_model.clone())?);
         self.config = Some(config.clone());
         Ok(Some(config))
     }
@@ -291,7 +291,7 @@ pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u6
     }
 }
 
-/// Decodes a block and verifies its checksum. A stored block has no `config`.
+/// Decodes a block and verifies its checksums. A stored block has no `config`.
 pub(super) fn decode_block(
     config: Option<Arc<CodecConfig>>,
     head: &BlockHead,
@@ -303,6 +303,9 @@ pub(super) fn decode_block(
     let raw_len = head.raw_len as usize;
     let coded_len = body.len();
     let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
+    if check(&body) != head.body_check() {
+        return Err(damaged("checksum mismatch"));
+    }
     let mut progress = monitor.progress(cancelled);
     let content = match (head.mode, config) {
         (Mode::Modelled { profile, .. }, Some(config)) => {
@@ -314,12 +317,18 @@ pub(super) fn decode_block(
         }
         _ => Ok(body),
     };
+    // The data is what the encoder wrote, unless someone made its checksum right.
+    let diverged = |reason: &str| {
+        damaged(&format!(
+            "{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder"
+        ))
+    };
     let content = content.map_err(|error| match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::Truncated => damaged(error.reason()),
+        ErrorKind::Corrupt | ErrorKind::Truncated => diverged(error.reason()),
         _ => error,
     })?;
     if content.len() != raw_len || check(&content) != head.raw_check {
-        return Err(damaged("checksum mismatch"));
+        return Err(diverged("its content has another checksum"));
     }
     progress(raw_len, coded_len);
     Ok(content)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::block_map::BlockMap;
 use super::frame::{Frame, Mode};
+use super::header::Header;
 use super::pool::Pool;
 use super::reader::{block_memory, decode_block};
 use crate::codec::CodecConfig;
@@ -112,7 +113,8 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
     /// Starts decoding a block. Returns false if there is no room.
     fn submit(&mut self, block: usize) -> Result<bool, Error> {
         let offset = self.map.blocks[block].frame;
-        let (&header, number) = self.map.archive_of(block);
+        let (header, number) = self.map.archive_of(block);
+        let header = header.clone();
         self.input.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         (&mut self.input).take(MAX_HEAD).read_to_end(&mut bytes)?;
@@ -130,7 +132,7 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         };
         let config = match head.mode {
             Mode::Stored => None,
-            _ => Some(self.config(header.model, header.identity)?),
+            _ => Some(self.config(&header)?),
         };
         let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
@@ -149,17 +151,14 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         Ok(true)
     }
 
-    fn config(
-        &mut self,
-        model: crate::codec::Preset,
-        identity: Option<crate::codec::Identity>,
-    ) -> Result<Arc<CodecConfig>, Error> {
+    fn config(&mut self, header: &Header) -> Result<Arc<CodecConfig>, Error> {
+        let &Header { model, identity, ref model_name, .. } = header;
         if let Some(config) = &self.config
             && (config.preset(), config.identity()?) == (model, identity)
         {
             return Ok(config.clone());
         }
-        let config = Arc::new(CodecConfig::of_archive(model, identity, self.options.language_model.clone())?);
+        let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, self.options.language_model.clone())?);
         Ok(self.config.insert(config).clone())
     }
 

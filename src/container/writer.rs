@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::checksum::{ContentCheck, check};
-use super::frame::{BlockHead, Frame, Mode};
+use super::frame::{BlockHead, Coded, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
@@ -39,6 +39,8 @@ pub struct Compressor<W> {
     buffer: Vec<u8>,
     pool: Pool<Block>,
     blocks: u32,
+    /// The archive's id: the check of the first block's content.
+    id: u32,
     index: IndexBuilder,
     content_check: ContentCheck,
     content: u64,
@@ -64,6 +66,7 @@ impl<W: Write> Compressor<W> {
             buffer: Vec::new(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             blocks: 0,
+            id: 0,
             index: IndexBuilder::default(),
             content_check: ContentCheck::default(),
             content: 0,
@@ -120,7 +123,8 @@ impl<W: Write> Compressor<W> {
         let config = self.config()?;
         let (model, identity) = (config.preset(), config.identity()?);
         let block_size = self.options.block_size;
-        let header = Header { model, identity, block_size, segmented: true, content_length };
+        let model_name = config.model_name().to_owned();
+        let header = Header { model, identity, model_name, block_size, segmented: true, content_length };
         self.put(&header.write())
     }
 
@@ -156,11 +160,16 @@ impl<W: Write> Compressor<W> {
         self.begin(content_length)?;
         let (number, content) = (self.blocks, mem::take(&mut self.buffer));
         let monitor = Arc::clone(&self.options.monitor);
+        let raw_check = check(&content);
+        if number == 0 {
+            self.id = raw_check;
+        }
+        // Stored, unless coding makes it shorter.
+        let head = BlockHead { number, raw_len: content.len() as u32, mode: Mode::Stored, raw_check, archive: self.id };
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         // A block shorter than the block size is the last one.
         let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool
-            .submit(memory, move |cancelled| encode(&config, number, content, parsed, threads, &monitor, cancelled));
+        self.pool.submit(memory, move |cancelled| encode(&config, head, content, parsed, threads, &monitor, cancelled));
         Ok(())
     }
 
@@ -215,17 +224,16 @@ impl<W: Write> Write for Compressor<W> {
     }
 }
 
-/// Codes a block, or stores it if coding doesn't shrink it.
+/// Codes a block, or stores it, as `head` says, if coding doesn't shrink it.
 fn encode(
     config: &CodecConfig,
-    number: u32,
+    head: BlockHead,
     content: Vec<u8>,
     parsed: Option<Parsed>,
     threads: usize,
     monitor: &Monitor,
     cancelled: &AtomicBool,
 ) -> Result<Block, Error> {
-    let raw_check = check(&content);
     let raw_len = content.len();
     let mut progress = monitor.progress(cancelled);
     let (mode, body) = match parsed {
@@ -235,16 +243,15 @@ fn encode(
             for stream in streams {
                 monitor.add_kind(stream.kind.name(), stream.len, stream.coded_len);
             }
-            let (coded_len, plain_len) = (bytes.len() as u32, plain_len as u32);
-            (Mode::Segmented { profile, coded_len, plain_len }, bytes)
+            (Mode::Segmented { profile, coded: Coded::of(&bytes), plain_len: plain_len as u32 }, bytes)
         }
         None => {
             let coded = codec::encode(config, &content, threads, &mut progress)?;
             monitor.add_kind(Kind::of(&content).name(), raw_len, coded.payload.len());
-            (Mode::Modelled { profile: coded.profile, coded_len: coded.payload.len() as u32 }, coded.payload)
+            (Mode::Modelled { profile: coded.profile, coded: Coded::of(&coded.payload) }, coded.payload)
         }
     };
-    let (mode, body) = if body.len() < raw_len { (mode, body) } else { (Mode::Stored, content) };
+    let (mode, body) = if body.len() < raw_len { (mode, body) } else { (head.mode, content) };
     progress(raw_len, body.len());
-    Ok(Block { head: BlockHead { number, raw_len: raw_len as u32, mode, raw_check }, body })
+    Ok(Block { head: BlockHead { mode, ..head }, body })
 }

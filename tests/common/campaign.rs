@@ -78,15 +78,21 @@ impl Segment {
         if self.head.starts_with(&[0xF5]) { self.head.get(1).copied().unwrap_or(0) } else { 0 }
     }
 
-    /// Makes the checksums of head and index right; that of a block's content stays.
+    /// Makes the checksums of head, index and coded data right; that of a block's content stays.
     fn repair(&mut self) {
         let len = self.head.len();
-        if len < 10 || self.kind() == 0xC4 {
+        if len < 16 && self.kind() == 0xC1 || len < 10 || self.kind() == 0xC4 {
             return;
         }
         if self.kind() == 0xC3 {
             let check = forge::check(&self.body);
             self.head[len - 8..len - 4].copy_from_slice(&check);
+        }
+        if self.kind() == 0xC1 {
+            // Before it stand the checks of the content and of the head, and the archive's id in all but the first block.
+            let at = len - if self.head[2] == 0 { 12 } else { 16 };
+            let check = forge::check(&self.body);
+            self.head.get_mut(at..at + 4).into_iter().for_each(|field| field.copy_from_slice(&check));
         }
         let check = forge::check(&self.head[..len - 4]);
         self.head[len - 4..].copy_from_slice(&check);
@@ -140,16 +146,14 @@ fn split(archive: &[u8]) -> Vec<Segment> {
         if archive[at] == 0xF5 {
             at += 2;
             match archive[start + 1] {
-                0xC1 => {
-                    varint(&mut at);
-                    varint(&mut at);
+                kind @ (0xC1 | 0xC2) => {
+                    let number = varint(&mut at);
                     body = varint(&mut at);
-                    at += 1 + 4 + 4;
-                }
-                0xC2 => {
-                    varint(&mut at);
-                    body = varint(&mut at);
-                    at += 4 + 4;
+                    if kind == 0xC1 {
+                        body = varint(&mut at);
+                        at += 1 + 4;
+                    }
+                    at += if number == 0 { 4 + 4 } else { 4 + 4 + 4 };
                 }
                 0xC3 => {
                     body = varint(&mut at);

@@ -46,40 +46,69 @@ pub fn header(block_size: u8, content_length: Option<u64>) -> Vec<u8> {
     header_of(&[&[0, MODEL_FAST, block_size][..], &length].concat())
 }
 
-pub fn stored(number: u64, content: &[u8]) -> Vec<u8> {
+/// The first block of an archive, stored.
+pub fn stored(content: &[u8]) -> Vec<u8> {
+    stored_after(content, 0, content)
+}
+
+/// A stored block of an archive whose first block has the content `first`.
+pub fn stored_after(first: &[u8], number: u64, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0xF5, 0xC2];
     bytes.extend(varint(number));
     bytes.extend(varint(content.len() as u64));
     bytes.extend(check(content));
+    bytes.extend(archive(first, number));
     let mut bytes = checked(bytes);
     bytes.extend(content);
     bytes
 }
 
-/// The head of a segmented block whose content has the check of no bytes.
-pub fn segmented_head(number: u64, raw_len: u64, body_len: u64, plain_len: u64) -> Vec<u8> {
+/// The field that names the archive, which the first block doesn't have.
+fn archive(first: &[u8], number: u64) -> Vec<u8> {
+    if number > 0 { check(first).to_vec() } else { Vec::new() }
+}
+
+/// The head of a segmented first block whose content and body have the check of no bytes.
+pub fn segmented_head(raw_len: u64, body_len: u64, plain_len: u64) -> Vec<u8> {
     let mut bytes = vec![0xF5, 0xC6];
-    [number, raw_len, body_len].into_iter().for_each(|value| bytes.extend(varint(value)));
+    [0, raw_len, body_len].into_iter().for_each(|value| bytes.extend(varint(value)));
     bytes.push(0);
+    bytes.extend(check(b""));
     bytes.extend(varint(plain_len));
     bytes.extend(check(b""));
     checked(bytes)
 }
 
-/// The head of a modelled block of `raw_len` bytes whose check is `raw_check`.
-pub fn modelled_head_of(number: u64, raw_len: u64, coded_len: u64, profile: u8, raw_check: [u8; 4]) -> Vec<u8> {
-    let mut bytes = vec![0xF5, 0xC1];
-    bytes.extend(varint(number));
-    bytes.extend(varint(raw_len));
-    bytes.extend(varint(coded_len));
-    bytes.push(profile);
-    bytes.extend(raw_check);
-    checked(bytes)
+/// A modelled block of `raw_len` bytes of content whose check is `raw_check`, of an archive whose first block has the content
+/// `first`. Its body is `coded`.
+pub fn modelled_after(
+    first: &[u8],
+    number: u64,
+    (raw_len, raw_check): (u64, [u8; 4]),
+    profile: u8,
+    coded: &[u8],
+) -> Vec<u8> {
+    [head(first, number, (raw_len, raw_check), profile, (coded.len() as u64, check(coded))), coded.to_vec()].concat()
 }
 
-/// The head of a modelled block that may claim anything; its content's check is wrong.
+/// A first block of `content`, as [`modelled_after`].
+pub fn modelled(content: &[u8], profile: u8, coded: &[u8]) -> Vec<u8> {
+    modelled_after(content, 0, (content.len() as u64, check(content)), profile, coded)
+}
+
+/// The head of a modelled block that may claim anything; the checks of its content and its body are wrong.
 pub fn modelled_head(number: u64, raw_len: u64, coded_len: u64) -> Vec<u8> {
-    modelled_head_of(number, raw_len, coded_len, 0, [1, 2, 3, 4])
+    head(b"", number, (raw_len, [1, 2, 3, 4]), 0, (coded_len, [1, 2, 3, 4]))
+}
+
+fn head(first: &[u8], number: u64, raw: (u64, [u8; 4]), profile: u8, coded: (u64, [u8; 4])) -> Vec<u8> {
+    let mut bytes = vec![0xF5, 0xC1];
+    [number, raw.0, coded.0].into_iter().for_each(|value| bytes.extend(varint(value)));
+    bytes.push(profile);
+    bytes.extend(coded.1);
+    bytes.extend(raw.1);
+    bytes.extend(archive(first, number));
+    checked(bytes)
 }
 
 pub fn skippable(body: &[u8]) -> Vec<u8> {

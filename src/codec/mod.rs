@@ -1,5 +1,6 @@
 //! The block codec: content to coded data and back, encoder and decoder side by side.
 
+mod alone;
 mod bits;
 mod block_coder;
 mod config;

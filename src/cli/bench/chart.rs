@@ -15,16 +15,23 @@ const RADIUS: f64 = 5.0;
 
 /// Colours for light and dark backgrounds: of at least 4.5 to 1 on either. Shapes tell the series apart, too.
 const STYLE: &str = "
-svg { --back: #ffffff; --ink: #1f2328; --grid: #d8dee4; --nzip: #0550ae; --peer: #9a3b00; }
-@media (prefers-color-scheme: dark) {
-  svg { --back: #0d1117; --ink: #e6edf3; --grid: #30363d; --nzip: #79c0ff; --peer: #ffa657; }
-}
-text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+text { font: 12px system-ui, sans-serif; fill: #1f2328; }
+.label { stroke: #ffffff; stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
 .title { font-size: 15px; font-weight: 600; }
-.back { fill: var(--back); } .grid { stroke: var(--grid); }
-.nzip { fill: var(--nzip); } .peer { fill: var(--peer); }
-.front { stroke: var(--ink); stroke-dasharray: 4 4; fill: none; opacity: 0.6; }
-.lead { stroke: var(--ink); opacity: 0.5; }
+.back { fill: #ffffff; }
+.grid { stroke: #d8dee4; }
+.nzip { fill: #0550ae; }
+.peer { fill: #9a3b00; }
+.front { stroke: #6e7781; stroke-dasharray: 4 4; fill: none; }
+.lead { stroke: #6e7781; }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3; }
+  .label { stroke: #0d1117; }
+  .back { fill: #0d1117; }
+  .grid { stroke: #30363d; }
+  .nzip { fill: #79c0ff; }
+  .peer { fill: #ffa657; }
+}
 ";
 
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +130,7 @@ pub fn svg(rows: &[Row], title: &str) -> String {
                 point.0, point.1, near.0, near.1
             );
         }
-        text(&mut svg, (middle.0, place.bottom - 3.0), "middle", "", label);
+        text(&mut svg, (middle.0, place.bottom - 3.0), "middle", "label", label);
     }
     svg + "</svg>\n"
 }

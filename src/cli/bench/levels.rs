@@ -1,6 +1,7 @@
 //! Measures nzip itself, in memory.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -54,6 +55,10 @@ pub fn measure(candidate: &Candidate, name: &str, content: &[u8], args: &BenchAr
         true => Some(archive.len() as u64 - monitor.coded_done() + without_denoiser(candidate, content, args)?),
         false => None,
     };
+    let alone_bits_per_byte = match args.model.is_empty() {
+        true => None,
+        false => Some(alone(candidate, content, args)?),
+    };
     let mut program = format!("nzip -{}", level.number());
     if let Some((model, _)) = model {
         program += &format!(" {model}");
@@ -69,8 +74,18 @@ pub fn measure(candidate: &Candidate, name: &str, content: &[u8], args: &BenchAr
         decompress_kb_per_s,
         peak_memory_bytes,
         without_denoiser_bytes,
-        alone_bits_per_byte: None,
+        alone_bits_per_byte,
     })
+}
+
+/// Bits per byte under the transformer alone.
+fn alone(candidate: &Candidate, content: &[u8], args: &BenchArgs) -> Result<f64> {
+    let model = match &candidate.model {
+        Some((_, model)) => model.clone(),
+        None => LanguageModel::embedded()?,
+    };
+    let threads = if args.threads == 0 { thread::available_parallelism().map_or(1, usize::from) } else { args.threads };
+    Ok(model.bits(content, threads)? / content.len().max(1) as f64)
 }
 
 /// Total size of all block bodies without the denoiser.

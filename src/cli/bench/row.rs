@@ -65,7 +65,10 @@ fn total(rows: &[&Row]) -> Row {
     let alone: Option<f64> =
         rows.iter().map(|row| Some(row.alone_bits_per_byte? * row.content_bytes as f64 / content_bytes as f64)).sum();
     Row {
-        name: format!("{} files", rows.len()),
+        name: match rows {
+            [row] => row.name.clone(),
+            _ => format!("{} files", rows.len()),
+        },
         program: rows[0].program.clone(),
         level: rows[0].level,
         content_bytes,

@@ -45,7 +45,7 @@ riscv64() { foreign riscv64 riscv64 "$@"; }
 mkdir "$work/content"
 cp corpora/samples/* "$work/content"
 head -c 30000 docs/FORMAT.md > "$work/content/document"
-head -c 20000 models/prior.bin > "$work/content/noise"
+head -c 20000 models/prior/prior.bin > "$work/content/noise"
 head -c 400000 "$target/release/nzip" | tail -c 60000 > "$work/content/tables"
 code() { tail -c "+$((16#$(objdump -h "$1" | awk '$2 == ".text" { print $6 }')))" "$1" | head -c 60000; }
 code "$target/release/nzip" > "$work/content/x86" || true

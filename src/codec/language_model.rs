@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use xxhash_rust::xxh3::Xxh3;
 
-static EMBEDDED: &[u8] = include_bytes!("../../models/transformer.gguf");
+static EMBEDDED: &[u8] = nzip_transformer::TRANSFORMER;
 
 /// Tokens in the attention window of a lane with one or two lanes, and with more.
 const WINDOW: usize = 512;

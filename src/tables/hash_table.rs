@@ -2,7 +2,7 @@
 //! a check byte each (as in lpaq and ZPAQ).
 
 use crate::num::arch::prefetch;
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 
 /// Bytes of a cache line: four check bytes, then four buckets of [`SIZE`] bytes.
 pub const LINE: usize = 64;
@@ -35,7 +35,7 @@ pub fn map_lines(bits: u32) -> std::io::Result<MmapMut> {
     #[cfg(target_os = "linux")]
     if bits >= 15 {
         // Large pages save time; without them the result is the same.
-        let _ = bytes.advise(Advice::HugePage);
+        let _ = bytes.advise(memmap2::Advice::HugePage);
     }
     Ok(bytes)
 }

@@ -3,7 +3,7 @@
 //! A context takes a unit of 16 bytes, a symbol 8 bytes. A context of one symbol contains it; a larger one points to a block of
 //! symbols. Freed blocks are kept in lists by size class.
 
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 use std::io;
 
 /// Marks a symbol's successor as a position in the block instead of a context: the context after the symbol was seen once, and the
@@ -56,7 +56,7 @@ impl Tree {
         #[cfg(target_os = "linux")]
         if end >= 1 << 20 {
             // Large pages save time; without them the result is the same.
-            let _ = bytes.advise(Advice::HugePage);
+            let _ = bytes.advise(memmap2::Advice::HugePage);
         }
         let mut tree = Tree { bytes, fresh: 0, end, free: [0; CLASSES.len()] };
         tree.clear();

@@ -16,7 +16,7 @@ const MAGIC: &[u8; 8] = b"nzprior1";
 const UNIGRAM_SYMBOLS: usize = 128;
 
 /// Made by training/prior.
-static EMBEDDED: &[u8] = include_bytes!("../../../models/prior.bin");
+static EMBEDDED: &[u8] = nzip_prior::PRIOR;
 
 impl Prior {
     /// The embedded prior, decoded on first use.

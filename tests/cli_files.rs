@@ -66,6 +66,8 @@ fn the_environment_gives_defaults() {
     assert_eq!(with("NZIP_THREADS", "x", "c -1 -c text").status.code(), Some(1));
     assert_eq!(with("NZIP_MODEL", "nowhere", "c -1 -c text").stdout, fast, "level 1 uses none");
     assert_eq!(with("NZIP_MODEL", "nowhere", "c -6 -c text").status.code(), Some(4));
+    assert!(with("NZIP_MODEL", "nowhere", "c -1 --verify text").status.success());
+    assert!(with("NZIP_MODEL", "nowhere", "t text.nz").status.success(), "it needs no model");
     assert_eq!(with("NZIP_DEVICE", "toaster", "c -1 -c text").status.code(), Some(1));
 }
 

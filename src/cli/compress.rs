@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Monitor};
+use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, LanguageModel, Monitor};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::args::CompressArgs;
@@ -41,8 +41,8 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
     }
-    if let Some(language_model) = language_model {
-        options = options.language_model(language_model);
+    if let Some(language_model) = &language_model {
+        options = options.language_model(language_model.clone());
     }
     let progress = Progress::start(job.batch, input.to_string(), source.len(), Arc::clone(&monitor));
     // The length isn't promised to the compressor: the file may change while it is read.
@@ -52,7 +52,7 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     drop(progress);
 
     if args.verify {
-        verify(job, &source, &output)?;
+        verify(job, &source, &output, language_model)?;
     }
     let archive = output.written;
     let changed = source.has_changed();
@@ -69,14 +69,14 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] if the content differs or can't be decoded.
-fn verify(job: &Job, source: &InputFile, output: &Output) -> Result<()> {
+fn verify(job: &Job, source: &InputFile, output: &Output, language_model: Option<Arc<LanguageModel>>) -> Result<()> {
     let Some(archive) = output.reopen() else { return Ok(()) };
     let monitor = Arc::new(Monitor::default());
     let mut options = DecompressOptions::new()
         .threads(job.batch.common.threads)
         .memory(job.batch.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
-    if let Some(language_model) = model::language_model(job.batch.common)? {
+    if let Some(language_model) = language_model {
         options = options.language_model(language_model);
     }
     let _progress = Progress::start(job.batch, format!("{} (verifying)", job.input), Some(source.taken), monitor);

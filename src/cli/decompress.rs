@@ -47,8 +47,8 @@ fn decode(
     keep_going: bool,
 ) -> Result<(InputFile, Outcome)> {
     let CommonArgs { threads, memory, quiet, .. } = *job.batch.common;
-    let declared = declared_content(&source)?;
-    if let (Some(content), Some(limit)) = (declared, limits.max_output)
+    let declared = declared(&source)?;
+    if let (Some(Declared { content, .. }), Some(limit)) = (declared, limits.max_output)
         && content > limit
     {
         let message = format!("the content has {content} bytes; the limit is {limit}");
@@ -63,10 +63,13 @@ fn decode(
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
     }
-    if let Some(language_model) = model::language_model(job.batch.common)? {
+    if declared.is_none_or(|declared| declared.needs_model)
+        && let Some(language_model) = model::language_model(job.batch.common)?
+    {
         options = options.language_model(language_model);
     }
-    let progress = Progress::start(job.batch, job.input.to_string(), declared, monitor);
+    let progress =
+        Progress::start(job.batch, job.input.to_string(), declared.map(|declared| declared.content), monitor);
     let mut decompressor = Decompressor::new(source, options);
     io::copy(&mut decompressor, output).map_err(Error::from)?;
     drop(progress);
@@ -81,13 +84,23 @@ fn decode(
     Ok((decompressor.into_inner(), outcome))
 }
 
-/// Content length declared in the heads of a regular file, up to the first damaged one.
-fn declared_content(source: &InputFile) -> Result<Option<u64>> {
+/// What the heads of a regular file declare, up to the first damaged one.
+#[derive(Clone, Copy)]
+struct Declared {
+    content: u64,
+    /// Whether a transformer is needed that is not embedded.
+    needs_model: bool,
+}
+
+fn declared(source: &InputFile) -> Result<Option<Declared>> {
     let Some(mut file) = source.regular_file() else { return Ok(None) };
     let summaries = nzip::list(file).map_while(Result::ok);
-    let sum = summaries.fold(0u64, |sum, summary| sum.saturating_add(summary.content));
+    let declared = summaries.fold(Declared { content: 0, needs_model: false }, |declared, summary| Declared {
+        content: declared.content.saturating_add(summary.content),
+        needs_model: declared.needs_model || summary.language_model.is_some(),
+    });
     file.rewind()?;
-    Ok(Some(sum))
+    Ok(Some(declared))
 }
 
 /// A sink that counts the bytes written to it.

@@ -67,7 +67,7 @@ fn archives_one_after_the_other_decode_to_all_content() {
 /// A modelled block that is right but for a payload that is not shorter than the content.
 fn unshortened(content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let coded = codec::encode(&config, content, 1, &mut |_, _| true).unwrap();
+    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, content, 1, &mut |_, _| true).unwrap();
     let (raw_len, coded_len) = (content.len() as u64, coded.payload.len() as u64);
     assert!(coded_len >= raw_len);
     let head = forge::modelled_head_of(0, raw_len, coded_len, coded.profile, forge::check(content));

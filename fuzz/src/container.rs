@@ -64,7 +64,8 @@ impl Archive {
 /// A block as the fast model codes it, whether that makes it shorter or not.
 fn modelled(number: u64, content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).expect("needs no trained parts");
-    let coded = codec::encode(&config, content, 1, &mut |_, _| true).expect("is not interrupted");
+    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, content, 1, &mut |_, _| true)
+        .expect("is not interrupted");
     let (raw_len, coded_len) = (content.len() as u64, coded.payload.len() as u64);
     let head = forge::modelled_head_of(number, raw_len, coded_len, coded.profile, forge::check(content));
     [head, coded.payload].concat()

@@ -317,7 +317,7 @@ fn zeros_may_follow_and_nothing_else() {
 fn nothing_may_follow_the_coded_data() {
     let content = content(Kind::Text, 3000, 1);
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let coded = codec::encode(&config, &content, 1, &mut |_, _| true).unwrap();
+    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, &content, 1, &mut |_, _| true).unwrap();
     let archive = |payload: &[u8]| {
         [forge::header(0, None), forge::modelled(&content, coded.profile, payload), forge::end(&content)].concat()
     };
@@ -353,7 +353,10 @@ fn damage_in_one_archive_leaves_the_others() {
 #[test]
 fn unknown_profiles_are_named() {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let decode = |profile| codec::decode(&config, profile, &[0; 9], 10, 1, &mut |_, _| true).unwrap_err();
+    let decode = |profile| {
+        codec::decode(&config, nzip::internals::content::Kind::Binary, profile, &[0; 9], 10, 1, &mut |_, _| true)
+            .unwrap_err()
+    };
     let learns = "a block without a transformer has several lanes, or layers that learn";
     for (profile, reason) in [
         (0x20, "unknown filter 2 in a block's profile"),

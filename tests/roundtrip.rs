@@ -180,8 +180,17 @@ fn the_ratio_shows_within_a_block() {
         told.push((content, coded));
         true
     };
-    let coded = codec::encode(&config, &content, 1, &mut note).unwrap();
-    codec::decode(&config, coded.profile, &coded.payload, content.len(), 1, &mut note).unwrap();
+    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, &content, 1, &mut note).unwrap();
+    codec::decode(
+        &config,
+        nzip::internals::content::Kind::Binary,
+        coded.profile,
+        &coded.payload,
+        content.len(),
+        1,
+        &mut note,
+    )
+    .unwrap();
     let (encoder, decoder) = told.split_at(told.len() / 2);
     for (encoded, decoded) in encoder.iter().zip(decoder) {
         assert_eq!(encoded.0, decoded.0);

@@ -10,7 +10,8 @@ pub fn run(input: &[u8]) -> bool {
     let model = if input.byte() % 2 == 1 { Preset::Fast } else { Preset::Full };
     let (profile, raw_len) = (input.byte(), usize::from(input.u16() % 4096));
     let config = CodecConfig::new(model, None, LanePolicy::UpTo(1)).expect("needs no trained parts");
-    let decoded = decode(&config, profile, input.0, raw_len, 1, &mut |_, _| true);
+    let decoded =
+        decode(&config, nzip::internals::content::Kind::Binary, profile, input.0, raw_len, 1, &mut |_, _| true);
     assert!(decoded.as_ref().map_or(true, |content| content.len() == raw_len));
     decoded.is_ok()
 }

@@ -7,7 +7,7 @@ use nzip::internals::content::{parse, rebuild};
 /// # Panics
 /// If it does not come back.
 pub fn run(input: &[u8]) -> bool {
-    let Some(parsed) = parse(input, true) else { return false };
+    let Some(parsed) = parse(input, true, true) else { return false };
     let streams: Vec<&[u8]> = parsed.streams.iter().map(|stream| &stream.bytes[..]).collect();
     let content = rebuild(&streams, &parsed.corrections, input.len()).expect("just made");
     assert!(content == input);

@@ -140,7 +140,8 @@ impl Ensemble {
     fn predict(&mut self) {
         self.experts.begin_bit();
         let node = self.node.number();
-        let order1 = usize::from(self.text.view(self.lane).last8 as u8) << 8 | node;
+        let likely = self.experts.hashed.selectors().map(|[likely, _]| likely);
+        let order1 = likely.unwrap_or(usize::from(self.text.view(self.lane).last8 as u8)) << 8 | node;
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
         self.refinement.prefetch(order1, node, class);
@@ -169,7 +170,16 @@ impl Ensemble {
         let [confidence, more_confidence] = which.map(|which| self.experts.hashed.confidence(which));
         // The last set has few vectors, which learn the soonest.
         let long_match = self.experts.long_match.finder.confidence();
-        let contexts = [node, c1, c2 << 3 | depth, position, confidence, more_confidence, node, long_match];
+        let mut contexts = [node, c1, c2 << 3 | depth, position, confidence, more_confidence, node, long_match];
+        if let Some([likely, position]) = self.experts.hashed.selectors() {
+            contexts[1..4].copy_from_slice(&[likely, c1 << 3 | depth, position << 3 | depth]);
+        }
+        if let Some((level, is_low)) = self.experts.numeric.confidence() {
+            contexts[2] = (level << 1 | usize::from(is_low)) << 3 | depth;
+        }
+        if let Some(neighbourhood) = self.experts.bilevel.neighbourhood() {
+            contexts[3] = neighbourhood;
+        }
         self.mixer.select(contexts, [node, self.experts.ppm.order()]);
     }
 }
@@ -220,7 +230,8 @@ impl BitPredictor for Ensemble {
         self.lane = lane;
         self.node = self.tree.root();
         let view = self.text.view(lane);
-        let mut byte = NextByte { kind: self.kind, lane, view, tree: self.tree, tokens: [0; 3], expected: 0 };
+        let mut byte =
+            NextByte { kind: self.kind, lane, view, tree: self.tree, tokens: [0; 3], expected: 0, guesses: [0; 5] };
         self.experts.prefetch(&mut byte);
         // Learning the last bit hides the latency of the prefetched memory.
         if let Some(bit) = self.last_bit.take() {

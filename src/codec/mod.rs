@@ -20,7 +20,7 @@ pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;
 
 use crate::coder::{Decoder, Encoder};
-use crate::content::{DataKind, Filter};
+use crate::content::{DataKind, Filter, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::experts::contexts;
 use crate::experts::expert::Setup;
@@ -44,12 +44,18 @@ pub struct Coded {
     pub payload: Vec<u8>,
 }
 
-/// Encodes one block. The transformer runs on `threads` threads; their number does not change the result.
+/// Encodes one block of content of a kind. The transformer runs on `threads` threads; their number does not change the result.
 ///
 /// # Errors
 /// [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory.
-pub fn encode(config: &CodecConfig, data: &[u8], threads: usize, progress: &mut Progress) -> Result<Coded, Error> {
-    encode_with(config, data, true, threads, progress)
+pub fn encode(
+    config: &CodecConfig,
+    content: Kind,
+    data: &[u8],
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<Coded, Error> {
+    encode_with(config, content, data, true, threads, progress)
 }
 
 /// The length of the payload that a block would have without the denoiser. No archive is made this way; it measures the
@@ -58,31 +64,32 @@ pub fn encode(config: &CodecConfig, data: &[u8], threads: usize, progress: &mut 
 /// # Errors
 /// As [`encode`].
 pub fn len_without_denoiser(config: &CodecConfig, data: &[u8]) -> Result<usize, Error> {
-    Ok(encode_with(config, data, false, 1, &mut |_, _| true)?.payload.len())
+    Ok(encode_with(config, Kind::of(data), data, false, 1, &mut |_, _| true)?.payload.len())
 }
 
 fn encode_with(
     config: &CodecConfig,
+    content: Kind,
     data: &[u8],
     denoise: bool,
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Coded, Error> {
-    let (filter, filtered) = Filter::choose(data);
-    let profile = Profile::choose(config, data, filter)?;
+    let (filter, filtered) = Filter::choose(content, data);
+    let profile = Profile::choose(config, content, data, filter)?;
     let data = filtered.as_deref().unwrap_or(data);
     let payload = if config.preset == Preset::Fast {
         let fast = new_fast(profile, data.len())?;
         BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish()
     } else {
-        let ensemble = new_ensemble(config, profile, data.len(), denoise)?;
+        let ensemble = new_ensemble(config, content, profile, data.len(), denoise)?;
         let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
         run(config, profile, block, threads, progress)?.coder.finish()
     };
     Ok(Coded { profile: profile.to_byte(), payload })
 }
 
-/// Decodes one block of `raw_len` bytes; `threads` are as in [`encode`]. A damaged payload may give wrong bytes without an
+/// Decodes one block of `raw_len` bytes; `content` and `threads` are as in [`encode`]. A damaged payload may give wrong bytes without an
 /// error, so the caller must compare the checksum.
 ///
 /// # Errors
@@ -90,6 +97,7 @@ fn encode_with(
 /// valid, [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory.
 pub fn decode(
     config: &CodecConfig,
+    content: Kind,
     profile: u8,
     payload: &[u8],
     raw_len: usize,
@@ -107,7 +115,7 @@ pub fn decode(
         let fast = new_fast(profile, raw_len)?;
         decoded(BlockCoder::new(fast, Decoder::new(payload), None).run(progress)?)?
     } else {
-        let ensemble = new_ensemble(config, profile, raw_len, true)?;
+        let ensemble = new_ensemble(config, content, profile, raw_len, true)?;
         let block = BlockCoder::new(ensemble, Decoder::new(payload), None);
         decoded(run(config, profile, block, threads, progress)?)?
     };
@@ -159,21 +167,39 @@ fn language_model(config: &CodecConfig, profile: Profile) -> Option<&LanguageMod
 }
 
 /// The prior, if the block uses it.
-fn prior(config: &CodecConfig, profile: Profile, raw_len: usize) -> Result<Option<&'static Prior>, Error> {
-    let used = config.preset.is_primed() && (profile.kind == DataKind::Text || raw_len < LONG_BINARY);
+fn prior(
+    config: &CodecConfig,
+    content: Kind,
+    profile: Profile,
+    raw_len: usize,
+) -> Result<Option<&'static Prior>, Error> {
+    let used = config.preset.is_primed()
+        && !content.is_structured()
+        && (profile.kind == DataKind::Text || raw_len < LONG_BINARY);
     used.then(Prior::embedded).transpose()
 }
 
-fn new_ensemble(config: &CodecConfig, profile: Profile, raw_len: usize, denoise: bool) -> Result<Ensemble, Error> {
-    let prior = prior(config, profile, raw_len)?;
+fn new_ensemble(
+    config: &CodecConfig,
+    content: Kind,
+    profile: Profile,
+    raw_len: usize,
+    denoise: bool,
+) -> Result<Ensemble, Error> {
+    let prior = prior(config, content, profile, raw_len)?;
     let kind = profile.kind;
     let setup = Setup {
         kind,
+        content,
         raw_len,
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
-        contexts: if config.preset.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL },
+        contexts: if config.preset.is_primed() || content.is_structured() {
+            contexts::FULL + contexts::MORE
+        } else {
+            contexts::FULL
+        },
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
     };

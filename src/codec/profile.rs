@@ -4,7 +4,7 @@ use super::block_coder::BlockCoder;
 use super::config::{CodecConfig, LanePolicy};
 use super::fast::Fast;
 use crate::coder::Encoder;
-use crate::content::{DataKind, Filter};
+use crate::content::{DataKind, Filter, Kind};
 use crate::error::Error;
 
 /// The most lanes that a block can have.
@@ -38,12 +38,12 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Chooses for the content `data`, before `filter` is applied.
+    /// Chooses for `data`, content of a kind, before `filter` is applied.
     ///
     /// # Errors
     /// Those of coding a sample: [`crate::ErrorKind::Io`] if there is not enough memory.
-    pub fn choose(config: &CodecConfig, data: &[u8], filter: Filter) -> Result<Profile, Error> {
-        let kind = DataKind::of(data);
+    pub fn choose(config: &CodecConfig, content: Kind, data: &[u8], filter: Filter) -> Result<Profile, Error> {
+        let kind = if content.is_structured() { DataKind::Binary } else { DataKind::of(data) };
         let uses_transformer = config.preset.is_neural() && kind == DataKind::Text;
         let lanes = match config.lane_policy {
             _ if !uses_transformer => 1,
@@ -79,7 +79,7 @@ impl Profile {
 
 /// Whether the sample compresses so well that it must consist mainly of recent repeats, which lanes would separate.
 fn is_repetitive(sample: &[u8]) -> Result<bool, Error> {
-    let (_, filtered) = Filter::choose(sample);
+    let (_, filtered) = Filter::choose(Kind::Text, sample);
     let fast = Fast::new(DataKind::of(sample), sample.len())?;
     let block = BlockCoder::new(fast, Encoder::default(), Some(filtered.as_deref().unwrap_or(sample)));
     let coded = block.run(&mut |_, _| true)?.coder.finish();

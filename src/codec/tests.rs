@@ -24,8 +24,8 @@ fn proceed(_: usize, _: usize) -> bool {
 
 /// Codes a block in so many lanes.
 fn in_lanes(config: &CodecConfig, data: &[u8], lanes: usize, threads: usize) -> Coded {
-    let profile = Profile { lanes, ..Profile::choose(config, data, Filter::None).unwrap() };
-    let ensemble = new_ensemble(config, profile, data.len(), true).unwrap();
+    let profile = Profile { lanes, ..Profile::choose(config, Kind::Binary, data, Filter::None).unwrap() };
+    let ensemble = new_ensemble(config, Kind::Binary, profile, data.len(), true).unwrap();
     let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
     let payload = run(config, profile, block, threads, &mut proceed).unwrap().coder.finish();
     Coded { profile: profile.to_byte(), payload }
@@ -63,7 +63,8 @@ fn blocks_round_trip_in_any_lanes() {
         assert_eq!([super::profile::lanes(coded.profile), super::profile::learning(coded.profile)], [lanes, learning]);
         assert!(coded.payload == in_lanes(&config, &data, lanes, 2).payload);
         for threads in [1, 2] {
-            let back = decode(&config, coded.profile, &coded.payload, len, threads, &mut proceed).unwrap();
+            let back =
+                decode(&config, Kind::Binary, coded.profile, &coded.payload, len, threads, &mut proceed).unwrap();
             assert!(back == data, "{len} bytes in {lanes} lanes");
         }
     }
@@ -78,8 +79,10 @@ fn long_binary_data_round_trips() {
     assert_eq!((data.len(), DataKind::of(&data)), (LONG_BINARY, DataKind::Binary));
     let [full, primed] = [Preset::Full, Preset::Primed].map(|preset| {
         let config = CodecConfig::new(preset, None, LanePolicy::UpTo(1)).unwrap();
-        let coded = encode(&config, &data, 1, &mut proceed).unwrap();
-        assert!(decode(&config, coded.profile, &coded.payload, data.len(), 1, &mut proceed).unwrap() == data);
+        let coded = encode(&config, Kind::Binary, &data, 1, &mut proceed).unwrap();
+        assert!(
+            decode(&config, Kind::Binary, coded.profile, &coded.payload, data.len(), 1, &mut proceed).unwrap() == data
+        );
         coded.payload.len()
     });
     assert!(primed < full, "{primed} bytes, {full} at level 2");
@@ -90,7 +93,7 @@ fn encoders_choose_lanes_by_length() {
     let choose = |lane_policy, len, text: bool| {
         let config = CodecConfig { lane_policy, ..neural() };
         let data = if text { letters(len) } else { vec![0; len] };
-        Profile::choose(&config, &data, Filter::None).unwrap().lanes
+        Profile::choose(&config, Kind::Binary, &data, Filter::None).unwrap().lanes
     };
     let up_to = |max| choose(LanePolicy::UpTo(max), 5 * MIN_LANE_BYTES, true);
     assert_eq!([1, 2, 7, 8, 128].map(up_to), [1, 2, 4, 4, 4]);
@@ -104,7 +107,7 @@ fn encoders_choose_lanes_by_length() {
     let digits = letters(6 * MIN_LANE_BYTES).chunks(12).flat_map(|some| [some, b"7"].concat()).collect::<Vec<_>>();
     for data in [digits, prose(8 * MIN_LANE_BYTES)] {
         let config = CodecConfig { lane_policy: eight, ..neural() };
-        assert_eq!(Profile::choose(&config, &data, Filter::None).unwrap().lanes, 1);
+        assert_eq!(Profile::choose(&config, Kind::Binary, &data, Filter::None).unwrap().lanes, 1);
     }
 }
 
@@ -119,16 +122,17 @@ fn damage_does_not_panic() {
             let mut payload = coded.payload.clone();
             let at = random.below(payload.len() as u64) as usize;
             payload[at] ^= 1 << random.below(8);
-            if let Ok(bytes) = decode(&config, coded.profile, &payload, data.len(), 1, &mut proceed) {
+            if let Ok(bytes) = decode(&config, Kind::Binary, coded.profile, &payload, data.len(), 1, &mut proceed) {
                 assert_eq!(bytes.len(), data.len());
             }
             // Wrong bytes may use up the payload early; the right ones need all but its last four bytes.
-            if let Ok(bytes) = decode(&config, coded.profile, &payload[..at], data.len(), 1, &mut proceed) {
+            if let Ok(bytes) = decode(&config, Kind::Binary, coded.profile, &payload[..at], data.len(), 1, &mut proceed)
+            {
                 assert_eq!(bytes.len(), data.len());
                 assert!(bytes != data || at + 4 >= payload.len());
             }
         }
-        let _ = decode(&config, coded.profile ^ 2, &coded.payload, data.len(), 1, &mut proceed);
+        let _ = decode(&config, Kind::Binary, coded.profile ^ 2, &coded.payload, data.len(), 1, &mut proceed);
     }
 }
 
@@ -138,7 +142,7 @@ fn lanes_and_learning_need_the_transformer() {
     let full = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();
     for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x41)] {
         let coded = in_lanes(&config, &data, 1, 1);
-        let error = decode(&config, profile, &coded.payload, data.len(), 1, &mut proceed).unwrap_err();
+        let error = decode(&config, Kind::Binary, profile, &coded.payload, data.len(), 1, &mut proceed).unwrap_err();
         assert_eq!(
             (error.kind(), error.reason()),
             (ErrorKind::Corrupt, "a block without a transformer has several lanes, or layers that learn")

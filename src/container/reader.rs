@@ -14,7 +14,7 @@ use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
 use super::segmented;
 use crate::codec::{self, CodecConfig, LanguageModel};
-use crate::content;
+use crate::content::{self, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, resolve_threads};
@@ -309,7 +309,7 @@ pub(super) fn decode_block(
     let mut progress = monitor.progress(cancelled);
     let content = match (head.mode, config) {
         (Mode::Modelled { profile, .. }, Some(config)) => {
-            codec::decode(&config, profile, &body, raw_len, threads, &mut progress)
+            codec::decode(&config, Kind::Binary, profile, &body, raw_len, threads, &mut progress)
         }
         (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
             let claimed = (profile, plain_len as usize);

@@ -158,7 +158,8 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         {
             return Ok(config.clone());
         }
-        let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, self.options.language_model.clone())?);
+        let config =
+            Arc::new(CodecConfig::of_archive(model, identity, model_name, self.options.language_model.clone())?);
         Ok(self.config.insert(config).clone())
     }
 

@@ -30,7 +30,7 @@ impl StreamEntry {
         progress: &mut Progress,
     ) -> Result<Vec<u8>, Error> {
         match self.profile {
-            Some(profile) => codec::decode(config, profile, payload, self.len, threads, progress),
+            Some(profile) => codec::decode(config, self.kind, profile, payload, self.len, threads, progress),
             None => Ok(payload.to_vec()),
         }
     }
@@ -120,7 +120,7 @@ pub fn encode(
         let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
         let coded = match stream.kind {
             Kind::Jpeg => None,
-            _ => Some(codec::encode(config, &stream.bytes, threads, &mut part)?),
+            _ => Some(codec::encode(config, stream.kind, &stream.bytes, threads, &mut part)?),
         };
         let coded = coded.filter(|coded| coded.payload.len() < len);
         let profile = coded.as_ref().map(|coded| coded.profile);

@@ -11,7 +11,7 @@ use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
 use super::segmented;
-use crate::codec::{self, CodecConfig};
+use crate::codec::{self, CodecConfig, Preset};
 use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
@@ -146,7 +146,7 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let config = self.config()?;
-        let parsed = content::parse(&self.buffer, !self.options.no_recompress);
+        let parsed = content::parse(&self.buffer, !self.options.no_recompress, config.preset() != Preset::Fast);
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
         // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
@@ -246,7 +246,7 @@ fn encode(
             (Mode::Segmented { profile, coded: Coded::of(&bytes), plain_len: plain_len as u32 }, bytes)
         }
         None => {
-            let coded = codec::encode(config, &content, threads, &mut progress)?;
+            let coded = codec::encode(config, Kind::Binary, &content, threads, &mut progress)?;
             monitor.add_kind(Kind::of(&content).name(), raw_len, coded.payload.len());
             (Mode::Modelled { profile: coded.profile, coded: Coded::of(&coded.payload) }, coded.payload)
         }

@@ -33,6 +33,13 @@ pub enum Kind {
     },
     /// A JPEG coded by Lepton: not to be coded again.
     Jpeg,
+    /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
+    Audio {
+        /// Samples at a time.
+        channels: u8,
+        /// Bits of a sample.
+        depth: u8,
+    },
 }
 
 /// Rows and records longer than this are none.
@@ -48,6 +55,11 @@ impl Kind {
         }
     }
 
+    /// Whether models of this kind need to know it: the bytes alone do not show it.
+    pub fn is_structured(self) -> bool {
+        matches!(self, Kind::Code | Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+    }
+
     /// As it is called in lists.
     pub fn name(self) -> &'static str {
         match self {
@@ -59,6 +71,7 @@ impl Kind {
             Kind::Records { .. } => "records",
             Kind::Image { .. } => "image",
             Kind::Jpeg => "jpeg",
+            Kind::Audio { .. } => "audio",
         }
     }
 
@@ -73,6 +86,7 @@ impl Kind {
             Kind::Records { len } => (5, vec![len]),
             Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
             Kind::Jpeg => (7, vec![]),
+            Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -98,6 +112,7 @@ impl Kind {
             5 => Kind::Records { len: number(MAX_LEN)? },
             6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
             7 => Kind::Jpeg,
+            8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -132,13 +147,14 @@ mod tests {
             Kind::Records { len: 512 },
             Kind::Image { row: 3073, pixel: 3, depth: 8 },
             Kind::Jpeg,
+            Kind::Audio { channels: 2, depth: 16 },
         ];
         for kind in kinds {
             let mut bytes = Vec::new();
             kind.write(&mut bytes);
             assert_eq!(Kind::read(&mut FieldReader::new(&bytes)).unwrap(), kind);
         }
-        assert_eq!(Kind::read(&mut FieldReader::new(&[8])).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(Kind::read(&mut FieldReader::new(&[9])).unwrap_err().kind(), ErrorKind::Corrupt);
         assert_eq!(
             Kind::read(&mut FieldReader::new(&[5, 0x81, 0x80, 0x80, 8])).unwrap_err().kind(),
             ErrorKind::Corrupt

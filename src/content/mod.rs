@@ -17,7 +17,9 @@ mod outline;
 mod parse;
 mod png;
 mod rebuild;
+mod samples;
 mod segment;
+mod statistics;
 mod tar;
 mod x86;
 

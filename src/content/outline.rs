@@ -16,7 +16,8 @@ pub struct SegmentInfo {
     pub offset: u64,
     /// Length in bytes there.
     pub len: u64,
-    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, or `deflate`, `zlib`, `png`, `gif`, `jpeg`.
+    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
+    /// (filtered ones of a PNG), `gif`, `jpeg`.
     pub kind: &'static str,
 }
 
@@ -39,7 +40,7 @@ struct Outline<'a> {
 impl Outline<'_> {
     fn list(&mut self, depth: usize) -> Result<(), Error> {
         let malformed = || Error::new(ErrorKind::Corrupt, "a block's script is malformed");
-        if depth > 2 * MAX_DEPTH {
+        if depth > 3 * MAX_DEPTH {
             return Err(malformed());
         }
         let mut offset = 0u64;
@@ -68,6 +69,12 @@ impl Outline<'_> {
                 tag::GIF => {
                     self.script.take(2)?;
                     add("gif", self.script.varint()?);
+                    self.list(depth + 1)?;
+                }
+                tag::ROWS => {
+                    self.script.varint()?;
+                    self.script.varint()?;
+                    add("rows", self.script.varint()?);
                     self.list(depth + 1)?;
                 }
                 tag::JPEG => {

@@ -5,7 +5,7 @@ use super::gif::Gif;
 use super::kind::Kind;
 use super::png::Chunks;
 use super::segment::{Deflate, Segment};
-use super::{gif, jpeg, png, segment, tar};
+use super::{gif, jpeg, png, samples, segment, statistics, tar};
 
 /// The most streams of a block. Once there are half as many, images go to the one for all sizes.
 pub const MAX_STREAMS: usize = 64;
@@ -56,18 +56,23 @@ impl Parsed {
 }
 
 /// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is. `recompress`: whether what is
-/// compressed is undone.
-pub fn parse(content: &[u8], recompress: bool) -> Option<Parsed> {
+/// compressed is undone. `samples`: whether the codec has models of images and audio; else they are left as any binary data.
+pub fn parse(content: &[u8], recompress: bool, samples: bool) -> Option<Parsed> {
     let mut parser = Parser {
         streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
         plain_left: max_plain(content.len()) - content.len(),
         work_left: content.len().saturating_mul(16).saturating_add(1 << 22),
         guess: None,
+        samples,
         max_depth: if recompress { MAX_DEPTH } else { 0 },
     };
     let mut segments = Vec::new();
     parser.list(content, 1, &mut segments);
-    if parser.streams.len() <= 2 && !segments.iter().any(|segment| !matches!(segment, Segment::Plain { .. })) {
+    let is_plain = |segment: &Segment| matches!(segment, Segment::Plain { .. });
+    if parser.streams.len() <= 2
+        && segments.iter().all(is_plain)
+        && !parser.streams.iter().any(|stream| stream.kind.is_structured())
+    {
         return None;
     }
     let (mut script, mut corrections) = (Vec::new(), Writer::default());
@@ -83,6 +88,8 @@ struct Parser {
     work_left: usize,
     /// The parameters of the last deflate stream.
     guess: Option<Parameters>,
+    /// Whether there are models of samples.
+    samples: bool,
     max_depth: usize,
 }
 
@@ -104,6 +111,13 @@ impl Parser {
 
     /// Takes apart a file: what can be undone, and what lies between.
     fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+        if self.samples
+            && let Some((range, kind)) = samples::find(bytes)
+        {
+            self.plain(&bytes[..range.start], Kind::Headers, out);
+            self.plain(&bytes[range.clone()], kind, out);
+            return self.between(&bytes[range.end..], Kind::Binary, out);
+        }
         let whole = Kind::of(bytes);
         let (mut from, mut at) = (0, 0);
         while depth < self.max_depth
@@ -121,7 +135,10 @@ impl Parser {
             out.push(segment);
         }
         match from {
-            0 => self.plain(bytes, whole, out),
+            0 => {
+                let found = if self.samples && whole == Kind::Binary { statistics::image(bytes) } else { None };
+                self.plain(bytes, found.unwrap_or(whole), out);
+            }
             _ => self.between(&bytes[from..], whole, out),
         }
     }
@@ -139,7 +156,7 @@ impl Parser {
                 if deflate.undone.consumed + 6 != png.body.len() {
                     return None;
                 }
-                deflate.kind = Some(self.image(png.kind, deflate.undone.plain.len()));
+                deflate.kind = Some(png.kind);
                 Some(Found { skip: png.start, what: What::Png(png.chunks, deflate) })
             }
             [b'G', ..] => {
@@ -219,11 +236,29 @@ impl Parser {
         let FoundDeflate { undone, wrapper, kind } = deflate;
         let mut plain = Vec::new();
         match kind {
-            Some(kind) => self.plain(&undone.plain, kind, &mut plain),
+            Some(kind) => self.rows(&undone.plain, kind, &mut plain),
             None => self.list(&undone.plain, depth + 1, &mut plain),
         }
         let (len, parameters, notes) = (undone.consumed, undone.parameters, undone.notes);
         Segment::Deflate(Box::new(Deflate { len, wrapper, parameters, notes, plain }))
+    }
+
+    /// Adds the filtered rows of a PNG, which `kind` tells of.
+    fn rows(&mut self, filtered: &[u8], kind: Kind, out: &mut Vec<Segment>) {
+        let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return self.plain(filtered, kind, out) };
+        let (row_len, pixel_len) = (row as usize, usize::from(pixel));
+        let pixels_kind = self.image(Kind::Image { row: row - 1, pixel, depth }, filtered.len());
+        if !self.samples {
+            let kind = self.image(kind, filtered.len());
+            return self.plain(filtered, kind, out);
+        }
+        let Some((filters, pixels)) = png::unfilter(filtered, row_len, pixel_len) else {
+            return self.plain(filtered, Kind::Binary, out);
+        };
+        let mut parts = Vec::new();
+        self.plain(&filters, Kind::Headers, &mut parts);
+        self.plain(&pixels, pixels_kind, &mut parts);
+        out.push(Segment::Rows { len: filtered.len(), row: row_len, pixel: pixel_len, parts });
     }
 
     /// Adds bytes between what was undone in a file of kind `whole`.

@@ -127,3 +127,80 @@ impl Chunks {
         rest.is_empty().then_some(())
     }
 }
+
+/// The filter types of the rows of `row` bytes in `filtered`, and their pixels of `pixel` bytes, with the filters undone (ISO/IEC
+/// 15948, 9). None if these are not whole rows with known filters.
+pub fn unfilter(filtered: &[u8], row: usize, pixel: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    if row < 2 || !filtered.len().is_multiple_of(row) {
+        return None;
+    }
+    let (mut filters, mut pixels) = (Vec::new(), Vec::with_capacity(filtered.len()));
+    for line in filtered.chunks_exact(row) {
+        let start = pixels.len();
+        for (x, &byte) in line[1..].iter().enumerate() {
+            let guess = guess(line[0], &pixels, start, x, row - 1, pixel)?;
+            pixels.push(byte.wrapping_add(guess));
+        }
+        filters.push(line[0]);
+    }
+    Some((filters, pixels))
+}
+
+/// The rows of `row` bytes that [`unfilter`] took apart: `parts` are the filter types, then the pixels.
+pub fn refilter(parts: &[u8], row: usize, pixel: usize) -> Option<Vec<u8>> {
+    if row < 2 || pixel == 0 || !parts.len().is_multiple_of(row) {
+        return None;
+    }
+    let (filters, pixels) = parts.split_at(parts.len() / row);
+    let mut filtered = Vec::with_capacity(parts.len());
+    for (y, &filter) in filters.iter().enumerate() {
+        filtered.push(filter);
+        let start = y * (row - 1);
+        for x in 0..row - 1 {
+            filtered.push(pixels[start + x].wrapping_sub(guess(filter, pixels, start, x, row - 1, pixel)?));
+        }
+    }
+    Some(filtered)
+}
+
+/// What a filter takes from byte `x` of the row of `row` bytes that begins at `start`.
+#[inline]
+fn guess(filter: u8, pixels: &[u8], start: usize, x: usize, row: usize, pixel: usize) -> Option<u8> {
+    let left = |at: usize| if x >= pixel { pixels[at - pixel] } else { 0 };
+    let w = left(start + x);
+    let [n, nw] = if start > 0 { [pixels[start - row + x], left(start - row + x)] } else { [0; 2] };
+    Some(match filter {
+        0 => 0,
+        1 => w,
+        2 => n,
+        3 => ((u16::from(w) + u16::from(n)) / 2) as u8,
+        4 => {
+            let gradient = i32::from(w) + i32::from(n) - i32::from(nw);
+            // The first of equally near ones.
+            [w, n, nw].into_iter().min_by_key(|&byte| (gradient - i32::from(byte)).abs())?
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    #[test]
+    fn rows_are_unfiltered_and_filtered_again() {
+        let mut random = TestRandom::new(3);
+        for (row, pixel) in [(31, 3), (17, 1), (2, 1), (9, 8)] {
+            let mut filtered = random.bytes(row * 40);
+            filtered.chunks_mut(row).enumerate().for_each(|(y, line)| line[0] = y as u8 % 5);
+            let (filters, pixels) = unfilter(&filtered, row, pixel).unwrap();
+            assert_eq!(refilter(&[filters, pixels].concat(), row, pixel).unwrap(), filtered);
+            assert_eq!(unfilter(&filtered[1..], row, pixel), None);
+            filtered[row] = 5;
+            assert_eq!(unfilter(&filtered, row, pixel), None);
+        }
+        // Paeth takes the pixel nearest to left + above - above left.
+        assert_eq!(unfilter(&[0, 10, 20, 4, 1, 1], 3, 1).unwrap().1, [10, 20, 11, 21]);
+    }
+}

@@ -4,7 +4,7 @@ use super::deflate::{Reader, redo};
 use super::parse::{MAX_DEPTH, max_plain};
 use super::png::Chunks;
 use super::segment::tag;
-use super::{gif, jpeg};
+use super::{gif, jpeg, png};
 use crate::error::{Error, ErrorKind};
 use crate::fields::FieldReader;
 
@@ -48,7 +48,7 @@ struct Rebuilder<'a> {
 impl<'a> Rebuilder<'a> {
     /// Follows a list that makes at most `limit` bytes.
     fn list(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-        if depth > 2 * MAX_DEPTH {
+        if depth > 3 * MAX_DEPTH {
             return Err(corrupt("is nested too deeply"));
         }
         loop {
@@ -75,6 +75,14 @@ impl<'a> Rebuilder<'a> {
                     self.list(self.max_plain, depth + 1, &mut pixels)?;
                     let coded = gif::redo(&mut self.corrections, shape, &pixels, len);
                     out.extend(coded.ok_or_else(|| corrupt("has damaged corrections"))?);
+                }
+                tag::ROWS => {
+                    let (row, pixel) = (self.len(usize::MAX)?, self.len(usize::MAX)?);
+                    let len = self.len(left)?;
+                    let mut parts = Vec::new();
+                    self.list(len, depth + 1, &mut parts)?;
+                    let rows = png::refilter(&parts, row, pixel).filter(|rows| rows.len() == len);
+                    out.extend(rows.ok_or_else(|| corrupt("has rows with unknown filters"))?);
                 }
                 tag::JPEG => {
                     let stream = self.script.varint()?;

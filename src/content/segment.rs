@@ -22,6 +22,8 @@ pub mod tag {
     pub const JPEG: u64 = 4;
     /// Bits of a pixel, bytes of a sub-block, bytes of a GIF's coded pixels, then the list of its pixels.
     pub const GIF: u64 = 5;
+    /// Bytes of a row and of a pixel, bytes of rows of a PNG, then the list of their filters and pixels.
+    pub const ROWS: u64 = 6;
     /// From here on: the bytes to take from stream number tag − `PLAIN`.
     pub const PLAIN: u64 = 8;
 }
@@ -46,6 +48,13 @@ pub enum Segment {
         chunks: Chunks,
         body: Vec<Segment>,
     },
+    /// Filtered rows of a PNG: `len` bytes. `parts` are the filters of all rows, then their pixels.
+    Rows {
+        len: usize,
+        row: usize,
+        pixel: usize,
+        parts: Vec<Segment>,
+    },
     /// `len` bytes of JPEG, in `coded` bytes of a stream.
     Jpeg {
         len: usize,
@@ -68,7 +77,10 @@ impl Segment {
     /// Bytes of content.
     pub fn len(&self) -> usize {
         match self {
-            Segment::Plain { len, .. } | Segment::Jpeg { len, .. } | Segment::Gif { len, .. } => *len,
+            Segment::Plain { len, .. }
+            | Segment::Jpeg { len, .. }
+            | Segment::Gif { len, .. }
+            | Segment::Rows { len, .. } => *len,
             Segment::Deflate(deflate) => deflate.len + if deflate.wrapper.is_some() { 6 } else { 0 },
             Segment::Png { chunks, .. } => chunks.len(),
         }
@@ -101,6 +113,11 @@ pub fn write(segments: &[Segment], script: &mut Vec<u8>, corrections: &mut Write
                 put_varint(script, *len as u64);
                 write(pixels, script, corrections);
                 corrections.append(notes);
+            }
+            Segment::Rows { len, row, pixel, parts } => {
+                put_varint(script, tag::ROWS);
+                [row, pixel, len].into_iter().for_each(|&value| put_varint(script, value as u64));
+                write(parts, script, corrections);
             }
             Segment::Jpeg { len, stream, coded } => {
                 put_varint(script, tag::JPEG);

@@ -4,9 +4,10 @@
 //! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
 use super::inputs::Inputs;
+use super::numeric::GUESSES;
 use super::prior::Prior;
 use super::token::trie::Trie;
-use crate::content::DataKind;
+use crate::content::{DataKind, Kind};
 use crate::text::{LaneView, Node, SymbolTree};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Setup {
     /// What the block contains.
     pub kind: DataKind,
+    /// What is known of its structure.
+    pub content: Kind,
     /// Bytes in the block.
     pub raw_len: usize,
     /// Lanes of the block.
@@ -64,6 +67,8 @@ pub struct NextByte<'a> {
     pub tokens: [u32; 3],
     /// PPM's most probable byte. Set by PPM's `lookup`.
     pub expected: u8,
+    /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
+    pub guesses: [u8; GUESSES],
 }
 
 /// Predicts the bits of a block, and learns them.

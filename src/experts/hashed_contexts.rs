@@ -1,16 +1,20 @@
 //! The bit histories of the ensemble's hashed contexts, as an expert.
 
+use super::contexts::structured::Structure;
 use super::contexts::{self, Indirect};
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::{Inputs, LINE};
 use super::ngram::Ngram;
 use crate::text::{LaneView, Node};
 
-/// The contexts of [`contexts::full`], those of [`contexts::more`] if the setup has room for them, and their bit histories.
+/// The contexts of [`contexts::full`], those of [`contexts::more`] if the setup has room for them, and their bit histories. If the
+/// block's structure is known, they are those of [`Structure::contexts`].
 pub struct HashedContexts {
     ngram: Ngram,
     indirect: Indirect,
     more: bool,
+    structure: Option<Structure>,
+    selectors: [usize; 2],
 }
 
 impl HashedContexts {
@@ -23,7 +27,15 @@ impl HashedContexts {
             ngram: Ngram::new(setup.contexts, contexts::ORDERS, line_bits)?,
             indirect: Indirect::default(),
             more: setup.contexts > contexts::FULL,
+            structure: Structure::of(setup.content),
+            selectors: [0; 2],
         })
+    }
+
+    /// What the structure says the mixer's weights should be chosen by: see [`Structure::selectors`].
+    #[inline]
+    pub fn selectors(&self) -> Option<[usize; 2]> {
+        self.structure.is_some().then_some(self.selectors)
     }
 
     /// See [`Ngram::known_orders`].
@@ -46,6 +58,7 @@ impl Expert for HashedContexts {
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         // Of contexts::full and of contexts::more: the history's probability, and the damped one.
         let groups = match pretrained {
+            _ if self.structure.is_some() => [[16, 28]; 2],
             Pretrained::None => [[36, 60]; 2],
             Pretrained::Prior => [[8, 44], [3, 20]],
             Pretrained::Transformer => [[-8, 28], [-3, 12]],
@@ -58,6 +71,13 @@ impl Expert for HashedContexts {
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
+        if let Some(structure) = &self.structure {
+            for (i, context) in structure.contexts(byte, &self.indirect).into_iter().enumerate() {
+                self.ngram.prefetch(i, context);
+            }
+            self.selectors = structure.selectors(byte);
+            return;
+        }
         for (i, context) in contexts::full(byte.kind, byte.view, &self.indirect).into_iter().enumerate() {
             self.ngram.prefetch(i, context);
         }
@@ -90,5 +110,8 @@ impl Expert for HashedContexts {
 
     fn end_byte(&mut self, byte: u8, view: LaneView) {
         self.indirect.push((view.last8 >> 8) as u32, byte);
+        if let Some(structure) = &mut self.structure {
+            structure.end_byte(byte);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! To add an expert, write its file, and add its module and its line in the [`Experts`] list here.
 
+pub mod bilevel;
 pub mod contexts;
 pub mod cost_gate;
 pub mod direct;
@@ -11,17 +12,20 @@ pub mod inputs;
 pub mod language;
 pub mod match_model;
 pub mod ngram;
+pub mod numeric;
 pub mod ppm;
 pub mod prior;
 pub mod token;
 
 use crate::text::{LaneView, Node};
+use bilevel::Bilevel;
 use direct::Direct;
 use expert::{Expert, NextByte, Pretrained, Setup, experts};
 use hashed_contexts::HashedContexts;
 use inputs::Inputs;
 use language::LanguageExpert;
 use match_model::MatchModel;
+use numeric::Numeric;
 use ppm::Ppm;
 
 experts! {
@@ -31,6 +35,8 @@ experts! {
     long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
     ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
+    numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
+    bilevel: Bilevel = Bilevel::new(setup.content),
     hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
 }
 

@@ -1,5 +1,9 @@
 //! The contexts of both ensembles, as hashes.
 
+mod image;
+pub mod structured;
+mod x86;
+
 use crate::content::DataKind;
 use crate::text::LaneView;
 
@@ -7,6 +11,8 @@ use crate::text::LaneView;
 pub const FULL: usize = 16;
 /// Further hashed contexts that the full ensemble has with a prior: see [`more`].
 pub const MORE: usize = 16;
+/// Hashed contexts of blocks with a known structure: see [`structured`].
+pub const CONTEXTS: usize = FULL + MORE;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 

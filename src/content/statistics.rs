@@ -1,0 +1,154 @@
+//! Images without a header, found by statistics: neighbouring rows are alike, and gradients predict samples well.
+//!
+//! Only the encoder looks. What it takes for an image by mistake costs ratio, nothing else.
+
+use super::kind::Kind;
+use crate::num::elementary::ln;
+
+/// Shorter data are not looked at.
+const MIN_LEN: usize = 1 << 14;
+/// Bytes that are looked at, from the middle.
+const WINDOW: usize = 1 << 17;
+/// The longest row in bytes.
+const MAX_ROW: usize = 1 << 13;
+const MIN_ROW: usize = 32;
+/// Positions at which rows of each length are compared.
+const POSITIONS: usize = 2048;
+/// An image's residuals take at most this part of the bits that its bytes take.
+const MAX_SHARE: f64 = 0.8;
+
+/// The image that `bytes` are, if they seem to be one.
+pub fn image(bytes: &[u8]) -> Option<Kind> {
+    if bytes.len() < MIN_LEN {
+        return None;
+    }
+    let start = (bytes.len() - WINDOW.min(bytes.len())) / 2;
+    let window = &bytes[start..][..WINDOW.min(bytes.len())];
+    bilevel(window).or_else(|| {
+        let row = row(window, |a, b| (u32::from(a.abs_diff(b)) + 1).ilog2())?;
+        let kinds = [(1, 8), (3, 8), (4, 8), (2, 16)];
+        let kinds = kinds.into_iter().filter(|(pixel, _)| row.is_multiple_of(*pixel));
+        let costed = kinds.map(|(pixel, depth)| (cost(window, row, pixel, depth), pixel, depth));
+        let (cost, pixel, depth) = costed.min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let kind = Kind::Image { row: row as u32, pixel: pixel as u8, depth };
+        (cost < MAX_SHARE * entropy_after_byte(window, pixel)).then_some(kind)
+    })
+}
+
+/// The length of rows in bytes by which bytes differ the least from those above.
+fn row(window: &[u8], difference: impl Fn(u8, u8) -> u32) -> Option<usize> {
+    let longest = MAX_ROW.min(window.len() / 4);
+    let step = ((window.len() - longest) / POSITIONS).max(1) | 1;
+    let score = |row: usize| {
+        let positions = (longest..window.len()).step_by(step);
+        positions.map(|at| difference(window[at], window[at - row])).sum::<u32>()
+    };
+    (MIN_ROW..=longest).min_by_key(|&row| score(row))
+}
+
+/// An image of one bit per pixel: mostly white or black, in runs that begin in any bit of a byte as often as they end.
+fn bilevel(window: &[u8]) -> Option<Kind> {
+    let is_mixed = |byte: &&u8| !matches!(**byte, 0 | 0xFF);
+    let mixed: Vec<u8> = window.iter().filter(is_mixed).copied().collect();
+    if mixed.len() * 3 > window.len() || mixed.len() < 64 {
+        return None;
+    }
+    let share = |is: &dyn Fn(u8) -> bool| mixed.iter().filter(|&&byte| is(byte)).count() as f64 / mixed.len() as f64;
+    let run = share(&|byte| (byte ^ byte >> 1).count_ones() <= 3);
+    let (begins, ends) = (share(&|byte| byte & 0x81 == 0x01), share(&|byte| byte & 0x81 == 0x80));
+    if run < 0.6 || begins > 2.5 * ends || ends > 2.5 * begins {
+        return None;
+    }
+    let differing = |a: u8, b: u8| (a ^ b).count_ones();
+    let row = row(window, differing)?;
+    let sum = |row: usize| window[row..].iter().zip(window).map(|(&a, &b)| differing(a, b)).sum::<u32>() as usize;
+    let black: u32 = window.iter().map(|byte| byte.count_ones().min(byte.count_zeros())).sum();
+    (sum(row) * 3 < 2 * sum(row * 2 / 3 + 7) && sum(row) < black as usize).then_some(Kind::Image {
+        row: row as u32,
+        pixel: 1,
+        depth: 1,
+    })
+}
+
+/// Bits per byte of what gradients leave of samples of `depth` bits.
+fn cost(window: &[u8], row: usize, pixel: usize, depth: u8) -> f64 {
+    let bytes = usize::from(depth / 8);
+    let [little, big] = [1, 0].map(|high| {
+        let sample = |at: usize| match bytes {
+            1 => i32::from(window[at]),
+            _ => i32::from(window[at + high]) << 8 | i32::from(window[at + 1 - high]),
+        };
+        let (mut counts, mut rest, mut total) = ([0u32; 64], 0, 0u32);
+        for at in (row + pixel..window.len() + 1 - bytes).step_by(bytes) {
+            let [w, n, nw] = [pixel, row, row + pixel].map(|back| sample(at - back));
+            let residual = sample(at) - (w + n - nw).clamp(w.min(n), w.max(n));
+            let size = 32 - residual.unsigned_abs().leading_zeros();
+            counts[2 * size as usize + usize::from(residual < 0)] += 1;
+            rest += size.saturating_sub(1);
+            total += 1;
+        }
+        (entropy(&counts) + f64::from(rest) / f64::from(total.max(1))) / bytes as f64
+    });
+    little.min(big)
+}
+
+/// Bits per byte, if the upper half of the byte `back` before is known.
+fn entropy_after_byte(window: &[u8], back: usize) -> f64 {
+    let mut counts = vec![[0u32; 256]; 16];
+    for at in back..window.len() {
+        counts[usize::from(window[at - back] >> 4)][usize::from(window[at])] += 1;
+    }
+    let total = (window.len() - back) as f64;
+    counts.iter().map(|counts| entropy(counts) * f64::from(counts.iter().sum::<u32>()) / total).sum()
+}
+
+/// Bits per symbol of these counts.
+fn entropy(counts: &[u32]) -> f64 {
+    let total = f64::from(counts.iter().sum::<u32>().max(1));
+    let bits = |&count: &u32| f64::from(count) * ln(total / f64::from(count));
+    counts.iter().filter(|&&count| count > 0).map(bits).sum::<f64>() / (total * std::f64::consts::LN_2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    /// A plane with noise, as samples of each kind.
+    #[test]
+    fn rows_are_found() {
+        let mut random = TestRandom::new(21);
+        for (row, depth) in [(417, 8), (1024, 16)] {
+            let samples = row * 8 / depth;
+            let (mut bytes, mut offset) = (Vec::new(), 50i64);
+            for _ in 0..120 {
+                offset = (offset + random.below(7) as i64 - 3).clamp(0, 100);
+                for x in 0..samples {
+                    let wave = |x: usize, len: usize| (x % len).abs_diff(len / 2);
+                    let value = wave(x, 170) + offset as usize + random.below(4) as usize;
+                    if depth == 16 {
+                        bytes.extend((value as u16 * 9).to_le_bytes());
+                    } else {
+                        bytes.push(value as u8);
+                    }
+                }
+            }
+            let found = image(&bytes);
+            let pixel = (depth / 8) as u8;
+            assert_eq!(found, Some(Kind::Image { row: row as u32, pixel, depth: depth as u8 }));
+        }
+    }
+
+    #[test]
+    fn other_data_are_no_images() {
+        let mut random = TestRandom::new(22);
+        let noise = random.bytes(1 << 16);
+        let records: Vec<u8> = (0..4096u32)
+            .flat_map(|i| [i, i * 40503, random.below(3) as u32, 7].map(u32::to_le_bytes))
+            .flatten()
+            .collect();
+        for bytes in [&noise[..], &records, include_bytes!("../../corpora/samples/prose.txt")] {
+            assert_eq!(image(bytes), None);
+        }
+    }
+}

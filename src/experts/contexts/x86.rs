@@ -1,0 +1,260 @@
+//! Contexts of x86 machine code: the instruction so far, and those before it (Intel 64 and IA-32 Architectures Software Developer's
+//! Manual, volume 2, chapter 2 and appendix A). Data between the code is decoded as if it were code; other contexts serve it.
+
+use super::{CONTEXTS, Indirect, hash2, hash3, order};
+use crate::text::LaneView;
+
+/// What the next byte is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Opcode,
+    /// The second and third byte of an opcode that begins with 0F.
+    Escaped,
+    Escaped3,
+    ModRm,
+    Sib,
+    Operand,
+}
+
+/// The decoder.
+pub struct X86 {
+    phase: Phase,
+    /// The opcode, with 0F in front of it.
+    opcode: u32,
+    modrm: u32,
+    /// Bytes left of the displacement and of the immediate operand.
+    displacement: u8,
+    immediate: u8,
+    /// Whether operands have 16 bits.
+    short: bool,
+    /// Hash of the operand's bytes, and of the instruction's.
+    operand: u32,
+    instruction: u32,
+    /// Opcodes with ModRM of the instructions before, and hashes of all their bytes, the last one first.
+    opcodes: [u32; 4],
+    instructions: [u32; 2],
+}
+
+impl Default for X86 {
+    fn default() -> Self {
+        X86 {
+            phase: Phase::Opcode,
+            opcode: 0,
+            modrm: 0,
+            displacement: 0,
+            immediate: 0,
+            short: false,
+            operand: 0,
+            instruction: 0,
+            opcodes: [0; 4],
+            instructions: [0; 2],
+        }
+    }
+}
+
+impl X86 {
+    /// Decodes a byte.
+    pub fn push(&mut self, byte: u8) {
+        self.instruction = hash2(self.instruction, u32::from(byte) + 1);
+        match self.phase {
+            Phase::Opcode => match byte {
+                0x0F => self.phase = Phase::Escaped,
+                0x26 | 0x2E | 0x36 | 0x3E | 0x40..=0x4F | 0x64..=0x67 | 0xF0 | 0xF2 | 0xF3 => {
+                    self.short |= byte == 0x66
+                }
+                _ => {
+                    self.opcode = byte.into();
+                    let (has_modrm, immediate) = one_byte(byte);
+                    self.operands(has_modrm, immediate);
+                }
+            },
+            Phase::Escaped => {
+                self.opcode = 0x0F00 | u32::from(byte);
+                match byte {
+                    0x38 | 0x3A => self.phase = Phase::Escaped3,
+                    _ => {
+                        let (has_modrm, immediate) = two_bytes(byte);
+                        self.operands(has_modrm, immediate);
+                    }
+                }
+            }
+            Phase::Escaped3 => {
+                let immediate = u8::from(self.opcode == 0x0F3A);
+                self.opcode = self.opcode << 8 | u32::from(byte);
+                self.operands(true, immediate);
+            }
+            Phase::ModRm => {
+                self.modrm = byte.into();
+                let (mode, reg, memory) = (byte >> 6, byte >> 3 & 7, byte & 7);
+                self.displacement = match (mode, memory) {
+                    (0, 5) | (2, _) => 4,
+                    (1, _) => 1,
+                    _ => 0,
+                };
+                // TEST has an immediate operand, the others of its group have none.
+                self.immediate = match self.opcode {
+                    0xF6 if reg < 2 => 1,
+                    0xF7 if reg < 2 => {
+                        if self.short {
+                            2
+                        } else {
+                            4
+                        }
+                    }
+                    _ => self.immediate,
+                };
+                if mode < 3 && memory == 4 { self.phase = Phase::Sib } else { self.begin_operand() }
+            }
+            Phase::Sib => {
+                if self.modrm >> 6 == 0 && byte & 7 == 5 {
+                    self.displacement = 4;
+                }
+                self.begin_operand();
+            }
+            Phase::Operand => {
+                self.operand = hash2(self.operand, u32::from(byte) + 1);
+                let left = if self.displacement > 0 { &mut self.displacement } else { &mut self.immediate };
+                *left -= 1;
+                if *left == 0 {
+                    self.begin_operand();
+                }
+            }
+        }
+    }
+
+    /// Goes on behind the opcode.
+    fn operands(&mut self, has_modrm: bool, immediate: u8) {
+        self.immediate = if immediate == 4 && self.short { 2 } else { immediate };
+        (self.displacement, self.modrm) = (0, 0);
+        if has_modrm { self.phase = Phase::ModRm } else { self.begin_operand() }
+    }
+
+    /// Goes on with the next operand, or with the next instruction.
+    fn begin_operand(&mut self) {
+        self.operand = 0;
+        if self.displacement > 0 || self.immediate > 0 {
+            self.phase = Phase::Operand;
+            return;
+        }
+        self.phase = Phase::Opcode;
+        self.opcodes.rotate_right(1);
+        self.opcodes[0] = self.opcode << 8 | self.modrm;
+        self.instructions = [self.instruction, self.instructions[0]];
+        (self.instruction, self.short) = (0, false);
+    }
+
+    /// What the next byte is, below 32.
+    pub fn position(&self) -> usize {
+        match self.phase {
+            Phase::Operand if self.displacement > 0 => 8 + usize::from(self.displacement.min(7)),
+            Phase::Operand => 16 + usize::from(self.immediate.min(7)),
+            phase => phase as usize,
+        }
+    }
+
+    /// The contexts of the next byte.
+    pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
+        let position = self.position() as u32;
+        let code = position << 24 ^ self.opcode << 8 ^ if self.phase == Phase::Opcode { 0 } else { self.modrm };
+        let [o1, o2, o3, o4] = self.opcodes;
+        let [i1, i2] = self.instructions;
+        let c4 = h.last8 as u32;
+        let (w, back) = (c4 & 0xFF, |back: usize| u32::from(h.back(back)));
+        let now = if self.phase == Phase::Opcode { position } else { code };
+        let opcode_only = position << 16 ^ self.opcode;
+        [
+            order(h.last8, 2),
+            order(h.last8, 3),
+            order(h.last8, 4),
+            order(h.last8, 6),
+            hash2(now, self.operand),
+            hash3(now, self.operand, o1),
+            hash3(self.instruction, o1 >> 8, position),
+            hash3(self.instruction, o1, o2),
+            hash3(self.instruction, hash2(o1, o2), o3),
+            hash2(self.instruction, position),
+            hash3(self.instruction, i1, 1),
+            hash3(self.instruction, i1, i2),
+            hash3(position, self.operand, 2),
+            hash3(position, w, 3),
+            hash3(opcode_only, self.operand, 4),
+            0,
+            hash3(self.instruction, hash3(o1, o2, o3), o4),
+            hash3(opcode_only, o1 >> 8, o2 >> 8),
+            hash3(now, o1 & 0xFF, o2 & 0xFF),
+            hash3(hash2(o1 >> 8, o2 >> 8), hash2(o3 >> 8, o4 >> 8), now),
+            hash3(self.operand, hash2(opcode_only, self.modrm & 0xC7), 5),
+            hash3(self.operand, hash2(opcode_only, self.modrm & 0xF8), 6),
+            order(h.last8, 5),
+            order(h.last8, 1) ^ position,
+            hash2(c4 & 0xFFFF_FF00, 7),
+            hash2(c4 & 0xFFFF_0000, 8),
+            hash3(c4 & 0xF8F8_F8F8, (h.last8 >> 32) as u32 & 0xF0F0, 9),
+            hash3(back(4), back(8), hash2(back(12), h.at as u32 & 3)),
+            hash3(back(8), back(16), hash2(w, h.at as u32 & 7)),
+            hash2(indirect.after_one(c4), position),
+            indirect.after_two(c4),
+            hash3(h.word, w, 10),
+        ]
+    }
+}
+
+/// Whether a ModRM byte follows a one-byte opcode, and how many bytes of immediate operand.
+fn one_byte(opcode: u8) -> (bool, u8) {
+    match opcode {
+        0x00..=0x3F => match opcode & 7 {
+            0..=3 => (true, 0),
+            4 => (false, 1),
+            5 => (false, 4),
+            _ => (false, 0),
+        },
+        0x62 | 0x63 | 0x84..=0x8F | 0xC4 | 0xC5 | 0xD0..=0xD3 | 0xD8..=0xDF | 0xF6 | 0xF7 | 0xFE | 0xFF => (true, 0),
+        0x6B | 0x80 | 0x82 | 0x83 | 0xC0 | 0xC1 | 0xC6 => (true, 1),
+        0x69 | 0x81 | 0xC7 => (true, 4),
+        0x6A | 0x70..=0x7F | 0xA8 | 0xB0..=0xB7 | 0xCD | 0xD4 | 0xD5 | 0xE0..=0xE7 | 0xEB => (false, 1),
+        0x68 | 0xA0..=0xA3 | 0xA9 | 0xB8..=0xBF | 0xE8 | 0xE9 => (false, 4),
+        0xC2 | 0xCA => (false, 2),
+        0xC8 => (false, 3),
+        0x9A | 0xEA => (false, 6),
+        _ => (false, 0),
+    }
+}
+
+/// The same of the second byte of an opcode.
+fn two_bytes(opcode: u8) -> (bool, u8) {
+    match opcode {
+        0x80..=0x8F => (false, 4),
+        0x70..=0x73 | 0xA4 | 0xAC | 0xBA | 0xC2 | 0xC4..=0xC6 => (true, 1),
+        0x04..=0x0C | 0x0E | 0x30..=0x37 | 0x77 | 0xA0..=0xA2 | 0xA8..=0xAA | 0xC8..=0xCF => (false, 0),
+        _ => (true, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_end_where_they_do() {
+        let instructions: [&[u8]; 10] = [
+            &[0x55],                               // push ebp
+            &[0x8B, 0xEC],                         // mov ebp, esp
+            &[0x83, 0xEC, 0x10],                   // sub esp, 16
+            &[0xE8, 1, 2, 3, 4],                   // call
+            &[0x0F, 0x84, 1, 2, 3, 4],             // je
+            &[0x8B, 0x44, 0x24, 0x08],             // mov eax, [esp + 8]
+            &[0x66, 0x81, 0xC1, 0x34, 0x12],       // add cx, 0x1234
+            &[0xC7, 0x85, 1, 2, 3, 4, 5, 6, 7, 8], // mov dword [ebp + d32], i32
+            &[0x48, 0x8D, 0x05, 1, 2, 3, 4],       // lea rax, [rip + d32]
+            &[0xF7, 0xC1, 1, 0, 0, 0],             // test ecx, 1
+        ];
+        let mut decoder = X86::default();
+        for instruction in instructions {
+            for (i, &byte) in instruction.iter().enumerate() {
+                assert!(i == 0 || decoder.instruction != 0, "{instruction:X?} goes on at byte {i}");
+                decoder.push(byte);
+            }
+            assert!(decoder.phase == Phase::Opcode && decoder.instruction == 0, "{instruction:X?} ends");
+        }
+    }
+}

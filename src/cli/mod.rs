@@ -3,6 +3,7 @@
 mod args;
 mod attributes;
 mod bench;
+mod bench_quick;
 mod compress;
 mod decompress;
 mod exit;
@@ -49,6 +50,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Decompress(args) => over_files(&args.common, |file| decompress::run(file, &args)),
         Verb::Test(args) => over_files(&args.common, |file| decompress::test(file, &args)),
         Verb::List(args) => list::run(&args),
+        Verb::Bench(args) if args.quick => bench_quick::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
     }

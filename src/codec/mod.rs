@@ -175,6 +175,7 @@ fn new_ensemble(config: &CodecConfig, profile: Profile, raw_len: usize, denoise:
         contexts: if config.preset.is_primed() { contexts::FULL + contexts::MORE } else { contexts::FULL },
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
+        min_p_end: profile.min_p_end(),
     };
     Ensemble::new(&setup, denoise).map_err(no_memory)
 }

@@ -289,6 +289,18 @@ fn lists() {
 }
 
 #[test]
+fn quick_bench_measures_each_level() {
+    let shell = Shell::new();
+    let json: serde_json::Value = serde_json::from_slice(&shell.run("bench --quick --json").stdout).unwrap();
+    let rows = json.as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["level"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 4, 6, 9]);
+    for key in ["content_bytes", "compress_kb_per_s", "decompress_1_mb_seconds"] {
+        assert!(rows.iter().all(|row| row[key].as_f64().unwrap() > 0.0), "{key}");
+    }
+    assert_eq!(shell.run("bench --quick text").code, 1);
+}
+
+#[test]
 fn ranges() {
     let shell = Shell::new();
     let noise = content(Kind::Random, 150_000, 1);

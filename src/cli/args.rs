@@ -256,6 +256,9 @@ pub struct BenchArgs {
     /// Input files, or names of corpora, which are fetched: canterbury, large, enwik8, silesia. `-` or none is standard
     /// input
     pub files: Vec<PathBuf>,
+    /// Estimate how long 1 MB of text takes at each level, in less than 20 seconds; without files
+    #[arg(long, conflicts_with_all = ["files", "model", "memory", "lanes", "no_denoise"])]
+    pub quick: bool,
     /// Number of blocks processed in parallel; 0 is one per core
     #[arg(short = 'T', long, value_name = "N", default_value = "0", value_parser = threads)]
     pub threads: usize,

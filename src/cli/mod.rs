@@ -4,6 +4,7 @@ mod args;
 mod attributes;
 mod batch;
 mod bench;
+mod bench_quick;
 mod compress;
 mod decompress;
 mod exit;
@@ -55,6 +56,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Cat(args) => decompress(&args.decompress()),
         Verb::Test(args) => job::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
         Verb::List(args) => list::run(&args),
+        Verb::Bench(args) if args.quick => bench_quick::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Model(args) => model::run(&args.verb),
         Verb::Completions { shell } => generate::completions(args::command(), shell),

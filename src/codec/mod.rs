@@ -202,6 +202,7 @@ fn new_ensemble(
         },
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
+        min_p_end: profile.min_p_end(),
     };
     Ensemble::new(&setup, denoise).map_err(no_memory)
 }

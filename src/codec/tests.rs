@@ -1,6 +1,6 @@
 //! The codec with the embedded transformer: all numbers of lanes, also those that an encoder would not choose, and damage.
 
-use super::profile::{MIN_LANE_BYTES, lanes};
+use super::profile::{MIN_LANE_BYTES, MIN_TWO_LANES, lanes};
 use super::*;
 use crate::test_random::TestRandom;
 
@@ -98,7 +98,9 @@ fn encoders_choose_lanes_by_length() {
     let up_to = |max| choose(LanePolicy::UpTo(max), 5 * MIN_LANE_BYTES, true);
     assert_eq!([1, 2, 7, 8, 128].map(up_to), [1, 2, 4, 4, 4]);
     let eight = LanePolicy::UpTo(8);
-    assert_eq!([0, 2 * MIN_LANE_BYTES - 1, 2 * MIN_LANE_BYTES].map(|len| choose(eight, len, true)), [1, 1, 2]);
+    let lens = [0, MIN_TWO_LANES - 1, MIN_TWO_LANES, 4 * MIN_LANE_BYTES - 1, 4 * MIN_LANE_BYTES];
+    assert_eq!(lens.map(|len| choose(eight, len, true)), [1, 1, 2, 2, 4]);
+    assert_eq!(choose(LanePolicy::UpTo(1), MIN_TWO_LANES, true), 1);
     assert_eq!(
         [eight, LanePolicy::Exactly(8)].map(|lane_policy| choose(lane_policy, 5 * MIN_LANE_BYTES, false)),
         [1, 1]

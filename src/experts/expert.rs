@@ -29,6 +29,8 @@ pub struct Setup {
     pub prior: Option<&'static Prior>,
     /// The vocabulary of the transformer, if the block uses one. Then it uses the prior, too.
     pub trie: Option<Arc<Trie>>,
+    /// How probable the end of a token must be for the transformer to be asked what follows, in units of 2^-16.
+    pub min_p_end: u64,
 }
 
 /// The pretrained models of an ensemble. They change what the inputs of all other experts are worth.

@@ -30,7 +30,7 @@ impl LanguageExpert {
     /// An expert that has seen nothing.
     pub fn new(setup: &Setup) -> Self {
         let transformer = |trie| Transformer {
-            expert: TokenExpert::new(trie, setup.lanes),
+            expert: TokenExpert::new(trie, setup.lanes, setup.min_p_end),
             apms: Default::default(),
             apm_contexts: [0; APM_CONTEXTS],
         };

@@ -2,7 +2,7 @@
 """usage: requantise.py MODEL.gguf OUT.gguf
 
 Rounds the Q8_0 matrices of a GGUF file to quants from -63 to 63, for which nzip has faster kernels. Each block of 32 gets the
-scale, of seven candidates, with the least squared error. Everything else stays byte for byte."""
+scale, of 21 candidates, with the least squared error. Everything else stays byte for byte."""
 import sys
 import numpy as np
 from gguf import Q8_0, TENSOR_Q8_0, Reader, dequantise
@@ -14,7 +14,7 @@ def requantise(packed):
     weights = dequantise(packed)
     largest = np.abs(weights).max(1)
     best, least = packed.copy(), np.full(len(packed), np.inf)
-    for share in np.linspace(0.85, 1, 7):
+    for share in np.linspace(0.8, 1, 21):
         scales = (largest * share / LIMIT).astype(np.float16)
         scale = scales.astype(np.float32)[:, None]
         ratio = np.divide(weights, scale, out=np.zeros_like(weights), where=scale > 0)

@@ -86,16 +86,12 @@ pub struct TokenExpert {
 }
 
 impl TokenExpert {
-    /// An expert for `lanes` lanes, which use the transformer from [`TokenExpert::set_distribution`] on.
-    pub fn new(trie: Arc<Trie>, lanes: usize) -> Self {
+    /// An expert for `lanes` lanes, which use the transformer from [`TokenExpert::set_distribution`] on. It asks what follows a
+    /// token that may continue if it has ended with a probability of at least `min_p_end`, in units of 2^-16.
+    pub fn new(trie: Arc<Trie>, lanes: usize, min_p_end: u64) -> Self {
         TokenExpert {
             trie,
-            // Fewer lanes trade speed for ratio: they feed less likely tokens, too.
-            min_p_end: match lanes {
-                1 => 1 << 7,
-                2 => 1 << 11,
-                _ => 1 << 13,
-            },
+            min_p_end,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             lane: 0,
             calibrated: StateMap::new(CLASSES * STEPS, 1023, |state| {

@@ -82,24 +82,24 @@ unsafe fn panel<const R: usize, const SMALL: bool>(
                             ]
                         }
                         .map(|four| _mm256_set1_epi32(four));
-                        for half in 0..2 {
-                            let sum = _mm256_add_epi16(correction, _mm256_maddubs_epi16(a[half], x));
-                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b[half], y));
-                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(sum, ones));
+                        for ((a, b), dots) in a.into_iter().zip(b).zip(&mut dots) {
+                            let sum = _mm256_add_epi16(correction, _mm256_maddubs_epi16(a, x));
+                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b, y));
+                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(sum, ones));
                         }
                     }
                 } else {
-                    for half in 0..2 {
+                    for (half, dots) in dots.iter_mut().enumerate() {
                         let (a, b) = (load(half), load(half + 2));
-                        for r in 0..R {
+                        for (r, dot) in dots.iter_mut().enumerate() {
                             // SAFETY: as above.
                             let [x, y] =
                                 unsafe { [load_step(inputs, r, block, step), load_step(inputs, r, block, step + 1)] }
                                     .map(|four| _mm256_set1_epi32(four));
                             let first = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
                             let second = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(y, b));
-                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(first, ones));
-                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(second, ones));
+                            *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(first, ones));
+                            *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(second, ones));
                         }
                     }
                 }

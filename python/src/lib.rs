@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::{Mutex, PoisonError};
 
 use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Level};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -50,19 +51,20 @@ fn decompress<'py>(
 
 /// Reads the content of an archive file.
 #[pyclass]
-struct Reader(Decompressor<File>);
+// Boxed, as the writer below: Python aligns objects to 16 bytes, and the checksum's state needs 64.
+struct Reader(Mutex<Box<Decompressor<File>>>);
 
 #[pymethods]
 impl Reader {
     #[new]
     fn new(file: std::path::PathBuf, max_output: Option<u64>, threads: usize) -> PyResult<Self> {
-        Ok(Reader(Decompressor::new(File::open(file)?, decompression(max_output, threads))))
+        Ok(Reader(Mutex::new(Box::new(Decompressor::new(File::open(file)?, decompression(max_output, threads))))))
     }
 
     /// Up to `len` bytes; none at the end.
     fn read<'py>(&mut self, py: Python<'py>, len: usize) -> PyResult<Bound<'py, PyBytes>> {
         let mut buffer = vec![0; len];
-        let decompressor = &mut self.0;
+        let decompressor = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         let read = py.detach(|| decompressor.read(&mut buffer)).map_err(|error| raise(error.into()))?;
         Ok(PyBytes::new(py, &buffer[..read]))
     }
@@ -70,7 +72,7 @@ impl Reader {
 
 /// Writes an archive file.
 #[pyclass]
-struct Writer(Option<Compressor<File>>);
+struct Writer(Mutex<Option<Box<Compressor<File>>>>);
 
 #[pymethods]
 impl Writer {
@@ -79,17 +81,19 @@ impl Writer {
     fn new(file: std::path::PathBuf, replace: bool, level: u8, threads: usize) -> PyResult<Self> {
         let options = compression(level, threads).map_err(raise)?;
         let file = if replace { File::create(file) } else { File::create_new(file) }?;
-        Ok(Writer(Some(Compressor::new(file, options))))
+        Ok(Writer(Mutex::new(Some(Box::new(Compressor::new(file, options))))))
     }
 
     fn write(&mut self, py: Python, content: &[u8]) -> PyResult<()> {
-        let Some(compressor) = &mut self.0 else { return Err(io::Error::other("the file is closed").into()) };
+        let compressor = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(compressor) = compressor else { return Err(io::Error::other("the file is closed").into()) };
         py.detach(|| compressor.write_all(content)).map_err(|error| raise(error.into()))
     }
 
     /// Completes the archive.
     fn finish(&mut self, py: Python) -> PyResult<()> {
-        let Some(compressor) = self.0.take() else { return Ok(()) };
+        let compressor = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(compressor) = compressor.take() else { return Ok(()) };
         let finished = py.detach(|| compressor.finish().and_then(|file| Ok(file.sync_all()?)));
         finished.map_err(raise)
     }

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 limit=$((10 << 20))
 crates=(nzip-prior nzip-transformer nzip)
 rm -rf target/package
-cargo package --locked "${crates[@]/#/--package=}" "$@" 2>&1 | grep -v "warning: ignoring"
+cargo package --locked "${crates[@]/#/--package=}" "$@"
 failed=0
 for crate in target/package/*.crate; do
     bytes=$(wc -c <"$crate")

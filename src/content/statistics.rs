@@ -121,11 +121,18 @@ mod tests {
         for (row, depth) in [(417, 8), (1024, 16)] {
             let samples = row * 8 / depth;
             let (mut bytes, mut offset) = (Vec::new(), 50i64);
+            let mut height = 0i64;
+            // A smooth profile that all rows share.
+            let profile: Vec<i64> = (0..samples)
+                .map(|_| {
+                    height = (height + random.below(13) as i64 - 6).clamp(0, 90);
+                    height
+                })
+                .collect();
             for _ in 0..120 {
                 offset = (offset + random.below(7) as i64 - 3).clamp(0, 100);
-                for x in 0..samples {
-                    let wave = |x: usize, len: usize| (x % len).abs_diff(len / 2);
-                    let value = wave(x, 170) + offset as usize + random.below(4) as usize;
+                for height in &profile {
+                    let value = height + offset + random.below(4) as i64;
                     if depth == 16 {
                         bytes.extend((value as u16 * 9).to_le_bytes());
                     } else {

@@ -4,12 +4,14 @@
 //! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
 use super::inputs::Inputs;
-use super::numeric::GUESSES;
 use super::prior::Prior;
 use super::token::trie::Trie;
 use crate::content::{DataKind, Kind};
 use crate::text::{LaneView, Node, SymbolTree};
 use std::sync::Arc;
+
+/// Number of guesses of the next sample in [`NextByte::guesses`].
+pub const GUESSES: usize = 5;
 
 /// What the experts of a block are made for.
 pub struct Setup {

@@ -68,8 +68,10 @@ mod tests {
     fn equals_the_share_of_a_logistic_distribution() {
         for (mean, deviation) in [(100.0, 3.0), (100.3, 0.5), (17.0, 40.0), (250.0, 10.0)] {
             let mut logistic = Logistic::default();
-            logistic.set((mean * 16.0) as i32, (deviation * 16.0) as i32);
-            // The scale is a whole number of units.
+            // Mean and scale are whole numbers of units.
+            let units = (mean * 16.0f64).floor();
+            let mean = units / 16.0;
+            logistic.set(units as i32, (deviation * 16.0) as i32);
             let scale = (deviation * 16.0 / (2.0 * std::f64::consts::LN_2)).floor() / 16.0;
             let f = |x: f64| 1.0 / (1.0 + (-(x - 0.5 - mean) / scale).exp());
             for (low, len) in [(0, 256), (128, 128), (96, 8), (100, 2), (16, 2), (240, 16)] {

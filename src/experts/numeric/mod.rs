@@ -5,7 +5,7 @@ mod grid;
 mod least_squares;
 mod logistic;
 
-use super::expert::{Expert, NextByte, Pretrained};
+use super::expert::{Expert, GUESSES, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::content::Kind;
 use crate::num::RECIPROCAL;
@@ -16,8 +16,8 @@ use logistic::{Logistic, UNIT_BITS};
 
 /// The linear predictors: neighbours, forgetting, and samples between two solutions.
 const PREDICTORS: [(usize, f64, u32); 4] = [(8, 0.95, 1), (14, 0.99, 2), (26, 0.998, 4), (26, 0.9998, 6)];
-/// Guesses: those of the predictors, and their mean.
-pub const GUESSES: usize = PREDICTORS.len() + 1;
+// The guesses are those of the predictors, and their mean.
+const _: () = assert!(GUESSES == PREDICTORS.len() + 1);
 const MEAN: usize = PREDICTORS.len();
 /// Inputs of the mixer: of each guess, and of the mean in another context.
 const INPUTS: usize = GUESSES + 1;

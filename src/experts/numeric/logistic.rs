@@ -34,7 +34,7 @@ impl Default for Logistic {
 impl Logistic {
     /// Sets the mean and the mean absolute deviation, which is 2 ln 2 = 1.386 times the scale. Both in units of 2^-4.
     pub fn set(&mut self, mean: i32, deviation: i32) {
-        let scale = (i64::from(deviation) * 739 >> 10).max(MIN_SCALE.into());
+        let scale = ((i64::from(deviation) * 739) >> 10).max(MIN_SCALE.into());
         (self.mean, self.inverse) = (mean, (1 << 24) / scale);
     }
 

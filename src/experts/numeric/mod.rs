@@ -40,8 +40,8 @@ struct Errors {
 impl Errors {
     fn learn(&mut self, error: i32) {
         let rate = i64::from(RECIPROCAL[self.count as usize]);
-        self.bias += ((i64::from(error) << 8) - self.bias) * rate >> 16;
-        self.deviation += (i64::from(error.abs() << 8) - self.deviation) * rate >> 16;
+        self.bias += (((i64::from(error) << 8) - self.bias) * rate) >> 16;
+        self.deviation += ((i64::from(error.abs() << 8) - self.deviation) * rate) >> 16;
         self.count = (self.count + 1).min(LIMIT);
     }
 }

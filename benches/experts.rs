@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use nzip::internals::content::{DataKind, Filter};
+use nzip::internals::content::{DataKind, Filter, Kind};
 use nzip::internals::experts::contexts::{self, Indirect};
 use nzip::internals::experts::expert::Expert;
 use nzip::internals::experts::inputs::Inputs;
@@ -64,7 +64,7 @@ fn summaries(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
             });
         });
     }
-    group.bench_function("filter choice", |bencher| bencher.iter(|| Filter::choose(text)));
+    group.bench_function("filter choice", |bencher| bencher.iter(|| Filter::choose(Kind::Text, text)));
 }
 
 fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {

@@ -12,6 +12,8 @@ const WINDOW: usize = 1 << 17;
 /// The longest row in bytes.
 const MAX_ROW: usize = 1 << 13;
 const MIN_ROW: usize = 32;
+/// The longest record in bytes that is told from an image.
+const MAX_RECORD: usize = 64;
 /// Positions at which rows of each length are compared.
 const POSITIONS: usize = 2048;
 /// An image's residuals take at most this part of the bits that its bytes take.
@@ -31,7 +33,8 @@ pub fn image(bytes: &[u8]) -> Option<Kind> {
         let costed = kinds.map(|(pixel, depth)| (cost(window, row, pixel, depth), pixel, depth));
         let (cost, pixel, depth) = costed.min_by(|a, b| a.0.total_cmp(&b.0))?;
         let kind = Kind::Image { row: row as u32, pixel: pixel as u8, depth };
-        (cost < MAX_SHARE * entropy_after_byte(window, pixel)).then_some(kind)
+        let other = entropy_after_byte(window, pixel).min(entropy_of_changes(window));
+        (cost < MAX_SHARE * other).then_some(kind)
     })
 }
 
@@ -90,6 +93,20 @@ fn cost(window: &[u8], row: usize, pixel: usize, depth: u8) -> f64 {
         (entropy(&counts) + f64::from(rest) / f64::from(total.max(1))) / bytes as f64
     });
     little.min(big)
+}
+
+/// Bits per byte of records: which bytes differ from those of the record before, and what they are then. Takes the length of
+/// records for which this is least.
+fn entropy_of_changes(window: &[u8]) -> f64 {
+    let bits = |length: usize| {
+        // Symbol 256: the byte is the same.
+        let mut counts = [0u32; 257];
+        for (&byte, &above) in window[length..].iter().zip(window) {
+            counts[if byte == above { 256 } else { usize::from(byte) }] += 1;
+        }
+        entropy(&counts)
+    };
+    (2..MAX_RECORD).map(bits).fold(8.0, f64::min)
 }
 
 /// Bits per byte, if the upper half of the byte `back` before is known.

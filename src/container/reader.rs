@@ -163,17 +163,8 @@ impl<R: Read> Decompressor<R> {
 
     /// Configuration for the current archive.
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
-        let Some(&Header { model, identity, ref model_name, .. }) = self.frames.header() else { return Ok(None) };
-        if let Some(config) = &self.config
-            && (config.preset(), config.identity()?) == (model, identity)
-        {
-            return Ok(Some(config.clone()));
-        }
-        // Before the trained parts are loaded.
-        check_memory(codec::min_memory(model), self.pool.memory())?;
-        let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, self.language_model.clone())?);
-        self.config = Some(config.clone());
-        Ok(Some(config))
+        let Some(header) = self.frames.header() else { return Ok(None) };
+        config_of(header, &mut self.config, self.language_model.as_ref(), self.pool.memory()).map(Some)
     }
 
     /// Submits a block to the pool.
@@ -236,8 +227,7 @@ impl<R: Read> Decompressor<R> {
         let (blocks, lost, reason) = match head {
             Some(&BlockHead { number, raw_len, .. }) if damaged => {
                 if !self.keep_going {
-                    let message = format!("block {number} is damaged: {}", error.reason());
-                    return Err(Error::new(ErrorKind::Corrupt, message).at(offset));
+                    return Err(lost_block(number as usize, &error, offset));
                 }
                 (number..number + 1, Some(raw_len.into()), damaged_block(&error))
             }
@@ -272,6 +262,33 @@ impl<R: Read> Read for Decompressor<R> {
         self.position += step;
         Ok(step)
     }
+}
+
+/// The configuration for an archive with this header: the `last` one if it is the same, otherwise a new one, which replaces it.
+///
+/// # Errors
+/// Those of [`CodecConfig::of_archive`]; [`ErrorKind::MemoryLimit`] if the archive needs more than `memory`.
+pub(super) fn config_of(
+    header: &Header,
+    last: &mut Option<Arc<CodecConfig>>,
+    language_model: Option<&Arc<LanguageModel>>,
+    memory: u64,
+) -> Result<Arc<CodecConfig>, Error> {
+    let &Header { model, identity, ref model_name, .. } = header;
+    if let Some(config) = last
+        && (config.preset(), config.identity()?) == (model, identity)
+    {
+        return Ok(config.clone());
+    }
+    // Before the trained parts are loaded.
+    check_memory(codec::min_memory(model), memory)?;
+    let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, language_model.cloned())?);
+    Ok(last.insert(config).clone())
+}
+
+/// The error for a block whose damage nothing makes up for.
+pub(super) fn lost_block(number: usize, error: &Error, offset: u64) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("block {number} is damaged: {}", error.reason())).at(offset)
 }
 
 fn damaged_block(error: &Error) -> String {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use super::block_map::BlockMap;
 use super::frame::{Frame, Mode};
-use super::header::Header;
 use super::pool::Pool;
-use super::reader::{block_memory, decode_block};
+use super::reader::{block_memory, config_of, decode_block, lost_block};
 use crate::codec::CodecConfig;
 use crate::error::{Error, ErrorKind};
 use crate::options::{DecompressOptions, resolve_threads};
@@ -132,7 +131,10 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         };
         let config = match head.mode {
             Mode::Stored => None,
-            _ => Some(self.config(&header)?),
+            _ => {
+                let language_model = self.options.language_model.as_ref();
+                Some(config_of(&header, &mut self.config, language_model, self.pool.memory())?)
+            }
         };
         let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
@@ -151,24 +153,10 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         Ok(true)
     }
 
-    fn config(&mut self, header: &Header) -> Result<Arc<CodecConfig>, Error> {
-        let &Header { model, identity, ref model_name, .. } = header;
-        if let Some(config) = &self.config
-            && (config.preset(), config.identity()?) == (model, identity)
-        {
-            return Ok(config.clone());
-        }
-        let config =
-            Arc::new(CodecConfig::of_archive(model, identity, model_name, self.options.language_model.clone())?);
-        Ok(self.config.insert(config).clone())
-    }
-
     fn damaged(&self, block: usize, error: Error) -> Error {
         let (offset, (_, number)) = (self.map.blocks[block].frame, self.map.archive_of(block));
         match error.kind() {
-            ErrorKind::Corrupt => {
-                Error::new(ErrorKind::Corrupt, format!("block {number} is damaged: {}", error.reason())).at(offset)
-            }
+            ErrorKind::Corrupt => lost_block(number, &error, offset),
             _ => error.at(offset),
         }
     }

@@ -4,11 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=$((10 << 20))
+target=${CARGO_TARGET_DIR:-target}
 crates=(nzip-prior nzip-transformer nzip)
-rm -rf target/package
+rm -rf "$target/package"
 cargo package --locked "${crates[@]/#/--package=}" "$@"
 failed=0
-for crate in target/package/*.crate; do
+for crate in "$target"/package/*.crate; do
     bytes=$(wc -c <"$crate")
     echo "$crate: $bytes bytes"
     if [ "$bytes" -gt $limit ]; then

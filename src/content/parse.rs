@@ -246,12 +246,13 @@ impl Parser {
     /// Adds the filtered rows of a PNG, which `kind` tells of.
     fn rows(&mut self, filtered: &[u8], kind: Kind, out: &mut Vec<Segment>) {
         let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return self.plain(filtered, kind, out) };
-        let (row_len, pixel_len) = (row as usize, usize::from(pixel));
-        let pixels_kind = self.image(Kind::Image { row: row - 1, pixel, depth }, filtered.len());
         if !self.samples {
             let kind = self.image(kind, filtered.len());
             return self.plain(filtered, kind, out);
         }
+        let (row_len, pixel_len) = (row as usize, usize::from(pixel));
+        // Chosen before the filter types may add a stream.
+        let pixels_kind = self.image(Kind::Image { row: row - 1, pixel, depth }, filtered.len());
         let Some((filters, pixels)) = png::unfilter(filtered, row_len, pixel_len) else {
             return self.plain(filtered, Kind::Binary, out);
         };

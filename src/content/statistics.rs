@@ -33,8 +33,8 @@ pub fn image(bytes: &[u8]) -> Option<Kind> {
         let costed = kinds.map(|(pixel, depth)| (cost(window, row, pixel, depth), pixel, depth));
         let (cost, pixel, depth) = costed.min_by(|a, b| a.0.total_cmp(&b.0))?;
         let kind = Kind::Image { row: row as u32, pixel: pixel as u8, depth };
-        let other = entropy_after_byte(window, pixel).min(entropy_of_changes(window));
-        (cost < MAX_SHARE * other).then_some(kind)
+        let is_less_than = |other: f64| cost < MAX_SHARE * other;
+        (is_less_than(entropy_after_byte(window, pixel)) && is_less_than(entropy_of_changes(window))).then_some(kind)
     })
 }
 

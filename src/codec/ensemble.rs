@@ -3,7 +3,7 @@
 use super::bits::{BitPredictor, probability};
 use super::config::Preset;
 use crate::content::DataKind;
-use crate::experts::expert::{NextByte, Pretrained, Setup};
+use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::inputs::Inputs;
 use crate::experts::language::LanguageExpert;
 use crate::experts::match_model::MatchFinder;
@@ -230,8 +230,15 @@ impl BitPredictor for Ensemble {
         self.lane = lane;
         self.node = self.tree.root();
         let view = self.text.view(lane);
-        let mut byte =
-            NextByte { kind: self.kind, lane, view, tree: self.tree, tokens: [0; 3], expected: 0, guesses: [0; 5] };
+        let mut byte = NextByte {
+            kind: self.kind,
+            lane,
+            view,
+            tree: self.tree,
+            tokens: [0; 3],
+            expected: 0,
+            guesses: [0; GUESSES],
+        };
         self.experts.prefetch(&mut byte);
         // Learning the last bit hides the latency of the prefetched memory.
         if let Some(bit) = self.last_bit.take() {

@@ -42,6 +42,7 @@ experts! {
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
+
 /// Base-2 logarithm of the number of cache lines of bit histories.
 fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.max(1 << 11).ilog2();

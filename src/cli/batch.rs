@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use indicatif::DecimalBytes;
 use walkdir::WalkDir;
 
 use super::args::CommonArgs;
@@ -27,7 +28,8 @@ pub struct Batch<'a> {
     pub common: &'a CommonArgs,
     pub direction: Direction,
     pub inputs: Vec<Input>,
-    /// Sum of the lengths of the inputs, as far as they are known.
+    /// Their lengths, as far as they are known, and the sum of these.
+    pub lengths: Vec<u64>,
     pub total: u64,
     pub start: Instant,
     /// Number of inputs begun, and bytes of input before the last of them.
@@ -43,9 +45,38 @@ impl<'a> Batch<'a> {
     /// If a list of names can't be read, or `-r` has no folder.
     pub fn new(common: &'a CommonArgs, direction: Direction) -> Result<(Self, Outcome)> {
         let (inputs, outcome) = find(common, direction)?;
-        let total = inputs.iter().map(length).sum();
+        let lengths: Vec<u64> = inputs.iter().map(length).collect();
+        let total = lengths.iter().sum();
         let (start, begun, done) = (Instant::now(), Cell::default(), Cell::default());
-        Ok((Batch { common, direction, inputs, total, start, begun, done }, outcome))
+        Ok((Batch { common, direction, inputs, lengths, total, start, begun, done }, outcome))
+    }
+
+    /// Adds the lengths of a file that is done.
+    pub fn add(&self, content: u64, archive: u64) {
+        let (all_content, all_archive) = self.done.get();
+        self.done.set((all_content + content, all_archive + archive));
+    }
+
+    /// Prints the totals of several files.
+    pub fn summarize(&self) {
+        let count = self.inputs.len();
+        let (content, archive) = self.done.get();
+        if count > 1 && content > 0 && self.common.summaries() {
+            stdio::message(format!("{count} files: {}", self.figures(content, archive, self.start)));
+        }
+    }
+
+    /// Lengths, ratio and speed, as summaries give them.
+    pub fn figures(&self, content: u64, archive: u64, start: Instant) -> String {
+        let (from, to) = match self.direction {
+            Direction::Compress => (content, archive),
+            Direction::Decode => (archive, content),
+        };
+        let rate = content as f64 / start.elapsed().as_secs_f64().max(1e-6);
+        let ratio = super::bits_per_byte(archive, content).map_or(String::new(), |bits| {
+            format!(", {:.1} %, {bits:.3} bits per byte", archive as f64 * 100.0 / content as f64)
+        });
+        format!("{from} -> {to} bytes{ratio}, {}/s", DecimalBytes(rate as u64))
     }
 }
 
@@ -118,42 +149,7 @@ fn is_wanted(path: &Path, direction: Direction) -> bool {
 }
 
 /// The length of a regular file; 0 of anything else.
-pub fn length(input: &Input) -> u64 {
+fn length(input: &Input) -> u64 {
     let metadata = input.path().and_then(|path| fs::metadata(path).ok());
     metadata.filter(|metadata| metadata.is_file()).map_or(0, |metadata| metadata.len())
-}
-
-impl Batch<'_> {
-    /// Adds the lengths of a file that is done.
-    pub fn add(&self, content: u64, archive: u64) {
-        let (all_content, all_archive) = self.done.get();
-        self.done.set((all_content + content, all_archive + archive));
-    }
-
-    /// Prints the totals of several files.
-    pub fn summarize(&self) {
-        let count = self.inputs.len();
-        let (content, archive) = self.done.get();
-        if count > 1 && content > 0 && self.common.summaries() {
-            stdio::message(format!("{count} files: {}", self.figures(content, archive, self.start)));
-        }
-    }
-
-    /// Lengths, ratio and speed, as summaries give them.
-    pub fn figures(&self, content: u64, archive: u64, start: Instant) -> String {
-        let (from, to) = match self.direction {
-            Direction::Compress => (content, archive),
-            Direction::Decode => (archive, content),
-        };
-        let rate = content as f64 / start.elapsed().as_secs_f64().max(1e-6);
-        let ratio = match content {
-            0 => String::new(),
-            _ => format!(
-                ", {:.1} %, {:.3} bits per byte",
-                archive as f64 * 100.0 / content as f64,
-                archive as f64 * 8.0 / content as f64
-            ),
-        };
-        format!("{from} -> {to} bytes{ratio}, {}/s", super::progress::bytes(rate as u64))
-    }
 }

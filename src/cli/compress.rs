@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, LanguageModel, Monitor};
+use nzip::{CompressOptions, Compressor, Decompressor, Error, ErrorKind, LanguageModel, Monitor};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::args::CompressArgs;
@@ -72,13 +72,7 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
 fn verify(job: &Job, source: &InputFile, output: &Output, language_model: Option<Arc<LanguageModel>>) -> Result<()> {
     let Some(archive) = output.reopen() else { return Ok(()) };
     let monitor = Arc::new(Monitor::default());
-    let mut options = DecompressOptions::new()
-        .threads(job.batch.common.threads)
-        .memory(job.batch.common.memory.unwrap_or_else(memory::default_limit))
-        .monitor(Arc::clone(&monitor));
-    if let Some(language_model) = language_model {
-        options = options.language_model(language_model);
-    }
+    let options = job.decoding(language_model, &monitor);
     let _progress = Progress::start(job.batch, format!("{} (verifying)", job.input), Some(source.taken), monitor);
     let mut decompressor = Decompressor::new(archive?, options);
     let (mut hash, mut buffer) = (Xxh3Default::new(), vec![0; 1 << 16]);

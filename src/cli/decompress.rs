@@ -4,16 +4,16 @@ use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
-use nzip::{DecompressOptions, Decompressor, Error, ErrorKind, Monitor};
+use nzip::{Decompressor, Error, ErrorKind, Monitor};
 
-use super::args::{CommonArgs, DecompressArgs, LimitArgs, TestArgs};
+use super::args::{DecompressArgs, LimitArgs, TestArgs};
 use super::exit::Outcome;
 use super::files::{InputFile, decompressed_name};
 use super::job::Job;
+use super::model;
 use super::output::Target;
 use super::progress::Progress;
 use super::stdio::message;
-use super::{memory, model};
 
 /// Decompresses one input.
 pub fn run(job: &Job, args: &DecompressArgs) -> Result<Outcome> {
@@ -46,7 +46,6 @@ fn decode(
     limits: &LimitArgs,
     keep_going: bool,
 ) -> Result<(InputFile, Outcome)> {
-    let CommonArgs { threads, memory, quiet, .. } = *job.batch.common;
     let declared = declared(&source)?;
     if let (Some(Declared { content, .. }), Some(limit)) = (declared, limits.max_output)
         && content > limit
@@ -55,18 +54,13 @@ fn decode(
         return Err(Error::new(ErrorKind::OutputLimit, message).into());
     }
     let monitor = Arc::new(Monitor::default());
-    let mut options = DecompressOptions::new()
-        .threads(threads)
-        .memory(memory.unwrap_or_else(memory::default_limit))
-        .keep_going(keep_going)
-        .monitor(Arc::clone(&monitor));
+    let language_model = match declared {
+        Some(Declared { needs_model: false, .. }) => None,
+        _ => model::language_model(job.batch.common)?,
+    };
+    let mut options = job.decoding(language_model, &monitor).keep_going(keep_going);
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
-    }
-    if declared.is_none_or(|declared| declared.needs_model)
-        && let Some(language_model) = model::language_model(job.batch.common)?
-    {
-        options = options.language_model(language_model);
     }
     let progress =
         Progress::start(job.batch, job.input.to_string(), declared.map(|declared| declared.content), monitor);
@@ -75,7 +69,7 @@ fn decode(
     drop(progress);
 
     let damage = decompressor.damage();
-    if quiet < 2 {
+    if job.batch.common.quiet < 2 {
         for part in damage {
             message(format!("nzip: {}: {part}", job.input));
         }

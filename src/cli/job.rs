@@ -1,15 +1,17 @@
 //! The steps that `c` and `d` share: completing the output, removing the input, printing the summary.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nzip::{KindSum, Monitor};
+use nzip::{DecompressOptions, KindSum, LanguageModel, Monitor};
 
 use super::args::{CommonArgs, OutputArgs};
-use super::batch::{Batch, Direction, length};
+use super::batch::{Batch, Direction};
 use super::exit::{Outcome, report};
 use super::files::{Input, InputFile};
+use super::memory;
 use super::model::loaded;
 use super::output::Output;
 use super::stdio::message;
@@ -31,10 +33,8 @@ pub fn run(
         return report(None, &error, silent);
     }
     let mut before = 0;
-    for (index, input) in batch.inputs.iter().enumerate() {
+    for (index, (input, length)) in batch.inputs.iter().zip(&batch.lengths).enumerate() {
         batch.begun.set((index + 1, before));
-        // Measured before the work, which may remove the file.
-        let length = length(input);
         let outcome = work(&Job::new(input, &batch)).unwrap_or_else(|error| report(Some(input), &error, silent));
         if outcome == Outcome::BrokenPipe {
             // The reader of the output has gone.
@@ -57,6 +57,15 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     pub fn new(input: &'a Input, batch: &'a Batch<'a>) -> Self {
         Job { input, batch, start: Instant::now() }
+    }
+
+    /// The options of decoding this input, but for those of a verb.
+    pub fn decoding(&self, language_model: Option<Arc<LanguageModel>>, monitor: &Arc<Monitor>) -> DecompressOptions {
+        let options = DecompressOptions::new()
+            .threads(self.batch.common.threads)
+            .memory(self.batch.common.memory.unwrap_or_else(memory::default_limit))
+            .monitor(Arc::clone(monitor));
+        language_model.into_iter().fold(options, DecompressOptions::language_model)
     }
 
     /// Completes the output; removes the input with `--rm`, unless it or the output may not be what it should be.

@@ -14,16 +14,19 @@ pub struct LevelArg(pub Level);
 
 const IDS: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
+/// Adds the flags `-1` to `-9`; `describe` completes each.
+fn add_flags(command: Command, describe: impl Fn(char, Arg) -> Arg) -> Command {
+    IDS.iter().zip('1'..).fold(command, |command, (id, digit)| {
+        let flag = Arg::new(id).short(digit).action(ArgAction::SetTrue).help_heading("Level");
+        command.arg(describe(digit, flag.display_order(digit as usize)))
+    })
+}
+
 impl Args for LevelArg {
     fn augment_args(command: Command) -> Command {
-        IDS.iter().zip('1'..).fold(command, |command, (id, digit)| {
-            let flag = Arg::new(id)
-                .short(digit)
-                .action(ArgAction::SetTrue)
-                .overrides_with_all(IDS)
-                .help_heading("Level")
-                .display_order(digit as usize);
-            command.arg(match digit {
+        add_flags(command, |digit, flag| {
+            let flag = flag.overrides_with_all(IDS);
+            match digit {
                 '1' => flag.long("fast").help("The fast ensemble"),
                 '2' => flag.help("The full ensemble: smaller, half as fast"),
                 '4' => flag.help("With the embedded prior, which knows text; so are -3 and -5"),
@@ -34,7 +37,7 @@ impl Args for LevelArg {
                     .long("best")
                     .help("The smallest there is: one place at a time, and the transformer learns from the text"),
                 _ => flag.hide(true),
-            })
+            }
         })
     }
 
@@ -74,13 +77,9 @@ pub struct LevelsArg(pub Vec<Level>);
 
 impl Args for LevelsArg {
     fn augment_args(command: Command) -> Command {
-        IDS.iter().zip('1'..).fold(command, |command, (id, digit)| {
-            let flag = Arg::new(id).short(digit).action(ArgAction::SetTrue).help_heading("Level");
-            let flag = flag.display_order(digit as usize);
-            command.arg(match digit {
-                '1' => flag.help("Measure level 1, and so on; several may be given. The default is all"),
-                _ => flag.hide(true),
-            })
+        add_flags(command, |digit, flag| match digit {
+            '1' => flag.help("Measure level 1, and so on; several may be given. The default is all"),
+            _ => flag.hide(true),
         })
     }
 

@@ -101,7 +101,7 @@ fn list(input: &Input, verbose: bool) -> Result<Row> {
             models.push(model);
         }
     }
-    row.bits_per_byte = (row.content_bytes > 0).then(|| row.archive_bytes as f64 * 8.0 / row.content_bytes as f64);
+    row.bits_per_byte = super::bits_per_byte(row.archive_bytes, row.content_bytes);
     row.model = models.join("+");
     if verbose {
         row.layout = Some(layout(input.open_regular()?)?);

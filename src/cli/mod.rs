@@ -79,6 +79,11 @@ fn print(text: &str) -> Outcome {
     }
 }
 
+/// Bits of archive per byte of content.
+fn bits_per_byte(archive: u64, content: u64) -> Option<f64> {
+    (content > 0).then(|| archive as f64 * 8.0 / content as f64)
+}
+
 /// Pretty-printed JSON with a final newline.
 fn to_json(rows: &[impl Serialize]) -> String {
     // Rows consist of numbers and strings, which always serialize.

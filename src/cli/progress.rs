@@ -170,7 +170,7 @@ impl Bars {
 }
 
 /// Formats a byte count with its unit, a power of 1000.
-pub fn bytes(count: u64) -> String {
+fn bytes(count: u64) -> String {
     DecimalBytes(count).to_string()
 }
 

@@ -4,16 +4,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use anyhow::Result;
-use nzip::{DecompressOptions, Error, ErrorKind, Monitor, SeekableDecompressor};
+use nzip::{Error, ErrorKind, Monitor, SeekableDecompressor};
 
 use super::args::DecompressArgs;
 use super::exit::Outcome;
 use super::files::decompressed_name;
 use super::job::Job;
+use super::model;
 use super::output::Target;
 use super::progress::Progress;
 use super::values::ByteRange;
-use super::{memory, model};
 
 /// Decompresses a part of one input.
 pub fn run(job: &Job, args: &DecompressArgs, range: &ByteRange) -> Result<Outcome> {
@@ -26,13 +26,7 @@ pub fn run(job: &Job, args: &DecompressArgs, range: &ByteRange) -> Result<Outcom
     let metadata = file.metadata()?;
 
     let monitor = Arc::new(Monitor::default());
-    let mut options = DecompressOptions::new()
-        .threads(args.common.threads)
-        .memory(args.common.memory.unwrap_or_else(memory::default_limit))
-        .monitor(Arc::clone(&monitor));
-    if let Some(language_model) = model::language_model(&args.common)? {
-        options = options.language_model(language_model);
-    }
+    let options = job.decoding(model::language_model(&args.common)?, &monitor);
     let mut content = SeekableDecompressor::new(file, options)?;
     let len = check(range, content.content_len(), args.limits.max_output)?;
 

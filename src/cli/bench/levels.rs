@@ -10,7 +10,7 @@ use nzip::{CompressOptions, DecompressOptions, Error, ErrorKind, LanguageModel, 
 
 use super::super::args::BenchArgs;
 use super::super::memory;
-use super::row::{Row, bits_per_byte};
+use super::row::Row;
 
 /// A level, and the transformer that replaces the embedded one, with its name.
 pub struct Candidate {
@@ -69,7 +69,7 @@ pub fn measure(candidate: &Candidate, name: &str, content: &[u8], args: &BenchAr
         level: Some(level.number()),
         content_bytes: content.len() as u64,
         archive_bytes: archive.len() as u64,
-        bits_per_byte: bits_per_byte(archive.len() as u64, content.len() as u64),
+        bits_per_byte: super::super::bits_per_byte(archive.len() as u64, content.len() as u64),
         compress_kb_per_s,
         decompress_kb_per_s,
         peak_memory_bytes,

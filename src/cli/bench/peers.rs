@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::super::memory;
-use super::row::{Row, bits_per_byte};
+use super::row::Row;
 
 /// Interval at which a program's memory is read.
 const SAMPLE: Duration = Duration::from_millis(2);
@@ -87,7 +87,7 @@ pub fn measure(peer: &Peer, name: &str, content: &[u8]) -> Result<Row> {
         level: None,
         content_bytes,
         archive_bytes,
-        bits_per_byte: bits_per_byte(archive_bytes, content_bytes),
+        bits_per_byte: super::super::bits_per_byte(archive_bytes, content_bytes),
         compress_kb_per_s: rate(&compress),
         decompress_kb_per_s: rate(&decompress),
         peak_memory_bytes: compress.peak.max(decompress.peak),

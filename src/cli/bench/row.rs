@@ -31,11 +31,6 @@ pub struct Row {
     pub alone_bits_per_byte: Option<f64>,
 }
 
-/// Bits of archive per byte of content.
-pub fn bits_per_byte(archive: u64, content: u64) -> Option<f64> {
-    (content > 0).then(|| archive as f64 * 8.0 / content as f64)
-}
-
 impl Row {
     /// Content bytes per archive byte.
     pub fn ratio(&self) -> f64 {
@@ -73,7 +68,7 @@ fn total(rows: &[&Row]) -> Row {
         level: rows[0].level,
         content_bytes,
         archive_bytes,
-        bits_per_byte: bits_per_byte(archive_bytes, content_bytes),
+        bits_per_byte: super::super::bits_per_byte(archive_bytes, content_bytes),
         compress_kb_per_s: rate(|row| row.compress_kb_per_s),
         decompress_kb_per_s: rate(|row| row.decompress_kb_per_s),
         peak_memory_bytes: rows.iter().filter_map(|row| row.peak_memory_bytes).max(),

@@ -44,9 +44,12 @@ fn every_command_works() {
     clone(&work);
     fs::create_dir_all(work.join("target/release")).unwrap();
     std::os::unix::fs::symlink(cargo_bin!("nzip"), work.join("target/release/nzip")).unwrap();
-    let (build, rest): (Vec<_>, Vec<_>) = commands().into_iter().partition(|line| line.starts_with("cargo "));
-    assert!(build == ["cargo build --release"] && rest.len() > 10, "{build:?} {rest:?}");
-    let script = format!("set -ex\n{}\n", rest.join("\n"));
+    let (cargo, mut rest): (Vec<_>, Vec<_>) = commands().into_iter().partition(|line| line.starts_with("cargo "));
+    let built =
+        cargo[0].strip_prefix("cargo build --release && ").expect("the first command builds and tries the program");
+    assert!(cargo[1..] == ["cargo test"] && rest.len() > 10, "{cargo:?} {rest:?}");
+    rest.insert(0, built.to_owned());
+    let script = format!("set -exo pipefail\n{}\n", rest.join("\n"));
     let output = Command::new("bash")
         .args(["-c", &script])
         .current_dir(&work)

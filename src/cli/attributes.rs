@@ -61,7 +61,8 @@ fn umask() -> u32 {
     *UMASK.get_or_init(|| {
         let mask = umask(Mode::from_raw_mode(0o077));
         umask(mask);
-        mask.as_raw_mode()
+        #[allow(clippy::useless_conversion, reason = "macOS has 16 bits")]
+        u32::from(mask.as_raw_mode())
     })
 }
 

@@ -1,7 +1,7 @@
 //! Products of int8 matrices and vectors: a scalar reference and a kernel for each vector extension, bit for bit equal.
 
 use super::detect::fastest;
-use crate::num::tiles::{Inputs, SMALL_OFFSET, Tiles};
+use crate::num::tiles::{Inputs, Tiles};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -47,7 +47,7 @@ impl Kernel {
             avx2::detected().then_some(Kernel {
                 name: "AVX2",
                 offset: 0,
-                small_offset: SMALL_OFFSET,
+                small_offset: crate::num::tiles::SMALL_OFFSET,
                 multiply: avx2::multiply,
             }),
             #[cfg(target_arch = "x86_64")]

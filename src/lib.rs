@@ -45,7 +45,7 @@ mod test_random;
 mod text;
 mod transformer;
 
-pub use codec::{Device, LanguageModel};
+pub use codec::{Device, LanguageModel, TrainedPrior};
 pub use container::{
     BlockLayout, Compressor, Damage, Decompressor, FORMAT_VERSION, List, SeekableDecompressor, StreamInfo, Summary,
     layout, list,

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use crate::codec::{CodecConfig, LanePolicy, LanguageModel, MAX_LANES, Preset};
+use crate::codec::{CodecConfig, LanePolicy, LanguageModel, MAX_LANES, Preset, TrainedPrior};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 
@@ -153,11 +153,12 @@ impl Default for BlockSize {
     }
 }
 
-/// Options of compression. Only level, transformer, lanes, block size and content length affect the archive.
+/// Options of compression. Only level, transformer, trained prior, lanes, block size and content length affect the archive.
 #[derive(Clone, Default)]
 pub struct CompressOptions {
     pub(crate) level: Level,
     pub(crate) language_model: Option<Arc<LanguageModel>>,
+    pub(crate) trained: Option<Arc<TrainedPrior>>,
     pub(crate) lanes: Option<Lanes>,
     pub(crate) block_size: BlockSize,
     pub(crate) threads: usize,
@@ -182,6 +183,13 @@ impl CompressOptions {
     /// Replaces the embedded transformer, which levels 6 to 9 use. Decompression needs the same model.
     pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
         self.language_model = Some(language_model);
+        self
+    }
+
+    /// Starts each block with a prior trained on similar data. Decompression needs the same prior. Data of another kind than the
+    /// prior's samples (binary data with a prior of text, pixels, programs) do without it.
+    pub fn trained_prior(mut self, prior: Arc<TrainedPrior>) -> Self {
+        self.trained = Some(prior);
         self
     }
 
@@ -231,15 +239,51 @@ impl CompressOptions {
     }
 }
 
-/// Options of decompression: resource limits, and the transformer for archives made with an external transformer. All other
-/// parameters are stored in the archive.
+/// Where decoders get trained parts that are not embedded.
+#[derive(Clone, Default)]
+pub(crate) struct Parts {
+    pub language_model: Option<Arc<LanguageModel>>,
+    priors: Vec<Arc<TrainedPrior>>,
+    finder: Option<Arc<PriorFinder>>,
+}
+
+/// Finds a trained prior by its id.
+type PriorFinder = dyn Fn(u32) -> Result<Arc<TrainedPrior>, Error> + Send + Sync;
+
+impl Parts {
+    /// The trained prior with this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] if it is not there; those of the finder.
+    pub fn trained(&self, id: u32) -> Result<Arc<TrainedPrior>, Error> {
+        if let Some(prior) = self.priors.iter().find(|prior| prior.id() == id) {
+            return Ok(prior.clone());
+        }
+        if let Some(find) = &self.finder {
+            let found = find(id)?;
+            let other = found.id();
+            return match other == id {
+                true => Ok(found),
+                false => {
+                    Err(Error::new(ErrorKind::Model, format!("needs the trained prior {id:08x}, not {other:08x}")))
+                }
+            };
+        }
+        let given: Vec<String> = self.priors.iter().map(|prior| format!("{:08x}", prior.id())).collect();
+        let given = if given.is_empty() { String::new() } else { format!("; given: {}", given.join(", ")) };
+        Err(Error::new(ErrorKind::Model, format!("needs the trained prior {id:08x}{given}")))
+    }
+}
+
+/// Options of decompression: resource limits, and trained parts that are not embedded. All other parameters are stored in the
+/// archive.
 #[derive(Clone, Default)]
 pub struct DecompressOptions {
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) max_output: Option<u64>,
     pub(crate) keep_going: bool,
-    pub(crate) language_model: Option<Arc<LanguageModel>>,
+    pub(crate) parts: Parts,
     pub(crate) monitor: Arc<Monitor>,
 }
 
@@ -270,7 +314,23 @@ impl DecompressOptions {
 
     /// Sets the transformer for archives that were made with one that is not embedded. Other archives ignore it.
     pub fn language_model(mut self, language_model: Arc<LanguageModel>) -> Self {
-        self.language_model = Some(language_model);
+        self.parts.language_model = Some(language_model);
+        self
+    }
+
+    /// Adds a trained prior, for archives that were made with it. There may be several; other archives ignore them.
+    pub fn trained_prior(mut self, prior: Arc<TrainedPrior>) -> Self {
+        self.parts.priors.push(prior);
+        self
+    }
+
+    /// Sets what finds trained priors by their ids, if archives need others than those of
+    /// [`trained_prior`](Self::trained_prior).
+    pub fn find_priors(
+        mut self,
+        find: impl Fn(u32) -> Result<Arc<TrainedPrior>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.parts.finder = Some(Arc::new(find));
         self
     }
 

@@ -12,13 +12,15 @@ use super::exit::Outcome;
 use super::level::{IgnoredLevel, LevelArg, LevelsArg};
 use super::stdio::is_terminal;
 use super::stdio::{message, printable};
-use super::values::{ByteRange, block_size, lanes, memory, range, size, threads};
+use super::values::{ByteRange, block_size, lanes, memory, prior_size, range, size, threads};
 use super::verb::insert_verb;
 
 const AFTER_HELP: &str = "\
 Environment (options on the command line override it):
   NZIP_LEVEL, NZIP_THREADS, NZIP_MODEL, NZIP_DEVICE
        defaults of the level, -T, --model and --device
+  NZIP_PRIOR_PATH
+       folders in which priors that archives need are looked for
   NO_COLOR
        no colours
 
@@ -65,6 +67,9 @@ pub enum Verb {
     /// Measure size, speed and memory of every level, and of other compressors
     #[command(after_help = AFTER_HELP)]
     Bench(BenchArgs),
+    /// Make a prior of sample files: with it, many small files like them become several times smaller
+    #[command(after_help = AFTER_HELP)]
+    Train(TrainArgs),
     /// Describe, list or download transformer models
     #[command(after_help = AFTER_HELP)]
     Model(ModelArgs),
@@ -74,9 +79,9 @@ pub enum Verb {
     Man { folder: Option<PathBuf> },
 }
 
-/// Arguments of most verbs.
+/// The files that a verb works on.
 #[derive(Args)]
-pub struct CommonArgs {
+pub struct FileArgs {
     /// Input files; `-` or none is standard input
     pub files: Vec<PathBuf>,
     /// Process the files in folders, at any depth. c leaves out .nz files; d and t take no others
@@ -86,6 +91,13 @@ pub struct CommonArgs {
     /// standard input
     #[arg(long, value_name = "LIST")]
     pub files0_from: Option<PathBuf>,
+}
+
+/// Arguments of most verbs.
+#[derive(Args)]
+pub struct CommonArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
     /// Number of blocks processed in parallel; 0 is one per core. Never changes the output
     #[arg(short = 'T', long, value_name = "N", env = "NZIP_THREADS", hide_env = true, default_value = "0", value_parser = threads)]
     pub threads: usize,
@@ -93,6 +105,10 @@ pub struct CommonArgs {
     /// Hugging Face cache. Decompression needs the same model
     #[arg(long, value_name = "PATH", env = "NZIP_MODEL", hide_env = true)]
     pub model: Option<PathBuf>,
+    /// Start with this prior, which `nzip train` made of similar data: a file, or the name of one in NZIP_PRIOR_PATH.
+    /// Decompression needs it, too: here, in a folder of NZIP_PRIOR_PATH, or beside the archive
+    #[arg(long, value_name = "FILE")]
+    pub prior: Option<PathBuf>,
     /// What evaluates the transformer: auto, cpu, cuda or cuda:N (an NVIDIA GPU). Never changes the output
     #[arg(long, value_name = "DEVICE", env = "NZIP_DEVICE", hide_env = true, default_value = "auto")]
     pub device: Device,
@@ -226,6 +242,25 @@ pub struct TestArgs {
     pub keep_going: bool,
     #[command(flatten)]
     pub level: IgnoredLevel,
+}
+
+/// Arguments of `nzip train`.
+#[derive(Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// The prior's file. The name should end in .prior
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The most bytes of samples in the prior. More compress better; the first block that a process codes takes longer
+    #[arg(long, value_name = "SIZE", default_value = "256K", value_parser = prior_size)]
+    pub size: usize,
+    /// Overwrite the file
+    #[arg(short, long)]
+    pub force: bool,
+    /// No summary; twice: no error messages either
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub quiet: u8,
 }
 
 /// Limits for untrusted archives.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::DecimalBytes;
 use walkdir::WalkDir;
 
-use super::args::CommonArgs;
+use super::args::{CommonArgs, FileArgs};
 use super::exit::{Outcome, report};
 use super::files::{Input, SUFFIX, inputs};
 use super::stdio;
@@ -44,7 +44,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// If a list of names can't be read, or `-r` has no folder.
     pub fn new(common: &'a CommonArgs, direction: Direction) -> Result<(Self, Outcome)> {
-        let (inputs, outcome) = find(common, direction)?;
+        let (inputs, outcome) = find(&common.files, common.quiet, direction)?;
         let lengths: Vec<u64> = inputs.iter().map(length).collect();
         let total = lengths.iter().sum();
         let (start, begun, done) = (Instant::now(), Cell::default(), Cell::default());
@@ -81,15 +81,18 @@ impl<'a> Batch<'a> {
 }
 
 /// The inputs that the arguments name, and the outcome of looking for them.
-fn find(common: &CommonArgs, direction: Direction) -> Result<(Vec<Input>, Outcome)> {
-    let mut paths = common.files.clone();
-    if let Some(list) = &common.files0_from {
+///
+/// # Errors
+/// If a list of names can't be read, or `-r` has no folder.
+pub fn find(args: &FileArgs, quiet: u8, direction: Direction) -> Result<(Vec<Input>, Outcome)> {
+    let mut paths = args.files.clone();
+    if let Some(list) = &args.files0_from {
         paths.extend(names(list)?);
         if paths.is_empty() {
             return Ok((Vec::new(), Outcome::Done));
         }
     }
-    if !common.recursive {
+    if !args.recursive {
         return Ok((inputs(&paths), Outcome::Done));
     }
     if paths.is_empty() {
@@ -113,7 +116,7 @@ fn find(common: &CommonArgs, direction: Direction) -> Result<(Vec<Input>, Outcom
                         Some(error) => anyhow::Error::new(error),
                         None => anyhow::anyhow!("can't be read"),
                     };
-                    worst = worst.max(report(at.as_ref(), &error, common.quiet > 1));
+                    worst = worst.max(report(at.as_ref(), &error, quiet > 1));
                 }
             }
         }

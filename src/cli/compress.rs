@@ -13,7 +13,7 @@ use super::files::{InputFile, compressed_name};
 use super::job::Job;
 use super::output::{Output, Target};
 use super::progress::Progress;
-use super::{memory, model};
+use super::{memory, model, prior};
 
 /// Compresses one input.
 pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
@@ -27,6 +27,7 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
         bail!("--verify needs an output file, not standard output");
     }
     let language_model = model::language_model_at(&args.common, level)?;
+    let prior = prior::given(args.common.prior.as_deref())?;
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 
@@ -40,6 +41,9 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
         .monitor(Arc::clone(&monitor));
     if let Some(lanes) = args.lanes {
         options = options.lanes(lanes);
+    }
+    if let Some(prior) = prior {
+        options = options.trained_prior(prior);
     }
     if let Some(language_model) = &language_model {
         options = options.language_model(language_model.clone());

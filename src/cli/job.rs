@@ -14,6 +14,7 @@ use super::files::{Input, InputFile};
 use super::memory;
 use super::model::loaded;
 use super::output::Output;
+use super::prior;
 use super::stdio::message;
 
 /// Processes each file that the arguments name, continuing after errors. Returns the most severe outcome.
@@ -64,6 +65,7 @@ impl<'a> Job<'a> {
         let options = DecompressOptions::new()
             .threads(self.batch.common.threads)
             .memory(self.batch.common.memory.unwrap_or_else(memory::default_limit))
+            .find_priors(prior::finder(self.batch.common.prior.as_deref(), self.input.path()))
             .monitor(Arc::clone(monitor));
         language_model.into_iter().fold(options, DecompressOptions::language_model)
     }

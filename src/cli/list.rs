@@ -128,11 +128,15 @@ fn layout(file: File) -> Result<Vec<Block>> {
     Ok(blocks.into_iter().map(block).collect())
 }
 
-/// Name of the model; for an external transformer, followed by its id.
+/// Name of the model; for an external transformer, followed by its id. Then the id of the trained prior, if there is one.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
-    match summary.language_model {
+    let name = match summary.language_model {
         Some(language_model) => format!("{name}:{}", nzip::internals::codec::hex(&language_model)),
+        None => name,
+    };
+    match summary.trained_prior {
+        Some(id) => format!("{name},prior:{id:08x}"),
         None => name,
     }
 }

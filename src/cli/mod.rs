@@ -16,6 +16,7 @@ mod list;
 mod memory;
 mod model;
 mod output;
+mod prior;
 mod progress;
 mod range;
 mod signals;
@@ -58,6 +59,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::List(args) => list::run(&args),
         Verb::Bench(args) if args.quick => bench_quick::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Train(args) => prior::train(&args),
         Verb::Model(args) => model::run(&args.verb),
         Verb::Completions { shell } => generate::completions(args::command(), shell),
         Verb::Man { folder } => generate::man(args::command(), folder.as_deref()),

@@ -1,6 +1,6 @@
 //! Parsers of option values.
 
-use nzip::{BlockSize, Lanes};
+use nzip::{BlockSize, Lanes, TrainedPrior};
 
 use super::memory::available;
 
@@ -21,6 +21,13 @@ pub fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| SIZE_HINT.to_string())?;
     number.checked_mul(1 << unit).ok_or_else(|| "too large".into())
+}
+
+/// Parses the size of a trained prior.
+pub fn prior_size(text: &str) -> Result<usize, String> {
+    let bytes = size(text)?;
+    let is_possible = (1024..=TrainedPrior::MAX_SIZE as u64).contains(&bytes);
+    if is_possible { Ok(bytes as usize) } else { Err(format!("{bytes} bytes are not between 1K and 16M")) }
 }
 
 /// A part of the content: the bytes from `start` up to, not including, `end`; without it, up to the end of the content.

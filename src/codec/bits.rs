@@ -8,6 +8,8 @@ use crate::text::BlockBuffer;
 pub trait BitPredictor {
     /// The coded bytes.
     fn text(&self) -> &BlockBuffer;
+    /// Makes what was learned so far the start of a block of `len` bytes in `lanes` lanes.
+    fn follow(&mut self, len: usize, lanes: usize);
     /// The bytes of the block.
     fn into_bytes(self) -> Vec<u8>;
     /// Starts a lane's next byte and predicts its first bit.

@@ -42,7 +42,8 @@ impl<'a, P: BitPredictor, C: BitCoder> BlockCoder<'a, P, C> {
     /// Codes the next byte of a lane.
     #[inline]
     pub fn byte(&mut self, lane: usize) {
-        let at = self.predictor.text().view(lane).at;
+        let text = self.predictor.text();
+        let at = text.view(lane).at - text.before();
         let byte = self.content.map_or(0, |content| content[at]);
         self.predictor.turn_to(lane);
         loop {

@@ -1,6 +1,7 @@
 //! What an archive is coded with, and the identity by which a decoder checks that it has the same.
 
 use super::language_model::LanguageModel;
+use super::trained::TrainedPrior;
 use crate::error::{Error, ErrorKind};
 use crate::experts::prior::Prior;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub struct CodecConfig {
     pub(super) lane_policy: LanePolicy,
     /// Number of the transformer's last feed-forward layers that learn while an encoder works.
     pub(super) learning: usize,
+    pub(super) trained: Option<Arc<TrainedPrior>>,
 }
 
 impl CodecConfig {
@@ -95,7 +97,7 @@ impl CodecConfig {
             }
             _ => (preset, None),
         };
-        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0 })
+        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0, trained: None })
     }
 
     /// The same, with the transformer's last `learning` feed-forward layers learning.
@@ -105,6 +107,16 @@ impl CodecConfig {
     pub fn learning(self, learning: usize) -> CodecConfig {
         assert!(learning <= 3, "{learning} learning layers, at most 3 are possible");
         CodecConfig { learning, ..self }
+    }
+
+    /// The same, with a prior trained on similar data.
+    pub fn trained(self, trained: Option<Arc<TrainedPrior>>) -> CodecConfig {
+        CodecConfig { trained, ..self }
+    }
+
+    /// The id of the trained prior.
+    pub fn trained_id(&self) -> Option<u32> {
+        self.trained.as_ref().map(|trained| trained.id())
     }
 
     /// Configures a decoder for an archive with this preset and identity. `name` is what the archive calls its transformer.

@@ -34,6 +34,7 @@ pub fn memory(model: Preset, raw_len: usize) -> u64 {
 }
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three.
+#[derive(Clone)]
 struct Refinement {
     apm: Apm,
     /// `None` only to measure what the denoiser gains.
@@ -126,6 +127,21 @@ impl Ensemble {
         })
     }
 
+    /// A copy with the same state.
+    ///
+    /// # Errors
+    /// As [`Ensemble::new`].
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Ensemble {
+            text: self.text.clone(),
+            experts: self.experts.try_clone()?,
+            inputs: self.inputs.clone(),
+            mixer: self.mixer.clone(),
+            refinement: self.refinement.clone(),
+            ..*self
+        })
+    }
+
     /// The expert of the transformer's tokens, if the ensemble uses one.
     pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
         self.experts.language.token_expert()
@@ -187,6 +203,10 @@ impl Ensemble {
 impl BitPredictor for Ensemble {
     fn text(&self) -> &BlockBuffer {
         &self.text
+    }
+
+    fn follow(&mut self, len: usize, lanes: usize) {
+        self.text.follow(len, lanes);
     }
 
     fn into_bytes(self) -> Vec<u8> {

@@ -118,6 +118,29 @@ impl Fast {
         Ok(fast)
     }
 
+    /// A copy with the same state.
+    ///
+    /// # Errors
+    /// As [`Fast::new`].
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Fast {
+            text: self.text.clone(),
+            tables: self.tables.clone(),
+            confidence: self.confidence.clone(),
+            order1: self.order1.clone(),
+            table: self.table.try_clone()?,
+            maps: self.maps.clone(),
+            finder: self.finder.clone(),
+            decision: self.decision.clone(),
+            order0: self.order0.clone(),
+            by_node: self.by_node.clone(),
+            by_confidence: self.by_confidence.clone(),
+            rate: self.rate.clone(),
+            apm: self.apm.clone(),
+            ..*self
+        })
+    }
+
     fn order1_context(&self) -> usize {
         usize::from(self.text.view(0).last8 as u8) << 8 | self.node.number()
     }
@@ -202,6 +225,10 @@ impl Fast {
 impl BitPredictor for Fast {
     fn text(&self) -> &BlockBuffer {
         &self.text
+    }
+
+    fn follow(&mut self, len: usize, lanes: usize) {
+        self.text.follow(len, lanes);
     }
 
     fn into_bytes(self) -> Vec<u8> {

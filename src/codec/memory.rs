@@ -10,10 +10,12 @@ impl CodecConfig {
     }
 
     fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+        // The state that blocks start with is shared, but counted with each.
+        let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
         let predictor =
             if self.preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(self.preset, raw_len) };
-        predictor + language_model
+        copies * predictor + language_model
     }
 }
 

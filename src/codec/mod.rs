@@ -11,6 +11,7 @@ mod lane_scheduler;
 mod language_model;
 mod memory;
 mod profile;
+mod trained;
 
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
@@ -18,6 +19,7 @@ pub use device::Device;
 pub use language_model::LanguageModel;
 pub use memory::{costliest, decode_memory};
 pub use profile::MAX_LANES;
+pub use trained::TrainedPrior;
 
 use crate::coder::{Decoder, Encoder};
 use crate::content::{DataKind, Filter, Kind};
@@ -32,6 +34,7 @@ use ensemble::Ensemble;
 use fast::Fast;
 use lane_scheduler::LaneScheduler;
 use profile::Profile;
+use trained::{Key, Learner};
 
 /// Binary blocks of at least this length do not use the prior: it would save 0.1 to 0.3 % and take an eighth of the time.
 const LONG_BINARY: usize = 1 << 20;
@@ -79,10 +82,11 @@ fn encode_with(
     let profile = Profile::choose(config, content, data, filter)?;
     let data = filtered.as_deref().unwrap_or(data);
     let payload = if config.preset == Preset::Fast {
-        let fast = new_fast(profile, data.len())?;
+        let fast = start(config, content, profile, data.len(), |len| new_fast(profile, len), progress)?;
         BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish()
     } else {
-        let ensemble = new_ensemble(config, content, profile, data.len(), denoise)?;
+        let new = |len| new_ensemble(config, content, profile, (data.len(), len), denoise);
+        let ensemble = start(config, content, profile, data.len(), new, progress)?;
         let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
         run(config, profile, block, threads, progress)?.coder.finish()
     };
@@ -112,10 +116,11 @@ pub fn decode(
         ));
     }
     let mut bytes = if config.preset == Preset::Fast {
-        let fast = new_fast(profile, raw_len)?;
+        let fast = start(config, content, profile, raw_len, |len| new_fast(profile, len), progress)?;
         decoded(BlockCoder::new(fast, Decoder::new(payload), None).run(progress)?)?
     } else {
-        let ensemble = new_ensemble(config, content, profile, raw_len, true)?;
+        let new = |len| new_ensemble(config, content, profile, (raw_len, len), true);
+        let ensemble = start(config, content, profile, raw_len, new, progress)?;
         let block = BlockCoder::new(ensemble, Decoder::new(payload), None);
         decoded(run(config, profile, block, threads, progress)?)?
     };
@@ -179,11 +184,38 @@ fn prior(
     used.then(Prior::embedded).transpose()
 }
 
-fn new_ensemble(
+/// The predictor at the start of a block: `new`, or one that has learned the trained prior, if the block uses it. `new` takes the
+/// length that the predictor's tables are made for.
+fn start<P: Learner>(
     config: &CodecConfig,
     content: Kind,
     profile: Profile,
     raw_len: usize,
+    new: impl FnOnce(usize) -> Result<P, Error>,
+    progress: &mut Progress,
+) -> Result<P, Error> {
+    let is_served = matches!(content, Kind::Text | Kind::Binary);
+    let Some(trained) = config.trained.as_ref().filter(|trained| is_served && trained.serves(profile.kind)) else {
+        return new(raw_len);
+    };
+    let table_len = trained.table_len(raw_len);
+    let key = Key {
+        preset: config.preset,
+        table_len,
+        lanes: profile.lanes,
+        primed: prior(config, content, profile, raw_len)?.is_some(),
+        language_model: language_model(config, profile).map(LanguageModel::id),
+        min_p_end: profile.min_p_end(),
+    };
+    trained.start(key, raw_len, || new(table_len), progress)
+}
+
+/// An ensemble for a block of `raw_len` bytes, with tables for `table_len`.
+fn new_ensemble(
+    config: &CodecConfig,
+    content: Kind,
+    profile: Profile,
+    (raw_len, table_len): (usize, usize),
     denoise: bool,
 ) -> Result<Ensemble, Error> {
     let prior = prior(config, content, profile, raw_len)?;
@@ -191,7 +223,7 @@ fn new_ensemble(
     let setup = Setup {
         kind,
         content,
-        raw_len,
+        raw_len: table_len,
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },

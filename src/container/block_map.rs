@@ -7,6 +7,7 @@ use super::frame::Frame;
 use super::frame_reader::{Event, FrameReader};
 use super::header::{Header, MAX_HEADER};
 use super::index::Index;
+use super::short::is_short;
 use crate::error::{Error, ErrorKind};
 
 /// Bytes of an end frame, and of the field before it, the length of the index frame.
@@ -71,6 +72,9 @@ impl BlockMap {
         input.rewind()?;
         let mut header = Vec::new();
         input.take(MAX_HEADER as u64).read_to_end(&mut header)?;
+        if is_short(&header) {
+            return Ok(None);
+        }
         let (header, header_len) = Header::parse(&header)?;
         let mut map = BlockMap { blocks: Vec::new(), archives: vec![(0, header)], content: 0 };
         let mut frame = 0u64;

@@ -25,6 +25,9 @@ pub(crate) enum Mode {
     /// Parsed into streams of `plain_len` bytes in all, which are coded. `profile` has the most lanes and learning layers of all
     /// streams.
     Segmented { profile: u8, coded: Coded, plain_len: u32 },
+    /// As [`Mode::Modelled`], in the archive's short form: `len` bytes of coded data, whose damage only the content's checksum shows.
+    /// That is combined with [`super::short::parts_check`].
+    Short { profile: u8, len: u32 },
     /// Uncompressed.
     Stored,
 }
@@ -60,15 +63,17 @@ impl BlockHead {
     pub fn body_len(&self) -> usize {
         match self.mode {
             Mode::Modelled { coded, .. } | Mode::Segmented { coded, .. } => coded.len as usize,
+            Mode::Short { len, .. } => len as usize,
             Mode::Stored => self.raw_len as usize,
         }
     }
 
-    /// The checksum of the body.
-    pub fn body_check(&self) -> u32 {
+    /// The checksum of the body, if it has one.
+    pub fn body_check(&self) -> Option<u32> {
         match self.mode {
-            Mode::Modelled { coded, .. } | Mode::Segmented { coded, .. } => coded.check,
-            Mode::Stored => self.raw_check,
+            Mode::Modelled { coded, .. } | Mode::Segmented { coded, .. } => Some(coded.check),
+            Mode::Short { .. } => None,
+            Mode::Stored => Some(self.raw_check),
         }
     }
 }
@@ -101,6 +106,7 @@ impl Frame {
                     Mode::Modelled { .. } => kind::MODELLED,
                     Mode::Segmented { .. } => kind::SEGMENTED,
                     Mode::Stored => kind::STORED,
+                    Mode::Short { .. } => unreachable!("the short form has no frames"),
                 });
                 put_varint(&mut out, number.into());
                 put_varint(&mut out, raw_len.into());

@@ -10,6 +10,7 @@ use super::header::{Header, MAX_HEADER, is_magic};
 use super::index::Index;
 use super::peek_reader::PeekReader;
 use super::recover::{Damage, resync};
+use super::short::{Short, is_short};
 use crate::error::{Error, ErrorKind};
 
 /// Longest index that is read although it doesn't match the blocks, which happens after damage. In bytes.
@@ -129,7 +130,8 @@ impl<R: Read> FrameReader<R> {
     fn read_frame(&mut self) -> Result<bool, Error> {
         let offset = self.input.offset();
         let Some(archive) = &mut self.archive else { return self.read_header() };
-        if archive.gap.is_some() && ends_archive(self.input.peek(7)?) {
+        let ends = archive.header.is_short || archive.gap.is_some();
+        if ends && (archive.gap.is_none() || ends_archive(self.input.peek(7)?)) {
             self.end_archive(None, offset);
             return Ok(true);
         }
@@ -172,6 +174,9 @@ impl<R: Read> FrameReader<R> {
         if self.archives > 0 && self.at_end()? {
             return Ok(false);
         }
+        if is_short(self.input.peek(4)?) {
+            return self.read_short(start);
+        }
         let (header, len) = match self.input.parse(Header::parse) {
             Ok(parsed) => parsed,
             Err(error) => self.repair_header(start, error)?,
@@ -183,6 +188,20 @@ impl<R: Read> FrameReader<R> {
         self.archives += 1;
         self.archive = Some(Archive::new(header.clone(), start, self.keep_going));
         self.events.push_back(Event::Start(header));
+        Ok(true)
+    }
+
+    /// Reads the head of an archive in the short form.
+    fn read_short(&mut self, start: u64) -> Result<bool, Error> {
+        let (Short { header, head }, len) = self.input.parse(Short::parse)?;
+        self.content = self.content.saturating_add(head.raw_len.into());
+        check_output_limit(self.content, self.max_output)?;
+        self.input.consume(len);
+        self.archives += 1;
+        let mut archive = Archive::new(header.clone(), start, self.keep_going);
+        archive.add_block(&head, start);
+        self.archive = Some(archive);
+        self.events.extend([Event::Start(header), Event::Block { head, offset: start }]);
         Ok(true)
     }
 

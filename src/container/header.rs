@@ -1,13 +1,14 @@
 //! The archive's header: the format version and every parameter that predictions depend on.
 
 use super::checksum::check;
+use super::short::is_short;
 use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::options::BlockSize;
 
 /// The format version that this build writes and reads.
-pub const FORMAT_VERSION: u8 = 13;
+pub const FORMAT_VERSION: u8 = 14;
 
 /// First bytes of an archive. Not text, and altered by transfers that treat it as text: the top bit is set, and line
 /// ends of both kinds and DOS's end-of-file character occur.
@@ -31,14 +32,15 @@ const OTHER_FORMATS: [(&[u8], &str, &str); 8] = [
 
 /// Maximum length of the header extension in bytes.
 const MAX_EXTENSION: usize = 4096;
-/// Lengths of the extension's fields: the checksum of all trained parts, and the id of an external transformer.
-const IDENTITY_CHECK_LEN: usize = 4;
+/// Length of an external transformer's id in the extension.
 const MODEL_ID_LEN: usize = 16;
 
 /// Feature bit 0: the extension field is present.
 const EXTENSION: u64 = 1;
 /// Feature bit 2: there may be segmented blocks. Version 1 of deflate's corrections, and Lepton version 1.
 const SEGMENTED: u64 = 1 << 2;
+/// Feature bit 6: blocks start with a trained prior, whose id is in the extension.
+const TRAINED: u64 = 1 << 6;
 /// Even feature bits must be understood to decode; odd ones may be ignored.
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
@@ -50,32 +52,46 @@ pub(crate) struct Header {
     pub identity: Option<Identity>,
     /// The name of an external transformer, for messages. Empty if there is none.
     pub model_name: String,
+    /// The id of a trained prior (feature bit 6).
+    pub trained: Option<u32>,
     pub block_size: BlockSize,
     /// Whether blocks may be segmented (feature bit 2).
     pub segmented: bool,
     /// Length of the content in bytes. Omitted for archives of one block, whose head has it.
     pub content_length: Option<u64>,
+    /// Whether it is that of the short form, which does not have `identity`: see [`super::short`].
+    pub is_short: bool,
 }
 
 impl Header {
     pub fn write(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.push(FORMAT_VERSION);
-        let extension = if self.identity.is_some() { EXTENSION } else { 0 };
-        put_varint(&mut out, extension | if self.segmented { SEGMENTED } else { 0 });
+        let extension = self.extension();
+        let flags =
+            [(!extension.is_empty(), EXTENSION), (self.segmented, SEGMENTED), (self.trained.is_some(), TRAINED)];
+        put_varint(&mut out, flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
         out.push(self.model as u8);
         out.push(self.block_size.code());
         put_varint(&mut out, self.content_length.map_or(0, |length| length.saturating_add(1)));
-        if let Some(Identity { check, language_model }) = self.identity {
-            let id = language_model.as_ref().map_or(&[][..], |id| id);
-            let name = &self.model_name[..self.model_name.floor_char_boundary(MAX_NAME)];
-            put_varint(&mut out, (IDENTITY_CHECK_LEN + id.len() + name.len()) as u64);
-            put_u32(&mut out, check);
-            out.extend(id);
-            out.extend(name.as_bytes());
+        if !extension.is_empty() {
+            put_varint(&mut out, extension.len() as u64);
+            out.extend(extension);
         }
         let check = check(&out);
         put_u32(&mut out, check);
+        out
+    }
+
+    /// What identifies trained parts. [`parts`] reads it.
+    fn extension(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(Identity { check, language_model }) = self.identity {
+            put_u32(&mut out, check);
+            out.extend(language_model.iter().flatten());
+        }
+        self.trained.iter().for_each(|&id| put_u32(&mut out, id));
+        out.extend(&self.model_name.as_bytes()[..self.model_name.floor_char_boundary(MAX_NAME)]);
         out
     }
 
@@ -117,9 +133,11 @@ impl Header {
         })?;
         let block_size = BlockSize::from_code(block_size)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
-        let (identity, model_name) = identity(model, extension)?;
+        let Parts { identity, trained, model_name } = parts(model, features & TRAINED != 0, extension)?;
         let (segmented, content_length) = (features & SEGMENTED != 0, content_length.checked_sub(1));
-        Ok((Header { model, identity, model_name, block_size, segmented, content_length }, fields.position()))
+        let header =
+            Header { model, identity, model_name, trained, block_size, segmented, content_length, is_short: false };
+        Ok((header, fields.position()))
     }
 
     /// Parses a header of which one byte is damaged: tries every value of every byte until the checksum is right.
@@ -140,29 +158,41 @@ impl Header {
     }
 }
 
-/// Parses the extension of a header that names `model`: what identifies trained parts, and the transformer's name.
-fn identity(model: Preset, extension: &[u8]) -> Result<(Option<Identity>, String), Error> {
-    let external = model == Preset::External;
-    let expected = match model {
-        _ if external => IDENTITY_CHECK_LEN + MODEL_ID_LEN,
-        _ if model.is_primed() => IDENTITY_CHECK_LEN,
-        _ => 0,
-    };
-    let name_len = extension.len().checked_sub(expected);
-    if name_len.is_none_or(|len| len > if external { MAX_NAME } else { 0 }) {
-        let len = extension.len();
-        return Err(Error::new(ErrorKind::Unsupported, format!("a header extension of {len} bytes is not known")));
-    }
-    let (parts, name) = extension.split_at(expected);
-    let name = String::from_utf8(name.to_vec());
-    let name = name.map_err(|_| Error::new(ErrorKind::Corrupt, "the transformer's name in the header is not text"))?;
-    let Some((check, id)) = parts.split_first_chunk() else { return Ok((None, name)) };
-    Ok((Some(Identity { check: u32::from_le_bytes(*check), language_model: id.try_into().ok() }), name))
+/// What a header's extension says.
+struct Parts {
+    identity: Option<Identity>,
+    trained: Option<u32>,
+    model_name: String,
 }
 
-/// True if `bytes` start with the magic number.
+/// Parses the extension of a header that names `model` and, if it `has_trained`, a trained prior.
+fn parts(model: Preset, has_trained: bool, extension: &[u8]) -> Result<Parts, Error> {
+    let external = model == Preset::External;
+    let unknown = |_| {
+        let len = extension.len();
+        Error::new(ErrorKind::Unsupported, format!("a header extension of {len} bytes is not known"))
+    };
+    let mut fields = FieldReader::new(extension);
+    let mut identity = None;
+    if model.is_primed() {
+        let check = fields.u32().map_err(unknown)?;
+        let id = if external { fields.take(MODEL_ID_LEN).map_err(unknown)?.try_into().ok() } else { None };
+        identity = Some(Identity { check, language_model: id });
+    }
+    let trained = if has_trained { Some(fields.u32().map_err(unknown)?) } else { None };
+    let name = &extension[fields.position()..];
+    if name.len() > if external { MAX_NAME } else { 0 } {
+        return Err(unknown(Error::new(ErrorKind::Unsupported, "")));
+    }
+    let name = String::from_utf8(name.to_vec());
+    let model_name =
+        name.map_err(|_| Error::new(ErrorKind::Corrupt, "the transformer's name in the header is not text"))?;
+    Ok(Parts { identity, trained, model_name })
+}
+
+/// True if `bytes` start as an archive does.
 pub(crate) fn is_magic(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC)
+    bytes.starts_with(&MAGIC) || is_short(bytes)
 }
 
 fn check_magic(bytes: &[u8]) -> Result<(), Error> {
@@ -193,7 +223,7 @@ fn check_magic(bytes: &[u8]) -> Result<(), Error> {
 
 fn check_features(features: u64) -> Result<(), Error> {
     let unknown: Vec<String> = (0..64)
-        .filter(|&bit| features & MUST_UNDERSTAND & !(EXTENSION | SEGMENTED) & 1 << bit != 0)
+        .filter(|&bit| features & MUST_UNDERSTAND & !(EXTENSION | SEGMENTED | TRAINED) & 1 << bit != 0)
         .map(|bit| bit.to_string())
         .collect();
     if unknown.is_empty() {
@@ -213,9 +243,11 @@ mod tests {
         model: Preset::Full,
         identity: None,
         model_name: String::new(),
+        trained: None,
         block_size: BlockSize::MIN,
         segmented: false,
         content_length: Some(70_000),
+        is_short: false,
     };
 
     /// A header with `change` applied and its checksum recomputed.
@@ -239,12 +271,16 @@ mod tests {
         let unknown = Header { content_length: None, ..HEADER };
         assert_eq!(unknown.write().len(), 16);
         assert_eq!(Header::parse(&unknown.write()).unwrap().0, unknown);
+        let trained = Header { trained: Some(5), ..HEADER };
+        assert_eq!(Header::parse(&trained.write()).unwrap().0, trained);
+        assert_eq!(trained.write().len(), HEADER.write().len() + 5);
         let identity = Some(Identity { check: 7, language_model: None });
         let primed = Header { model: Preset::Primed, identity, ..HEADER };
         assert_eq!(Header::parse(&primed.write()).unwrap().0, primed);
         let identity = Some(Identity { check: 7, language_model: Some([9; 16]) });
         for name in ["", "tiny", &"ä".repeat(MAX_NAME / 2)] {
-            let external = Header { model: Preset::External, identity, model_name: name.into(), ..HEADER };
+            let trained = Some(0xDEAD_BEEF);
+            let external = Header { model: Preset::External, identity, model_name: name.into(), trained, ..HEADER };
             assert_eq!(Header::parse(&external.write()).unwrap().0, external);
             assert!(external.write().len() <= MAX_HEADER - 9, "even if the content's length took ten bytes");
         }
@@ -292,7 +328,8 @@ mod tests {
 
     #[test]
     fn what_must_be_understood_is_named() {
-        let error = Header::parse(&forged(|b| b[8] = 0b101_0000)).unwrap_err();
+        let error =
+            Header::parse(&forged(|b| b[8] = 0b11_0000 | 0x80).get(..).map(|b| b.to_vec()).unwrap()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().ends_with("bit 4, bit 6"), "{error}");
         assert!(Header::parse(&forged(|b| b[8] = 0b10)).is_ok(), "an odd bit may be ignored");

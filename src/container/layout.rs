@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
-use super::header::Header;
+use super::reader::config_without_trained;
 use super::segmented::Table;
 use crate::codec::{self, CodecConfig};
 use crate::content::{DataKind, Kind, SegmentInfo, outline};
@@ -46,9 +46,7 @@ pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Ve
     let (mut blocks, mut config, mut offset) = (Vec::new(), None, 0);
     while let Some(event) = frames.next()? {
         match event {
-            Event::Start(Header { model, identity, model_name, .. }) => {
-                config = Some(CodecConfig::of_archive(model, identity, &model_name, options.language_model.clone())?);
-            }
+            Event::Start(header) => config = Some(config_without_trained(&header, &options.parts)?),
             Event::Block { head, offset: at } => {
                 let Some(body) = frames.read_body(&head, at)? else { continue };
                 if let Some(config) = &config {
@@ -72,7 +70,7 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8]) -> Re
     };
     let plain_len = match head.mode {
         Mode::Stored => return Ok(whole("stored")),
-        Mode::Modelled { profile, .. } => {
+        Mode::Modelled { profile, .. } | Mode::Short { profile, .. } => {
             return Ok(whole(match codec::kind(profile)? {
                 DataKind::Text => Kind::Text.name(),
                 DataKind::Binary => Kind::Binary.name(),

@@ -15,6 +15,8 @@ pub struct Summary {
     pub model: Preset,
     /// Id of the external transformer that decoding needs; `None` if the embedded parts suffice.
     pub language_model: Option<[u8; 16]>,
+    /// Id of the trained prior that decoding needs.
+    pub trained_prior: Option<u32>,
     /// Maximum content length of a block in bytes.
     pub block_size: usize,
     /// Number of blocks.
@@ -57,6 +59,7 @@ impl<R: Read + Seek> List<R> {
                     summary = Some(Summary {
                         model: header.model,
                         language_model: header.identity.and_then(|identity| identity.language_model),
+                        trained_prior: header.trained,
                         block_size: header.block_size.bytes(),
                         blocks: 0,
                         stored: 0,

@@ -20,6 +20,7 @@ mod reader;
 mod recover;
 mod seekable;
 mod segmented;
+mod short;
 mod writer;
 
 pub(crate) use frame_reader::check_output_limit;

@@ -13,11 +13,12 @@ use super::header::Header;
 use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
 use super::segmented;
-use crate::codec::{self, CodecConfig, LanguageModel};
+use super::short::parts_check;
+use crate::codec::{self, CodecConfig, LanePolicy};
 use crate::content::{self, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
-use crate::options::{DecompressOptions, resolve_threads};
+use crate::options::{DecompressOptions, Parts, resolve_threads};
 
 /// Maximum number of events read ahead: archives without blocks take no room in the pool.
 const MAX_PENDING: usize = 1024;
@@ -38,7 +39,7 @@ const MAX_PENDING: usize = 1024;
 pub struct Decompressor<R> {
     frames: FrameReader<R>,
     keep_going: bool,
-    language_model: Option<Arc<LanguageModel>>,
+    parts: Parts,
     /// Configuration of the most recent block.
     config: Option<Arc<CodecConfig>>,
     monitor: Arc<Monitor>,
@@ -70,7 +71,7 @@ impl<R: Read> Decompressor<R> {
         Decompressor {
             frames: FrameReader::new(input, options.keep_going, options.max_output),
             keep_going: options.keep_going,
-            language_model: options.language_model,
+            parts: options.parts,
             config: None,
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
@@ -164,7 +165,7 @@ impl<R: Read> Decompressor<R> {
     /// Configuration for the current archive.
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
         let Some(header) = self.frames.header() else { return Ok(None) };
-        config_of(header, &mut self.config, self.language_model.as_ref(), self.pool.memory()).map(Some)
+        config_of(header, &mut self.config, &self.parts, self.pool.memory()).map(Some)
     }
 
     /// Submits a block to the pool.
@@ -267,23 +268,43 @@ impl<R: Read> Read for Decompressor<R> {
 /// The configuration for an archive with this header: the `last` one if it is the same, otherwise a new one, which replaces it.
 ///
 /// # Errors
-/// Those of [`CodecConfig::of_archive`]; [`ErrorKind::MemoryLimit`] if the archive needs more than `memory`.
+/// Those of [`new_config`]; [`ErrorKind::MemoryLimit`] if the archive needs more than `memory`.
 pub(super) fn config_of(
     header: &Header,
     last: &mut Option<Arc<CodecConfig>>,
-    language_model: Option<&Arc<LanguageModel>>,
+    parts: &Parts,
     memory: u64,
 ) -> Result<Arc<CodecConfig>, Error> {
-    let &Header { model, identity, ref model_name, .. } = header;
     if let Some(config) = last
-        && (config.preset(), config.identity()?) == (model, identity)
+        && (config.preset(), config.trained_id()) == (header.model, header.trained)
+        && (header.is_short || config.identity()? == header.identity)
     {
         return Ok(config.clone());
     }
     // Before the trained parts are loaded.
-    check_memory(codec::min_memory(model), memory)?;
-    let config = Arc::new(CodecConfig::of_archive(model, identity, model_name, language_model.cloned())?);
-    Ok(last.insert(config).clone())
+    check_memory(codec::min_memory(header.model), memory)?;
+    Ok(last.insert(Arc::new(new_config(header, parts)?)).clone())
+}
+
+/// The configuration for an archive with this header.
+///
+/// # Errors
+/// Those of [`CodecConfig::of_archive`] and of [`Parts::trained`].
+fn new_config(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
+    let trained = header.trained.map(|id| parts.trained(id)).transpose()?;
+    Ok(config_without_trained(header, parts)?.trained(trained))
+}
+
+/// The same without the trained prior, which all but text and binary data do without.
+///
+/// # Errors
+/// Those of [`CodecConfig::of_archive`].
+pub(super) fn config_without_trained(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
+    let &Header { model, identity, ref model_name, .. } = header;
+    match header.is_short {
+        true => CodecConfig::new(model, None, LanePolicy::UpTo(1)),
+        false => CodecConfig::of_archive(model, identity, model_name, parts.language_model.clone()),
+    }
 }
 
 /// The error for a block whose damage nothing makes up for.
@@ -299,7 +320,9 @@ fn damaged_block(error: &Error) -> String {
 pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u64 {
     let raw_len = head.raw_len as usize;
     match (head.mode, config) {
-        (Mode::Modelled { profile, .. }, Some(config)) => codec::decode_memory(config, raw_len, profile),
+        (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
+            codec::decode_memory(config, raw_len, profile)
+        }
         (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
             let plain_len = plain_len as usize;
             codec::decode_memory(config, plain_len, profile) + content::rebuild_memory(plain_len, raw_len)
@@ -320,12 +343,16 @@ pub(super) fn decode_block(
     let raw_len = head.raw_len as usize;
     let coded_len = body.len();
     let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
-    if check(&body) != head.body_check() {
+    if head.body_check().is_some_and(|expected| expected != check(&body)) {
         return Err(damaged("checksum mismatch"));
     }
     let mut progress = monitor.progress(cancelled);
+    let mut raw_check = head.raw_check;
+    if let (Mode::Short { .. }, Some(config)) = (head.mode, &config) {
+        raw_check ^= parts_check(config)?;
+    }
     let content = match (head.mode, config) {
-        (Mode::Modelled { profile, .. }, Some(config)) => {
+        (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
             codec::decode(&config, Kind::Binary, profile, &body, raw_len, threads, &mut progress)
         }
         (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
@@ -334,17 +361,18 @@ pub(super) fn decode_block(
         }
         _ => Ok(body),
     };
-    // The data is what the encoder wrote, unless someone made its checksum right.
-    let diverged = |reason: &str| {
-        damaged(&format!(
+    // With a checksum of its own, the data is what the encoder wrote, unless someone made the checksum right.
+    let diverged = |reason: &str| match head.body_check() {
+        None => damaged(&format!("{reason}: it is damaged, or this nzip predicts otherwise than the encoder")),
+        Some(_) => damaged(&format!(
             "{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder"
-        ))
+        )),
     };
     let content = content.map_err(|error| match error.kind() {
         ErrorKind::Corrupt | ErrorKind::Truncated => diverged(error.reason()),
         _ => error,
     })?;
-    if content.len() != raw_len || check(&content) != head.raw_check {
+    if content.len() != raw_len || check(&content) != raw_check {
         return Err(diverged("its content has another checksum"));
     }
     progress(raw_len, coded_len);

@@ -8,6 +8,7 @@ use super::frame::{Frame, SYNC};
 use super::header::{Header, MAGIC, is_magic};
 use super::index::Index;
 use super::peek_reader::PeekReader;
+use super::short::{Short, is_short};
 use crate::error::Error;
 
 /// A part of an archive that could not be decoded.
@@ -115,7 +116,9 @@ pub(crate) fn resync<R: Read>(input: &mut PeekReader<R>, wanted: impl Fn(&Frame)
                 Ok((frame, _)) => wanted(&frame),
                 Err(_) => false,
             },
-            Some(&byte) if byte == MAGIC[0] => input.parse(Header::parse).is_ok(),
+            Some(&byte) if byte == MAGIC[0] => {
+                is_short(input.peek(4)?) && input.parse(Short::parse).is_ok() || input.parse(Header::parse).is_ok()
+            }
             _ => continue,
         };
         if found {

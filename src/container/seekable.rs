@@ -8,6 +8,7 @@ use super::block_map::BlockMap;
 use super::frame::{Frame, Mode};
 use super::pool::Pool;
 use super::reader::{block_memory, config_of, decode_block, lost_block};
+use super::short::Short;
 use crate::codec::CodecConfig;
 use crate::error::{Error, ErrorKind};
 use crate::options::{DecompressOptions, resolve_threads};
@@ -117,7 +118,11 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         self.input.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         (&mut self.input).take(MAX_HEAD).read_to_end(&mut bytes)?;
-        let (frame, head_len) = Frame::parse(&bytes).map_err(|error| error.at(offset))?;
+        let parsed = match header.is_short {
+            true => Short::parse(&bytes).map(|(short, len)| (Frame::Block(short.head), len)),
+            false => Frame::parse(&bytes),
+        };
+        let (frame, head_len) = parsed.map_err(|error| error.at(offset))?;
         let head = match frame {
             Frame::Block(head)
                 if (head.number as usize, u64::from(head.raw_len)) == (number, self.map.len_of(block)) =>
@@ -131,10 +136,7 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         };
         let config = match head.mode {
             Mode::Stored => None,
-            _ => {
-                let language_model = self.options.language_model.as_ref();
-                Some(config_of(&header, &mut self.config, language_model, self.pool.memory())?)
-            }
+            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
         };
         let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
         if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {

@@ -11,6 +11,7 @@ use super::header::Header;
 use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
 use super::segmented;
+use super::short::{MAX_CONTENT, Short};
 use crate::codec::{self, CodecConfig, Preset};
 use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
@@ -45,7 +46,17 @@ pub struct Compressor<W> {
     content_check: ContentCheck,
     content: u64,
     written: u64,
+    form: Form,
     failed: bool,
+}
+
+/// The form of the archive: see [`super::short`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Long,
+    /// Short if the only block allows it: the header waits for it.
+    Open,
+    Short,
 }
 
 /// A coded block.
@@ -71,6 +82,7 @@ impl<W: Write> Compressor<W> {
             content_check: ContentCheck::default(),
             content: 0,
             written: 0,
+            form: Form::Long,
             failed: false,
             options,
         }
@@ -88,8 +100,14 @@ impl<W: Write> Compressor<W> {
             }
             // The length of a single block goes into its head.
             let length = this.options.content_length.filter(|_| this.blocks > 0);
+            if this.blocks == 0 && this.options.trained.is_some() && (1..=MAX_CONTENT).contains(&this.buffer.len()) {
+                this.form = Form::Open;
+            }
             this.end_block(length)?;
             this.drain()?;
+            if this.form == Form::Short {
+                return Ok(this.sink.flush()?);
+            }
             this.begin(length)?;
             if this.index.blocks() > 1 {
                 this.put(&this.index.frame(this.written))?;
@@ -115,16 +133,26 @@ impl<W: Write> Compressor<W> {
         Ok(value)
     }
 
-    /// Writes the header, unless it has been written.
+    /// Writes the header, unless it has been written or must wait.
     fn begin(&mut self, content_length: Option<u64>) -> Result<(), Error> {
-        if self.written > 0 {
+        if self.written > 0 || self.form == Form::Open {
             return Ok(());
         }
         let config = self.config()?;
         let (model, identity) = (config.preset(), config.identity()?);
         let block_size = self.options.block_size;
         let model_name = config.model_name().to_owned();
-        let header = Header { model, identity, model_name, block_size, segmented: true, content_length };
+        let trained = config.trained_id();
+        let header = Header {
+            model,
+            identity,
+            model_name,
+            trained,
+            block_size,
+            segmented: true,
+            content_length,
+            is_short: false,
+        };
         self.put(&header.write())
     }
 
@@ -132,10 +160,10 @@ impl<W: Write> Compressor<W> {
         if let Some(config) = &self.config {
             return Ok(config.clone());
         }
-        let CompressOptions { level, language_model, lanes, .. } = &self.options;
+        let CompressOptions { level, language_model, trained, lanes, .. } = &self.options;
         // Before the trained parts are loaded.
         check_memory(codec::min_memory(level.model()), self.pool.memory())?;
-        let config = Arc::new(level.config(language_model.clone(), *lanes)?);
+        let config = Arc::new(level.config(language_model.clone(), *lanes)?.trained(trained.clone()));
         self.config = Some(config.clone());
         Ok(config)
     }
@@ -182,6 +210,16 @@ impl<W: Write> Compressor<W> {
     }
 
     fn write_block(&mut self, block: Block) -> Result<(), Error> {
+        if self.form == Form::Open {
+            let config = self.config()?;
+            if let Some(short) = Short::of(&config, &block.head)? {
+                self.form = Form::Short;
+                self.put(&short.write())?;
+                return self.put(&block.body);
+            }
+            self.form = Form::Long;
+            self.begin(None)?;
+        }
         self.index.add(self.written, block.head.raw_len);
         self.put(&Frame::Block(block.head).write())?;
         self.put(&block.body)

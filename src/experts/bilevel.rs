@@ -26,8 +26,10 @@ const TABLE_BITS: u32 = 18;
 const LIMIT: u32 = 400;
 
 /// The expert; it has no inputs in other blocks.
+#[derive(Clone)]
 pub struct Bilevel(Option<Box<Pixels>>);
 
+#[derive(Clone)]
 struct Pixels {
     /// Bytes of a row.
     row: usize,
@@ -84,6 +86,10 @@ impl Pixels {
 }
 
 impl Expert for Bilevel {
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(self.clone())
+    }
+
     fn initial_weights(&self, _: Pretrained, weights: &mut Vec<i32>) {
         if self.0.is_some() {
             weights.extend([[120, 20]; CONTEXTS].as_flattened());

@@ -6,6 +6,7 @@ const MIN_PAUSE: usize = 1 << 11;
 const MAX_PAUSE: usize = 1 << 16;
 
 /// The gate of one lane.
+#[derive(Clone)]
 pub struct CostGate {
     /// Bytes over which savings are summed before each decision.
     window: usize,

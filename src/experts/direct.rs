@@ -6,7 +6,7 @@ use super::expert::{Expert, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
 use crate::num::stretch;
-use crate::tables::hash_table::{LINE, first_nibble, line, map_lines, next_nibble};
+use crate::tables::hash_table::{LINE, copy_lines, first_nibble, line, map_lines, next_nibble};
 use crate::text::Node;
 use memmap2::MmapMut;
 
@@ -76,6 +76,10 @@ impl Direct {
 }
 
 impl Expert for Direct {
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Direct { table: copy_lines(&self.table)?, ..*self })
+    }
+
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         let first = match pretrained {
             Pretrained::None => [45, 100],

@@ -89,6 +89,14 @@ pub trait Expert {
     /// the latency of what that requested.
     const LATE_LAST_UPDATE: bool = false;
 
+    /// A copy with the same state.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough memory.
+    fn try_clone(&self) -> std::io::Result<Self>
+    where
+        Self: Sized;
+
     /// Appends the initial weight of each mixer input, in units of 1/1000, in the order in which `predict` adds the inputs.
     /// Their number is fixed from then on.
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>);
@@ -132,6 +140,10 @@ macro_rules! experts {
         impl Experts {
             pub fn new($setup: &Setup) -> std::io::Result<Self> {
                 Ok(Experts { $($name: $new,)+ })
+            }
+
+            pub fn try_clone(&self) -> std::io::Result<Self> {
+                Ok(Experts { $($name: self.$name.try_clone()?,)+ })
             }
 
             pub fn initial_weights(&self, pretrained: Pretrained) -> Vec<i32> {

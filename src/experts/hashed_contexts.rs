@@ -54,6 +54,15 @@ impl HashedContexts {
 impl Expert for HashedContexts {
     const LATE_LAST_UPDATE: bool = true;
 
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(HashedContexts {
+            ngram: self.ngram.try_clone()?,
+            indirect: self.indirect.clone(),
+            structure: self.structure.clone(),
+            ..*self
+        })
+    }
+
     /// The inputs of the contexts are vectors, which begin at a multiple of [`LINE`].
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         // Of contexts::full and of contexts::more: the history's probability, and the damped one.

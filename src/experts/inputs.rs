@@ -7,6 +7,7 @@ pub const MAX_INPUTS: usize = 96;
 pub const LINE: usize = 16;
 
 /// The experts' predictions of the next bit, in the logistic domain. Values beyond those of the experts are 0.
+#[derive(Clone)]
 pub struct Inputs {
     /// The inputs, in the order of the experts.
     pub values: [i16; MAX_INPUTS],

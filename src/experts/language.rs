@@ -12,6 +12,7 @@ use crate::text::{LaneView, Node};
 use std::ops::Range;
 
 /// The transformer as an expert, and the APMs of its prediction and of the n-gram model's.
+#[derive(Clone)]
 struct Transformer {
     expert: TokenExpert,
     apms: [ApmBank<APM_CONTEXTS>; 2],
@@ -19,6 +20,7 @@ struct Transformer {
 }
 
 /// Predicts bits with the pretrained models that the ensemble uses; adds no input if there are none.
+#[derive(Clone)]
 pub struct LanguageExpert {
     prior: Option<PriorExpert>,
     transformer: Option<Transformer>,
@@ -68,6 +70,10 @@ impl LanguageExpert {
 }
 
 impl Expert for LanguageExpert {
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(self.clone())
+    }
+
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         weights.extend_from_slice(match pretrained {
             Pretrained::None => &[],

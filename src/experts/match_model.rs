@@ -14,6 +14,7 @@ const MAX_VERIFIED: usize = 64;
 const COOLDOWN: usize = 8;
 
 /// Finds a match of at least `min` bytes for each lane, in all lanes' known bytes.
+#[derive(Clone)]
 pub struct MatchFinder {
     min: usize,
     /// For each hash of `min` bytes, the position after their last occurrence; 0 if there is none.
@@ -150,6 +151,7 @@ impl MatchFinder {
 }
 
 /// The predictions of a match.
+#[derive(Clone)]
 pub struct MatchModel {
     /// The match.
     pub finder: MatchFinder,
@@ -171,6 +173,10 @@ impl MatchModel {
 
 impl Expert for MatchModel {
     const LATE_LAST_UPDATE: bool = true;
+
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(self.clone())
+    }
 
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         weights.extend(match (pretrained, self.finder.min < 8) {

@@ -10,6 +10,7 @@ use crate::text::Node;
 
 /// How much each bit history tells: 0 nothing was seen, 1 one outcome was seen once or twice, 2 one outcome was seen more often,
 /// 3 both were seen.
+#[derive(Clone)]
 pub struct Confidence([u8; 256]);
 
 impl Confidence {
@@ -50,6 +51,7 @@ struct Slot {
 }
 
 /// [`WIDE`] contexts, which the kernels work on at once.
+#[derive(Clone)]
 struct Group {
     slots: [Slot; WIDE],
     /// The current nibble's bit histories: `histories[node][context]`.
@@ -104,6 +106,20 @@ impl Ngram {
             first: true,
             known_orders: 0,
             orders,
+        })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// As [`Ngram::new`].
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Ngram {
+            table: self.table.try_clone()?,
+            tables: self.tables.clone(),
+            confidence: self.confidence.clone(),
+            groups: self.groups.clone(),
+            ..*self
         })
     }
 

@@ -69,6 +69,7 @@ impl Variance {
 }
 
 /// The bins, and the context of the current bit.
+#[derive(Clone)]
 pub struct Denoiser {
     variances: [Variance; LOGIT_BINS],
     bins: Vec<[[Bin; LOGIT_BINS]; STEPS]>,

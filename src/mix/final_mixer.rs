@@ -3,6 +3,7 @@
 use crate::num::{STRETCH_MAX, squash16};
 
 /// Mixes `N` predictions in the logistic domain. Weights are in units of 2^-16.
+#[derive(Clone)]
 pub struct FinalMixer<const N: usize> {
     weights: Vec<[i32; N]>,
     context: usize,

@@ -32,6 +32,7 @@ pub struct Mixer {
 }
 
 /// One half of the last layer. Weights are in units of 2^-16.
+#[derive(Clone)]
 struct Last {
     weights: Vec<[i32; MAX_SETS]>,
     selected: usize,
@@ -39,6 +40,7 @@ struct Last {
 }
 
 /// A learning rate that decays from 50 to 12 with a time constant of 2^18 bits. Units of 2^-24.
+#[derive(Clone)]
 pub struct LearningRate(i32);
 
 impl Default for LearningRate {
@@ -63,6 +65,31 @@ impl LearningRate {
     }
 }
 
+impl Clone for Mixer {
+    fn clone(&self) -> Self {
+        let used = self.starts[0]..self.weights.len() - LINE + self.starts[0];
+        let (mut weights, start) = aligned(used.len());
+        weights[start..][..used.len()].copy_from_slice(&self.weights[used]);
+        let moved = |at: usize| (at + start).saturating_sub(self.starts[0]);
+        Mixer {
+            weights,
+            starts: self.starts.map(moved),
+            selected: self.selected.map(moved),
+            last: self.last.clone(),
+            masked: self.masked.clone(),
+            rate: self.rate.clone(),
+            ..*self
+        }
+    }
+}
+
+/// Zeros, and the index at which `len` of them begin that are aligned with cache lines.
+fn aligned(len: usize) -> (Vec<i32>, usize) {
+    let weights = vec![0; len + LINE];
+    let start = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
+    (weights, start)
+}
+
 impl Mixer {
     /// A mixer of as many inputs as there are `initial` weights (in units of 1/1000), with a weight set of `contexts[i]` vectors
     /// for each `i`. The two halves of the last layer have `last_contexts` vectors.
@@ -73,9 +100,7 @@ impl Mixer {
         assert!((1..=MAX_INPUTS).contains(&initial.len()), "{} inputs", initial.len());
         assert!((1..=MAX_SETS).contains(&contexts.len()), "{} weight sets", contexts.len());
         let stride = initial.len().next_multiple_of(LINE);
-        let mut weights = vec![0; contexts.iter().sum::<usize>() * stride + LINE];
-        // Aligns vectors with cache lines.
-        let mut next = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
+        let (mut weights, mut next) = aligned(contexts.iter().sum::<usize>() * stride);
         for vector in weights[next..].chunks_exact_mut(stride) {
             vector.iter_mut().zip(initial).for_each(|(weight, &thousandths)| *weight = ONE / 1000 * thousandths);
         }

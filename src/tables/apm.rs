@@ -12,6 +12,7 @@ const INITIAL_COUNT: u32 = 30;
 const LIMIT: u32 = 255;
 
 /// Maps a context and a probability to a probability. Interpolates between two bins.
+#[derive(Clone)]
 pub struct Apm {
     table: Vec<Counter>,
     /// The nearer bin of the last probability, which learns.

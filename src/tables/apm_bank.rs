@@ -7,6 +7,7 @@ use crate::num::stretch_fine;
 const BITS: u32 = 11;
 
 /// `N` APMs of one prediction.
+#[derive(Clone)]
 pub struct ApmBank<const N: usize>([Apm; N]);
 
 impl<const N: usize> Default for ApmBank<N> {

@@ -40,6 +40,16 @@ pub fn map_lines(bits: u32) -> std::io::Result<MmapMut> {
     Ok(bytes)
 }
 
+/// A copy of lines that [`map_lines`] gave.
+///
+/// # Errors
+/// As [`map_lines`].
+pub fn copy_lines(lines: &MmapMut) -> std::io::Result<MmapMut> {
+    let mut copy = map_lines((lines.len() / LINE).ilog2())?;
+    copy.copy_from_slice(lines);
+    Ok(copy)
+}
+
 /// The index of the line of `hash` among 2^(32 - `shift`) lines.
 #[inline]
 pub fn line(hash: u32, shift: u32) -> usize {
@@ -60,6 +70,14 @@ impl HashTable {
     /// As [`map_lines`].
     pub fn new(line_bits: u32) -> std::io::Result<Self> {
         Ok(HashTable { bytes: map_lines(line_bits)?, shift: 32 - line_bits })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// As [`map_lines`].
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(HashTable { bytes: copy_lines(&self.bytes)?, shift: self.shift })
     }
 
     /// Prefetches the line of `hash`.

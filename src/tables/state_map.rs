@@ -4,6 +4,7 @@ use super::counter::Counter;
 use crate::num::stretch;
 
 /// Maps states to probabilities.
+#[derive(Clone)]
 pub struct StateMap {
     table: Vec<Counter>,
     limit: u32,

@@ -4,10 +4,14 @@ use super::lane_state::LaneState;
 use std::ops::Deref;
 
 /// The coded bytes of a block. A block is divided into lanes: contiguous segments of equal length (the last may be shorter) that
-/// are coded in turn, a few bytes at a time.
+/// are coded in turn, a few bytes at a time. Text that a predictor was trained on may come before the block; positions count from its
+/// start.
+#[derive(Clone)]
 pub struct BlockBuffer {
     /// Zeros where nothing is coded yet.
     bytes: Vec<u8>,
+    /// Bytes before the block.
+    before: usize,
     lane_len: usize,
     lanes: Vec<LaneState>,
 }
@@ -18,16 +22,36 @@ impl BlockBuffer {
     pub fn new(len: usize, lanes: usize, records: bool, structure: bool) -> Self {
         let lane_len = len.div_ceil(lanes).max(1);
         let lanes = (0..lanes).map(|lane| LaneState::new((lane * lane_len).min(len), records, structure)).collect();
-        BlockBuffer { bytes: vec![0; len], lane_len, lanes }
+        BlockBuffer { bytes: vec![0; len], before: 0, lane_len, lanes }
     }
 
-    /// All bytes of the block; 0 where nothing is coded yet.
+    /// Turns the bytes coded so far, in one lane, into text before a block of `len` bytes in `lanes` lanes, the first of which goes
+    /// on where the text ends.
+    pub fn follow(&mut self, len: usize, lanes: usize) {
+        let first = &self.lanes[0];
+        self.before = first.at;
+        self.bytes.truncate(self.before);
+        self.bytes.resize(self.before + len, 0);
+        self.lane_len = len.div_ceil(lanes).max(1);
+        for lane in 1..lanes {
+            let start = self.before + (lane * self.lane_len).min(len);
+            self.lanes.push(self.lanes[0].afresh(start));
+        }
+    }
+
+    /// Bytes before the block.
+    pub fn before(&self) -> usize {
+        self.before
+    }
+
+    /// The text before the block, and all bytes of the block; 0 where nothing is coded yet.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// As [`Self::bytes`].
-    pub fn into_bytes(self) -> Vec<u8> {
+    /// The bytes of the block.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.drain(..self.before);
         self.bytes
     }
 
@@ -46,13 +70,13 @@ impl BlockBuffer {
 
     /// Bytes of a lane that are not coded yet.
     pub fn left(&self, lane: usize) -> usize {
-        ((lane + 1) * self.lane_len).min(self.bytes.len()).saturating_sub(self.lanes[lane].at)
+        (self.before + (lane + 1) * self.lane_len).min(self.bytes.len()).saturating_sub(self.lanes[lane].at)
     }
 
     /// The byte at a position of the block, if it is coded.
     #[inline]
     pub fn known(&self, at: usize) -> Option<u8> {
-        let lane = if self.lanes.len() == 1 { 0 } else { at / self.lane_len };
+        let lane = if self.lanes.len() == 1 { 0 } else { at.saturating_sub(self.before) / self.lane_len };
         self.lanes.get(lane).filter(|state| at < state.at).map(|_| self.bytes[at])
     }
 }

@@ -6,6 +6,7 @@ const MAX_RECORD: usize = 1024;
 const RECORD_WINDOW: usize = 1 << 14;
 
 /// Summaries of a lane's coded bytes. All hashes are 0 at the start.
+#[derive(Clone)]
 pub struct LaneState {
     /// The lane's first position in the block.
     pub start: usize,
@@ -35,7 +36,7 @@ pub struct LaneState {
 }
 
 /// The current line, the one above, and their fields. Positions are in the block.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Lines {
     /// Start of the line.
     pub start: usize,
@@ -54,7 +55,7 @@ pub struct Lines {
 }
 
 /// Open brackets, quotes and tags. Names are hashes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Nesting {
     open: Vec<u32>,
     /// Name of the innermost open tag, or the key before the innermost open bracket.
@@ -102,6 +103,11 @@ impl LaneState {
             next_record_search: if records { start + 512 } else { usize::MAX },
             structure,
         }
+    }
+
+    /// The state of another lane, which begins at `start`.
+    pub fn afresh(&self, start: usize) -> Self {
+        LaneState::new(start, self.next_record_search < usize::MAX, self.structure)
     }
 
     /// The distance of the next byte from the start of its line.

@@ -90,6 +90,7 @@ fn hash3(a: u32, b: u32, c: u32) -> u32 {
 }
 
 /// The bytes that last followed each byte (four) and each pair of bytes (two), the latest one lowest.
+#[derive(Clone)]
 pub struct Indirect {
     one: Vec<u32>,
     two: Vec<u16>,

@@ -7,6 +7,7 @@ use crate::content::Kind;
 use crate::experts::expert::NextByte;
 
 /// What a block is made of.
+#[derive(Clone)]
 pub enum Structure {
     /// Pixels or other samples.
     Image(Image),

@@ -17,6 +17,7 @@ enum Phase {
 }
 
 /// The decoder.
+#[derive(Clone)]
 pub struct X86 {
     phase: Phase,
     /// The opcode, with 0F in front of it.

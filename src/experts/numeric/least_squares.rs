@@ -9,6 +9,7 @@
 const RIDGE: f64 = 1.0 / 512.0;
 
 /// A predictor with `n` weights.
+#[derive(Clone)]
 pub struct LeastSquares {
     n: usize,
     /// What remains of an observation's share after one more.

@@ -18,6 +18,7 @@ static SOFTPLUS: std::sync::LazyLock<Vec<i16>> = std::sync::LazyLock::new(|| {
 });
 
 /// The distribution of a number.
+#[derive(Clone)]
 pub struct Logistic {
     softplus: &'static [i16],
     mean: i32,

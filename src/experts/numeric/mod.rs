@@ -47,8 +47,10 @@ impl Errors {
 }
 
 /// The expert; it has no inputs in blocks without samples.
+#[derive(Clone)]
 pub struct Numeric(Option<Box<Samples>>);
 
+#[derive(Clone)]
 struct Samples {
     grid: Grid,
     /// By channel.
@@ -204,6 +206,10 @@ fn level(x: u32) -> usize {
 }
 
 impl Expert for Numeric {
+    fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(self.clone())
+    }
+
     fn initial_weights(&self, _: Pretrained, weights: &mut Vec<i32>) {
         if self.0.is_some() {
             weights.extend([120; INPUTS]);

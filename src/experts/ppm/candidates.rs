@@ -8,7 +8,7 @@ pub const ALL: u32 = 1 << 31;
 const FLOOR: u32 = ALL >> 16;
 
 /// A distribution over the next byte: a mass for each candidate, and one for all other bytes together.
-#[cfg_attr(test, derive(Clone))]
+#[derive(Clone)]
 pub struct Candidates {
     tree: &'static SymbolTree,
     /// By leaf; 0 if the byte is not a candidate.

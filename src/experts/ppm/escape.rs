@@ -28,6 +28,7 @@ struct Frequency {
 }
 
 /// Escape estimates by class.
+#[derive(Clone)]
 pub struct Escapes {
     /// For contexts of one symbol: P(escape).
     single: StateMap,

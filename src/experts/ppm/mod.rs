@@ -64,6 +64,7 @@ struct Position {
 }
 
 /// The walk from the longest context to shorter ones.
+#[derive(Clone)]
 struct Cursor {
     position: Position,
     levels: [Level; MAX_ORDER + 1],
@@ -231,6 +232,17 @@ impl Ppm {
 }
 
 impl Expert for Ppm {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Ppm {
+            positions: self.positions.clone(),
+            tree: self.tree.try_clone()?,
+            escapes: self.escapes.clone(),
+            cursor: self.cursor.clone(),
+            expected: self.expected.clone(),
+            ..*self
+        })
+    }
+
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
         weights.extend(match pretrained {
             Pretrained::None => [170, 60],

@@ -45,6 +45,17 @@ pub struct Tree {
     free: [u32; CLASSES.len()],
 }
 
+/// `words` words, all zero.
+fn map(words: u32) -> io::Result<MmapMut> {
+    let bytes = MmapMut::map_anon(words as usize * 4)?;
+    #[cfg(target_os = "linux")]
+    if words >= 1 << 20 {
+        // Large pages save time; without them the result is the same.
+        let _ = bytes.advise(memmap2::Advice::HugePage);
+    }
+    Ok(bytes)
+}
+
 impl Tree {
     /// A tree of `memory` bytes, or the least possible, that contains only the root.
     ///
@@ -52,15 +63,20 @@ impl Tree {
     /// The operating system's, if there is not enough memory.
     pub fn new(memory: u32) -> io::Result<Self> {
         let end = (memory / 4).max(MIN_WORDS);
-        let bytes = MmapMut::map_anon(end as usize * 4)?;
-        #[cfg(target_os = "linux")]
-        if end >= 1 << 20 {
-            // Large pages save time; without them the result is the same.
-            let _ = bytes.advise(memmap2::Advice::HugePage);
-        }
-        let mut tree = Tree { bytes, fresh: 0, end, free: [0; CLASSES.len()] };
+        let mut tree = Tree { bytes: map(end)?, fresh: 0, end, free: [0; CLASSES.len()] };
         tree.clear();
         Ok(tree)
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// As [`Tree::new`].
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let mut bytes = map(self.end)?;
+        let used = self.fresh as usize * 4;
+        bytes[..used].copy_from_slice(&self.bytes[..used]);
+        Ok(Tree { bytes, ..*self })
     }
 
     /// Clears the tree. The root then has all bytes with frequency 1.

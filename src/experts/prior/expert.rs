@@ -19,12 +19,14 @@ const WINDOW: usize = 8192;
 /// Bytes of context that a cursor is given when the gate reopens.
 const CONTEXT: usize = 48;
 
+#[derive(Clone)]
 struct Lane {
     cursor: Cursor<'static>,
     gate: CostGate,
 }
 
 /// Predicts bits in any number of lanes.
+#[derive(Clone)]
 pub struct PriorExpert {
     prior: &'static Prior,
     tree: &'static SymbolTree,

@@ -3,6 +3,7 @@
 use super::trie::{Trie, TrieCursor};
 
 /// A distribution over the tokens that may come next, narrowed by the bytes and bits since.
+#[derive(Clone)]
 pub struct Distribution {
     /// Prefix sums of the tokens' counts in the trie's order: see [`TrieCursor`].
     cumulative: Vec<u32>,

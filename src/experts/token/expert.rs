@@ -20,7 +20,7 @@ const STEPS: usize = 64;
 const CLASSES: usize = 5;
 
 /// A request to the transformer in one lane.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Whether the last token fed must be removed from the context first.
     pub retract: bool,
@@ -28,7 +28,7 @@ pub struct Query {
     pub tokens: Vec<u32>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Lane {
     /// The distribution over the token that the pending bytes begin; `None` while the transformer is not used.
     current: Option<Distribution>,
@@ -69,6 +69,7 @@ impl Lane {
 }
 
 /// Predicts bits in any number of lanes.
+#[derive(Clone)]
 pub struct TokenExpert {
     trie: Arc<Trie>,
     /// See [`Lane::end_byte`].

@@ -36,7 +36,7 @@ pub struct StateTables {
 pub struct Weights(pub [i32; INPUTS]);
 
 /// The fast ensemble's data of one binary decision, kept from prediction to update.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Decision {
     /// Bit-history state of each context.
     pub states: [u8; GROUP],

@@ -1,0 +1,124 @@
+//! The states of predictors that have learned a prior's samples.
+
+use super::super::bits::BitPredictor;
+use super::super::block_coder::Progress;
+use super::super::config::Preset;
+use super::super::ensemble::Ensemble;
+use super::super::fast::Fast;
+use super::TrainedPrior;
+use crate::error::{Error, ErrorKind};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// States that are kept. Blocks of one archive need one, or two if the last block is shorter.
+const MAX_STATES: usize = 2;
+/// Bytes between two looks at whether to stop.
+const STEP: usize = 1 << 12;
+
+/// What a predictor's state depends on, besides the prior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub preset: Preset,
+    /// The length that its tables are made for.
+    pub table_len: usize,
+    pub lanes: usize,
+    /// Whether the embedded prior is used.
+    pub primed: bool,
+    /// The id of another transformer, and [`crate::experts::expert::Setup::min_p_end`].
+    pub language_model: Option<[u8; 16]>,
+    pub min_p_end: u64,
+}
+
+/// A predictor that can learn samples once and start many blocks.
+pub trait Learner: BitPredictor + Sized {
+    /// A copy.
+    fn copy(&self) -> io::Result<Self>;
+    /// The prior's states of this predictor.
+    fn states(prior: &TrainedPrior) -> &States<Self>;
+}
+
+impl Learner for Fast {
+    fn copy(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn states(prior: &TrainedPrior) -> &States<Self> {
+        &prior.fast
+    }
+}
+
+impl Learner for Ensemble {
+    fn copy(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
+    fn states(prior: &TrainedPrior) -> &States<Self> {
+        &prior.full
+    }
+}
+
+/// The latest states, the last one used at the end.
+pub struct States<P>(Mutex<Vec<(Key, Arc<P>)>>);
+
+impl<P> Default for States<P> {
+    fn default() -> Self {
+        States(Mutex::default())
+    }
+}
+
+impl TrainedPrior {
+    /// A predictor that has learned the samples, at the start of a block of `len` bytes. `new` makes one that has seen nothing.
+    ///
+    /// # Errors
+    /// Those of `new`; [`ErrorKind::Interrupted`] if `progress` returns false; [`ErrorKind::Io`] if there is not enough memory.
+    pub fn start<P: Learner>(
+        &self,
+        key: Key,
+        len: usize,
+        new: impl FnOnce() -> Result<P, Error>,
+        progress: &mut Progress,
+    ) -> Result<P, Error> {
+        let state = self.state(key, new, progress)?;
+        let mut predictor = state.copy().map_err(super::super::no_memory)?;
+        predictor.follow(len, key.lanes);
+        Ok(predictor)
+    }
+
+    /// The state for `key`. While it is made, others who need one wait.
+    fn state<P: Learner>(
+        &self,
+        key: Key,
+        new: impl FnOnce() -> Result<P, Error>,
+        progress: &mut Progress,
+    ) -> Result<Arc<P>, Error> {
+        let mut states = P::states(self).0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = states.iter().position(|(known, _)| *known == key) {
+            states[at..].rotate_left(1);
+        } else {
+            if states.len() == MAX_STATES {
+                states.remove(0);
+            }
+            let mut predictor = new()?;
+            self.teach(&mut predictor, progress)?;
+            states.push((key, Arc::new(predictor)));
+        }
+        let (_, state) = states.last().expect("it was found or added");
+        Ok(state.clone())
+    }
+
+    /// Has a predictor learn the samples.
+    fn teach<P: BitPredictor>(&self, predictor: &mut P, progress: &mut Progress) -> Result<(), Error> {
+        for bytes in self.text.chunks(STEP) {
+            if !progress(0, 0) {
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+            }
+            for &byte in bytes {
+                predictor.turn_to(0);
+                while predictor.update(predictor.bit_of(byte)) {}
+            }
+        }
+        // The rest of the block that the tables are for is not copied.
+        predictor.follow(0, 1);
+        Ok(())
+    }
+}

@@ -308,6 +308,14 @@ pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u6
     }
 }
 
+/// The error for a block whose coded data is what the encoder wrote, unless someone made its checksum right, but whose content is
+/// not.
+pub(super) fn diverged(reason: &str) -> Error {
+    let message =
+        format!("{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder");
+    Error::new(ErrorKind::Corrupt, message)
+}
+
 /// Decodes a block and verifies its checksums. A stored block has no `config`.
 pub(super) fn decode_block(
     config: Option<Arc<CodecConfig>>,
@@ -333,12 +341,6 @@ pub(super) fn decode_block(
             segmented::decode(&config, &body, claimed, raw_len, threads, &mut progress)
         }
         _ => Ok(body),
-    };
-    // The data is what the encoder wrote, unless someone made its checksum right.
-    let diverged = |reason: &str| {
-        damaged(&format!(
-            "{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder"
-        ))
     };
     let content = content.map_err(|error| match error.kind() {
         ErrorKind::Corrupt | ErrorKind::Truncated => diverged(error.reason()),

@@ -122,6 +122,9 @@ pub mod internals {
     pub mod coder {
         pub use crate::coder::*;
     }
+    pub mod container {
+        pub use crate::container::{Explanation, Piece, StreamCost, explain};
+    }
     pub mod content {
         pub use crate::content::*;
     }

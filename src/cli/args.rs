@@ -73,6 +73,9 @@ pub enum Verb {
     /// Describe, list or download transformer models
     #[command(after_help = AFTER_HELP)]
     Model(ModelArgs),
+    /// Show where the bits of files or archives go: what they cost, by kind of content and by expert
+    #[command(after_help = AFTER_HELP)]
+    Explain(ExplainArgs),
     /// Print completions for a shell
     Completions { shell: Shell },
     /// Print the manual page, or write those of all verbs into a folder
@@ -117,7 +120,7 @@ pub struct CommonArgs {
     pub memory: Option<u64>,
     /// Show progress on standard error
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub progress: ProgressMode,
+    pub progress: When,
     /// Print a summary for each file, as on a terminal, and what it consists of
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -337,6 +340,33 @@ pub struct BenchArgs {
     pub svg: Option<PathBuf>,
 }
 
+/// Arguments of `nzip explain`.
+#[derive(Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(flatten)]
+    pub level: LevelArg,
+    /// Number of positions of a text coded at a time at levels 6 to 9
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub lanes: Option<Lanes>,
+    /// Leave compressed data inside the content as they are
+    #[arg(long)]
+    pub no_recompress: bool,
+    /// Maximum content length of a block
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
+    pub block_size: BlockSize,
+    /// Also measure what would be lost without each expert. Compresses once more for each
+    #[arg(long)]
+    pub experts: bool,
+    /// Colour the text by what it costs; without colours, it is not printed
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+    /// Print JSON: an array with one object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `nzip model`.
 #[derive(Args)]
 pub struct ModelArgs {
@@ -368,10 +398,10 @@ pub enum ModelVerb {
     },
 }
 
-/// When to show progress.
+/// When to do what suits a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProgressMode {
-    /// If standard error is a terminal
+pub enum When {
+    /// If the output is a terminal
     Auto,
     Always,
     Never,

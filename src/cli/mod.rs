@@ -8,6 +8,7 @@ mod bench_quick;
 mod compress;
 mod decompress;
 mod exit;
+mod explain;
 mod files;
 mod generate;
 mod job;
@@ -60,6 +61,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Bench(args) if args.quick => bench_quick::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Train(args) => prior::train(&args),
+        Verb::Explain(args) => job::run(&args.common, None, Direction::Compress, |job| explain::run(job, &args)),
         Verb::Model(args) => model::run(&args.verb),
         Verb::Completions { shell } => generate::completions(args::command(), shell),
         Verb::Man { folder } => generate::man(args::command(), folder.as_deref()),

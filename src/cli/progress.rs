@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nzip::Monitor;
 
-use super::args::ProgressMode;
+use super::args::When;
 use super::batch::{Batch, Direction};
 use super::stdio::{is_terminal, message};
 
@@ -26,9 +26,9 @@ impl Progress {
     pub fn start(batch: &Batch, name: String, total: Option<u64>, monitor: Arc<Monitor>) -> Self {
         let terminal = is_terminal();
         let wanted = match batch.common.progress {
-            ProgressMode::Always => true,
-            ProgressMode::Never => false,
-            ProgressMode::Auto => batch.common.quiet == 0 && terminal,
+            When::Always => true,
+            When::Never => false,
+            When::Auto => batch.common.quiet == 0 && terminal,
         };
         if !wanted {
             return Progress(None);

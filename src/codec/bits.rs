@@ -2,10 +2,11 @@
 
 use crate::coder::{Decoder, Encoder};
 use crate::num::squash24;
-use crate::text::BlockBuffer;
+use crate::text::{BlockBuffer, LaneView, Node, SymbolTree};
+use std::ops::Range;
 
 /// Predicts a block's bits. For each byte comes [`Self::turn_to`], then [`Self::update`] until it returns false.
-pub trait BitPredictor {
+pub trait BitPredictor: Insight {
     /// The coded bytes.
     fn text(&self) -> &BlockBuffer;
     /// Makes what was learned so far the start of a block of `len` bytes in `lanes` lanes.
@@ -22,6 +23,28 @@ pub trait BitPredictor {
     fn update(&mut self, bit: u32) -> bool;
 }
 
+/// A look at a predictor between two bits. Nothing that is coded depends on it.
+pub trait Insight {
+    /// The tree of decisions that codes a byte, and the next one.
+    fn decision(&self) -> (&'static SymbolTree, Node);
+    /// The groups of predictions that are mixed.
+    fn parts(&self) -> &[Part];
+    /// What a part's predictions contribute to the mixed one of the next bit, in the logistic domain: positive for a 1. The unit
+    /// is the same for all parts.
+    fn contribution(&self, part: &Part) -> i64;
+    /// Adds what is known of the next byte before its first bit: shares of 1, by byte.
+    fn guess(&self, shares: &mut [f64; 256]);
+}
+
+/// Predictions that have one source: an expert, or a pretrained model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name in lists.
+    pub name: &'static str,
+    /// Its inputs to the mixer.
+    pub inputs: Range<usize>,
+}
+
 /// The smallest distance of a probability from 0 and 1, in units of 2^-24.
 const MARGIN: u32 = 64;
 
@@ -31,19 +54,29 @@ pub fn probability(stretched: i32) -> u32 {
     squash24(stretched).clamp(MARGIN, (1 << 24) - MARGIN)
 }
 
-/// One side of the arithmetic coder. `code` returns the bit: the encoder the one it was given, the decoder the one it reads.
+/// One side of the arithmetic coder.
 pub trait BitCoder {
-    fn code(&mut self, bit: u32, p24: u32) -> u32;
+    /// Codes the predictor's next bit and returns it: the encoder the one of `byte`, the decoder the one it reads.
+    fn code(&mut self, byte: u8, predictor: &impl BitPredictor) -> u32;
     /// Bytes of coded data so far.
     fn position(&self) -> usize;
     /// Whether more was read than there is.
     fn cut_short(&self) -> bool;
+
+    /// Tells that the bits of the next byte of `view` follow.
+    #[inline]
+    fn begin_byte(&mut self, _view: LaneView, _predictor: &impl BitPredictor) {}
+
+    /// Tells that the transformer is asked what follows the last byte.
+    #[inline]
+    fn note_query(&mut self) {}
 }
 
 impl BitCoder for Encoder {
     #[inline]
-    fn code(&mut self, bit: u32, p24: u32) -> u32 {
-        self.encode(bit, p24);
+    fn code(&mut self, byte: u8, predictor: &impl BitPredictor) -> u32 {
+        let bit = predictor.bit_of(byte);
+        self.encode(bit, predictor.p24());
         bit
     }
 
@@ -58,8 +91,8 @@ impl BitCoder for Encoder {
 
 impl BitCoder for Decoder<'_> {
     #[inline]
-    fn code(&mut self, _: u32, p24: u32) -> u32 {
-        self.decode(p24)
+    fn code(&mut self, _: u8, predictor: &impl BitPredictor) -> u32 {
+        self.decode(predictor.p24())
     }
 
     fn position(&self) -> usize {

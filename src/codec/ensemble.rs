@@ -1,6 +1,6 @@
 //! The full ensemble: all experts, the mixer, and the final stages, as one predictor of bits.
 
-use super::bits::{BitPredictor, probability};
+use super::bits::{BitPredictor, Insight, Part, probability};
 use super::config::Preset;
 use crate::content::DataKind;
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
@@ -78,6 +78,17 @@ impl Refinement {
     }
 }
 
+/// What an encoder does without, to measure what it gains. No archive is made this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Nothing: as archives are made.
+    Nothing,
+    /// The denoiser.
+    Denoiser,
+    /// The predictions of the [`Part`] of this name.
+    Part(&'static str),
+}
+
 /// Predicts the bits of one block.
 pub struct Ensemble {
     kind: DataKind,
@@ -86,6 +97,7 @@ pub struct Ensemble {
     experts: Experts,
     inputs: Inputs,
     mixer: Mixer,
+    parts: Vec<Part>,
     /// Whether the mixer has [`MASKED_SET`].
     has_masked_set: bool,
     refinement: Refinement,
@@ -98,11 +110,11 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// An ensemble that has seen nothing. [`BitPredictor::turn_to`] comes next. Archives are made with `denoise`.
+    /// An ensemble that has seen nothing. [`BitPredictor::turn_to`] comes next.
     ///
     /// # Errors
     /// The operating system's, if there is not enough memory.
-    pub fn new(setup: &Setup, denoise: bool) -> io::Result<Self> {
+    pub fn new(setup: &Setup, left_out: LeftOut) -> io::Result<Self> {
         let experts = Experts::new(setup)?;
         let pretrained = setup.pretrained();
         let has_masked_set = pretrained != Pretrained::None;
@@ -111,6 +123,10 @@ impl Ensemble {
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
+        let parts = parts(&experts, pretrained);
+        if let LeftOut::Part(name) = left_out {
+            parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
+        }
         Ok(Ensemble {
             kind: setup.kind,
             text: BlockBuffer::new(setup.raw_len, setup.lanes, setup.kind == DataKind::Binary, true),
@@ -118,8 +134,9 @@ impl Ensemble {
             experts,
             inputs: Inputs::default(),
             mixer,
+            parts,
             has_masked_set,
-            refinement: Refinement::new(denoise),
+            refinement: Refinement::new(left_out != LeftOut::Denoiser),
             tree: setup.tree,
             node: setup.tree.root(),
             last_bit: None,
@@ -136,6 +153,7 @@ impl Ensemble {
             text: self.text.clone(),
             experts: self.experts.try_clone()?,
             inputs: self.inputs.clone(),
+            parts: self.parts.clone(),
             mixer: self.mixer.clone(),
             refinement: self.refinement.clone(),
             ..*self
@@ -197,6 +215,34 @@ impl Ensemble {
             contexts[3] = neighbourhood;
         }
         self.mixer.select(contexts, [node, self.experts.ppm.order()]);
+    }
+}
+
+/// The experts that have inputs, with the pretrained models apart.
+fn parts(experts: &Experts, pretrained: Pretrained) -> Vec<Part> {
+    let all = experts.inputs(pretrained).into_iter().flat_map(|(name, inputs)| match name {
+        "language" => LanguageExpert::parts(pretrained),
+        _ => vec![(name, inputs)],
+    });
+    all.filter(|(_, inputs)| !inputs.is_empty()).map(|(name, inputs)| Part { name, inputs }).collect()
+}
+
+impl Insight for Ensemble {
+    fn decision(&self) -> (&'static SymbolTree, Node) {
+        (self.tree, self.node)
+    }
+
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn contribution(&self, part: &Part) -> i64 {
+        self.mixer.contribution(&self.inputs, &part.inputs)
+    }
+
+    fn guess(&self, shares: &mut [f64; 256]) {
+        self.experts.language.guess(shares);
+        self.experts.ppm.guess(shares);
     }
 }
 

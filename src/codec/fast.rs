@@ -1,6 +1,6 @@
 //! The fast ensemble: eight bit histories (order 1, six hashed contexts, the match) and order 0, mixed by one layer.
 
-use super::bits::{BitPredictor, probability};
+use super::bits::{BitPredictor, Insight, Part, probability};
 use crate::content::DataKind;
 use crate::experts::contexts;
 use crate::experts::match_model::MatchFinder;
@@ -219,6 +219,28 @@ impl Fast {
         self.apm.update(bit);
         self.finder.update(bit, next);
         self.bits = self.bits << 1 | bit as u8;
+    }
+}
+
+impl Insight for Fast {
+    fn decision(&self) -> (&'static SymbolTree, Node) {
+        (self.tree, self.node)
+    }
+
+    /// None: one kernel predicts and mixes.
+    fn parts(&self) -> &[Part] {
+        &[]
+    }
+
+    fn contribution(&self, _: &Part) -> i64 {
+        0
+    }
+
+    fn guess(&self, shares: &mut [f64; 256]) {
+        let expected = self.finder.expected();
+        if let Some(byte) = (0..=255).find(|&byte| Some(self.tree.leaf(byte)) == expected) {
+            shares[usize::from(byte)] += 1.0;
+        }
     }
 }
 

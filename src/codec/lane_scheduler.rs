@@ -80,6 +80,9 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
                 break;
             }
             if let Some(query) = self.block.predictor.token_expert().and_then(TokenExpert::take_query) {
+                if !query.tokens.is_empty() {
+                    self.block.coder.note_query();
+                }
                 let state = &mut self.lanes[lane];
                 state.retract |= query.retract;
                 state.tokens.extend(query.tokens.into_iter().map(|token| self.language_model.input_token(token)));

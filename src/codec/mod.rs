@@ -10,14 +10,17 @@ mod fast;
 mod lane_scheduler;
 mod language_model;
 mod memory;
+mod observer;
 mod profile;
 mod trained;
 
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
 pub use device::Device;
+pub use ensemble::LeftOut;
 pub use language_model::LanguageModel;
 pub use memory::{costliest, decode_memory};
+pub use observer::{Detail, GUESSES, Observation};
 pub use profile::MAX_LANES;
 pub use trained::TrainedPrior;
 
@@ -33,6 +36,7 @@ use block_coder::BlockCoder;
 use ensemble::Ensemble;
 use fast::Fast;
 use lane_scheduler::LaneScheduler;
+use observer::Observer;
 use profile::Profile;
 use trained::{Key, Learner};
 
@@ -58,39 +62,61 @@ pub fn encode(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Coded, Error> {
-    encode_with(config, content, data, true, threads, progress)
+    let (filter, filtered) = Filter::choose(content, data);
+    let profile = Profile::choose(config, content, data, filter)?;
+    let data = filtered.as_deref().unwrap_or(data);
+    let payload = encode_without(config, content, profile, data, LeftOut::Nothing, threads, progress)?;
+    Ok(Coded { profile: profile.to_byte(), payload })
 }
 
-/// The length of the payload that a block would have without the denoiser. No archive is made this way; it measures the
-/// denoiser's gain.
+/// The length of the payload that `data`, content of a kind with this profile byte, would have without something. No archive is
+/// made this way; it measures what that gains.
+///
+/// # Errors
+/// As [`encode`], and [`ErrorKind::Corrupt`] if the profile is not valid.
+pub fn len_without(
+    config: &CodecConfig,
+    content: Kind,
+    profile: u8,
+    data: &[u8],
+    left_out: LeftOut,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<usize, Error> {
+    let (filter, filtered) = Filter::choose(content, data);
+    let profile = Profile { filter, ..Profile::from_byte(profile)? };
+    let data = filtered.as_deref().unwrap_or(data);
+    Ok(encode_without(config, content, profile, data, left_out, threads, progress)?.len())
+}
+
+/// The length of the payload that a block would have without the denoiser.
 ///
 /// # Errors
 /// As [`encode`].
 pub fn len_without_denoiser(config: &CodecConfig, data: &[u8]) -> Result<usize, Error> {
-    Ok(encode_with(config, Kind::of(data), data, false, 1, &mut |_, _| true)?.payload.len())
+    let kind = Kind::of(data);
+    let profile = Profile::choose(config, kind, data, Filter::choose(kind, data).0)?.to_byte();
+    len_without(config, kind, profile, data, LeftOut::Denoiser, 1, &mut |_, _| true)
 }
 
-fn encode_with(
+/// Encodes filtered data.
+fn encode_without(
     config: &CodecConfig,
     content: Kind,
+    profile: Profile,
     data: &[u8],
-    denoise: bool,
+    left_out: LeftOut,
     threads: usize,
     progress: &mut Progress,
-) -> Result<Coded, Error> {
-    let (filter, filtered) = Filter::choose(content, data);
-    let profile = Profile::choose(config, content, data, filter)?;
-    let data = filtered.as_deref().unwrap_or(data);
-    let payload = if config.preset == Preset::Fast {
-        let fast = start(config, content, profile, data.len(), |len| new_fast(profile, len), progress)?;
-        BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish()
-    } else {
-        let new = |len| new_ensemble(config, content, profile, (data.len(), len), denoise);
-        let ensemble = start(config, content, profile, data.len(), new, progress)?;
-        let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
-        run(config, profile, block, threads, progress)?.coder.finish()
-    };
-    Ok(Coded { profile: profile.to_byte(), payload })
+) -> Result<Vec<u8>, Error> {
+    if config.preset == Preset::Fast {
+        let fast = start(config, content, profile, data.len(), left_out, |len| new_fast(profile, len), progress)?;
+        return Ok(BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish());
+    }
+    let new = |len| new_ensemble(config, content, profile, (data.len(), len), left_out);
+    let ensemble = start(config, content, profile, data.len(), left_out, new, progress)?;
+    let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
+    Ok(run(config, profile, block, threads, progress)?.coder.finish())
 }
 
 /// Decodes one block of `raw_len` bytes; `content` and `threads` are as in [`encode`]. A damaged payload may give wrong bytes without an
@@ -108,6 +134,48 @@ pub fn decode(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
+    let (bytes, decoder, _) = decode_with(config, content, profile, Decoder::new(payload), raw_len, threads, progress)?;
+    check_complete(&decoder)?;
+    Ok(bytes)
+}
+
+/// Decodes as [`decode`] does, and observes what each byte costs; and why, of the first `detailed` bytes.
+///
+/// # Errors
+/// As [`decode`].
+#[expect(clippy::too_many_arguments, reason = "those of decode, and one")]
+pub fn observe(
+    config: &CodecConfig,
+    content: Kind,
+    profile: u8,
+    payload: &[u8],
+    raw_len: usize,
+    detailed: usize,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<(Vec<u8>, Observation), Error> {
+    let observer = Observer::new(payload, raw_len, detailed);
+    let (bytes, observer, filter) = decode_with(config, content, profile, observer, raw_len, threads, progress)?;
+    let (decoder, mut observation) = observer.finish();
+    check_complete(&decoder)?;
+    match filter {
+        Filter::Wide => observation.swap_pairs(0),
+        Filter::WideSigned => observation.swap_pairs(0x80),
+        Filter::None | Filter::X86 => {}
+    }
+    Ok((bytes, observation))
+}
+
+/// Decodes one block with a coder at its start. Returns the bytes, the coder, and the filter that was undone.
+fn decode_with<C: BitCoder>(
+    config: &CodecConfig,
+    content: Kind,
+    profile: u8,
+    coder: C,
+    raw_len: usize,
+    threads: usize,
+    progress: &mut Progress,
+) -> Result<(Vec<u8>, C, Filter), Error> {
     let profile = Profile::from_byte(profile)?;
     if (profile.lanes > 1 || profile.learning > 0) && language_model(config, profile).is_none() {
         return Err(Error::new(
@@ -115,17 +183,26 @@ pub fn decode(
             "a block without a transformer has several lanes, or layers that learn",
         ));
     }
-    let mut bytes = if config.preset == Preset::Fast {
-        let fast = start(config, content, profile, raw_len, |len| new_fast(profile, len), progress)?;
-        decoded(BlockCoder::new(fast, Decoder::new(payload), None).run(progress)?)?
+    let (mut bytes, coder) = if config.preset == Preset::Fast {
+        let fast = start(config, content, profile, raw_len, LeftOut::Nothing, |len| new_fast(profile, len), progress)?;
+        let block = BlockCoder::new(fast, coder, None).run(progress)?;
+        (block.predictor.into_bytes(), block.coder)
     } else {
-        let new = |len| new_ensemble(config, content, profile, (raw_len, len), true);
-        let ensemble = start(config, content, profile, raw_len, new, progress)?;
-        let block = BlockCoder::new(ensemble, Decoder::new(payload), None);
-        decoded(run(config, profile, block, threads, progress)?)?
+        let new = |len| new_ensemble(config, content, profile, (raw_len, len), LeftOut::Nothing);
+        let ensemble = start(config, content, profile, raw_len, LeftOut::Nothing, new, progress)?;
+        let block = run(config, profile, BlockCoder::new(ensemble, coder, None), threads, progress)?;
+        (block.predictor.into_bytes(), block.coder)
     };
     profile.filter.undo(&mut bytes);
-    Ok(bytes)
+    Ok((bytes, coder, profile.filter))
+}
+
+/// Checks that a decoder has used up its payload.
+fn check_complete(decoder: &Decoder) -> Result<(), Error> {
+    if !decoder.is_complete() {
+        return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
+    }
+    Ok(())
 }
 
 /// Lower bound of the memory in bytes that any block of `model` takes, known before the trained parts are loaded.
@@ -143,14 +220,6 @@ pub fn min_memory(model: Preset) -> u64 {
 /// [`ErrorKind::Corrupt`] if the profile is not valid.
 pub fn kind(profile: u8) -> Result<DataKind, Error> {
     Ok(Profile::from_byte(profile)?.kind)
-}
-
-/// The decoded bytes, if they used up the payload.
-fn decoded<P: BitPredictor>(block: BlockCoder<P, Decoder>) -> Result<Vec<u8>, Error> {
-    if !block.coder.is_complete() {
-        return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
-    }
-    Ok(block.predictor.into_bytes())
 }
 
 /// Codes a block with the full ensemble, in lanes if it uses a transformer.
@@ -191,6 +260,7 @@ fn start<P: Learner>(
     content: Kind,
     profile: Profile,
     raw_len: usize,
+    left_out: LeftOut,
     new: impl FnOnce(usize) -> Result<P, Error>,
     progress: &mut Progress,
 ) -> Result<P, Error> {
@@ -206,6 +276,7 @@ fn start<P: Learner>(
         primed: prior(config, content, profile, raw_len)?.is_some(),
         language_model: language_model(config, profile).map(LanguageModel::id),
         min_p_end: profile.min_p_end(),
+        left_out,
     };
     trained.start(key, raw_len, || new(table_len), progress)
 }
@@ -216,7 +287,7 @@ fn new_ensemble(
     content: Kind,
     profile: Profile,
     (raw_len, table_len): (usize, usize),
-    denoise: bool,
+    left_out: LeftOut,
 ) -> Result<Ensemble, Error> {
     let prior = prior(config, content, profile, raw_len)?;
     let kind = profile.kind;
@@ -236,7 +307,7 @@ fn new_ensemble(
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
         min_p_end: profile.min_p_end(),
     };
-    Ensemble::new(&setup, denoise).map_err(no_memory)
+    Ensemble::new(&setup, left_out).map_err(no_memory)
 }
 
 fn new_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {

@@ -66,7 +66,7 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8]) -> Re
         offset,
         len,
         streams: vec![StreamInfo { kind, len, coded_len }],
-        segments: vec![SegmentInfo { depth: 0, offset: 0, len, kind }],
+        segments: vec![SegmentInfo { depth: 0, offset: 0, len, kind, source: None }],
     };
     let plain_len = match head.mode {
         Mode::Stored => return Ok(whole("stored")),

@@ -8,6 +8,7 @@
 mod archive;
 mod block_map;
 mod checksum;
+mod explanation;
 mod frame;
 mod frame_reader;
 mod header;
@@ -23,6 +24,7 @@ mod segmented;
 mod short;
 mod writer;
 
+pub use explanation::{Explanation, Piece, StreamCost, explain};
 pub(crate) use frame_reader::check_output_limit;
 pub use header::FORMAT_VERSION;
 pub use layout::{BlockLayout, StreamInfo, layout};

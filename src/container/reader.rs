@@ -331,6 +331,40 @@ pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u6
     }
 }
 
+/// The error for a block with the right head that can't be decoded. If its data has a checksum of its own, which was compared, the
+/// data is what the encoder wrote, unless someone made the checksum right.
+pub(super) fn diverged(head: &BlockHead, reason: &str) -> Error {
+    let message = match head.body_check() {
+        None => format!("{reason}: it is damaged, or this nzip predicts otherwise than the encoder"),
+        Some(_) => format!(
+            "{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder"
+        ),
+    };
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// Compares the checksum of a block's coded data, if it has one.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] if it differs.
+pub(super) fn check_body(head: &BlockHead, body: &[u8]) -> Result<(), Error> {
+    if head.body_check().is_some_and(|expected| expected != check(body)) {
+        return Err(Error::new(ErrorKind::Corrupt, "checksum mismatch"));
+    }
+    Ok(())
+}
+
+/// The checksum that a block's content must have.
+///
+/// # Errors
+/// Those of [`parts_check`].
+pub(super) fn content_check(head: &BlockHead, config: Option<&CodecConfig>) -> Result<u32, Error> {
+    Ok(match (head.mode, config) {
+        (Mode::Short { .. }, Some(config)) => head.raw_check ^ parts_check(config)?,
+        _ => head.raw_check,
+    })
+}
+
 /// Decodes a block and verifies its checksums. A stored block has no `config`.
 pub(super) fn decode_block(
     config: Option<Arc<CodecConfig>>,
@@ -342,15 +376,9 @@ pub(super) fn decode_block(
 ) -> Result<Vec<u8>, Error> {
     let raw_len = head.raw_len as usize;
     let coded_len = body.len();
-    let damaged = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
-    if head.body_check().is_some_and(|expected| expected != check(&body)) {
-        return Err(damaged("checksum mismatch"));
-    }
+    check_body(head, &body)?;
     let mut progress = monitor.progress(cancelled);
-    let mut raw_check = head.raw_check;
-    if let (Mode::Short { .. }, Some(config)) = (head.mode, &config) {
-        raw_check ^= parts_check(config)?;
-    }
+    let raw_check = content_check(head, config.as_deref())?;
     let content = match (head.mode, config) {
         (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
             codec::decode(&config, Kind::Binary, profile, &body, raw_len, threads, &mut progress)
@@ -361,19 +389,12 @@ pub(super) fn decode_block(
         }
         _ => Ok(body),
     };
-    // With a checksum of its own, the data is what the encoder wrote, unless someone made the checksum right.
-    let diverged = |reason: &str| match head.body_check() {
-        None => damaged(&format!("{reason}: it is damaged, or this nzip predicts otherwise than the encoder")),
-        Some(_) => damaged(&format!(
-            "{reason}, though its data is intact: this computer or this nzip predicts otherwise than the encoder"
-        )),
-    };
     let content = content.map_err(|error| match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::Truncated => diverged(error.reason()),
+        ErrorKind::Corrupt | ErrorKind::Truncated => diverged(head, error.reason()),
         _ => error,
     })?;
     if content.len() != raw_len || check(&content) != raw_check {
-        return Err(diverged("its content has another checksum"));
+        return Err(diverged(head, "its content has another checksum"));
     }
     progress(raw_len, coded_len);
     Ok(content)

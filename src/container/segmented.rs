@@ -61,6 +61,17 @@ impl Table {
         out
     }
 
+    /// Checks all streams' plain data and the corrections.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`].
+    pub fn verify(&self, plain: &[&[u8]], corrections: &[u8]) -> Result<(), Error> {
+        if plain_check(plain.iter().copied(), corrections) != self.check {
+            return Err(corrupt("the check of its streams differs"));
+        }
+        Ok(())
+    }
+
     /// Reads the table of a body whose streams have `plain_len` bytes in all.
     ///
     /// # Errors
@@ -165,9 +176,7 @@ pub fn decode(
     }
     let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
     let corrections = &body[at..];
-    if plain_check(plain.iter().copied(), corrections) != table.check {
-        return Err(corrupt("the check of its streams differs"));
-    }
+    table.verify(&plain, corrections)?;
     rebuild(&plain, corrections, raw_len)
 }
 

@@ -19,6 +19,8 @@ pub struct SegmentInfo {
     /// `text`, `binary`, `x86`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
     /// (filtered ones of a PNG), `gif`, `jpeg`.
     pub kind: &'static str,
+    /// The stream that its plain data are the next bytes of, and their number, if nothing was undone in it but JPEG.
+    pub(crate) source: Option<(usize, u64)>,
 }
 
 /// The segments that `script` makes of streams of these kinds, in prefix order.
@@ -47,10 +49,11 @@ impl Outline<'_> {
         loop {
             let tag = self.script.varint()?;
             let index = self.segments.len();
-            let mut add = |kind, len: u64| {
-                self.segments.push(SegmentInfo { depth, offset, len, kind });
+            let mut put = |kind, len: u64, source| {
+                self.segments.push(SegmentInfo { depth, offset, len, kind, source });
                 offset = offset.saturating_add(len);
             };
+            let mut add = |kind, len| put(kind, len, None);
             match tag {
                 tag::END => return Ok(()),
                 tag::DEFLATE => {
@@ -78,14 +81,15 @@ impl Outline<'_> {
                     self.list(depth + 1)?;
                 }
                 tag::JPEG => {
-                    self.script.varint()?;
-                    add("jpeg", self.script.varint()?);
-                    self.script.varint()?;
+                    let (stream, len, coded) = (self.script.varint()?, self.script.varint()?, self.script.varint()?);
+                    put("jpeg", len, Some((stream as usize, coded)));
                 }
                 plain => {
                     let stream = plain.checked_sub(tag::PLAIN).ok_or_else(malformed)?;
-                    let kind = usize::try_from(stream).ok().and_then(|stream| self.kinds.get(stream));
-                    add(kind.ok_or_else(malformed)?.name(), self.script.varint()?);
+                    let stream = usize::try_from(stream).map_err(|_| malformed())?;
+                    let kind = self.kinds.get(stream).ok_or_else(malformed)?;
+                    let len = self.script.varint()?;
+                    put(kind.name(), len, Some((stream, len)));
                 }
             }
             debug_assert!(self.segments.len() > index);

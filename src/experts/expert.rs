@@ -152,6 +152,17 @@ macro_rules! experts {
                 weights
             }
 
+            /// The experts' names, and their inputs.
+            pub fn inputs(&self, pretrained: Pretrained) -> Vec<(&'static str, std::ops::Range<usize>)> {
+                let (mut weights, mut all) = (Vec::new(), Vec::new());
+                $(
+                    let start = weights.len();
+                    self.$name.initial_weights(pretrained, &mut weights);
+                    all.push((stringify!($name), start..weights.len()));
+                )+
+                all
+            }
+
             #[inline]
             pub fn prefetch(&mut self, byte: &mut NextByte) {
                 $(self.$name.prefetch(byte);)+

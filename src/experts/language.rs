@@ -57,6 +57,26 @@ impl LanguageExpert {
         }
     }
 
+    /// The pretrained models, and their inputs; the one whose saving is measured first.
+    pub fn parts(pretrained: Pretrained) -> Vec<(&'static str, Range<usize>)> {
+        let measured = Self::measured_inputs(pretrained);
+        match pretrained {
+            Pretrained::None => vec![],
+            Pretrained::Prior => vec![("prior", measured)],
+            Pretrained::Transformer => {
+                let end = measured.end;
+                vec![("transformer", measured), ("prior", end..end + APM_CONTEXTS + prior_expert::INPUTS)]
+            }
+        }
+    }
+
+    /// Adds what the pretrained models know of the next byte, before its first bit: shares of 1, by byte.
+    pub fn guess(&self, shares: &mut [f64; 256]) {
+        if let Some(transformer) = &self.transformer {
+            transformer.expert.guess(shares);
+        }
+    }
+
     /// Adds to the bits saved, in units of 1/256.
     #[inline]
     pub fn add_saved(&mut self, saved: i64) {

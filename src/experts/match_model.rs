@@ -114,6 +114,11 @@ impl MatchFinder {
         self.confidence = 1 + (class >> 2).min(6);
     }
 
+    /// The leaf of the expected byte, before its first bit; `None` if there is no match.
+    pub fn expected(&self) -> Option<u8> {
+        self.predicted.map(|_| self.expected)
+    }
+
     /// The match's length class, 1 to 7; 0 if no bit is expected.
     #[inline]
     pub fn confidence(&self) -> usize {

@@ -130,6 +130,11 @@ impl Mixer {
         }
     }
 
+    /// Masks inputs in all sets: the prediction is made without them.
+    pub fn leave_out(&mut self, inputs: &Range<usize>) {
+        (0..self.sets).for_each(|set| self.mask(set, inputs.clone()));
+    }
+
     /// Masks inputs in a set: their weights stay 0. What the set then loses measures what the inputs are worth.
     pub fn mask(&mut self, set: usize, inputs: Range<usize>) {
         let end = if set + 1 < self.sets { self.starts[set + 1] } else { self.weights.len() };
@@ -164,6 +169,18 @@ impl Mixer {
         self.last[0].prediction = squash16(a);
         self.last[1].prediction = squash16(b);
         (a + b) >> 1
+    }
+
+    /// What the inputs in `part` contributed to the last [`Self::mix`], in units of 2^-24 of the logistic domain's.
+    pub fn contribution(&self, inputs: &Inputs, part: &Range<usize>) -> i64 {
+        let x = &inputs.values[part.clone()];
+        let outputs = self.selected[..self.sets].iter().enumerate().map(|(set, selected)| {
+            let weights = &self.weights[selected + part.start..selected + part.end];
+            let sum: i64 = weights.iter().zip(x).map(|(&weight, &x)| i64::from(weight) * i64::from(x)).sum();
+            let last: i64 = self.last.iter().map(|last| i64::from(last.weights[last.selected][set])).sum();
+            (sum >> 20) * last
+        });
+        outputs.sum::<i64>() >> 1
     }
 
     /// Learns the bit. `inputs` are those of the last [`Self::mix`].

@@ -3,7 +3,7 @@
 use super::super::bits::BitPredictor;
 use super::super::block_coder::Progress;
 use super::super::config::Preset;
-use super::super::ensemble::Ensemble;
+use super::super::ensemble::{Ensemble, LeftOut};
 use super::super::fast::Fast;
 use super::TrainedPrior;
 use crate::error::{Error, ErrorKind};
@@ -27,6 +27,8 @@ pub struct Key {
     /// The id of another transformer, and [`crate::experts::expert::Setup::min_p_end`].
     pub language_model: Option<[u8; 16]>,
     pub min_p_end: u64,
+    /// What it does without.
+    pub left_out: LeftOut,
 }
 
 /// A predictor that can learn samples once and start many blocks.

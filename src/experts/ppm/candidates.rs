@@ -62,6 +62,11 @@ impl Candidates {
         self.count as u32
     }
 
+    /// The candidates with their masses.
+    pub fn all(&self) -> impl Iterator<Item = (u8, u32)> {
+        self.bytes[..self.count].iter().map(|&byte| (byte, self.masses[usize::from(self.tree.leaf(byte))]))
+    }
+
     /// Whether a byte is a candidate.
     #[inline]
     pub fn has(&self, byte: u8) -> bool {

@@ -224,6 +224,13 @@ impl Ppm {
         true
     }
 
+    /// Adds the candidates' shares of 1, by byte.
+    pub fn guess(&self, shares: &mut [f64; 256]) {
+        for (byte, mass) in self.cursor.candidates.all() {
+            shares[usize::from(byte)] += f64::from(mass) / f64::from(ALL);
+        }
+    }
+
     /// The length of the longest known context.
     #[inline]
     pub fn order(&self) -> usize {

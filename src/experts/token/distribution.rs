@@ -42,6 +42,18 @@ impl Distribution {
         self.end_mass
     }
 
+    /// Divides `share` among the bytes with which a token continues and its end, and gives the end's part back. Between two bytes.
+    pub fn guess(&self, trie: &Trie, share: f64, shares: &mut [f64; 256]) -> f64 {
+        let (zeros, ones) = self.masses();
+        let unit = share / (zeros + ones + self.end_mass).max(1) as f64;
+        if self.continues {
+            for (byte, count) in self.cursor.continuations(trie, &self.cumulative) {
+                shares[usize::from(byte)] += (u64::from(count) << 16) as f64 * unit;
+            }
+        }
+        self.end_mass as f64 * unit
+    }
+
     /// P(1) in units of 2^-16. `masses` are [`Distribution::masses`]; `next_p16` is P(1) if the token has ended.
     #[inline]
     pub fn p16(&self, (zeros, ones): (u64, u64), next_p16: u32) -> u32 {

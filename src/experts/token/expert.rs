@@ -129,6 +129,15 @@ impl TokenExpert {
         self.lanes[lane] = Lane::default();
     }
 
+    /// Adds the shares of 1 that the bytes have which may come next, before the first bit.
+    pub fn guess(&self, shares: &mut [f64; 256]) {
+        let Lane { current: Some(current), next, .. } = &self.lanes[self.lane] else { return };
+        let ended = current.guess(&self.trie, 1.0, shares);
+        if let Some(next) = next {
+            next.guess(&self.trie, ended, shares);
+        }
+    }
+
     /// Starts a byte in `lane`.
     pub fn select(&mut self, lane: usize) {
         self.lane = lane;

@@ -227,6 +227,16 @@ impl TrieCursor {
         (middle - from, to - middle)
     }
 
+    /// Between two bytes: the bytes with which tokens continue, and the counts of these.
+    pub fn continuations(&self, trie: &Trie, cumulative: &[u32]) -> impl Iterator<Item = (u8, u32)> {
+        let children = self.child_from as usize..self.child_to as usize;
+        children.clone().map(move |child| {
+            let from = trie.first_token[child] as usize;
+            let to = if child + 1 < children.end { trie.first_token[child + 1] } else { self.to } as usize;
+            (trie.child_bytes[child], cumulative[to] - cumulative[from])
+        })
+    }
+
     /// The count of the token that the bytes so far are, if they are one.
     pub fn count(&self, cumulative: &[u32]) -> Option<u32> {
         (self.token != NONE).then(|| cumulative[self.token as usize + 1] - cumulative[self.token as usize])

@@ -1,0 +1,204 @@
+//! What each byte of a block costs, and why: a decoder that looks at the predictor before each bit. What it finds is for people,
+//! so it may compute in floating point; nothing of it goes back.
+
+#![expect(clippy::disallowed_methods, reason = "nothing is coded with it")]
+
+use super::bits::{BitCoder, BitPredictor, Part};
+use crate::coder::{Decoder, PROB_ONE};
+use crate::text::LaneView;
+
+/// Most probable bytes that are kept for each byte.
+pub const GUESSES: usize = 3;
+/// Share of the last bytes' successors in what is expected of the next byte, beside what the predictor knows, and that of any byte.
+const SUCCESSORS: f64 = 1.0 / 32.0;
+const ANY: f64 = 1e-6;
+
+/// What coding a block has cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// Bits of all bytes: the sum of -log2 of the probabilities of their decisions.
+    pub bits: f64,
+    /// Bits of each byte.
+    pub costs: Vec<f32>,
+    /// The names of the parts that are mixed.
+    pub parts: Vec<&'static str>,
+    /// The evidence of each part in the whole block: what it contributed to the predictions of all bits, regardless of the sign.
+    pub evidence: Vec<f64>,
+    /// What is known of the first bytes.
+    pub details: Vec<Detail>,
+    /// The shares of the parts in the evidence on these bytes, in 1/255: as many for each byte as there are parts.
+    pub shares: Vec<u8>,
+}
+
+/// What is known of a byte beside its cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Detail {
+    /// Whether the transformer was asked what follows it.
+    pub asked: bool,
+    /// The most probable bytes, and their probabilities. That of the byte that came is exact; those of others are exact for the
+    /// groups of bytes that the decisions tell apart, and estimated within them.
+    pub guesses: [(u8, f32); GUESSES],
+}
+
+impl Observation {
+    /// Exchanges the bytes of 16-bit numbers, as their filter does. `flip` is what it changes in their first bytes.
+    pub fn swap_pairs(&mut self, flip: u8) {
+        self.costs.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
+        for pair in self.details.as_chunks_mut::<2>().0 {
+            pair[0].guesses.iter_mut().for_each(|(byte, _)| *byte ^= flip);
+            pair.swap(0, 1);
+        }
+        let parts = self.parts.len();
+        if parts > 0 {
+            for pair in self.shares.chunks_exact_mut(2 * parts) {
+                pair.rotate_left(parts);
+            }
+        }
+    }
+}
+
+/// Decodes, and observes the predictor.
+pub struct Observer<'a> {
+    decoder: Decoder<'a>,
+    observation: Observation,
+    parts: Vec<Part>,
+    /// The byte being decoded: where it is, what it has cost, each part's evidence.
+    at: usize,
+    bits: f64,
+    evidence: Vec<f64>,
+    /// What the predictor expected of it, and the probability of each byte that the decisions have ruled out.
+    expected: [f64; 256],
+    probabilities: [f64; 256],
+    /// The probability of the decisions so far.
+    path: f64,
+    last: u8,
+    /// How often each byte followed another.
+    successors: Vec<u16>,
+}
+
+impl<'a> Observer<'a> {
+    /// An observer of `len` bytes, and of the details of the first `detailed` of them.
+    pub fn new(payload: &'a [u8], len: usize, detailed: usize) -> Self {
+        let details = vec![Detail::default(); detailed.min(len)];
+        Observer {
+            decoder: Decoder::new(payload),
+            observation: Observation { costs: vec![0.0; len], details, ..Observation::default() },
+            parts: Vec::new(),
+            at: 0,
+            bits: 0.0,
+            evidence: Vec::new(),
+            expected: [0.0; 256],
+            probabilities: [0.0; 256],
+            path: 1.0,
+            last: 0,
+            successors: vec![0; 1 << 16],
+        }
+    }
+
+    /// The decoder, and what was observed.
+    pub fn finish(self) -> (Decoder<'a>, Observation) {
+        (self.decoder, self.observation)
+    }
+
+    /// Notes the parts' names.
+    fn begin(&mut self, parts: &[Part]) {
+        self.parts = parts.to_vec();
+        self.evidence = vec![0.0; parts.len()];
+        let Observation { parts: names, evidence, shares, details, .. } = &mut self.observation;
+        *names = parts.iter().map(|part| part.name).collect();
+        *evidence = vec![0.0; parts.len()];
+        *shares = vec![0; parts.len() * details.len()];
+    }
+
+    /// Divides the probability `mass` among the bytes of the leaves that a decision rules out.
+    fn rule_out(&mut self, mass: f64, predictor: &impl BitPredictor, bit: u32) {
+        let (tree, node) = predictor.decision();
+        let is_out = |byte: &usize| {
+            let leaf = tree.leaf(*byte as u8);
+            node.contains(leaf) && node.bit(leaf) != bit
+        };
+        let all: f64 = (0..256).filter(is_out).map(|byte| self.expected[byte]).sum();
+        for byte in (0..256).filter(is_out) {
+            self.probabilities[byte] = mass * self.expected[byte] / all;
+        }
+    }
+
+    fn end_byte(&mut self, byte: u8) {
+        self.observation.bits += self.bits;
+        self.observation.costs[self.at] = self.bits as f32;
+        for (sum, evidence) in self.observation.evidence.iter_mut().zip(&self.evidence) {
+            *sum += evidence;
+        }
+        let successors = &mut self.successors[usize::from(self.last) << 8..][..256];
+        let count = &mut successors[usize::from(byte)];
+        *count = count.saturating_add(1);
+        if let Some(detail) = self.observation.details.get_mut(self.at) {
+            self.probabilities[usize::from(byte)] = self.path;
+            for guess in &mut detail.guesses {
+                let best = (0..256).max_by(|&a, &b| self.probabilities[a].total_cmp(&self.probabilities[b]));
+                let best = best.unwrap_or_default();
+                *guess = (best as u8, self.probabilities[best] as f32);
+                self.probabilities[best] = -1.0;
+            }
+            let all: f64 = self.evidence.iter().sum();
+            let parts = self.parts.len();
+            for (share, evidence) in self.observation.shares[self.at * parts..].iter_mut().zip(&self.evidence) {
+                *share = (evidence / all.max(1.0) * 255.0).round() as u8;
+            }
+        }
+    }
+}
+
+impl BitCoder for Observer<'_> {
+    fn code(&mut self, _: u8, predictor: &impl BitPredictor) -> u32 {
+        let p24 = predictor.p24();
+        for (sum, part) in self.evidence.iter_mut().zip(&self.parts) {
+            *sum += predictor.contribution(part).unsigned_abs() as f64;
+        }
+        let bit = self.decoder.decode(p24);
+        let ones = f64::from(p24) / f64::from(PROB_ONE);
+        let probability = if bit == 1 { ones } else { 1.0 - ones };
+        self.bits -= probability.log2();
+        let (tree, node) = predictor.decision();
+        if self.at < self.observation.details.len() {
+            self.rule_out(self.path * (1.0 - probability), predictor, bit);
+        }
+        self.path *= probability;
+        if tree.next(node, bit).is_none() {
+            self.end_byte(tree.byte(node, bit));
+        }
+        bit
+    }
+
+    fn position(&self) -> usize {
+        self.decoder.position()
+    }
+
+    fn cut_short(&self) -> bool {
+        self.decoder.overrun() > 4
+    }
+
+    fn begin_byte(&mut self, view: LaneView, predictor: &impl BitPredictor) {
+        if self.parts.len() != predictor.parts().len() {
+            self.begin(predictor.parts());
+        }
+        let (at, last) = (view.at, view.last8 as u8);
+        (self.at, self.last, self.bits, self.path) = (at, last, 0.0, 1.0);
+        self.evidence.fill(0.0);
+        if at < self.observation.details.len() {
+            let successors = &self.successors[usize::from(last) << 8..][..256];
+            let all: f64 = successors.iter().map(|&count| f64::from(count)).sum();
+            for (expected, &count) in self.expected.iter_mut().zip(successors) {
+                *expected = ANY + SUCCESSORS * f64::from(count) / all.max(1.0);
+            }
+            predictor.guess(&mut self.expected);
+            self.probabilities.fill(0.0);
+        }
+    }
+
+    fn note_query(&mut self) {
+        if let Some(detail) = self.observation.details.get_mut(self.at) {
+            detail.asked = true;
+        }
+    }
+}

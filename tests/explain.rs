@@ -1,0 +1,197 @@
+//! `nzip explain`: figures that add up, on files and archives of all kinds.
+
+#![cfg(feature = "cli")]
+
+mod common;
+#[path = "common/shell.rs"]
+mod shell;
+
+use common::{Kind, content};
+use nzip::internals::container::{Explanation, explain};
+use nzip::{BlockSize, CompressOptions, DecompressOptions, ErrorKind, Lanes, Level, compress_with};
+use serde_json::Value;
+use shell::Shell;
+
+const PROSE: &[u8] = include_bytes!("../corpora/samples/prose.txt");
+const ZIP: &[u8] = include_bytes!("samples/archive.zip");
+
+fn options(level: u8) -> CompressOptions {
+    CompressOptions::new().level(Level::new(level).unwrap())
+}
+
+/// The explanation of `content`'s archive, checked for what is true of any.
+fn checked(content: &[u8], options: CompressOptions) -> Explanation {
+    let archive = compress_with(content, options).unwrap();
+    let explanation = explain(&archive, DecompressOptions::new()).unwrap();
+    assert_eq!((explanation.archive, explanation.content), (archive.len() as u64, content.len() as u64));
+    let parts: u64 = explanation.parts.iter().map(|(_, bytes)| bytes).sum();
+    let coded: u64 = explanation.streams.iter().map(|stream| stream.coded_len).sum();
+    assert_eq!(parts + coded, archive.len() as u64, "{:?}", explanation.parts);
+    for stream in &explanation.streams {
+        let Some((_, observation)) = &stream.coded else { continue };
+        // The coder's final number, and the steps of its range.
+        let rounding = stream.coded_len as f64 * 8.0 - observation.bits;
+        assert!(rounding.abs() <= 40.0 + observation.bits / 5000.0, "{rounding} of {} bits", observation.bits);
+        let sum: f64 = observation.costs.iter().map(|&cost| f64::from(cost)).sum();
+        assert!((sum - observation.bits).abs() < 1.0, "{sum} instead of {}", observation.bits);
+        assert_eq!(observation.details.len(), stream.plain.len());
+        for (detail, (&byte, &cost)) in observation.details.iter().zip(stream.plain.iter().zip(&observation.costs)) {
+            let probabilities = detail.guesses.map(|(_, probability)| probability);
+            assert!(probabilities.is_sorted_by(|a, b| a >= b) && probabilities.iter().sum::<f32>() < 1.001);
+            if let Some((_, probability)) = detail.guesses.iter().find(|(guess, _)| *guess == byte) {
+                assert!((probability.log2() + cost).abs() < 0.01, "{probability} for {cost} bits");
+            } else {
+                assert!((-cost).exp2() <= probabilities[2] + 1e-6);
+            }
+        }
+    }
+    // Each byte of each stream but the scripts is in one piece.
+    let mut taken = vec![0; explanation.streams.len()];
+    for piece in &explanation.pieces {
+        assert_eq!(piece.start, taken[piece.stream]);
+        taken[piece.stream] += piece.len;
+    }
+    for (stream, taken) in explanation.streams.iter().zip(taken) {
+        assert!(taken == stream.plain.len() || stream.kind.name() == "script");
+    }
+    explanation
+}
+
+fn parts(explanation: &Explanation) -> Vec<&'static str> {
+    explanation.parts.iter().map(|(name, _)| *name).collect()
+}
+
+#[test]
+fn costs_add_up() {
+    for level in [1, 2, 4] {
+        let explanation = checked(PROSE, options(level));
+        assert_eq!(parts(&explanation), ["header", "block heads", "end"]);
+        assert_eq!(explanation.streams[0].plain, PROSE);
+        let binary = content(Kind::Records, 20_000, 3);
+        assert_eq!(checked(&binary, options(level)).streams[0].plain, binary);
+    }
+}
+
+#[test]
+fn stored_and_empty_content() {
+    let noise = content(Kind::Random, 3000, 1);
+    let explanation = checked(&noise, options(2));
+    assert_eq!((explanation.streams[0].bits(), explanation.rounding()), (24_000.0, 0.0));
+    assert!(explanation.streams[0].coded.is_none());
+    let explanation = checked(b"", options(2));
+    assert!(explanation.streams.is_empty() && explanation.pieces.is_empty());
+    assert_eq!(parts(&explanation), ["header", "end"]);
+}
+
+#[test]
+fn segments_and_blocks() {
+    let explanation = checked(ZIP, options(2));
+    assert_eq!(parts(&explanation), ["header", "block heads", "stream tables", "corrections", "end"]);
+    let within: Vec<_> = explanation.pieces.iter().map(|piece| piece.within.join(">")).collect();
+    assert!(within.contains(&"deflate".into()) && within.iter().any(|path| path.ends_with("rows")), "{within:?}");
+    let text = content(Kind::Log, 150_000, 2);
+    let explanation = checked(&text, options(1).block_size(BlockSize::MIN));
+    assert_eq!(explanation.streams.iter().map(|stream| stream.block).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(parts(&explanation), ["header", "block heads", "index", "end"]);
+    assert_eq!(explanation.pieces[2].offset, 2 * 65_536);
+}
+
+/// Samples of 16 bits are coded with the high byte first: costs follow their bytes.
+#[test]
+fn filtered_bytes_keep_their_costs() {
+    let mut wave = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xAC\0\0\x88\x58\x01\0\x02\0\x10\0data".to_vec();
+    let samples: Vec<u8> = (0..8000).flat_map(|i: i16| ((i * 7919 % 251) + i / 8).to_le_bytes()).collect();
+    wave.extend((samples.len() as u32).to_le_bytes());
+    wave.extend(&samples);
+    let explanation = checked(&wave, options(2));
+    let audio = explanation.streams.iter().find(|stream| stream.kind.name() == "audio").unwrap();
+    let [low, high] = [0, 1].map(|first| (first..samples.len()).step_by(2).map(|at| audio.cost(at)).sum::<f32>());
+    assert!(low > 3.0 * high, "{low} bits for low bytes, {high} for high ones");
+}
+
+#[test]
+fn transformers_are_asked_in_each_lane() {
+    let explanation = checked(&PROSE[..4000], options(6).lanes(Lanes::new(4).unwrap()));
+    let (_, observation) = explanation.streams[0].coded.as_ref().unwrap();
+    for lane in observation.details.chunks(1000) {
+        let asked = lane.iter().filter(|detail| detail.asked).count();
+        assert!((100..900).contains(&asked), "{asked} of 1000");
+    }
+    assert_eq!(&observation.parts[..2], ["transformer", "prior"]);
+    let evidence = explanation.evidence();
+    assert!(evidence[0].1 > 0.3, "{evidence:?}");
+    assert!((evidence.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn damage_is_named() {
+    let mut archive = compress_with(PROSE, options(1)).unwrap();
+    let len = archive.len();
+    archive[len / 2] ^= 1;
+    let Err(error) = explain(&archive, DecompressOptions::new()) else { panic!("it is damaged") };
+    assert_eq!((error.kind(), error.reason()), (ErrorKind::Corrupt, "block 0 is damaged: checksum mismatch"));
+    let Err(error) = explain(&archive[..len / 2], DecompressOptions::new()) else { panic!("it is cut short") };
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    let sound = compress_with(PROSE, options(1)).unwrap();
+    let Err(error) = explain(&sound, DecompressOptions::new().memory(1 << 20)) else { panic!("it takes more") };
+    assert_eq!(error.kind(), ErrorKind::MemoryLimit);
+}
+
+fn report(shell: &Shell, line: &str) -> Value {
+    let run = shell.run(line);
+    assert_eq!(run.code, 0, "{line}: {}", run.said);
+    let mut reports: Vec<Value> = serde_json::from_slice(&run.stdout).unwrap();
+    reports.remove(0)
+}
+
+#[test]
+fn archives_and_files_give_the_same_figures() {
+    let shell = Shell::new();
+    shell.write("prose", PROSE);
+    shell.write("a.zip", ZIP);
+    for (file, level) in [("prose", "-1"), ("prose", "-2"), ("a.zip", "-2")] {
+        shell.run(&format!("c -fq {level} {file}"));
+        let [mut file, mut archive] = [format!("explain --json {level} {file}"), format!("explain --json {file}.nz")]
+            .map(|line| report(&shell, &line));
+        let total = file["archive_bytes"].as_u64().unwrap();
+        let rows = file["totals"].as_array().unwrap();
+        assert_eq!(rows.iter().map(|row| row["archive_bytes"].as_i64().unwrap()).sum::<i64>(), total as i64);
+        let bits: f64 = rows.iter().map(|row| row["bits"].as_f64().unwrap()).sum();
+        assert!((bits / 8.0 - total as f64).abs() < 1e-6, "{bits} bits in {total} bytes");
+        for report in [&mut file, &mut archive] {
+            report["name"] = Value::Null;
+        }
+        assert_eq!(file, archive);
+    }
+}
+
+#[test]
+fn experts_are_left_out_one_at_a_time() {
+    let shell = Shell::new();
+    shell.write("prose", PROSE);
+    let report = report(&shell, "explain --json --experts -2 prose");
+    let lost = |name: &str| {
+        let experts = report["experts"].as_array().unwrap();
+        experts.iter().find(|expert| expert["name"] == name).unwrap()["bytes_lost"].as_i64().unwrap()
+    };
+    assert!(lost("hashed") > 10 && lost("ppm") > 10 && lost("direct") > 0, "{report:#}");
+    assert!(lost("long match").abs() < 10 && lost("denoiser").abs() < 20, "{report:#}");
+}
+
+#[test]
+fn the_tables() {
+    let shell = Shell::new();
+    shell.write("prose", &PROSE[..2000]);
+    insta::assert_snapshot!(String::from_utf8(shell.run("explain -2 --experts prose").stdout).unwrap());
+}
+
+#[test]
+fn colours_are_asked_for() {
+    let shell = Shell::new();
+    shell.write("prose", &PROSE[..2000]);
+    let coloured = |line: &str| String::from_utf8(shell.run(line).stdout).unwrap().contains("\x1B[");
+    assert!(!coloured("explain -1 prose") && coloured("explain -1 --color always prose"));
+    assert_eq!(shell.run("explain -1 --lanes 2 prose").code, 1);
+    assert_eq!(shell.run("explain missing").code, 1);
+    assert_eq!(shell.run("explain -1 -M 1M prose").code, 5);
+}

@@ -8,9 +8,10 @@ use super::super::adaptive::{Adaptive, Prediction};
 use super::super::batch::{Lane, Row, Shared};
 use super::super::model::Model;
 use super::super::rope::Rope;
+use super::super::table::Table;
 use super::device::{Arg, Device, Kernel, Memory, Recording, bytes_of};
 use super::mirror::{EntryShape, Mirror};
-use super::weights::{Block, MAX_WINDOW, Matrix, Weights};
+use super::weights::{Block, MAX_WINDOW, Matrix, Weights, contents};
 use crate::error::{Error, ErrorKind};
 use crate::num::packed::Packed;
 use crate::num::tiles::BLOCK;
@@ -22,6 +23,12 @@ const TILE_ROWS: u32 = 16;
 const QUANTISE_THREADS: u32 = 128;
 /// The most recordings that a session keeps.
 const MAX_RECORDINGS: usize = 64;
+/// Entries of the lists that the kernel `masses` makes; the first has the number of the others.
+const LIST: usize = 256;
+/// Rows of the head that are sent together.
+const CHANGED_ROWS: usize = 1024;
+/// Entries that a table has room for beside the model's: bytes that are no tokens.
+const SPARE: usize = 256;
 /// A row without a place that it may not see.
 const NO_PLACE: u32 = u32::MAX;
 
@@ -71,7 +78,13 @@ struct Buffers {
     log_scales: Memory,
     logits: Memory,
     tables: Memory,
+    /// Of each wanted row the outputs that a gradient step counts.
+    likely: Memory,
     trace: Memory,
+    /// Rows of the head that have changed, their quants and scales.
+    changed: Memory,
+    changed_quants: Memory,
+    changed_scales: Memory,
 }
 
 impl Accelerator {
@@ -119,17 +132,31 @@ impl Accelerator {
     /// [`ErrorKind::Device`] if the device fails, as of all methods.
     pub fn update(&mut self, adaptive: &Adaptive) -> Result<(), Error> {
         if let Some(head) = &self.head {
-            for row in adaptive.head.changed_rows() {
-                head.set_rows(&*self.device, &adaptive.head.packed, row, 1)?;
+            let rows: Vec<usize> = adaptive.head.changed_rows().collect();
+            for rows in rows.chunks(CHANGED_ROWS) {
+                self.set_head_rows(head, &adaptive.head.packed, rows)?;
             }
         }
         if adaptive.feed_forward.changed() {
             for ([gate_up, down], layer) in self.feed_forward.iter().zip(adaptive.feed_forward.layers()) {
-                gate_up.set_rows(&*self.device, &layer.gate_up.packed, 0, layer.gate_up.packed.rows())?;
-                down.set_rows(&*self.device, &layer.down.packed, 0, layer.down.packed.rows())?;
+                gate_up.set_rows(&*self.device, &layer.gate_up.packed, layer.gate_up.packed.rows())?;
+                down.set_rows(&*self.device, &layer.down.packed, layer.down.packed.rows())?;
             }
         }
         Ok(())
+    }
+
+    /// Copies some rows of the head, all at once: one by one, the calls would take longer than the forward pass.
+    fn set_head_rows(&self, head: &Matrix, packed: &Packed, rows: &[usize]) -> Result<(), Error> {
+        let [order, quants, scales] =
+            [&self.buffers.changed, &self.buffers.changed_quants, &self.buffers.changed_scales];
+        let (new_quants, new_scales) = contents(packed, rows.iter().copied());
+        self.device.write(order, 0, &bytes_of(rows, |row| (row as u32).to_le_bytes()))?;
+        self.device.write(quants, 0, &new_quants)?;
+        self.device.write(scales, 0, &new_scales)?;
+        let from = [order, quants, scales].map(Arg::from);
+        let args = [&from[..], &[head.blocks.into(), (&head.quants).into(), (&head.scales).into()]].concat();
+        self.device.launch(Kernel::Scatter, [rows.len() as u32, 1], &args)
     }
 
     /// Evaluates `rows`, which are in the order of their lanes: those with an output get their table.
@@ -201,7 +228,7 @@ impl Accelerator {
         self.norm(model, &b.wanted, &self.weights.norm, wanted)?;
         let all = self.head.as_ref().unwrap_or(&self.weights.head);
         self.multiply_rows(all, outputs, &b.logits, wanted, false)?;
-        let args = [(&b.logits).into(), outputs.into(), (&b.tables).into()];
+        let args = [(&b.logits).into(), outputs.into(), (&b.tables).into(), (&b.likely).into()];
         self.device.launch(Kernel::Masses, [wanted, 1], &args)
     }
 
@@ -283,31 +310,43 @@ impl Accelerator {
     fn distributions(&self, shared: &Shared, rows: &mut [Row], wanted: &[u32]) -> Result<(), Error> {
         let Shared { model, adaptive, .. } = shared;
         let (b, hidden, outputs) = (&self.buffers, model.config.hidden, model.outputs);
-        let (mut inputs, mut traces) = (Vec::new(), Vec::new());
+        let (mut inputs, mut traces, mut lists) = (Vec::new(), Vec::new(), Vec::new());
         let trace_len = if self.feed_forward.is_empty() { 0 } else { self.trace_len(model) };
         if adaptive.is_some() {
-            inputs = self.read_floats(&b.normed, wanted.len() * hidden)?;
-            traces = self.read_floats(&b.trace, wanted.len() * trace_len)?;
+            inputs = self.read_words(&b.normed, wanted.len() * hidden, f32::from_le_bytes)?;
+            traces = self.read_words(&b.trace, wanted.len() * trace_len, f32::from_le_bytes)?;
+            lists = self.read_words(&b.likely, wanted.len() * 2 * LIST, u32::from_le_bytes)?;
         }
-        let unit = 4 * (outputs + 1);
-        let mut left = wanted.iter().enumerate();
-        self.device.read(&b.tables, wanted.len() * unit, unit, &mut |part| {
-            for (table, (i, &row)) in part.chunks_exact(unit).zip(&mut left) {
-                let row = &mut rows[row as usize];
-                row.cumulative.clear();
-                row.cumulative.extend(table.as_chunks().0.iter().map(|&bytes| u32::from_le_bytes(bytes)));
-                row.prediction = adaptive.as_ref().map(|_| {
-                    let (input, trace) = (&inputs[i * hidden..][..hidden], &traces[i * trace_len..][..trace_len]);
-                    Prediction::new(model, input, &row.cumulative, trace.to_vec())
-                });
+        let mut rows: Vec<&mut Row> = rows.iter_mut().filter(|row| row.output.is_some()).collect();
+        for row in &mut rows {
+            if row.cumulative.device_capacity() <= outputs {
+                row.cumulative = Table::on_device(self.device.allocate_host(outputs + 1 + SPARE)?);
             }
-        })
+            row.cumulative.resize(outputs + 1);
+        }
+        let mut tables: Vec<&mut [u32]> = rows.iter_mut().map(|row| &mut row.cumulative[..]).collect();
+        self.device.read_to(&b.tables, &mut tables)?;
+        if adaptive.is_none() {
+            return Ok(());
+        }
+        for (i, (row, list)) in rows.iter_mut().zip(lists.chunks_exact(2 * LIST)).enumerate() {
+            let (input, trace) = (&inputs[i * hidden..][..hidden], traces[i * trace_len..][..trace_len].to_vec());
+            let (number, total) = (list[0] as usize, list[1]);
+            row.prediction = Some(match list[2..].as_chunks().0.get(..number) {
+                Some(likely) => {
+                    let likely = likely.iter().map(|&[output, mass]| (output as usize, mass));
+                    Prediction::with_likely(input, likely, total, trace)
+                }
+                None => Prediction::new(model, input, &row.cumulative, trace),
+            });
+        }
+        Ok(())
     }
 
     /// Copies the rows' keys and values.
     fn mirror(&mut self, rows: &[Row], lanes: &[Lane]) -> Result<(), Error> {
         let shape = self.shape;
-        let scales = self.read_floats(&self.buffers.log_scales, rows.len() * shape.scales())?;
+        let scales = self.read_words(&self.buffers.log_scales, rows.len() * shape.scales(), f32::from_le_bytes)?;
         let mut entries = rows.iter().zip(scales.chunks_exact(shape.scales()));
         let (unit, mirrors) = (shape.quants(), &mut self.mirrors);
         self.device.read(&self.buffers.log_quants, rows.len() * unit, unit, &mut |part| {
@@ -318,12 +357,12 @@ impl Accelerator {
         })
     }
 
-    fn read_floats(&self, from: &Memory, count: usize) -> Result<Vec<f32>, Error> {
-        let mut floats = Vec::with_capacity(count);
+    fn read_words<T>(&self, from: &Memory, count: usize, number: fn([u8; 4]) -> T) -> Result<Vec<T>, Error> {
+        let mut words = Vec::with_capacity(count);
         self.device.read(from, 4 * count, 4, &mut |part| {
-            floats.extend(part.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+            words.extend(part.as_chunks().0.iter().map(|&bytes| number(bytes)));
         })?;
-        Ok(floats)
+        Ok(words)
     }
 
     /// The norm of the rows of x that `order` lists becomes the input of the next product.
@@ -404,6 +443,10 @@ impl Buffers {
             log_scales: words(rows * entry.scales())?,
             logits: words(rows * model.outputs)?,
             tables: words(rows * (model.outputs + 1))?,
+            likely: words(rows * 2 * LIST)?,
+            changed: words(CHANGED_ROWS)?,
+            changed_quants: bytes(CHANGED_ROWS * hidden)?,
+            changed_scales: words(CHANGED_ROWS * hidden / BLOCK)?,
             trace: words(rows * (learning * learned + hidden))?,
         })
     }

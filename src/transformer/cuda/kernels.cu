@@ -10,6 +10,7 @@
 #define QUANTISE_THREADS 128
 #define COPY_THREADS 128
 #define MASSES_THREADS 256
+#define SCATTER_THREADS 128
 
 // Bounds that `weights.rs` checks.
 #define MAX_WINDOW 1024
@@ -321,9 +322,20 @@ extern "C" __global__ void attend(const Row *rows, const Shape *shape, u32 layer
     }
 }
 
+// An output that a gradient step counts.
+struct Likely {
+    u32 output, mass;
+};
+
+// Outputs of less than one in this many of all mass do not count.
+#define NEGLIGIBLE 4096
+// Entries of a row's list, the first of which has the number of outputs that count, and all mass.
+#define LIST 256
+
 // Softmax as cumulative integer masses: entry i of a row's `count + 1` is the mass of the tokens before i. One block for each
-// row. Each thread has a run of consecutive tokens.
-extern "C" __global__ void masses(const float *logits, u32 count, u32 *table) {
+// row. Each thread has a run of consecutive tokens. `likely` lists for each row the outputs that count, in order, as far as
+// there is room.
+extern "C" __global__ void masses(const float *logits, u32 count, u32 *table, Likely *likely) {
     __shared__ float tops[MASSES_THREADS];
     __shared__ u64 sums[MASSES_THREADS];
     __shared__ u32 runs[2][MASSES_THREADS];
@@ -368,9 +380,39 @@ extern "C" __global__ void masses(const float *logits, u32 count, u32 *table) {
     }
     __syncthreads();
     running = thread > 0 ? runs[side][thread - 1] : 0;
+    u32 total = runs[side][MASSES_THREADS - 1], least = total / NEGLIGIBLE;
     if (thread == 0) table[0] = 0;
+    u32 own = 0, start = running;
     for (u32 i = begin; i < end; i++) {
-        running += 1 + (u32)(((u64)table[i + 1] * factor) >> 31);
+        u32 mass = 1 + (u32)(((u64)table[i + 1] * factor) >> 31);
+        own += mass >= least;
+        running += mass;
         table[i + 1] = running;
     }
+    __syncthreads();
+    runs[0][thread] = own;
+    side = 0;
+    for (u32 by = 1; by < MASSES_THREADS; by *= 2) {
+        __syncthreads();
+        runs[!side][thread] = runs[side][thread] + (thread >= by ? runs[side][thread - by] : 0);
+        side = !side;
+    }
+    __syncthreads();
+    likely += (u64)blockIdx.x * LIST;
+    if (thread == 0) likely[0] = {runs[side][MASSES_THREADS - 1], total};
+    u32 at = thread > 0 ? 1 + runs[side][thread - 1] : 1;
+    for (u32 i = begin; i < end && at < LIST; i++) {
+        u32 mass = table[i + 1] - start;
+        start = table[i + 1];
+        if (mass < least) continue;
+        likely[at++] = {i, mass};
+    }
+}
+
+// Replaces the rows `order` of a matrix of rows of `blocks` blocks. One block for each row.
+extern "C" __global__ void scatter(const u32 *order, const uint4 *new_quants, const float *new_scales, u32 blocks,
+                                   uint4 *quants, float *scales) {
+    u64 from = (u64)blockIdx.x * blocks, to = (u64)order[blockIdx.x] * blocks;
+    for (u32 i = threadIdx.x; i < 2 * blocks; i += SCATTER_THREADS) quants[2 * to + i] = new_quants[2 * from + i];
+    for (u32 i = threadIdx.x; i < blocks; i += SCATTER_THREADS) scales[to + i] = new_scales[from + i];
 }

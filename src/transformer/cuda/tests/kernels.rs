@@ -170,6 +170,35 @@ fn multiply() {
 }
 
 #[test]
+fn scatter() {
+    for device in devices() {
+        let (device, mut random) = (&*device, TestRandom::new(5));
+        let (blocks, rows) = (5, 12);
+        let mut matrix = |rows: usize| {
+            let quants: Vec<u8> = (0..rows * blocks * BLOCK).map(|_| random.next_u64() as u8).collect();
+            let scales: Vec<u8> = (0..4 * rows * blocks).map(|_| random.next_u64() as u8).collect();
+            (quants, scales)
+        };
+        let ((mut quants, mut scales), (new_quants, new_scales)) = (matrix(rows), matrix(3));
+        let (to_quants, to_scales) = (upload(device, &quants), upload(device, &scales));
+        let order = [11u32, 0, 7];
+        let order_memory = upload(device, &bytes_of(&order, u32::to_le_bytes));
+        let (from_quants, from_scales) = (upload(device, &new_quants), upload(device, &new_scales));
+        let from = [&order_memory, &from_quants, &from_scales].map(Arg::from);
+        let to = [Arg::U32(blocks as u32), (&to_quants).into(), (&to_scales).into()];
+        device.launch(Kernel::Scatter, [3, 1], &[from, to].concat()).unwrap();
+        for (i, &row) in order.iter().enumerate() {
+            for (to, new) in [(&mut quants, &new_quants), (&mut scales, &new_scales)] {
+                let len = new.len() / 3;
+                to[row as usize * len..][..len].copy_from_slice(&new[i * len..][..len]);
+            }
+        }
+        assert_eq!(read(device, &to_quants, quants.len()), quants);
+        assert_eq!(read(device, &to_scales, scales.len()), scales);
+    }
+}
+
+#[test]
 fn masses() {
     for device in devices() {
         let (device, mut random) = (&*device, TestRandom::new(4));
@@ -179,13 +208,23 @@ fn masses() {
             logits.push(vec![f32::NAN; count]);
             let memory = floats(device, &logits.concat());
             let tables = device.allocate(4 * logits.len() * (count + 1)).unwrap();
-            let args = [(&memory).into(), (count as u32).into(), (&tables).into()];
+            let lists = device.allocate(8 * 256 * logits.len()).unwrap();
+            let args = [(&memory).into(), (count as u32).into(), (&tables).into(), (&lists).into()];
             device.launch(Kernel::Masses, [logits.len() as u32, 1], &args).unwrap();
             let actual = words(device, &tables, logits.len() * (count + 1));
-            for (logits, actual) in logits.iter().zip(actual.chunks_exact(count + 1)) {
+            let lists = words(device, &lists, 2 * 256 * logits.len());
+            let rows = actual.chunks_exact(count + 1).zip(lists.chunks_exact(2 * 256));
+            for (logits, (actual, list)) in logits.iter().zip(rows) {
                 let mut expected = vec![0; count + 1];
                 (FloatKernels::scalar().cumulate)(logits, &mut expected);
                 assert_eq!(actual, expected, "{count} tokens");
+                let (total, mut likely) = (expected[count], Vec::new());
+                (FloatKernels::scalar().masses)(&expected, total / 4096, &mut |output, mass| {
+                    likely.push([output as u32, mass]);
+                });
+                assert_eq!(list[..2], [likely.len() as u32, total], "{count} tokens");
+                likely.truncate(255);
+                assert_eq!(list[2..][..2 * likely.len()], *likely.concat(), "{count} tokens");
             }
         }
     }

@@ -72,7 +72,7 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
             }
         }
         let steps = texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2 });
-        session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.clone()));
+        session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.to_vec()));
     }
     tables
 }

@@ -145,10 +145,8 @@ impl Session {
                 }
             });
         }
-        if let Some(accelerator) = &mut self.accelerator
-            && let Err(error) = accelerator.update(adaptive)
-        {
-            self.use_cpu(error);
+        if let Some(accelerator) = &mut self.accelerator {
+            accelerator.update(adaptive);
         }
     }
 

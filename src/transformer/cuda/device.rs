@@ -68,6 +68,9 @@ pub trait Device: Send + Sync {
     /// [`crate::ErrorKind::Device`], as of all methods, if the device fails.
     fn fork(&self) -> Result<Arc<dyn Device>, Error>;
 
+    /// Waits for all that is queued: what it wrote may then be used in other queues.
+    fn wait(&self) -> Result<(), Error>;
+
     /// Allocates `len` bytes of zeros.
     fn allocate(&self, len: usize) -> Result<Memory, Error>;
 

@@ -135,10 +135,14 @@ impl Device for Driver {
 
     fn fork(&self) -> Result<Arc<dyn Device>, Error> {
         self.bind()?;
-        failed("copying the weights", self.stream.synchronize())?;
         let stream = failed("a stream", self.stream.context().new_stream())?;
         let (name, functions) = (self.name.clone(), self.functions.clone());
         Ok(Arc::new(Driver { name, stream, functions, pinned: Mutex::default() }))
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        self.bind()?;
+        failed("copying to the GPU", self.stream.synchronize())
     }
 
     fn allocate(&self, len: usize) -> Result<Memory, Error> {

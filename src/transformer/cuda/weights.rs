@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::model::Model;
+use super::batcher::Batcher;
 use super::device::{Device, Memory, bytes_of};
 use crate::error::{Error, ErrorKind};
 use crate::num::packed::Packed;
@@ -83,6 +84,8 @@ pub struct Weights {
     pub norm: Memory,
     /// Bytes on the device.
     pub bytes: usize,
+    /// What evaluates the rows of all sessions.
+    pub batcher: Batcher,
 }
 
 impl Weights {
@@ -122,6 +125,8 @@ impl Weights {
         let norm = floats(&model.norm)?;
         let matrices = layers.iter().flat_map(|block| [&block.qkv, &block.o, &block.gate_up, &block.down]);
         let bytes = matrices.chain(&embedding).chain([&head]).map(Matrix::bytes).sum();
-        Ok(Weights { device, embedding, head, layers, norm, bytes })
+        device.wait()?;
+        let batcher = Batcher::new(to, model)?;
+        Ok(Weights { device, embedding, head, layers, norm, bytes, batcher })
     }
 }

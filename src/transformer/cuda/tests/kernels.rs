@@ -139,7 +139,7 @@ fn multiply() {
             let scales = values(&mut random, outputs * blocks);
             let matrix_rows = quants.chunks_exact(blocks * BLOCK).zip(scales.chunks_exact(blocks));
             let packed = Packed::new(matrix_rows, blocks, &crate::num::arch::int8::Kernel::scalar());
-            let matrix = Matrix::new(device, &packed, outputs).unwrap();
+            let [matrix, copy] = [(); 2].map(|()| Matrix::new(device, &packed, outputs).unwrap());
             let mut input = Quantised::default();
             input.resize(rows * blocks * BLOCK);
             // All extremes, -128 too, which makes the largest sums.
@@ -151,12 +151,25 @@ fn multiply() {
             let before = values(&mut random, rows * outputs);
             let input_quants: Vec<u8> = input.quants.iter().map(|&quant| quant as u8).collect();
             let (input_quants, input_scales) = (upload(device, &input_quants), floats(device, &input.scales));
+            let addresses = |matrix: &Matrix| [matrix.quants.address, matrix.scales.address];
+            let matrix_addresses = [addresses(&copy), addresses(&matrix)].concat();
+            let mut tiles: Vec<[u32; 3]> = vec![[0, rows.min(2) as u32, 1]];
+            tiles.extend((2..rows as u32).step_by(16).map(|first| [first, (rows as u32).min(first + 16), 0]));
+            let tile_count = tiles.len() as u32;
             for sum in [0, 1] {
-                let out = floats(device, &before);
+                let [out, by_tiles] = [(); 2].map(|()| floats(device, &before));
                 let operands = [&matrix.quants, &matrix.scales, &input_quants, &input_scales, &out].map(Arg::from);
                 let sizes = [outputs as u32, blocks as u32, rows as u32, sum].map(Arg::from);
                 let grid = [outputs.div_ceil(32) as u32, rows.div_ceil(16) as u32];
-                device.launch(Kernel::Multiply, grid, &[&operands[..], &sizes].concat()).unwrap();
+                // The same by the sessions' own matrices: the first two rows are of another session than the others.
+                let own = upload(device, &bytes_of(&matrix_addresses, u64::to_le_bytes));
+                let tiles = upload(device, &bytes_of(tiles.as_flattened(), u32::to_le_bytes));
+                let plain = [&operands[..], &sizes, &[Arg::Address(0); 2]].concat();
+                device.launch(Kernel::Multiply, grid, &plain).unwrap();
+                let nothing = [Arg::Address(0); 2];
+                let args =
+                    [&nothing, &operands[2..4], &[(&by_tiles).into()], &sizes, &[(&tiles).into(), (&own).into()]];
+                device.launch(Kernel::Multiply, [grid[0], tile_count], &args.concat()).unwrap();
                 let stride = outputs.next_multiple_of(16);
                 let mut product = vec![0.0; rows * stride];
                 (Product::scalar().multiply)(packed.tiles(), input.rows(0, rows, blocks), &mut product, stride);
@@ -164,6 +177,7 @@ fn multiply() {
                 let expected: Vec<f32> =
                     product.zip(&before).map(|(y, before)| if sum == 1 { before + y } else { *y }).collect();
                 assert_eq!(float_bits(device, &out, rows * outputs), bits(&expected), "{outputs} outputs");
+                assert_eq!(float_bits(device, &by_tiles, rows * outputs), bits(&expected), "{outputs} outputs");
             }
         }
     }

@@ -108,7 +108,9 @@ impl LanguageModel {
         let (tokens, rate) = self.activity.tokens();
         let device = match self.gpu.get() {
             Some(weights) => {
-                format!("{}, {:.1} MB of its memory for weights", weights.device.name(), weights.bytes as f64 / 1e6)
+                let (name, (jobs, batches)) = (weights.device.name(), weights.batcher.counts());
+                let megabytes = weights.bytes as f64 / 1e6;
+                format!("{name}, {megabytes:.1} MB of its memory for weights, {jobs} jobs in {batches} batches")
             }
             None => format!("the CPU, {}", self.model.kernel()),
         };

@@ -1,5 +1,7 @@
 //! The interface between the codec and whatever evaluates a model. [`super::Session`] implements it on the CPU.
 
+use super::table::Table;
+
 /// Tokens to append to one lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
@@ -31,10 +33,10 @@ pub trait Backend {
     /// of the token in it, and the distribution of the next token.
     ///
     /// A distribution has `outputs + 1` cumulative entries: entry `i` is the mass of all outputs before `i`. Each mass is at
-    /// least 1 and their sum is below 2^31. `out` may keep the vector and leave another one in its place. Calls are in the
+    /// least 1 and their sum is below 2^31. `out` may keep the table and leave another one in its place. Calls are in the
     /// order of steps and tokens.
     ///
     /// # Panics
     /// If a lane or token does not exist, or if steps are not in increasing order of distinct lanes.
-    fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>));
+    fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Table));
 }

@@ -4,6 +4,7 @@ use super::adaptive::{Adaptive, PendingUpdates, Prediction};
 use super::cache::Cache;
 use super::model::Model;
 use super::rope::{Rope, RotaryAngles};
+use super::table::Table;
 use std::sync::Arc;
 
 /// One token of one lane on its way through the model.
@@ -18,7 +19,7 @@ pub struct Row {
     /// Index of the step and of the token in that step, if the caller wants the distribution of the next token.
     pub output: Option<(usize, usize)>,
     /// Cumulative masses of the next token, `outputs + 1` entries; what the evaluation gives if `output` is set.
-    pub cumulative: Vec<u32>,
+    pub cumulative: Table,
     /// What a gradient step will need of this row; what the evaluation gives if layers adapt and `output` is set.
     pub prediction: Option<Prediction>,
     /// Rotary angles of `position`.

@@ -7,6 +7,7 @@ use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
 use super::batch::{Lane, Row, Shared};
 use super::model::Model;
+use super::table::Table;
 use super::team::{Member, Share, Team};
 use super::threads::Work;
 use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
@@ -38,7 +39,7 @@ pub struct Output {
     /// Index of the row.
     pub row: usize,
     /// Cumulative masses of the next token, `outputs + 1` entries.
-    pub cumulative: Vec<u32>,
+    pub cumulative: Table,
     /// What a gradient step will need, if layers adapt.
     pub prediction: Option<Prediction>,
 }
@@ -184,7 +185,7 @@ impl Forward {
             let output = &mut self.outputs[self.used];
             self.used += 1;
             output.row = row;
-            output.cumulative.resize(model.outputs + 1, 0);
+            output.cumulative.resize(model.outputs + 1);
             (model.floats.cumulate)(&logits[..model.outputs], &mut output.cumulative);
             output.prediction = adaptive.map(|adaptive| {
                 let mut trace = std::mem::take(&mut self.traces[row]);

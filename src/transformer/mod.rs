@@ -27,6 +27,7 @@ pub mod load;
 mod model;
 mod rope;
 mod session;
+mod table;
 mod team;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,3 +41,4 @@ pub use gpu::{gpu_name, open_gpu};
 pub use identity::ARITHMETIC_VERSION;
 pub use model::Model;
 pub use session::Session;
+pub use table::Table;

@@ -13,6 +13,7 @@ use super::cuda::{Accelerator, Weights};
 use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
+use super::table::Table;
 use super::team::Team;
 use super::thread_tuner::ThreadTuner;
 use super::threads::Threads;
@@ -144,10 +145,8 @@ impl Session {
                 }
             });
         }
-        if let Some(accelerator) = &mut self.accelerator
-            && let Err(error) = accelerator.update(adaptive)
-        {
-            self.use_cpu(error);
+        if let Some(accelerator) = &mut self.accelerator {
+            accelerator.update(adaptive);
         }
     }
 
@@ -193,7 +192,7 @@ impl Session {
             let computed: Vec<_> = rows.iter_mut().map(computed).collect();
             self.evaluate_on_cpu(count);
             let same = self.rows.iter().zip(computed).all(|(row, (cumulative, prediction))| {
-                row.output.is_none() || row.cumulative == cumulative && row.prediction == prediction
+                row.output.is_none() || *row.cumulative == *cumulative && row.prediction == prediction
             });
             if !same {
                 self.use_cpu(Error::new(ErrorKind::Device, "it does not compute what the CPU computes"));
@@ -254,7 +253,7 @@ impl Backend for Session {
         assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "the window has lost the tokens before");
     }
 
-    fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Vec<u32>)) {
+    fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Table)) {
         assert!(steps.is_sorted_by(|a, b| a.lane < b.lane), "steps out of order");
         self.learn(steps);
         self.next.clear();

@@ -1,12 +1,13 @@
 //! A next-token distribution, and the position of the bytes so far in it.
 
 use super::trie::{Trie, TrieCursor};
+use crate::transformer::Table;
 
 /// A distribution over the tokens that may come next, narrowed by the bytes and bits since.
 #[derive(Clone)]
 pub struct Distribution {
     /// Prefix sums of the tokens' counts in the trie's order: see [`TrieCursor`].
-    cumulative: Vec<u32>,
+    cumulative: Table,
     cursor: TrieCursor,
     /// Whether any token continues with the bits so far.
     continues: bool,
@@ -17,12 +18,12 @@ pub struct Distribution {
 
 impl Distribution {
     /// Before the first byte of the token.
-    pub fn new(cumulative: Vec<u32>, trie: &Trie) -> Distribution {
+    pub fn new(cumulative: Table, trie: &Trie) -> Distribution {
         Distribution { cumulative, cursor: TrieCursor::new(trie), continues: true, end_mass: 0 }
     }
 
-    /// The vector that [`Distribution::new`] was given, for reuse.
-    pub fn into_buffer(self) -> Vec<u32> {
+    /// The table that [`Distribution::new`] was given, for reuse.
+    pub fn into_buffer(self) -> Table {
         self.cumulative
     }
 

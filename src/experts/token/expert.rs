@@ -11,6 +11,7 @@ use super::trie::{Trie, VIRTUAL};
 use crate::experts::inputs::Inputs;
 use crate::num::{squash16, stretch_fine};
 use crate::tables::StateMap;
+use crate::transformer::Table;
 use std::sync::Arc;
 
 /// Number of mixer inputs.
@@ -39,7 +40,7 @@ struct Lane {
     /// Whether the longest token that the pending bytes begin with was fed, though it may not have ended.
     fed_ahead: bool,
     /// An old distribution's buffer.
-    spare: Vec<u32>,
+    spare: Table,
     query: Option<Query>,
 }
 
@@ -106,12 +107,11 @@ impl TokenExpert {
     }
 
     /// Takes the distribution that the lane's last [`Query`] wanted or, in a lane that did not use the transformer, the first one.
-    /// `fill` gets an empty vector and adds the prefix sums of the counts in the trie's order: see
+    /// `fill` gets an old table and replaces it by the prefix sums of the counts in the trie's order: see
     /// [`super::trie::TrieCursor`].
-    pub fn set_distribution(&mut self, lane: usize, fill: impl FnOnce(&mut Vec<u32>)) {
+    pub fn set_distribution(&mut self, lane: usize, fill: impl FnOnce(&mut Table)) {
         let lane = &mut self.lanes[lane];
         let mut cumulative = std::mem::take(&mut lane.spare);
-        cumulative.clear();
         fill(&mut cumulative);
         let mut distribution = Distribution::new(cumulative, &self.trie);
         let slot = if lane.fed_ahead {
@@ -121,7 +121,7 @@ impl TokenExpert {
             lane.pending.iter().for_each(|&byte| distribution.push_byte(&self.trie, byte));
             &mut lane.current
         };
-        lane.spare = slot.replace(distribution).map_or(Vec::new(), Distribution::into_buffer);
+        lane.spare = slot.replace(distribution).map_or(Table::default(), Distribution::into_buffer);
     }
 
     /// Stops using the transformer in a lane, until the next [`TokenExpert::set_distribution`].

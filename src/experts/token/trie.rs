@@ -5,6 +5,7 @@
 
 use crate::content::DataKind;
 use crate::text::{Node, SymbolTree};
+use crate::transformer::Table;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -87,9 +88,9 @@ impl Trie {
     }
 
     /// Turns prefix sums over [`Trie::model_order`] into prefix sums over [`Trie::order`], in which virtual tokens count 1.
-    pub fn insert_virtual(&self, cumulative: &mut Vec<u32>) {
+    pub fn insert_virtual(&self, cumulative: &mut Table) {
         let known = cumulative.len();
-        cumulative.resize(known + self.virtual_positions.len(), 0);
+        cumulative.resize(known + self.virtual_positions.len());
         // In place, from the back: sums between two virtual tokens move by the number of virtual tokens before them.
         let mut to = known;
         for (before, &position) in self.virtual_positions.iter().enumerate().rev() {
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn virtual_tokens_count_one() {
         let (trie, _) = trie(&[b"\0", b"b", b"bc", b"\xfe"]);
-        let mut cumulative = vec![0, 10, 30, 60, 100];
+        let mut cumulative = Table::from(vec![0, 10, 30, 60, 100]);
         trie.insert_virtual(&mut cumulative);
         let mut expected = vec![0];
         for (id, count) in trie.order().iter().map(|&id| (id, [10, 20, 30, 40].get(id as usize).copied().unwrap_or(1)))
@@ -280,11 +281,11 @@ mod tests {
             assert_eq!(count == 1, id == VIRTUAL);
             expected.push(expected[expected.len() - 1] + count);
         }
-        assert_eq!(cumulative, expected);
+        assert_eq!(*cumulative, *expected);
         let whole = Trie::new(&(0..=255).map(|byte| vec![byte]).collect::<Vec<_>>());
-        let mut cumulative: Vec<u32> = (0..257).collect();
+        let mut cumulative = Table::from((0..257).collect::<Vec<u32>>());
         whole.insert_virtual(&mut cumulative);
-        assert_eq!(cumulative, (0..257).collect::<Vec<_>>());
+        assert_eq!(*cumulative, (0..257).collect::<Vec<_>>());
     }
 
     #[test]

@@ -37,9 +37,13 @@ impl Prediction {
     pub fn new(model: &Model, input: &[f32], cumulative: &[u32], trace: Vec<f32>) -> Self {
         let mut likely = Vec::new();
         let total = cumulative[cumulative.len() - 1];
-        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| {
-            likely.push((output, mass as f32 / total as f32));
-        });
+        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| likely.push((output, mass)));
+        Prediction::with_likely(input, likely.into_iter(), total, trace)
+    }
+
+    /// The same, if the outputs that are not negligible are known: each with its mass, of `total`.
+    pub fn with_likely(input: &[f32], likely: impl Iterator<Item = (usize, u32)>, total: u32, trace: Vec<f32>) -> Self {
+        let likely = likely.map(|(output, mass)| (output, mass as f32 / total as f32)).collect();
         Prediction { input: input.to_vec(), likely, trace }
     }
 }

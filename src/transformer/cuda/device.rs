@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::super::table::HostMemory;
 use crate::error::Error;
 
 /// A kernel. The emulator numbers them in this order.
@@ -17,6 +18,7 @@ pub enum Kernel {
     Rotate,
     Attend,
     Masses,
+    Scatter,
 }
 
 /// An argument of a kernel.
@@ -66,6 +68,9 @@ pub trait Device: Send + Sync {
     /// [`crate::ErrorKind::Device`], as of all methods, if the device fails.
     fn fork(&self) -> Result<Arc<dyn Device>, Error>;
 
+    /// Waits for all that is queued: what it wrote may then be used in other queues.
+    fn wait(&self) -> Result<(), Error>;
+
     /// Allocates `len` bytes of zeros.
     fn allocate(&self, len: usize) -> Result<Memory, Error>;
 
@@ -81,6 +86,15 @@ pub trait Device: Send + Sync {
     /// # Panics
     /// If there is not so much, or if `len` is not a multiple of `unit`.
     fn read(&self, from: &Memory, len: usize, unit: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Error>;
+
+    /// Memory of the host that [`Device::read_to`] copies to fastest.
+    fn allocate_host(&self, words: usize) -> Result<Box<dyn HostMemory>, Error>;
+
+    /// Fills each of `to` with the bytes of `from` that follow those of the one before it, after all launches before.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    fn read_to(&self, from: &Memory, to: &mut [&mut [u32]]) -> Result<(), Error>;
 
     /// Launches a grid of `grid[0]` columns and `grid[1]` rows of thread blocks. `args` are those of the kernel in `kernels.cu`.
     fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error>;

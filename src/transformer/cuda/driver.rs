@@ -10,13 +10,14 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
+use super::super::table::HostMemory;
 use super::device::{Arg, Device, Kernel, Memory, Recording};
 use crate::error::{Error, ErrorKind};
 
 /// The kernels, made of `kernels.cu` by `build-ptx.py`.
 static PTX: &str = include_str!("kernels.ptx");
 /// The kernels in the order of [`Kernel`], with the threads of a block.
-const KERNELS: [(&str, u32); 9] = [
+const KERNELS: [(&str, u32); 10] = [
     ("embed", 128),
     ("rms_norm", 128),
     ("quantise", 128),
@@ -26,6 +27,7 @@ const KERNELS: [(&str, u32); 9] = [
     ("rotate", 64),
     ("attend", 128),
     ("masses", 256),
+    ("scatter", 128),
 ];
 /// The oldest driver, 11.4, that has what is called: `cuGraphInstantiateWithFlags` is the newest.
 const OLDEST_DRIVER: i32 = 11_040;
@@ -54,6 +56,26 @@ impl Recording for Graph {
     fn replay(&self) -> Result<(), Error> {
         let graph = self.0.lock().expect("no panic while it was locked");
         failed("a graph", graph.launch())
+    }
+}
+
+/// Memory that the GPU can write to, as the slice that it is.
+struct Pinned(PinnedHostSlice<u32>, *mut u32);
+
+// SAFETY: the pointer is that of the slice, which may go to other threads.
+unsafe impl Send for Pinned {}
+// SAFETY: the memory is written only through a mutable reference.
+unsafe impl Sync for Pinned {}
+
+impl HostMemory for Pinned {
+    fn words(&self) -> &[u32] {
+        // SAFETY: the slice is so long, initialised, and not written while the reference lives: `read_to` waits for its copies.
+        unsafe { std::slice::from_raw_parts(self.1, self.0.len()) }
+    }
+
+    fn words_mut(&mut self) -> &mut [u32] {
+        // SAFETY: as above, and the reference is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.1, self.0.len()) }
     }
 }
 
@@ -113,10 +135,14 @@ impl Device for Driver {
 
     fn fork(&self) -> Result<Arc<dyn Device>, Error> {
         self.bind()?;
-        failed("copying the weights", self.stream.synchronize())?;
         let stream = failed("a stream", self.stream.context().new_stream())?;
         let (name, functions) = (self.name.clone(), self.functions.clone());
         Ok(Arc::new(Driver { name, stream, functions, pinned: Mutex::default() }))
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        self.bind()?;
+        failed("copying to the GPU", self.stream.synchronize())
     }
 
     fn allocate(&self, len: usize) -> Result<Memory, Error> {
@@ -167,6 +193,32 @@ impl Device for Driver {
             }
         }
         Ok(())
+    }
+
+    fn allocate_host(&self, words: usize) -> Result<Box<dyn HostMemory>, Error> {
+        self.bind()?;
+        // SAFETY: it is filled before it is read.
+        let memory = unsafe { self.stream.context().alloc_pinned_with_flags::<u32>(words, 0) };
+        let mut memory = failed("allocating memory of the host", memory)?;
+        let slice = failed("memory of the host", memory.as_mut_slice())?;
+        slice.fill(0);
+        let pointer = slice.as_mut_ptr();
+        Ok(Box::new(Pinned(memory, pointer)))
+    }
+
+    fn read_to(&self, from: &Memory, to: &mut [&mut [u32]]) -> Result<(), Error> {
+        assert!(to.iter().map(|words| 4 * words.len()).sum::<usize>() <= from.len, "the memory is smaller");
+        self.bind()?;
+        let mut at = 0;
+        let copied = to.iter_mut().try_for_each(|words| {
+            let source = from.address + at as u64;
+            at += 4 * words.len();
+            // SAFETY: the allocation is alive and long enough. The copy ends before this function does.
+            unsafe { result::memcpy_dtoh_async(words, source, self.stream.cu_stream()) }
+        });
+        // Whatever has failed, copies that have begun are waited for.
+        let done = self.stream.synchronize();
+        failed("copying from the GPU", copied.and(done))
     }
 
     fn launch(&self, kernel: Kernel, grid: [u32; 2], args: &[Arg]) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! Copies of the keys and values that a GPU computed, so that the CPU can go on with a lane if the GPU is lost.
 
 use super::super::cache::Cache;
+use super::super::model::Model;
 use crate::num::tiles::{BLOCK, Inputs};
 
 /// What a position leaves in the cache: for each layer and key head the key's quants and the value's, and the scales of the
@@ -14,6 +15,15 @@ pub struct EntryShape {
 }
 
 impl EntryShape {
+    /// That of a model.
+    pub fn of(model: &Model) -> EntryShape {
+        EntryShape {
+            layers: model.config.layers,
+            kv_heads: model.config.kv_heads,
+            padded: model.config.head_dim.next_multiple_of(BLOCK),
+        }
+    }
+
     /// Quants of a position.
     pub fn quants(&self) -> usize {
         self.layers * self.kv_heads * 2 * self.padded
@@ -34,8 +44,8 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Keeps what `position` left in `place`.
-    pub fn store(&mut self, shape: EntryShape, place: usize, position: usize, quants: &[u8], scales: &[f32]) {
+    /// Keeps what `position` left in `place`: quants, four in a word, and scales.
+    pub fn store(&mut self, shape: EntryShape, place: usize, position: usize, quants: &[u32], scales: &[f32]) {
         if self.positions.len() <= place {
             self.positions.resize(place + 1, None);
             self.quants.resize((place + 1) * shape.quants(), 0);
@@ -43,7 +53,8 @@ impl Mirror {
         }
         self.positions[place] = Some(position);
         let to = &mut self.quants[place * shape.quants()..][..shape.quants()];
-        to.iter_mut().zip(quants).for_each(|(to, &quant)| *to = quant as i8);
+        let words = to.as_chunks_mut().0.iter_mut().zip(quants);
+        words.for_each(|(to, &quants): (&mut [i8; 4], _)| *to = quants.to_le_bytes().map(|quant| quant as i8));
         self.scales[place * shape.scales()..][..shape.scales()].copy_from_slice(scales);
     }
 

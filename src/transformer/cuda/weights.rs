@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::model::Model;
+use super::batcher::Batcher;
 use super::device::{Device, Memory, bytes_of};
 use crate::error::{Error, ErrorKind};
 use crate::num::packed::Packed;
@@ -30,24 +31,33 @@ impl Matrix {
             rows: rows as u32,
             blocks: blocks as u32,
         };
-        matrix.set_rows(device, packed, 0, rows)?;
+        matrix.set_rows(device, packed, rows)?;
         Ok(matrix)
     }
 
-    /// Copies `count` rows from number `first` on.
-    pub fn set_rows(&self, device: &dyn Device, packed: &Packed, first: usize, count: usize) -> Result<(), Error> {
-        let blocks = self.blocks as usize;
-        let mut quants = vec![0; count * blocks * BLOCK];
-        let mut scales = vec![0.0; count * blocks];
-        let rows = quants.chunks_exact_mut(blocks * BLOCK).zip(scales.chunks_exact_mut(blocks));
-        rows.enumerate().for_each(|(i, (quants, scales))| packed.copy_row(first + i, quants, scales));
-        device.write(&self.quants, first * blocks * BLOCK, &quants)?;
-        device.write(&self.scales, 4 * first * blocks, &bytes_of(&scales, f32::to_le_bytes))
+    /// Copies the first `count` rows of `packed`.
+    pub fn set_rows(&self, device: &dyn Device, packed: &Packed, count: usize) -> Result<(), Error> {
+        let (quants, scales) = contents(packed, 0..count);
+        device.write(&self.quants, 0, &quants)?;
+        device.write(&self.scales, 0, &scales)
     }
 
     fn bytes(&self) -> usize {
         self.quants.len + self.scales.len
     }
+}
+
+/// Quants and scales of some rows, as they are on a device.
+pub fn contents(packed: &Packed, rows: impl Iterator<Item = usize>) -> (Vec<u8>, Vec<u8>) {
+    let blocks = packed.blocks();
+    let (mut quants, mut scales) = (Vec::new(), Vec::new());
+    let (mut row_quants, mut row_scales) = (vec![0; blocks * BLOCK], vec![0.0; blocks]);
+    for row in rows {
+        packed.copy_row(row, &mut row_quants, &mut row_scales);
+        quants.extend_from_slice(&row_quants);
+        scales.extend(bytes_of(&row_scales, f32::to_le_bytes));
+    }
+    (quants, scales)
 }
 
 /// One transformer block.
@@ -74,6 +84,8 @@ pub struct Weights {
     pub norm: Memory,
     /// Bytes on the device.
     pub bytes: usize,
+    /// What evaluates the rows of all sessions.
+    pub batcher: Batcher,
 }
 
 impl Weights {
@@ -113,6 +125,8 @@ impl Weights {
         let norm = floats(&model.norm)?;
         let matrices = layers.iter().flat_map(|block| [&block.qkv, &block.o, &block.gate_up, &block.down]);
         let bytes = matrices.chain(&embedding).chain([&head]).map(Matrix::bytes).sum();
-        Ok(Weights { device, embedding, head, layers, norm, bytes })
+        device.wait()?;
+        let batcher = Batcher::new(to, model)?;
+        Ok(Weights { device, embedding, head, layers, norm, bytes, batcher })
     }
 }

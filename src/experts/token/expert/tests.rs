@@ -61,10 +61,9 @@ impl Harness {
 
     fn set_distribution(&mut self, lane: usize) {
         let counts = self.counts(&self.fed[lane]);
-        self.expert.set_distribution(lane, |cumulative| {
-            cumulative.push(0);
-            counts.iter().for_each(|count| cumulative.push(cumulative[cumulative.len() - 1] + count));
-        });
+        let mut cumulative = vec![0];
+        counts.iter().for_each(|count| cumulative.push(cumulative[cumulative.len() - 1] + count));
+        self.expert.set_distribution(lane, |table| *table = cumulative.into());
     }
 
     /// P(1) in units of 2^-16.

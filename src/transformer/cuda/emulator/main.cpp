@@ -142,6 +142,7 @@ static const Kernel kernels[] = {
     KERNEL(embed, EMBED_THREADS),   KERNEL(rms_norm, NORM_THREADS),     KERNEL(quantise, QUANTISE_THREADS),
     KERNEL(swiglu, QUANTISE_THREADS), KERNEL(copy, COPY_THREADS),   KERNEL(multiply, MULTIPLY_THREADS),
     KERNEL(rotate, ROTATE_THREADS), KERNEL(attend, ATTEND_THREADS), KERNEL(masses, MASSES_THREADS),
+    KERNEL(scatter, SCATTER_THREADS),
 };
 
 static void get(void *to, size_t length) {

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
+use super::super::super::table::HostMemory;
 use super::super::device::{Arg, Device, Kernel, Memory, Recording};
 use crate::error::{Error, ErrorKind};
 
@@ -136,6 +137,19 @@ impl Drop for Allocation {
     }
 }
 
+/// What stands for pinned memory.
+struct Words(Vec<u32>);
+
+impl HostMemory for Words {
+    fn words(&self) -> &[u32] {
+        &self.0
+    }
+
+    fn words_mut(&mut self) -> &mut [u32] {
+        &mut self.0
+    }
+}
+
 impl Device for Emulator {
     fn name(&self) -> &str {
         "the emulator"
@@ -143,6 +157,10 @@ impl Device for Emulator {
 
     fn fork(&self) -> Result<Arc<dyn Device>, Error> {
         Ok(Arc::new(Emulator { queue: self.queue.clone(), recorded: Mutex::default() }))
+    }
+
+    fn wait(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn allocate(&self, len: usize) -> Result<Memory, Error> {
@@ -173,6 +191,24 @@ impl Device for Emulator {
             process.receive(part);
             drop(process);
             take(part);
+        }
+        Ok(())
+    }
+
+    fn allocate_host(&self, words: usize) -> Result<Box<dyn HostMemory>, Error> {
+        Ok(Box::new(Words(vec![0; words])))
+    }
+
+    fn read_to(&self, from: &Memory, to: &mut [&mut [u32]]) -> Result<(), Error> {
+        let mut at = 0;
+        for words in to {
+            let mut process = self.process();
+            let mut bytes = vec![0; 4 * words.len()];
+            assert!(at + bytes.len() <= from.len, "the memory is smaller");
+            process.send(b'r', &[from.address + at as u64, bytes.len() as u64]);
+            process.receive(&mut bytes);
+            at += bytes.len();
+            words.iter_mut().zip(bytes.as_chunks().0).for_each(|(word, &bytes)| *word = u32::from_le_bytes(bytes));
         }
         Ok(())
     }

@@ -139,7 +139,7 @@ fn multiply() {
             let scales = values(&mut random, outputs * blocks);
             let matrix_rows = quants.chunks_exact(blocks * BLOCK).zip(scales.chunks_exact(blocks));
             let packed = Packed::new(matrix_rows, blocks, &crate::num::arch::int8::Kernel::scalar());
-            let matrix = Matrix::new(device, &packed, outputs).unwrap();
+            let [matrix, copy] = [(); 2].map(|()| Matrix::new(device, &packed, outputs).unwrap());
             let mut input = Quantised::default();
             input.resize(rows * blocks * BLOCK);
             // All extremes, -128 too, which makes the largest sums.
@@ -151,12 +151,25 @@ fn multiply() {
             let before = values(&mut random, rows * outputs);
             let input_quants: Vec<u8> = input.quants.iter().map(|&quant| quant as u8).collect();
             let (input_quants, input_scales) = (upload(device, &input_quants), floats(device, &input.scales));
+            let addresses = |matrix: &Matrix| [matrix.quants.address, matrix.scales.address];
+            let matrix_addresses = [addresses(&copy), addresses(&matrix)].concat();
+            let mut tiles: Vec<[u32; 3]> = vec![[0, rows.min(2) as u32, 1]];
+            tiles.extend((2..rows as u32).step_by(16).map(|first| [first, (rows as u32).min(first + 16), 0]));
+            let tile_count = tiles.len() as u32;
             for sum in [0, 1] {
-                let out = floats(device, &before);
+                let [out, by_tiles] = [(); 2].map(|()| floats(device, &before));
                 let operands = [&matrix.quants, &matrix.scales, &input_quants, &input_scales, &out].map(Arg::from);
                 let sizes = [outputs as u32, blocks as u32, rows as u32, sum].map(Arg::from);
                 let grid = [outputs.div_ceil(32) as u32, rows.div_ceil(16) as u32];
-                device.launch(Kernel::Multiply, grid, &[&operands[..], &sizes].concat()).unwrap();
+                // The same by the sessions' own matrices: the first two rows are of another session than the others.
+                let own = upload(device, &bytes_of(&matrix_addresses, u64::to_le_bytes));
+                let tiles = upload(device, &bytes_of(tiles.as_flattened(), u32::to_le_bytes));
+                let plain = [&operands[..], &sizes, &[Arg::Address(0); 2]].concat();
+                device.launch(Kernel::Multiply, grid, &plain).unwrap();
+                let nothing = [Arg::Address(0); 2];
+                let args =
+                    [&nothing, &operands[2..4], &[(&by_tiles).into()], &sizes, &[(&tiles).into(), (&own).into()]];
+                device.launch(Kernel::Multiply, [grid[0], tile_count], &args.concat()).unwrap();
                 let stride = outputs.next_multiple_of(16);
                 let mut product = vec![0.0; rows * stride];
                 (Product::scalar().multiply)(packed.tiles(), input.rows(0, rows, blocks), &mut product, stride);
@@ -164,8 +177,38 @@ fn multiply() {
                 let expected: Vec<f32> =
                     product.zip(&before).map(|(y, before)| if sum == 1 { before + y } else { *y }).collect();
                 assert_eq!(float_bits(device, &out, rows * outputs), bits(&expected), "{outputs} outputs");
+                assert_eq!(float_bits(device, &by_tiles, rows * outputs), bits(&expected), "{outputs} outputs");
             }
         }
+    }
+}
+
+#[test]
+fn scatter() {
+    for device in devices() {
+        let (device, mut random) = (&*device, TestRandom::new(5));
+        let (blocks, rows) = (5, 12);
+        let mut matrix = |rows: usize| {
+            let quants: Vec<u8> = (0..rows * blocks * BLOCK).map(|_| random.next_u64() as u8).collect();
+            let scales: Vec<u8> = (0..4 * rows * blocks).map(|_| random.next_u64() as u8).collect();
+            (quants, scales)
+        };
+        let ((mut quants, mut scales), (new_quants, new_scales)) = (matrix(rows), matrix(3));
+        let (to_quants, to_scales) = (upload(device, &quants), upload(device, &scales));
+        let order = [11u32, 0, 7];
+        let order_memory = upload(device, &bytes_of(&order, u32::to_le_bytes));
+        let (from_quants, from_scales) = (upload(device, &new_quants), upload(device, &new_scales));
+        let from = [&order_memory, &from_quants, &from_scales].map(Arg::from);
+        let to = [Arg::U32(blocks as u32), (&to_quants).into(), (&to_scales).into()];
+        device.launch(Kernel::Scatter, [3, 1], &[from, to].concat()).unwrap();
+        for (i, &row) in order.iter().enumerate() {
+            for (to, new) in [(&mut quants, &new_quants), (&mut scales, &new_scales)] {
+                let len = new.len() / 3;
+                to[row as usize * len..][..len].copy_from_slice(&new[i * len..][..len]);
+            }
+        }
+        assert_eq!(read(device, &to_quants, quants.len()), quants);
+        assert_eq!(read(device, &to_scales, scales.len()), scales);
     }
 }
 
@@ -179,13 +222,23 @@ fn masses() {
             logits.push(vec![f32::NAN; count]);
             let memory = floats(device, &logits.concat());
             let tables = device.allocate(4 * logits.len() * (count + 1)).unwrap();
-            let args = [(&memory).into(), (count as u32).into(), (&tables).into()];
+            let lists = device.allocate(8 * 256 * logits.len()).unwrap();
+            let args = [(&memory).into(), (count as u32).into(), (&tables).into(), (&lists).into()];
             device.launch(Kernel::Masses, [logits.len() as u32, 1], &args).unwrap();
             let actual = words(device, &tables, logits.len() * (count + 1));
-            for (logits, actual) in logits.iter().zip(actual.chunks_exact(count + 1)) {
+            let lists = words(device, &lists, 2 * 256 * logits.len());
+            let rows = actual.chunks_exact(count + 1).zip(lists.chunks_exact(2 * 256));
+            for (logits, (actual, list)) in logits.iter().zip(rows) {
                 let mut expected = vec![0; count + 1];
                 (FloatKernels::scalar().cumulate)(logits, &mut expected);
                 assert_eq!(actual, expected, "{count} tokens");
+                let (total, mut likely) = (expected[count], Vec::new());
+                (FloatKernels::scalar().masses)(&expected, total / 4096, &mut |output, mass| {
+                    likely.push([output as u32, mass]);
+                });
+                assert_eq!(list[..2], [likely.len() as u32, total], "{count} tokens");
+                likely.truncate(255);
+                assert_eq!(list[2..][..2 * likely.len()], *likely.concat(), "{count} tokens");
             }
         }
     }

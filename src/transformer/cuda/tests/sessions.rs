@@ -39,7 +39,11 @@ fn emulated(model: &Model, reverse: bool, launches: usize) -> Arc<Weights> {
 }
 
 fn session(model: &Arc<Model>, learning: Option<usize>) -> Session {
-    let session = Session::new(model.clone(), LANES, 1, WINDOW).unwrap();
+    session_of(model, learning, WINDOW)
+}
+
+fn session_of(model: &Arc<Model>, learning: Option<usize>, window: usize) -> Session {
+    let session = Session::new(model.clone(), LANES, 1, window).unwrap();
     match learning {
         Some(layers) => session.adaptive(layers).unwrap(),
         None => session,
@@ -49,7 +53,11 @@ fn session(model: &Arc<Model>, learning: Option<usize>) -> Session {
 /// All distributions of a history of calls: prefill, single tokens, tokens taken back, lanes that start again, windows that
 /// move.
 fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u32>> {
-    let (mut random, mut tables) = (TestRandom::new(6), Vec::new());
+    history_of(session, vocabulary, calls, 6)
+}
+
+fn history_of(session: &mut Session, vocabulary: usize, calls: usize, seed: u64) -> Vec<Vec<u32>> {
+    let (mut random, mut tables) = (TestRandom::new(seed), Vec::new());
     for call in 0..calls {
         let mut texts: Vec<(usize, Vec<u32>)> = Vec::new();
         for lane in 0..LANES {
@@ -60,19 +68,23 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
                 _ => 1,
             };
             let mut token = |_| 5 + random.below(vocabulary as u64 - 5) as u32;
-            let tokens: Vec<u32> = (0..count).map(&mut token).collect();
+            let mut tokens: Vec<u32> = (0..count).map(&mut token).collect();
             if call > 0 && (call + 2 * lane) % 8 == 3 && count > 0 {
                 session.retract(lane);
             }
             if call == 17 && lane == 1 {
                 session.reset(lane);
             }
-            if count > 0 {
+            // More than a tile of rows, and no multiple of anything.
+            if call == 0 && lane == 2 {
+                tokens.extend((0..11).map(token));
+            }
+            if !tokens.is_empty() {
                 texts.push((lane, tokens));
             }
         }
         let steps = texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2 });
-        session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.clone()));
+        session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.to_vec()));
     }
     tables
 }
@@ -138,4 +150,40 @@ fn the_probe_tells_a_device_that_computes_something_else() {
     let other = Arc::new(Model::new(random_checkpoint(odd(), true, 4), &(5..300).rev().collect::<Vec<_>>()).unwrap());
     let error = probe(&emulated(&other, false, usize::MAX), &model).unwrap_err();
     assert_eq!(error.reason(), "the emulator is not used: it does not compute what the CPU computes");
+}
+
+/// What differs from the CPU in sessions on threads of their own that share a device: for each, which layers learn, its window,
+/// and why the device was given up.
+fn differences(model: &Arc<Model>, weights: &Arc<Weights>) -> Vec<(Option<usize>, Option<String>)> {
+    const SESSIONS: [(Option<usize>, usize); 6] =
+        [(None, WINDOW), (Some(0), WINDOW), (Some(2), WINDOW), (Some(0), 24), (Some(2), 33), (Some(1), WINDOW)];
+    let run = |(seed, (learning, window)): (u64, (Option<usize>, usize))| {
+        let expected = history_of(&mut session_of(model, learning, window), 300, 30, seed);
+        let mut session = session_of(model, learning, window);
+        session.accelerate(weights.clone()).unwrap();
+        let actual = history_of(&mut session, 300, 30, seed);
+        assert_eq!(actual.len(), expected.len());
+        let differs = actual.iter().zip(&expected).position(|(actual, expected)| actual != expected);
+        (differs, session.gpu_error().map(|error| error.reason().to_owned()))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..).zip(SESSIONS).map(|session| scope.spawn(move || run(session))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn sessions_of_several_threads_share_batches() {
+    let model = model(odd(), true);
+    let weights = emulated(&model, false, usize::MAX);
+    assert_eq!(differences(&model, &weights), vec![(None, None); 6]);
+    let (jobs, batches) = weights.batcher.counts();
+    assert!(batches < jobs, "{jobs} jobs in {batches} batches");
+}
+
+#[test]
+fn all_threads_go_on_where_a_shared_device_is_lost() {
+    let model = model(odd(), true);
+    let weights = emulated(&model, false, 1000);
+    assert_eq!(differences(&model, &weights), vec![(None, Some("the GPU is lost".into())); 6]);
 }

@@ -4,6 +4,9 @@
 //! `low..low + range` of the numbers that start with the bytes written so far. Each bit takes its share of the interval;
 //! whenever `range` falls below 2^24, the interval's top byte is settled and shifted out.
 
+use std::borrow::Cow;
+use std::sync::mpsc::{Receiver, Sender};
+
 /// Probabilities are integers in `1..PROB_ONE`, in units of 2^-`PROB_BITS`.
 pub const PROB_BITS: u32 = 24;
 /// Probability 1.
@@ -36,15 +39,39 @@ pub struct Encoder {
     cache: u8,
     pending: u64,
     out: Vec<u8>,
+    copy: Option<Copy>,
+}
+
+/// Sends on what is settled, in parts of at least [`Copy::LEN`] bytes.
+struct Copy {
+    to: Sender<Vec<u8>>,
+    /// The end of what was sent. The first byte is not part of the code.
+    sent: usize,
+}
+
+impl Copy {
+    const LEN: usize = 256;
+
+    #[cold]
+    fn send(&mut self, out: &[u8]) {
+        // If nobody listens any more, nobody needs it.
+        let _ = self.to.send(out[self.sent..].to_vec());
+        self.sent = out.len();
+    }
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        Encoder { low: 0, range: u32::MAX, cache: 0, pending: 0, out: Vec::new() }
+        Encoder { low: 0, range: u32::MAX, cache: 0, pending: 0, out: Vec::new(), copy: None }
     }
 }
 
 impl Encoder {
+    /// An encoder that also sends its output to [`Decoder::following`], while it encodes.
+    pub fn copying_to(to: Sender<Vec<u8>>) -> Self {
+        Encoder { copy: Some(Copy { to, sent: 1 }), ..Encoder::default() }
+    }
+
     /// Encodes `bit` with P(1) = `p1` / 2^24.
     #[inline]
     pub fn encode(&mut self, bit: u32, p1: u32) {
@@ -82,6 +109,11 @@ impl Encoder {
                 self.pending -= 1;
             }
             self.cache = (self.low >> 24) as u8;
+            if let Some(copy) = &mut self.copy
+                && self.out.len() >= copy.sent + Copy::LEN
+            {
+                copy.send(&self.out);
+            }
         } else {
             self.pending += 1;
         }
@@ -91,12 +123,16 @@ impl Encoder {
     /// Ends the code with the number in the interval that has the most trailing zeros, of which up to 4 bytes are dropped: the
     /// decoder reads zeros past the end.
     pub fn finish(mut self) -> Vec<u8> {
+        let copy = self.copy.take();
         self.low = final_number(self.low, self.range);
         for _ in 0..5 {
             self.shift();
         }
         for _ in 0..MAX_DROPPED {
             self.out.pop_if(|byte| *byte == 0);
+        }
+        if let Some(mut copy) = copy {
+            copy.send(&self.out);
         }
         // The first byte is the initial `cache`, which is always 0.
         self.out.split_off(1)
@@ -108,14 +144,25 @@ pub struct Decoder<'a> {
     /// The next 4 bytes, relative to the interval's lower end.
     code: u32,
     range: u32,
-    input: &'a [u8],
+    input: Cow<'a, [u8]>,
     position: usize,
+    /// Where more input comes from.
+    more: Option<Receiver<Vec<u8>>>,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder at the start of `input`, the whole output of one encoder.
     pub fn new(input: &'a [u8]) -> Self {
-        let mut decoder = Decoder { code: 0, range: u32::MAX, input, position: 0 };
+        Self::of(Cow::Borrowed(input), None)
+    }
+
+    /// A decoder of what an encoder sends: [`Encoder::copying_to`]. It waits for each byte that it needs.
+    pub fn following(encoder: Receiver<Vec<u8>>) -> Self {
+        Self::of(Cow::Owned(Vec::new()), Some(encoder))
+    }
+
+    fn of(input: Cow<'a, [u8]>, more: Option<Receiver<Vec<u8>>>) -> Self {
+        let mut decoder = Decoder { code: 0, range: u32::MAX, input, position: 0, more };
         for _ in 0..4 {
             decoder.code = decoder.code << 8 | decoder.next_byte();
         }
@@ -171,9 +218,20 @@ impl<'a> Decoder<'a> {
 
     #[inline]
     fn next_byte(&mut self) -> u32 {
+        if self.position == self.input.len() {
+            self.receive();
+        }
         let byte = self.input.get(self.position).copied().unwrap_or(0);
         self.position += 1;
         u32::from(byte)
+    }
+
+    /// Waits for more input, if an encoder sends it.
+    #[cold]
+    fn receive(&mut self) {
+        if let Some(part) = self.more.as_ref().and_then(|more| more.recv().ok()) {
+            self.input.to_mut().extend(part);
+        }
     }
 }
 

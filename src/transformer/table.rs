@@ -49,6 +49,13 @@ impl Table {
     }
 }
 
+/// The copy is in the process's own memory.
+impl Clone for Table {
+    fn clone(&self) -> Self {
+        self.to_vec().into()
+    }
+}
+
 impl Default for Table {
     fn default() -> Self {
         Table(Place::Own(Vec::new()))

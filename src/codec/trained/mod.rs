@@ -112,7 +112,9 @@ impl TrainedPrior {
             0 => DataKind::Text,
             1 => DataKind::Binary,
             kind => {
-                return Err(model(&format!("the trained prior has data of kind {kind}, which this nzip does not know")));
+                return Err(model(&format!(
+                    "the trained prior has data of kind {kind}, which this nzip does not know"
+                )));
             }
         };
         let len = fields.varint().map_err(damaged)?;

@@ -121,7 +121,7 @@ fn search_path() -> Vec<PathBuf> {
 
 /// The file that `--prior` names: a path, or the name of a file in `NZIP_PRIOR_PATH`, with or without its extension.
 fn named(path: &Path) -> PathBuf {
-    let is_name = path.components().count() == 1 && !path.exists();
+    let is_name = path.components().count() == 1 && !path.is_file();
     let candidates = search_path().into_iter().flat_map(|folder| {
         let whole = folder.join(path);
         iter::once(whole.clone()).chain(iter::once(PathBuf::from(format!("{}.{SUFFIX}", whole.display()))))

@@ -1,7 +1,7 @@
 //! The full ensemble: all experts, the mixer, and the final stages, as one predictor of bits.
 
 use super::bits::{BitPredictor, Insight, Part, probability};
-use super::config::Preset;
+use super::preset::Preset;
 use crate::content::DataKind;
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::inputs::Inputs;

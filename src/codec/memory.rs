@@ -1,6 +1,7 @@
 //! Estimates of the memory that coding takes, for limits that are checked before any is allocated.
 
-use super::config::{CodecConfig, Preset};
+use super::config::CodecConfig;
+use super::preset::Preset;
 use super::{ensemble, fast, profile};
 
 impl CodecConfig {

@@ -11,16 +11,18 @@ mod lane_scheduler;
 mod language_model;
 mod memory;
 mod observer;
+mod preset;
 mod profile;
 mod trained;
 
 pub use block_coder::Progress;
-pub use config::{CodecConfig, Identity, LanePolicy, Preset, hex};
+pub use config::{CodecConfig, Identity, LanePolicy, hex};
 pub use device::Device;
 pub use ensemble::LeftOut;
 pub use language_model::LanguageModel;
 pub use memory::{costliest, decode_memory};
 pub use observer::{Detail, GUESSES, Observation};
+pub use preset::Preset;
 pub use profile::MAX_LANES;
 pub use trained::TrainedPrior;
 

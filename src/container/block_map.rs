@@ -5,9 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use super::checksum::check;
 use super::frame::Frame;
 use super::frame_reader::{Event, FrameReader};
-use super::header::{Header, MAX_HEADER};
+use super::header::{Header, MAX_HEADER, is_short};
 use super::index::Index;
-use super::short::is_short;
 use crate::error::{Error, ErrorKind};
 
 /// Bytes of an end frame, and of the field before it, the length of the index frame.

@@ -6,11 +6,11 @@ use std::io::Read;
 use super::archive::Archive;
 use super::checksum::check;
 use super::frame::{BlockHead, Frame};
-use super::header::{Header, MAX_HEADER, is_magic};
+use super::header::{Header, MAX_HEADER, is_magic, is_short};
 use super::index::Index;
 use super::peek_reader::PeekReader;
 use super::recover::{Damage, resync};
-use super::short::{Short, is_short};
+use super::short::Short;
 use crate::error::{Error, ErrorKind};
 
 /// Longest index that is read although it doesn't match the blocks, which happens after damage. In bytes.
@@ -120,6 +120,10 @@ impl<R: Read> FrameReader<R> {
         if self.input.peek(1)?.is_empty() {
             return Ok(true);
         }
+        if archive.header.is_short {
+            let next = self.input.peek(7)?;
+            return Ok(ends_archive(next) || next[0] == 0);
+        }
         Ok(match self.input.parse(Frame::parse) {
             Ok((Frame::Block(head), _)) => archive.check_block(&head, true).is_ok(),
             other => other.is_ok(),
@@ -174,7 +178,7 @@ impl<R: Read> FrameReader<R> {
         if self.archives > 0 && self.at_end()? {
             return Ok(false);
         }
-        if is_short(self.input.peek(4)?) {
+        if is_short(self.input.peek(3)?) {
             return self.read_short(start);
         }
         let (header, len) = match self.input.parse(Header::parse) {
@@ -295,7 +299,12 @@ impl<R: Read> FrameReader<R> {
             let total = archive.header.content_length.filter(|_| !archive.incomplete);
             let lost = total.map(|all| all.saturating_sub(archive.content));
             let complete = lost == Some(0) || archive.index_seen;
-            let missing = archive.next_block..if complete { archive.next_block } else { u32::MAX };
+            let end = match archive.header.is_short {
+                true => archive.next_block.max(1),
+                false if complete => archive.next_block,
+                false => u32::MAX,
+            };
+            let missing = archive.next_block..end;
             self.events.extend(archive.close_gap(missing, lost, offset).map(Event::Damage));
         }
         self.events.push_back(Event::End { check: check.filter(|_| !archive.incomplete), offset });

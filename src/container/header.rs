@@ -1,7 +1,6 @@
 //! The archive's header: the format version and every parameter that predictions depend on.
 
 use super::checksum::check;
-use super::short::is_short;
 use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
@@ -13,6 +12,11 @@ pub const FORMAT_VERSION: u8 = 14;
 /// First bytes of an archive. Not text, and altered by transfers that treat it as text: the top bit is set, and line
 /// ends of both kinds and DOS's end-of-file character occur.
 pub(crate) const MAGIC: [u8; 7] = *b"\x8Enz\r\n\x1A\n";
+
+/// First bytes of the short form ([`super::short`]), after which comes the format version with [`SHORT_VERSION`]: the third byte tells
+/// the forms apart.
+pub(super) const SHORT_MAGIC: [u8; 2] = *b"\x8En";
+pub(super) const SHORT_VERSION: u8 = 0x80;
 
 /// Number of bytes in which every header of this version ends: more than its fields can take.
 pub(crate) const MAX_HEADER: usize = 128;
@@ -195,6 +199,11 @@ pub(crate) fn is_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC) || is_short(bytes)
 }
 
+/// True if `bytes` start as the short form does.
+pub(crate) fn is_short(bytes: &[u8]) -> bool {
+    bytes.starts_with(&SHORT_MAGIC) && bytes.get(SHORT_MAGIC.len()).is_some_and(|version| version & SHORT_VERSION != 0)
+}
+
 fn check_magic(bytes: &[u8]) -> Result<(), Error> {
     let start = &bytes[..bytes.len().min(MAGIC.len())];
     if start == MAGIC {
@@ -328,10 +337,13 @@ mod tests {
 
     #[test]
     fn what_must_be_understood_is_named() {
-        let error =
-            Header::parse(&forged(|b| b[8] = 0b11_0000 | 0x80).get(..).map(|b| b.to_vec()).unwrap()).unwrap_err();
+        let error = Header::parse(&forged(|b| {
+            b[8] = 0x90;
+            b.insert(9, 2);
+        }))
+        .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().ends_with("bit 4, bit 6"), "{error}");
+        assert!(error.to_string().ends_with("bit 4, bit 8"), "{error}");
         assert!(Header::parse(&forged(|b| b[8] = 0b10)).is_ok(), "an odd bit may be ignored");
         let extended = forged(|b| {
             b[8] = 1;

@@ -5,10 +5,10 @@ use std::io::Read;
 use std::ops::Range;
 
 use super::frame::{Frame, SYNC};
-use super::header::{Header, MAGIC, is_magic};
+use super::header::{Header, MAGIC, is_magic, is_short};
 use super::index::Index;
 use super::peek_reader::PeekReader;
-use super::short::{Short, is_short};
+use super::short::Short;
 use crate::error::Error;
 
 /// A part of an archive that could not be decoded.
@@ -117,7 +117,7 @@ pub(crate) fn resync<R: Read>(input: &mut PeekReader<R>, wanted: impl Fn(&Frame)
                 Err(_) => false,
             },
             Some(&byte) if byte == MAGIC[0] => {
-                is_short(input.peek(4)?) && input.parse(Short::parse).is_ok() || input.parse(Header::parse).is_ok()
+                is_short(input.peek(3)?) && input.parse(Short::parse).is_ok() || input.parse(Header::parse).is_ok()
             }
             _ => continue,
         };

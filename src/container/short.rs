@@ -3,25 +3,17 @@
 
 use super::checksum::check;
 use super::frame::{BlockHead, Mode};
-use super::header::{FORMAT_VERSION, Header};
+use super::header::{FORMAT_VERSION, Header, SHORT_MAGIC, SHORT_VERSION};
 use crate::codec::{CodecConfig, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::options::BlockSize;
 
-/// First bytes of the short form. The next byte is the format version with [`VERSION_MARK`], which the long form has not.
-const MAGIC: [u8; 3] = *b"\x8Enz";
-const VERSION_MARK: u8 = 0x80;
 /// The bits of a profile byte that give the number of lanes. It is one; in their place is the model.
 const LANES: u8 = 0b1110;
 const MODEL_SHIFT: u32 = 1;
 /// The longest content.
 pub(crate) const MAX_CONTENT: usize = 64 << 10;
-
-/// True if `bytes` start as the short form does.
-pub(crate) fn is_short(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC) && bytes.get(MAGIC.len()).is_some_and(|version| version & VERSION_MARK != 0)
-}
 
 /// The head of an archive in the short form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +39,8 @@ impl Short {
     }
 
     pub fn write(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.push(VERSION_MARK | FORMAT_VERSION);
+        let mut out = SHORT_MAGIC.to_vec();
+        out.push(SHORT_VERSION | FORMAT_VERSION);
         let (profile, len) = match self.head.mode {
             Mode::Short { profile, len } => (profile, len),
             _ => unreachable!("the short form has a mode of its own"),
@@ -70,8 +62,8 @@ impl Short {
     pub fn parse(bytes: &[u8]) -> Result<(Short, usize), Error> {
         let damaged = || Error::new(ErrorKind::Corrupt, "the archive's header is damaged");
         let mut fields = FieldReader::new(bytes);
-        fields.take(MAGIC.len())?;
-        let version = fields.byte()? & !VERSION_MARK;
+        fields.take(SHORT_MAGIC.len())?;
+        let version = fields.byte()? & !SHORT_VERSION;
         if version != FORMAT_VERSION {
             let message = format!("archive of format version {version}; this nzip reads version {FORMAT_VERSION}");
             return Err(Error::new(ErrorKind::Unsupported, message));
@@ -114,6 +106,7 @@ fn header(model: Preset, trained: u32) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::is_short;
     use super::*;
 
     #[test]
@@ -123,8 +116,8 @@ mod tests {
         let short = Short { header: header(Preset::Primed, 0xDEAD_BEEF), head };
         let bytes = short.write();
         assert_eq!(Short::parse(&bytes).unwrap(), (short.clone(), bytes.len()));
-        assert_eq!(bytes.len(), 17);
-        for len in 4..bytes.len() {
+        assert_eq!(bytes.len(), 16);
+        for len in 0..bytes.len() {
             assert_eq!(Short::parse(&bytes[..len]).unwrap_err().kind(), ErrorKind::Truncated);
         }
         for bit in 0..bytes.len() * 8 {

@@ -25,11 +25,11 @@ impl BlockBuffer {
         BlockBuffer { bytes: vec![0; len], before: 0, lane_len, lanes }
     }
 
-    /// Turns the bytes coded so far, in one lane, into text before a block of `len` bytes in `lanes` lanes, the first of which goes
-    /// on where the text ends.
+    /// Turns the bytes coded so far in the first lane into text before a block of `len` bytes in `lanes` lanes, the first of which
+    /// goes on where the text ends.
     pub fn follow(&mut self, len: usize, lanes: usize) {
-        let first = &self.lanes[0];
-        self.before = first.at;
+        self.lanes.truncate(1);
+        self.before = self.lanes[0].at;
         self.bytes.truncate(self.before);
         self.bytes.resize(self.before + len, 0);
         self.lane_len = len.div_ceil(lanes).max(1);
@@ -166,6 +166,27 @@ mod tests {
                 }
             }
             assert_eq!(text.into_bytes(), (1..=len as u8).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_block_follows_what_was_coded() {
+        let mut text = BlockBuffer::new(100, 3, false, true);
+        b"before\n".iter().for_each(|&byte| text.push(0, byte));
+        for lanes in [1, 3] {
+            let mut text = text.clone();
+            text.follow(0, 1);
+            text.follow(10, lanes);
+            assert_eq!((text.before(), text.view(0).at, text.view(0).column()), (7, 7, 0));
+            assert_eq!((0..lanes).map(|lane| text.left(lane)).sum::<usize>(), 10);
+            while let Some(lane) = (0..lanes).rev().find(|&lane| text.left(lane) > 0) {
+                let at = text.view(lane).at;
+                assert_eq!(text.known(at), None);
+                text.push(lane, b'0' + (at - 7) as u8);
+            }
+            assert_eq!((text.known(0), text.known(8)), (Some(b'b'), Some(b'1')));
+            assert_eq!(text.view(0).bytes()[..8], *b"before\n0");
+            assert_eq!(text.into_bytes(), b"0123456789");
         }
     }
 

@@ -50,7 +50,7 @@ impl Shell {
         let mut command = Command::new(cargo_bin!("nzip"));
         command.args(line.split_whitespace()).current_dir(self.0.path());
         // Defaults of options may be set where the tests run.
-        for name in ["NZIP_LEVEL", "NZIP_THREADS", "NZIP_MODEL", "NZIP_DEVICE"] {
+        for name in ["NZIP_LEVEL", "NZIP_THREADS", "NZIP_MODEL", "NZIP_DEVICE", "NZIP_PRIOR_PATH"] {
             command.env_remove(name);
         }
         command

@@ -2,9 +2,9 @@
 
 use super::super::bits::BitPredictor;
 use super::super::block_coder::Progress;
-use super::super::config::Preset;
 use super::super::ensemble::{Ensemble, LeftOut};
 use super::super::fast::Fast;
+use super::super::preset::Preset;
 use super::TrainedPrior;
 use crate::error::{Error, ErrorKind};
 use std::io;
@@ -110,6 +110,7 @@ impl TrainedPrior {
 
     /// Has a predictor learn the samples.
     fn teach<P: BitPredictor>(&self, predictor: &mut P, progress: &mut Progress) -> Result<(), Error> {
+        predictor.follow(self.text.len(), 1);
         for bytes in self.text.chunks(STEP) {
             if !progress(0, 0) {
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
@@ -119,8 +120,6 @@ impl TrainedPrior {
                 while predictor.update(predictor.bit_of(byte)) {}
             }
         }
-        // The rest of the block that the tables are for is not copied.
-        predictor.follow(0, 1);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `nzip explain`: figures that add up, on files and archives of all kinds.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::disallowed_methods, reason = "what is compared need not be exact")]
 
 mod common;
 #[path = "common/shell.rs"]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use nzip::internals::codec::LeftOut;
 use nzip::internals::container::{Explanation, explain};
+use nzip::internals::content::Kind;
 use nzip::{CompressOptions, Compressor, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
@@ -178,11 +179,12 @@ fn experts(explanation: &Explanation, lost: bool, options: &DecompressOptions) -
 
 fn dear(explanation: &Explanation, place: &Place) -> Dear {
     let piece = &explanation.pieces[place.piece];
-    let bytes = &explanation.streams[piece.stream].plain[place.start..place.start + place.len];
+    let stream = &explanation.streams[piece.stream];
+    let bytes = &stream.plain[place.start..place.start + place.len];
     let inside = if piece.within.is_empty() { place.start - piece.start } else { 0 };
-    let bytes = match std::str::from_utf8(bytes) {
-        Ok(text) => printable(text),
-        Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
+    let bytes = match stream.kind {
+        Kind::Text => printable(&String::from_utf8_lossy(bytes)),
+        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
     };
     Dear { offset: piece.offset + inside as u64, kind: text::name(explanation, piece), bits: place.bits, bytes }
 }

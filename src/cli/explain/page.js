@@ -40,7 +40,7 @@ const indexOf = position => {
 };
 const positionOf = i => { const excerpt = excerptAt(i); return excerpt.at + i - excerpt.first; };
 const shown = byte => {
-  const names = { 9: '\u2192', 10: '\u21b5', 13: '\u240d', 32: '\u2423' };
+  const names = { 9: '\u2192', 10: '\u21b5', 13: '\u2190', 32: '\u2423' };
   if (names[byte]) return names[byte];
   return byte > 32 && byte < 127 ? String.fromCharCode(byte) : '0x' + byte.toString(16).padStart(2, '0');
 };
@@ -137,7 +137,7 @@ function character(i, end) {
     } catch { /* not UTF-8 */ }
   }
   return [1, first >= 32 && first < 127 ? String.fromCharCode(first) : first === 10 ? '\u21b5\n' : first === 9 ? '\u2192\t'
-    : first === 13 ? '\u240d' : '\u00b7'];
+    : first === 13 ? '\u2190' : '\u00b7'];
 }
 
 function span(i, len, text) {
@@ -175,7 +175,7 @@ function render(number_) {
           row.append(span(i, 1, bytes[i].toString(16).padStart(2, '0')), ' ');
           letters.push(bytes[i] > 31 && bytes[i] < 127 ? String.fromCharCode(bytes[i]) : '\u00b7');
         }
-        row.append(make('b', ' ' + letters.join('')), '\n');
+        row.append(make('b', ' '.repeat(1 + 3 * (16 - letters.length)) + letters.join('')), '\n');
         parts.push(row);
       }
     }
@@ -223,15 +223,15 @@ function describe(i) {
     const expected = make('table'), rows = [];
     for (let g = 0; g < 3; g++) {
       const [byte, share] = [guesses[6 * i + 2 * g], guesses[6 * i + 2 * g + 1] / 255];
-      if (share > 0 || g === 0) rows.push([shown(byte) + (byte === bytes[i] ? ' \u2190' : ''), percent(share, 0), bar(share)]);
+      if (share > 0 || g === 0) rows.push([shown(byte) + (byte === bytes[i] ? ' (it came)' : ''), percent(share, 0), bar(share)]);
     }
-    table(expected, ['expected', '', ''], rows);
+    table(expected, ['byte', 'probability', ''], rows);
     parts.push(make('h3', 'What was expected'), expected);
     if (data.parts.length) {
       const experts = make('table'), count = data.parts.length;
       const all = data.parts.map((name, part) => [name, shares[i * count + part] / 255]).filter(([, share]) => share > 0.004);
       all.sort((a, b) => b[1] - a[1]);
-      table(experts, ['expert', '', ''], all.map(([name, share]) => [name, percent(share, 0), bar(share)]));
+      table(experts, ['expert', 'share', ''], all.map(([name, share]) => [name, percent(share, 0), bar(share)]));
       parts.push(make('h3', 'Evidence by expert'), experts);
     }
   } else {
@@ -346,7 +346,7 @@ function images() {
       return colours[low].map((from, c) => from + (colours[low + 1][c] - from) * (level - low));
     };
     const figure = make('figure'), caption = make('figcaption');
-    const still = `${image.name}: ${image.width} \u00d7 ${image.height} pixels; a cell is ${image.scale} \u00d7 ${image.scale}. The brightest or darkest cell takes ${(most / 16).toFixed(1)} bits per byte.`;
+    const still = `${image.name}: ${image.width} \u00d7 ${image.height} pixels; a cell is ${image.scale} \u00d7 ${image.scale}. The dearest cell takes ${(most / 16).toFixed(1)} bits per byte.`;
     caption.textContent = still;
     const both = [draw('The pixels', image, i => values.subarray(3 * i, 3 * i + 3)), draw('Their costs', image, heat)];
     for (const canvas of both) {

@@ -1,6 +1,7 @@
 //! `nzip explain`: figures that add up, on files and archives of all kinds.
 
 #![cfg(feature = "cli")]
+#![allow(clippy::disallowed_methods, reason = "what is compared need not be exact")]
 
 mod common;
 #[path = "common/shell.rs"]
@@ -194,4 +195,75 @@ fn colours_are_asked_for() {
     assert_eq!(shell.run("explain -1 --lanes 2 prose").code, 1);
     assert_eq!(shell.run("explain missing").code, 1);
     assert_eq!(shell.run("explain -1 -M 1M prose").code, 5);
+}
+
+/// The JSON in a page.
+fn data(page: &str) -> Value {
+    let (_, rest) = page.split_once("<script id=\"data\" type=\"application/json\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn pages_hold_all_and_load_nothing() {
+    let shell = Shell::new();
+    shell.write("a</script>&.zip", ZIP);
+    assert_eq!(shell.run("explain -q -2 --html page.html a</script>&.zip").code, 0);
+    let page = String::from_utf8(shell.read("page.html")).unwrap();
+    for outside in ["http:", "https:", "src=", "href=", "@import", "url(", "fetch(", "//cdn"] {
+        assert!(!page.contains(&format!("\"{outside}")) && !page.contains(&format!(" {outside}")), "{outside}");
+    }
+    assert!(page.contains("default-src 'none'"));
+    assert_eq!((page.matches("</script>").count(), page.matches("</html>").count()), (2, 1));
+    let data = data(&page);
+    assert_eq!(data["name"], "a</script>&.zip");
+    let sum: i64 = data["totals"].as_array().unwrap().iter().map(|row| row["archive_bytes"].as_i64().unwrap()).sum();
+    assert_eq!(Some(sum), data["archive_bytes"].as_i64());
+    let shown: u64 = data["excerpts"].as_array().unwrap().iter().map(|one| one["len"].as_u64().unwrap()).sum();
+    assert_eq!((data["complete"].as_bool(), data["plain_bytes"].as_u64()), (Some(true), Some(shown)));
+    let parts = data["parts"].as_array().unwrap().len() as u64;
+    for (name, each) in [("bytes", 1), ("costs", 2), ("guesses", 6), ("shares", parts)] {
+        assert_eq!(data[name].as_str().unwrap().len() as u64, (shown * each).div_ceil(3) * 4, "{name}");
+    }
+    assert_eq!((data["images"][0]["width"].as_u64(), data["images"].as_array().unwrap().len()), (Some(96), 1));
+    shell.write("empty", b"");
+    assert_eq!(shell.run("explain -q --html page.html empty").code, 0);
+    assert_eq!(shell.run("explain -1 --html page.html text text").code, 1);
+}
+
+#[test]
+fn pages_are_bounded() {
+    let shell = Shell::new();
+    // An archive of many small files, each a piece of its own, and an image and text that are too long to be shown.
+    let mut tar = Vec::new();
+    let mut add = |name: &str, bytes: &[u8]| {
+        let mut header = vec![0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..108].copy_from_slice(b"0000644\0");
+        header[124..136].copy_from_slice(format!("{:011o}\0", bytes.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        tar.extend(header);
+        tar.extend(bytes);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+    };
+    for number in 0..2100 {
+        add(&format!("{number}.txt"), format!("{} words", number * number).as_bytes());
+    }
+    let mut image = b"P6 700 500 255\n".to_vec();
+    image.extend((0..700 * 500 * 3).map(|at: u32| (at / 2100 * at % 2100 / 9) as u8));
+    add("image.ppm", &image);
+    add("log", &content(Kind::Log, 200_000, 1));
+    tar.resize(tar.len() + 1024, 0);
+    shell.write("all.tar", &tar);
+    assert_eq!(shell.run("explain -q -2 --html page.html all.tar").code, 0);
+    let page = String::from_utf8(shell.read("page.html")).unwrap();
+    assert!(page.len() < 5_000_000, "{}", page.len());
+    let data = data(&page);
+    assert_eq!((data["complete"].as_bool(), data["plain_bytes"].as_u64()), (Some(false), Some(tar.len() as u64)));
+    assert!(data["rest"]["count"].as_u64().unwrap() > 4000 && data["pieces"].as_array().unwrap().len() == 200);
+    assert_eq!((data["images"][0]["scale"].as_u64(), data["images"][0]["columns"].as_u64()), (Some(3), Some(234)));
+    assert!(data["chart"]["means"].as_array().unwrap().len() <= 1000);
 }

@@ -359,6 +359,9 @@ pub struct ExplainArgs {
     /// Also measure what would be lost without each expert. Compresses once more for each
     #[arg(long)]
     pub experts: bool,
+    /// Also write a page with all details into this file, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Colour the text by what it costs; without colours, it is not printed
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: When,

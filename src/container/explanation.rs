@@ -298,13 +298,17 @@ impl Explanation {
                 within.push(segment.kind);
                 continue;
             };
-            let stream = first + stream;
-            let plain_len = self.streams.get(stream).map_or(0, |stream| stream.plain.len() as u64);
-            let start = taken.get(stream - first).copied().unwrap_or_default();
-            if len > plain_len - start {
+            let Some(taken) = taken.get_mut(stream) else {
+                return Err(Error::new(ErrorKind::Corrupt, "its script names a stream that there is not"));
+            };
+            let (stream, start) = (first + stream, *taken);
+            if len > self.streams[stream].plain.len() as u64 - start {
                 return Err(Error::new(ErrorKind::Corrupt, "its script takes more from a stream than it has"));
             }
-            taken[stream - first] += len;
+            *taken += len;
+            if len == 0 {
+                continue;
+            }
             let (start, len, within) = (start as usize, len as usize, within.clone());
             self.pieces.push(Piece { stream, start, len, within, offset: outermost });
         }

@@ -1,20 +1,26 @@
 //! `nzip explain`
 
+mod excerpts;
+mod page;
 mod places;
 mod text;
+mod thumbnail;
 mod totals;
 
-use std::io::{Cursor, Read};
+use std::fs;
+use std::io::{Cursor, Read, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use nzip::internals::codec::LeftOut;
 use nzip::internals::container::{Explanation, explain};
+use nzip::internals::content::Kind;
 use nzip::{CompressOptions, Compressor, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
 use super::args::ExplainArgs;
 use super::exit::Outcome;
+use super::files::Input;
 use super::job::Job;
 use super::memory;
 use super::model;
@@ -37,6 +43,9 @@ struct Report {
     archive_bytes: u64,
     bits_per_byte: Option<f64>,
     totals: Vec<Row>,
+    /// How unevenly the bits are spread, in words.
+    #[serde(skip)]
+    spread: String,
     experts: Vec<Expert>,
     dearest: Vec<Dear>,
 }
@@ -63,6 +72,9 @@ struct Dear {
 
 /// Explains one input.
 pub fn run(job: &Job, args: &ExplainArgs) -> Result<Outcome> {
+    if args.html.is_some() && job.batch.inputs.len() > 1 {
+        bail!("several inputs can't share one page");
+    }
     let limit = args.common.memory.unwrap_or_else(memory::default_limit);
     let (input, name) = (read(job, limit)?, job.input.to_string());
     let content_len = input.len() as u64;
@@ -83,14 +95,18 @@ pub fn run(job: &Job, args: &ExplainArgs) -> Result<Outcome> {
         archive_bytes: explanation.archive,
         bits_per_byte: super::bits_per_byte(explanation.archive, explanation.content),
         totals: rows(&explanation),
+        spread: spread(&explanation),
         experts,
         dearest: dearest(&explanation, PLACES).iter().map(|place| dear(&explanation, place)).collect(),
     };
+    if let Some(path) = &args.html {
+        fs::write(path, page::page(&explanation, &report)).with_context(|| Input::File(path.clone()).to_string())?;
+    }
     let text = match args.json {
         true => super::to_json(&[report]),
         false => {
             let content = if text::is_coloured(args.color) { text::coloured(&explanation) } else { String::new() };
-            content + &describe(&explanation, &report)
+            content + &describe(&report)
         }
     };
     Ok(super::print(&text))
@@ -138,7 +154,7 @@ fn compress(job: &Job, args: &ExplainArgs, content: &[u8]) -> Result<Vec<u8>> {
     let name = format!("{} (compressing)", job.input);
     let _progress = Progress::start(job.batch, name, Some(content.len() as u64), monitor);
     let mut compressor = Compressor::new(Vec::new(), options);
-    std::io::Write::write_all(&mut compressor, content).map_err(Error::from)?;
+    compressor.write_all(content).map_err(Error::from)?;
     Ok(compressor.finish()?)
 }
 
@@ -163,27 +179,34 @@ fn experts(explanation: &Explanation, lost: bool, options: &DecompressOptions) -
 
 fn dear(explanation: &Explanation, place: &Place) -> Dear {
     let piece = &explanation.pieces[place.piece];
-    let bytes = &explanation.streams[piece.stream].plain[place.start..place.start + place.len];
+    let stream = &explanation.streams[piece.stream];
+    let bytes = &stream.plain[place.start..place.start + place.len];
     let inside = if piece.within.is_empty() { place.start - piece.start } else { 0 };
-    let bytes = match std::str::from_utf8(bytes) {
-        Ok(text) => printable(text),
-        Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
+    let bytes = match stream.kind {
+        Kind::Text => printable(&String::from_utf8_lossy(bytes)),
+        _ => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
     };
     Dear { offset: piece.offset + inside as u64, kind: text::name(explanation, piece), bits: place.bits, bytes }
 }
 
+/// How unevenly the bits are spread; nothing if nothing is coded.
+fn spread(explanation: &Explanation) -> String {
+    if explanation.streams.iter().all(|stream| stream.coded.is_none()) {
+        return String::new();
+    }
+    let [few, many] = concentration(explanation, [0.05, 0.2]).map(|share| share * 100.0);
+    format!("The dearest 5 % of the bytes take {few:.0} % of the bits, the dearest 20 % take {many:.0} %.")
+}
+
 /// The tables.
-fn describe(explanation: &Explanation, report: &Report) -> String {
+fn describe(report: &Report) -> String {
     let Report { name, content_bytes, archive_bytes, bits_per_byte, .. } = report;
     let mut text = format!("{name}: {content_bytes} -> {archive_bytes} bytes");
     text.extend(bits_per_byte.map(|bits| format!(", {bits:.3} bits per byte")));
     text += "\n\n";
     text += &totals_table(report);
-    if explanation.streams.iter().any(|stream| stream.coded.is_some()) {
-        let [few, many] = concentration(explanation, [0.05, 0.2]).map(|share| share * 100.0);
-        text += &format!(
-            "\nThe dearest 5 % of the bytes take {few:.0} % of the bits, the dearest 20 % take {many:.0} %.\n"
-        );
+    if !report.spread.is_empty() {
+        text += &format!("\n{}\n", report.spread);
     }
     if !report.experts.is_empty() {
         text += "\n";

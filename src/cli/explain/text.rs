@@ -96,7 +96,7 @@ fn characters(bytes: &[u8], cost: impl Fn(usize) -> f64, text: &mut String) {
                     painter.text.push('\n');
                 }
                 '\t' => painter.put(bits, "→   "),
-                '\r' => painter.put(bits, "␍"),
+                '\r' => painter.put(bits, "←"),
                 _ => painter.put(bits, &printable(character.encode_utf8(&mut [0; 4]))),
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use super::checkpoint::{BLOCK, Checkpoint, Config, Extras, Layer, LayerExtras, Matrix};
 use super::{Backend, Model, Session, Step};
 use crate::error::ErrorKind;
 use crate::num::arch::float::FloatKernels;
@@ -52,6 +52,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 64,
+        extras: Extras::default(),
     };
     let layers = (0..2).map(|_| Layer {
         attention_norm: random.norm(64),
@@ -63,6 +64,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
         gate: random.matrix(80, 64),
         up: random.matrix(80, 64),
         down: random.matrix(64, 96),
+        extras: LayerExtras::default(),
     });
     Checkpoint {
         layers: layers.collect(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::weights::Weights;
 use super::emulator::Emulator;
 use crate::test_random::TestRandom;
-use crate::transformer::checkpoint::Config;
+use crate::transformer::checkpoint::{Config, Extras};
 use crate::transformer::gpu::{prepare, probe};
 use crate::transformer::tests::fixtures::random_checkpoint;
 use crate::transformer::{Backend, Model, Session, Step};
@@ -26,6 +26,7 @@ fn odd() -> Config {
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 64,
+        extras: Extras::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::emulator::Emulator;
 use crate::test_random::TestRandom;
 use crate::transformer::checkpoint::{Config, Extras};
 use crate::transformer::gpu::{prepare, probe};
-use crate::transformer::tests::fixtures::random_checkpoint;
+use crate::transformer::tests::fixtures::{add_extras, in_opposite_order, random_checkpoint};
 use crate::transformer::{Backend, Model, Session, Step};
 
 const WINDOW: usize = 40;
@@ -139,4 +139,15 @@ fn the_probe_tells_a_device_that_computes_something_else() {
     let other = Arc::new(Model::new(random_checkpoint(odd(), true, 4), &(5..300).rev().collect::<Vec<_>>()).unwrap());
     let error = probe(&emulated(&other, false, usize::MAX), &model).unwrap_err();
     assert_eq!(error.reason(), "the emulator is not used: it does not compute what the CPU computes");
+}
+
+#[test]
+fn models_beyond_llama_are_refused() {
+    let mut checkpoint = random_checkpoint(Config { head_dim: 32, ..odd() }, true, 3);
+    checkpoint.config.extras.rope_divisors = vec![8.0; 16];
+    let plain = Arc::new(in_opposite_order(checkpoint.clone()));
+    assert!(prepare(Emulator::start(false, usize::MAX), &plain).is_ok());
+    add_extras(&mut checkpoint, None);
+    let error = prepare(Emulator::start(false, usize::MAX), &Arc::new(in_opposite_order(checkpoint))).err().unwrap();
+    assert_eq!(error.reason(), "the GPU's kernels do not have biases");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use nzip::internals::num::{Kernel, Packed, Quantised};
-use nzip::internals::transformer::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use nzip::internals::transformer::checkpoint::{BLOCK, Checkpoint, Config, Extras, Layer, LayerExtras, Matrix};
 use nzip::internals::transformer::{Backend, Model, Session, Step};
 use random::Random;
 
@@ -58,6 +58,7 @@ fn model(random: &mut Random, config: Config) -> Arc<Model> {
         gate: matrix(random, inner, hidden),
         up: matrix(random, inner, hidden),
         down: matrix(random, hidden, inner),
+        extras: LayerExtras::default(),
     });
     let order: Vec<u32> = (1..config.vocabulary as u32).collect();
     let checkpoint = Checkpoint {
@@ -85,6 +86,7 @@ fn forward(criterion: &mut Criterion) {
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 256,
+        extras: Extras::default(),
     };
     let embedded = model(&mut random, config.clone());
     let shape =

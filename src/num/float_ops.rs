@@ -252,6 +252,33 @@ pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
+/// Twice the square root of 2 / pi, the same times 0.044715, and three times that.
+const GELU: [f32; 3] = [1.595_769_2, 0.071_354_814, 0.214_064_45];
+
+/// GeGLU (Shazeer 2020) with GELU's approximation (Hendrycks & Gimpel 2016) `gate * (1 + tanh(z / 2)) / 2`, which is
+/// `gate * sigmoid(z)`.
+#[inline(always)]
+pub fn geglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, &gate), &up) in out.iter_mut().zip(gate).zip(up) {
+        let z = gate * (GELU[0] + GELU[1] * (gate * gate));
+        *out = gate / (1.0 + exp(-z)) * up;
+    }
+}
+
+/// The backward pass of [`geglu`], as [`swiglu_gradient`].
+#[inline(always)]
+pub fn geglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]) {
+    let values = gate.iter().zip(up).zip(gradient);
+    for (((&gate, &up), &gradient), (to_gate, to_up)) in values.zip(to_gate.iter_mut().zip(to_up)) {
+        let square = gate * gate;
+        let sigmoid = 1.0 / (1.0 + exp(-(gate * (GELU[0] + GELU[1] * square))));
+        let gelu = gate * sigmoid;
+        let slope = GELU[0] + GELU[2] * square;
+        *to_up = gradient * gelu;
+        *to_gate = gradient * up * (sigmoid + gelu * (1.0 - sigmoid) * slope);
+    }
+}
+
 /// The backward pass of [`swiglu`]: the gradients with respect to `gate` and `up`, given that of the result.
 #[inline(always)]
 pub fn swiglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]) {

@@ -3,7 +3,6 @@
 use super::batch::{Row, Shared};
 use super::cache::Cache;
 use super::model::Model;
-use super::rope::RotaryAngles;
 use crate::num::tiles::{BLOCK, Quantised, TILE};
 
 /// Buffers of the attention of one batch.
@@ -30,15 +29,24 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Rotates and quantises the queries and keys of `rows`, and the sink queries if a row needs them (`wrapped`).
+    /// Rotates and quantises the queries and keys of `rows` in layer `layer`, and the sink queries if a row needs them (`wrapped`).
     /// Each row of `qkv` begins with its queries, keys and values: `(heads + 2 * kv_heads) * head_dim` floats.
-    pub fn prepare(&mut self, shared: &Shared, wrapped: bool, rows: &[Row], qkv: &[f32]) {
+    pub fn prepare(&mut self, shared: &Shared, layer: usize, wrapped: bool, rows: &[Row], qkv: &[f32]) {
         let Shared { model, rope, .. } = shared;
         let config = &model.config;
         let count = config.heads + config.kv_heads;
-        rotate(model, rows, qkv, count, |row| &row.angles, &mut self.rotated, &mut self.heads);
+        let (local, half) = (config.extras.is_local(layer), config.head_dim / 2);
+        rotate(model, rows, qkv, count, |row| row.angles.of(local, half), &mut self.rotated, &mut self.heads);
         if wrapped {
-            rotate(model, rows, qkv, config.heads, |_| &rope.sink, &mut self.rotated, &mut self.sink_query);
+            rotate(
+                model,
+                rows,
+                qkv,
+                config.heads,
+                |_| rope.sink.of(local, half),
+                &mut self.rotated,
+                &mut self.sink_query,
+            );
         }
     }
 
@@ -109,7 +117,7 @@ fn rotate<'a>(
     rows: &'a [Row],
     qkv: &[f32],
     count: usize,
-    angles: impl Fn(&'a Row) -> &'a RotaryAngles,
+    angles: impl Fn(&'a Row) -> (&'a [f32], &'a [f32]),
     rotated: &mut Vec<f32>,
     to: &mut Quantised,
 ) {
@@ -118,7 +126,7 @@ fn rotate<'a>(
     rotated.resize(rows.len() * count * blocks * BLOCK, 0.0);
     let both = qkv.chunks_exact(qkv.len() / rows.len()).zip(rotated.chunks_exact_mut(count * blocks * BLOCK));
     for (row, (qkv, rotated)) in rows.iter().zip(both) {
-        let RotaryAngles { cos, sin } = angles(row);
+        let (cos, sin) = angles(row);
         for (head, rotated) in qkv.chunks_exact(dim).zip(rotated.chunks_exact_mut(blocks * BLOCK)) {
             (model.floats.rotate)(head, cos, sin, &mut rotated[..dim]);
         }
@@ -135,7 +143,7 @@ mod tests {
     use super::*;
     use crate::test_random::TestRandom;
     use crate::transformer::cache::CacheShape;
-    use crate::transformer::checkpoint::Config;
+    use crate::transformer::checkpoint::{Config, Extras};
     use crate::transformer::rope::Rope;
     use crate::transformer::tests::fixtures::{assert_close, dot, random_checkpoint, uniform};
     use std::sync::Arc;
@@ -158,11 +166,12 @@ mod tests {
             norm_eps: 0.01,
             rope_theta: THETA,
             context: 64,
+            extras: Extras::default(),
         };
         let model = Arc::new(Model::new(random_checkpoint(config, true, 1), &[0]).unwrap());
         let offset = model.kernel.offset;
         let shape = CacheShape { layers: 2, kv_heads: KV_HEADS, head_dim: BLOCK, window: WINDOW, offset };
-        let rope = Rope::new(WINDOW, DIM, THETA);
+        let rope = Rope::new(WINDOW, model.config());
         (Shared { model, rope, unit_scales: vec![1.0; shape.scales()], adaptive: None }, Cache::new(shape))
     }
 
@@ -188,7 +197,7 @@ mod tests {
             shared.rope.angles_at(position, &mut row.angles);
             let rows = [row];
             let mut out = vec![0.0; HEADS * DIM];
-            attention.prepare(&shared, cache.wrapped(position), &rows, &qkv);
+            attention.prepare(&shared, 1, cache.wrapped(position), &rows, &qkv);
             for (head, out) in out.chunks_exact_mut(HEADS / KV_HEADS * DIM).enumerate() {
                 attention.attend(&shared, &cache, [1, head], (0, &rows[0]), &qkv, out);
             }

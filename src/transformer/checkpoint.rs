@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 /// Consecutive values of a row that share one scale, as in GGUF's Q8_0.
 pub const BLOCK: usize = 32;
 
-/// Shapes and constants of a Llama (Touvron et al., 2023).
+/// Shapes and constants of a Llama (Touvron et al., 2023) or of a model like it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Number of tokens, and of rows of the embedding.
@@ -26,8 +26,42 @@ pub struct Config {
     pub norm_eps: f32,
     /// Base of the rotary embedding's frequencies.
     pub rope_theta: f32,
-    /// The longest context the model was trained for, in tokens.
+    /// The longest context in which all layers see all tokens, as in training.
     pub context: usize,
+    /// What a Llama does not have.
+    pub extras: Extras,
+}
+
+/// What a model has beyond a Llama; by default, nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extras {
+    /// The activation of the feed-forward layers.
+    pub activation: Activation,
+    /// Whether embeddings are multiplied by the square root of the hidden size (Gemma).
+    pub scaled_embedding: bool,
+    /// What the rotary frequencies of all but local layers are divided by, one for each pair; empty if by nothing (Llama 3.1).
+    pub rope_divisors: Vec<f32>,
+    /// Which layers are local (Gemma 3, SmolLM3): they have another rotary embedding. Empty if none is.
+    pub local_layers: Vec<bool>,
+    /// Base of the rotary frequencies of local layers; `None` if these do not rotate.
+    pub local_theta: Option<f32>,
+}
+
+impl Extras {
+    /// Whether layer `layer` is local.
+    pub fn is_local(&self, layer: usize) -> bool {
+        self.local_layers.get(layer) == Some(&true)
+    }
+}
+
+/// The activation of a gated feed-forward layer (Shazeer, 2020).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// SiLU: SwiGLU.
+    #[default]
+    Silu,
+    /// GELU, approximated with tanh: GeGLU.
+    Gelu,
 }
 
 /// A matrix of `rows` outputs by `columns` inputs: `quants[row * columns + column] * scales[(row * columns + column) / BLOCK]`.
@@ -63,10 +97,27 @@ pub struct Layer {
     pub feed_forward_norm: Vec<f32>,
     /// `[feed_forward, hidden]`, as `up`.
     pub gate: Matrix,
-    /// SwiGLU: the inner activation is `silu(gate) * up`.
+    /// The inner activation is `silu(gate) * up`, or `gelu(gate) * up`.
     pub up: Matrix,
     /// `[hidden, feed_forward]`.
     pub down: Matrix,
+    /// What a Llama's layer does not have.
+    pub extras: LayerExtras,
+}
+
+/// What a layer has beyond a Llama's; vectors are empty if it does not have them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerExtras {
+    /// Added to the products of q, k and v, one after the other (Qwen2).
+    pub biases: Vec<f32>,
+    /// RMS norm of each query head before it is rotated, `head_dim` weights (Qwen3, Gemma 3).
+    pub q_norm: Vec<f32>,
+    /// The same of each key head.
+    pub k_norm: Vec<f32>,
+    /// RMS norm of the output of attention, before it is added to the residual stream (Gemma 3).
+    pub attention_post_norm: Vec<f32>,
+    /// The same of the feed-forward layer.
+    pub feed_forward_post_norm: Vec<f32>,
 }
 
 /// A whole model.

@@ -6,7 +6,8 @@
 use super::adaptive::{Adaptive, Prediction};
 use super::attention::Attention;
 use super::batch::{Lane, Row, Shared};
-use super::model::Model;
+use super::checkpoint::{Config, LayerExtras};
+use super::model::{Block, Model};
 use super::table::Table;
 use super::team::{Member, Share, Team};
 use super::threads::Work;
@@ -105,10 +106,15 @@ impl Forward {
             self.inner.resize(rows.len() * width, 0.0);
             let both = product.chunks_exact(product.len() / rows.len());
             for (both, out) in both.zip(self.inner.chunks_exact_mut(width)) {
-                (floats.swiglu)(&both[..used], &both[used..2 * used], &mut out[..used]);
+                model.activate(&both[..used], &both[used..2 * used], &mut out[..used]);
             }
             (floats.quantise)(&self.inner, &mut self.input);
-            self.add_product(model, down.tiles(), rows.len(), member);
+            let post_norm = &block.extras.feed_forward_post_norm;
+            self.add_product(model, down.tiles(), post_norm, rows.len(), member);
+            if adapted.is_some() && !post_norm.is_empty() {
+                let products = self.product.chunks_exact(hidden).zip(&mut self.traces);
+                of_outputs(rows, share, products).for_each(|(product, trace)| trace.extend_from_slice(product));
+            }
         }
         self.used = 0;
         if outputs.next().is_some() {
@@ -133,8 +139,10 @@ impl Forward {
         }
         self.normalise(model, &block.attention_norm);
         let product = multiply(model, block.qkv.tiles(), &self.input, rows.len(), &mut self.product, member);
+        adjust_qkv(model, block, rows.len(), product);
+        let product = &*product;
         let wrapped = rows.iter().any(|row| lanes[row.lane].cache.wrapped(row.position));
-        self.attention.prepare(shared, wrapped, rows, product);
+        self.attention.prepare(shared, layer, wrapped, rows, product);
         self.heads.resize(rows.len() * width, 0.0);
         let stride = product.len() / rows.len();
         let heads = |row: usize, head: usize| row * width + head * group..row * width + (head + 1) * group;
@@ -153,7 +161,7 @@ impl Forward {
             }
         }
         (model.floats.quantise)(&self.heads, &mut self.input);
-        self.add_product(model, block.o.tiles(), rows.len(), member);
+        self.add_product(model, block.o.tiles(), &block.extras.attention_post_norm, rows.len(), member);
     }
 
     /// The distributions of the rows with an output.
@@ -207,9 +215,24 @@ impl Forward {
         (model.floats.quantise)(&self.normed, &mut self.input);
     }
 
-    /// Adds a matrix product to the residual stream.
-    fn add_product(&mut self, model: &Model, weights: Tiles<'_>, rows: usize, member: &mut Member<'_>) {
-        let product = multiply(model, weights, &self.input, rows, &mut self.product, member);
+    /// Adds a matrix product, or its RMS norm if there are weights for that, to the residual stream.
+    fn add_product(
+        &mut self,
+        model: &Model,
+        weights: Tiles<'_>,
+        post_norm: &[f32],
+        rows: usize,
+        member: &mut Member<'_>,
+    ) {
+        let Config { hidden, norm_eps, .. } = model.config;
+        let mut product = &*multiply(model, weights, &self.input, rows, &mut self.product, member);
+        if !post_norm.is_empty() {
+            self.normed.resize(self.x.len(), 0.0);
+            for (y, normed) in product.chunks_exact(hidden).zip(self.normed.chunks_exact_mut(hidden)) {
+                (model.floats.norm)(y, post_norm, norm_eps, normed);
+            }
+            product = &self.normed;
+        }
         self.x.iter_mut().zip(product).for_each(|(x, y)| *x += y);
     }
 }
@@ -220,6 +243,25 @@ fn of_outputs<T>(rows: &[Row], share: Share, values: impl Iterator<Item = T>) ->
     with_output.enumerate().filter(move |(number, _)| share.does(*number)).map(|(_, (_, value))| value)
 }
 
+/// Adds the biases of q, k and v to each row of their product, then normalises the heads of q and k, if the layer does that.
+fn adjust_qkv(model: &Model, block: &Block, rows: usize, product: &mut [f32]) {
+    let Config { heads, kv_heads, head_dim, norm_eps, .. } = model.config;
+    let LayerExtras { biases, q_norm, k_norm, .. } = &block.extras;
+    if biases.is_empty() && q_norm.is_empty() {
+        return;
+    }
+    let mut head = vec![0.0; head_dim];
+    for row in product.chunks_exact_mut(product.len() / rows) {
+        row.iter_mut().zip(biases).for_each(|(x, bias)| *x += bias);
+        if !q_norm.is_empty() {
+            for (number, x) in row.chunks_exact_mut(head_dim).take(heads + kv_heads).enumerate() {
+                head.copy_from_slice(x);
+                (model.floats.norm)(&head, if number < heads { q_norm } else { k_norm }, norm_eps, x);
+            }
+        }
+    }
+}
+
 /// The product of a matrix with `rows` input rows: `[rows, outputs padded to whole tiles]`.
 fn multiply<'a>(
     model: &Model,
@@ -228,7 +270,7 @@ fn multiply<'a>(
     rows: usize,
     product: &'a mut Vec<f32>,
     member: &mut Member<'_>,
-) -> &'a [f32] {
+) -> &'a mut [f32] {
     own_product(model, weights, input, rows, product, member.share);
     let product = &mut product[..rows * weights.count * TILE];
     member.complete(product, weights.count, TILE, |_, _| true);

@@ -2,13 +2,14 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::checkpoint::{Checkpoint, Matrix};
+use super::checkpoint::{Activation, Checkpoint, Extras, LayerExtras, Matrix};
 
 /// Version of the operations that `docs/ARITHMETIC.md` defines. Any change of a result, by a single bit, needs a new one.
 pub const ARITHMETIC_VERSION: u32 = 6;
 
 impl Checkpoint {
-    /// XXH3-128, little-endian, of [`ARITHMETIC_VERSION`], the configuration, the int8 weights and the tokens' bytes.
+    /// XXH3-128, little-endian, of [`ARITHMETIC_VERSION`], the configuration, the int8 weights and the tokens' bytes, then of what a
+    /// Llama does not have, if there is anything.
     /// The same model has the same identity whichever file form it was loaded from.
     pub fn id(&self) -> [u8; 16] {
         let mut hash = Hash(Xxh3::new());
@@ -40,7 +41,27 @@ impl Checkpoint {
             hash.length(token.len());
             hash.0.update(token);
         }
+        self.extras(&mut hash);
         hash.0.digest128().to_le_bytes()
+    }
+
+    fn extras(&self, hash: &mut Hash) {
+        let extras = &self.config.extras;
+        if *extras == Extras::default() && self.layers.iter().all(|layer| layer.extras == LayerExtras::default()) {
+            return;
+        }
+        let Extras { activation, scaled_embedding, rope_divisors, local_layers, local_theta } = extras;
+        hash.numbers(&[(*activation == Activation::Gelu).into(), (*scaled_embedding).into()]);
+        hash.numbers(&[local_theta.is_some().into(), local_theta.unwrap_or_default().to_bits()]);
+        hash.sized(rope_divisors);
+        hash.length(local_layers.len());
+        local_layers.iter().for_each(|&local| hash.numbers(&[local.into()]));
+        for layer in &self.layers {
+            let LayerExtras { biases, q_norm, k_norm, attention_post_norm, feed_forward_post_norm } = &layer.extras;
+            for vector in [biases, q_norm, k_norm, attention_post_norm, feed_forward_post_norm] {
+                hash.sized(vector);
+            }
+        }
     }
 }
 
@@ -66,6 +87,11 @@ impl Hash {
         }
     }
 
+    fn sized(&mut self, floats: &[f32]) {
+        self.length(floats.len());
+        self.floats(floats);
+    }
+
     fn matrix(&mut self, matrix: &Matrix) {
         for part in matrix.quants.chunks(4096) {
             let bytes: Vec<u8> = part.iter().map(|&quant| quant as u8).collect();
@@ -78,7 +104,7 @@ impl Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transformer::checkpoint::{Config, Layer};
+    use crate::transformer::checkpoint::{Config, Layer, LayerExtras};
 
     fn tiny() -> Checkpoint {
         let matrix = |rows, columns| {
@@ -95,6 +121,7 @@ mod tests {
             gate: matrix(3, 4),
             up: matrix(3, 4),
             down: matrix(4, 3),
+            extras: LayerExtras::default(),
         };
         Checkpoint {
             config: Config {
@@ -108,6 +135,7 @@ mod tests {
                 norm_eps: 1e-5,
                 rope_theta: 1e4,
                 context: 16,
+                extras: Extras::default(),
             },
             embedding: matrix(3, 4),
             head: None,
@@ -127,7 +155,7 @@ mod tests {
 
     #[test]
     fn identity_depends_on_every_field() {
-        let changes: [fn(&mut Checkpoint); 9] = [
+        let changes: [fn(&mut Checkpoint); 18] = [
             |model| model.config.context += 1,
             |model| model.config.norm_eps = 1e-6,
             |model| model.embedding.quants[5] ^= 1,
@@ -137,6 +165,15 @@ mod tests {
             |model| model.norm[0] = 2.0,
             |model| model.tokens = vec![b"a".to_vec(), b"".to_vec(), b"ab".to_vec()],
             |model| model.start = 1,
+            |model| model.config.extras.activation = Activation::Gelu,
+            |model| model.config.extras.scaled_embedding = true,
+            |model| model.config.extras.rope_divisors = vec![8.0],
+            |model| model.config.extras.local_layers = vec![true],
+            |model| model.config.extras.local_theta = Some(1e4),
+            |model| model.layers[0].extras.biases = vec![1.0; 8],
+            |model| model.layers[0].extras.q_norm = vec![1.0; 2],
+            |model| model.layers[0].extras.k_norm = vec![1.0; 2],
+            |model| model.layers[0].extras.feed_forward_post_norm = vec![1.0; 4],
         ];
         let mut ids = vec![tiny().id()];
         for change in changes {
@@ -146,6 +183,6 @@ mod tests {
         }
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 10);
+        assert_eq!(ids.len(), 19);
     }
 }

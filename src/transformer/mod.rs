@@ -1,4 +1,4 @@
-//! Exact int8 inference of Llama-family models.
+//! Exact int8 inference of Llama and of models like it.
 //!
 //! ```text
 //! Checkpoint ─► Model      weights repacked for the kernels of this CPU; immutable, shared

@@ -1,6 +1,6 @@
 //! A model ready to run: weights repacked for the kernels of this CPU.
 
-use super::checkpoint::{self, Checkpoint, Config, Layer, Matrix};
+use super::checkpoint::{self, Activation, Checkpoint, Config, Extras, Layer, LayerExtras, Matrix};
 use crate::error::{Error, ErrorKind};
 use crate::num::arch::float::FloatKernels;
 use crate::num::arch::int8::Kernel;
@@ -39,6 +39,7 @@ pub(super) struct Block {
     pub gate_up: Packed,
     /// `[hidden, feed_forward]`.
     pub down: Packed,
+    pub extras: LayerExtras,
 }
 
 impl Model {
@@ -119,6 +120,14 @@ impl Model {
         if !(c.norm_eps > 0.0 && c.norm_eps.is_finite() && c.rope_theta.is_normal() && c.rope_theta > 0.0) {
             return wrong("constant");
         }
+        let Extras { rope_divisors, local_layers, local_theta, .. } = &c.extras;
+        if ![0, dim / 2].contains(&rope_divisors.len())
+            || rope_divisors.iter().any(|&divisor| !(divisor.is_normal() && divisor > 0.0))
+            || ![0, c.layers].contains(&local_layers.len())
+            || local_theta.is_some_and(|theta| !(theta.is_normal() && theta > 0.0))
+        {
+            return wrong("rotary embedding");
+        }
         let fits = |matrix: &Matrix, rows: usize, columns: usize| {
             let quants = matrix.rows.checked_mul(matrix.columns);
             (matrix.rows, matrix.columns) == (rows, columns)
@@ -141,7 +150,7 @@ impl Model {
                 && fits(&layer.down, hidden, inner.next_multiple_of(BLOCK))
                 && norm_fits(&layer.attention_norm)
                 && norm_fits(&layer.feed_forward_norm);
-            if !fit {
+            if !fit || !Self::extras_fit(c, &layer.extras) {
                 return wrong("layer");
             }
         }
@@ -154,6 +163,61 @@ impl Model {
             return wrong("start token");
         }
         Ok(())
+    }
+
+    /// Whether a layer's vectors have the right lengths and finite weights.
+    fn extras_fit(config: &Config, extras: &LayerExtras) -> bool {
+        let LayerExtras { biases, q_norm, k_norm, attention_post_norm, feed_forward_post_norm } = extras;
+        let fits = |vector: &[f32], len: usize| {
+            vector.is_empty() || vector.len() == len && vector.iter().all(|x| x.is_finite())
+        };
+        // `sum16` takes whole groups of 16.
+        let head_norm = |norm: &[f32]| fits(norm, config.head_dim) && norm.len().is_multiple_of(16);
+        fits(biases, (config.heads + 2 * config.kv_heads) * config.head_dim)
+            && q_norm.is_empty() == k_norm.is_empty()
+            && head_norm(q_norm)
+            && head_norm(k_norm)
+            && fits(attention_post_norm, config.hidden)
+            && fits(feed_forward_post_norm, config.hidden)
+    }
+
+    /// What the model has beyond a Llama other than divided rotary frequencies; `None` if nothing.
+    pub(super) fn beyond_llama(&self) -> Option<&'static str> {
+        let Extras { activation, scaled_embedding, local_layers, .. } = &self.config.extras;
+        let any = |part: fn(&LayerExtras) -> &[f32]| self.layers.iter().any(|layer| !part(&layer.extras).is_empty());
+        let parts = [
+            (any(|extras| &extras.biases), "biases"),
+            (any(|extras| &extras.q_norm), "norms of queries and keys"),
+            (any(|extras| &extras.attention_post_norm), "norms after attention"),
+            (any(|extras| &extras.feed_forward_post_norm), "norms after feed-forward layers"),
+            (*activation == Activation::Gelu, "GELU"),
+            (*scaled_embedding, "a scaled embedding"),
+            (!local_layers.is_empty(), "layers with another rotary embedding"),
+        ];
+        parts.into_iter().find(|(present, _)| *present).map(|(_, what)| what)
+    }
+
+    /// The gated activation: `(floats.swiglu)` or `(floats.geglu)`.
+    pub(super) fn activate(&self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        match self.config.extras.activation {
+            Activation::Silu => (self.floats.swiglu)(gate, up, out),
+            Activation::Gelu => (self.floats.geglu)(gate, up, out),
+        }
+    }
+
+    /// The backward pass of [`Model::activate`].
+    pub(super) fn activation_gradient(
+        &self,
+        gate: &[f32],
+        up: &[f32],
+        gradient: &[f32],
+        to_gate: &mut [f32],
+        to_up: &mut [f32],
+    ) {
+        match self.config.extras.activation {
+            Activation::Silu => (self.floats.swiglu_gradient)(gate, up, gradient, to_gate, to_up),
+            Activation::Gelu => (self.floats.geglu_gradient)(gate, up, gradient, to_gate, to_up),
+        }
     }
 
     /// The token that begins a text.
@@ -179,6 +243,10 @@ impl Model {
     /// Writes the embedding of `token`, `hidden` elements.
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
         self.embedding.as_ref().unwrap_or(&self.head).row(self.embedding_row(token), out);
+        if self.config.extras.scaled_embedding {
+            let scale = (self.config.hidden as f32).sqrt();
+            out.iter_mut().for_each(|x| *x *= scale);
+        }
     }
 
     /// The row of `token` in the embedding: in the head, if they are tied.
@@ -201,6 +269,7 @@ impl Block {
             down: pack(&[&layer.down], kernel),
             attention_norm: layer.attention_norm,
             feed_forward_norm: layer.feed_forward_norm,
+            extras: layer.extras,
         }
     }
 

@@ -84,7 +84,7 @@ impl Session {
             gpu_error: None,
             activity: Arc::default(),
             shared: Arc::new(Shared {
-                rope: Rope::new(window, config.head_dim, config.rope_theta),
+                rope: Rope::new(window, config),
                 unit_scales: vec![1.0; shape.scales()],
                 adaptive: None,
                 model,

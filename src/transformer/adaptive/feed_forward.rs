@@ -37,6 +37,8 @@ pub struct FeedForward {
 struct Work {
     normed: Vec<f32>,
     inner: Vec<f32>,
+    /// Of the product with `down`, if its norm is what the layer adds.
+    product_gradient: Vec<f32>,
     inner_gradient: Vec<f32>,
     both_gradient: Vec<f32>,
     normed_gradient: Vec<f32>,
@@ -109,32 +111,44 @@ impl FeedForward {
     /// One layer's step. Replaces the gradients of its output by those of its input.
     fn step(&mut self, model: &Model, index: usize) {
         let (hidden, count) = (model.config.hidden, self.traces.len());
-        let Block { feed_forward_norm, .. } = &model.layers[self.first + index];
+        let Block { feed_forward_norm, extras, .. } = &model.layers[self.first + index];
+        let post_norm = &extras.feed_forward_post_norm;
         let Layer { gate_up, down } = &mut self.layers[index];
         let used = gate_up.packed.rows() / 2;
         let width = down.packed.blocks() * BLOCK;
         let (floats, work) = (&model.floats, &mut self.work);
-        let traced = index * (hidden + 2 * used)..(index + 1) * (hidden + 2 * used);
+        let length = hidden + 2 * used + post_norm.len();
+        let traced = index * length..(index + 1) * length;
         work.normed.resize(count * hidden, 0.0);
         work.inner.clear();
         work.inner.resize(count * width, 0.0);
         work.inner_gradient.resize(count * width, 0.0);
         work.both_gradient.resize(count * 2 * used, 0.0);
-        (floats.product)(&self.outputs, [hidden, 1], &down.weights, width, &mut work.inner_gradient);
+        if !post_norm.is_empty() {
+            work.product_gradient.clear();
+            work.product_gradient.resize(count * hidden, 0.0);
+            let gradients = work.product_gradient.chunks_exact_mut(hidden).zip(self.outputs.chunks_exact(hidden));
+            for (trace, (to, gradient)) in self.traces.iter().zip(gradients) {
+                let product = &trace[traced.end - hidden..traced.end];
+                (floats.norm_gradient)(product, post_norm, model.config.norm_eps, gradient, to);
+            }
+        }
+        let products = if post_norm.is_empty() { &self.outputs } else { &work.product_gradient };
+        (floats.product)(products, [hidden, 1], &down.weights, width, &mut work.inner_gradient);
         for (i, trace) in self.traces.iter().enumerate() {
             let (x, both) = trace[traced.clone()].split_at(hidden);
-            let (gate, up) = both.split_at(used);
+            let (gate, up) = both[..2 * used].split_at(used);
             (floats.norm)(x, feed_forward_norm, model.config.norm_eps, &mut work.normed[i * hidden..][..hidden]);
-            (floats.swiglu)(gate, up, &mut work.inner[i * width..][..used]);
+            model.activate(gate, up, &mut work.inner[i * width..][..used]);
             let (to_gate, to_up) = work.both_gradient[i * 2 * used..][..2 * used].split_at_mut(used);
-            (floats.swiglu_gradient)(gate, up, &work.inner_gradient[i * width..][..used], to_gate, to_up);
+            model.activation_gradient(gate, up, &work.inner_gradient[i * width..][..used], to_gate, to_up);
         }
         if index > 0 {
             work.normed_gradient.resize(count * hidden, 0.0);
             (floats.product)(&work.both_gradient, [2 * used, 1], &gate_up.weights, hidden, &mut work.normed_gradient);
         }
         work.gradient.resize(down.weights.len(), 0.0);
-        (floats.product)(&self.outputs, [1, hidden], &work.inner, width, &mut work.gradient);
+        (floats.product)(products, [1, hidden], &work.inner, width, &mut work.gradient);
         down.learn(model, &work.gradient);
         work.gradient.resize(gate_up.weights.len(), 0.0);
         (floats.product)(&work.both_gradient, [1, 2 * used], &work.normed, hidden, &mut work.gradient);
@@ -159,7 +173,10 @@ impl FeedForward {
 mod tests {
     use super::*;
     use crate::test_random::TestRandom;
-    use crate::transformer::tests::fixtures::{assert_close, dot, slopes, small_model, uniform};
+    use crate::transformer::checkpoint::Activation;
+    use crate::transformer::tests::fixtures::{
+        add_extras, assert_close, dot, in_opposite_order, random_checkpoint, slopes, small_config, uniform,
+    };
 
     const HIDDEN: usize = 32;
     const INNER: usize = 8;
@@ -169,13 +186,24 @@ mod tests {
         x.iter().zip(weights).map(|(x, &weight)| x * factor * f64::from(weight)).collect()
     }
 
-    /// One feed-forward layer in binary64: its gate and up products, and its output with the residual.
-    fn layer(x: &[f64], norm_weights: &[f32], gate_up: &[f64], down: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let normed = norm(x, norm_weights);
+    /// One feed-forward layer in binary64: its gate and up products with, if that is normalised, the product of down; and its output
+    /// with the residual.
+    fn layer(x: &[f64], model: &Model, layer: usize, gate_up: &[f64], down: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let Block { feed_forward_norm, extras, .. } = &model.layers[layer];
+        let normed = norm(x, feed_forward_norm);
         let both: Vec<f64> = gate_up.chunks(HIDDEN).map(|row| dot(row, &normed)).collect();
-        let inner: Vec<f64> = (0..INNER).map(|i| both[i] / (1.0 + (-both[i]).exp()) * both[INNER + i]).collect();
-        let out = x.iter().zip(down.chunks(BLOCK)).map(|(x, row)| x + dot(row, &inner)).collect();
-        (both, out)
+        let z = |gate: f64| match model.config.extras.activation {
+            Activation::Silu => gate,
+            Activation::Gelu => 2.0 * (2.0 / std::f64::consts::PI).sqrt() * (gate + 0.044715 * gate.powi(3)),
+        };
+        let inner: Vec<f64> = (0..INNER).map(|i| both[i] / (1.0 + (-z(both[i])).exp()) * both[INNER + i]).collect();
+        let mut product: Vec<f64> = down.chunks(BLOCK).map(|row| dot(row, &inner)).collect();
+        let mut traced = both;
+        if !extras.feed_forward_post_norm.is_empty() {
+            traced.extend(&product);
+            product = norm(&product, &extras.feed_forward_post_norm);
+        }
+        (traced, x.iter().zip(product).map(|(x, y)| x + y).collect())
     }
 
     /// Adafactor in binary64.
@@ -222,8 +250,17 @@ mod tests {
     /// Two batches through two layers with a constant between them, which stands for attention.
     #[test]
     fn steps_follow_the_slopes_of_a_naive_forward_pass() {
-        let model = small_model(2);
-        let mut learned = FeedForward::new(&model, 2).unwrap();
+        for extras in [false, true] {
+            let mut checkpoint = random_checkpoint(small_config(2), true, 4);
+            if extras {
+                add_extras(&mut checkpoint, None);
+            }
+            follows_the_slopes(&in_opposite_order(checkpoint));
+        }
+    }
+
+    fn follows_the_slopes(model: &Model) {
+        let mut learned = FeedForward::new(model, 2).unwrap();
         let matrices = |learned: &FeedForward| -> Vec<Vec<f64>> {
             let both = learned.layers.iter().flat_map(|layer| [&layer.gate_up, &layer.down]);
             both.map(|matrix| exact(&matrix.weights)).collect()
@@ -236,10 +273,9 @@ mod tests {
             // Of each step: the residual, what attention adds between the layers, the gradient of the head's input.
             let steps: Vec<[Vec<f64>; 3]> = (0..BATCH).map(|_| [(); 3].map(|()| vector())).collect();
             let forward = |weights: &[Vec<f64>], [x, attention, _]: &[Vec<f64>; 3]| {
-                let norms = [0, 1].map(|i| &model.layers[i].feed_forward_norm);
-                let (both, out) = layer(x, norms[0], &weights[0], &weights[1]);
+                let (both, out) = layer(x, model, 0, &weights[0], &weights[1]);
                 let next: Vec<f64> = out.iter().zip(attention).map(|(x, y)| x + y).collect();
-                let (next_both, last) = layer(&next, norms[1], &weights[2], &weights[3]);
+                let (next_both, last) = layer(&next, model, 1, &weights[2], &weights[3]);
                 [x.clone(), both, next, next_both, last]
             };
             let cost = |weights: &[Vec<f64>]| -> f64 {
@@ -258,7 +294,7 @@ mod tests {
             for step in &steps {
                 let trace: Vec<f32> = forward(&before, step).concat().iter().map(|&x| x as f32).collect();
                 let gradient: Vec<f32> = step[2].iter().map(|&x| x as f32).collect();
-                learned.learn(&model, trace, &gradient);
+                learned.learn(model, trace, &gradient);
             }
             for ((after, before), expected) in matrices(&learned).iter().zip(&before).zip(&changes) {
                 let change: Vec<f32> =

@@ -28,7 +28,8 @@ pub struct Prediction {
     /// Outputs that are not negligible, in the order of the distribution, with their probabilities.
     likely: Vec<(usize, f32)>,
     /// Activations that the backward pass reads: for each adaptive feed-forward layer the residual stream before it
-    /// (`hidden`) and the product of its gate and up matrices (`2 * feed_forward`), then the last residual (`hidden`).
+    /// (`hidden`), the product of its gate and up matrices (`2 * feed_forward`) and, if that is normalised, the product of its down
+    /// matrix (`hidden`); then the last residual (`hidden`).
     pub trace: Vec<f32>,
 }
 

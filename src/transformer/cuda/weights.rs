@@ -97,6 +97,9 @@ impl Weights {
         let config = model.config();
         let too_large =
             |what: &str| Err(Error::new(ErrorKind::Device, format!("the GPU's kernels have no room for {what}")));
+        if let Some(what) = model.beyond_llama() {
+            return Err(Error::new(ErrorKind::Device, format!("the GPU's kernels do not have {what}")));
+        }
         if config.head_dim > MAX_HEAD {
             return too_large(&format!("heads of {} elements", config.head_dim));
         }

@@ -1,10 +1,11 @@
 //! Builds a [`Checkpoint`] from tensors, by their names in either file form.
 
+use super::architecture::Architecture;
 use super::weights::Weights;
 use crate::error::Error;
-use crate::transformer::checkpoint::{Checkpoint, Config, Layer};
+use crate::transformer::checkpoint::{Checkpoint, Config, Layer, LayerExtras};
 
-/// Tensor names of a file form. Layer tensors are called `{layer}.{number}.{part}.weight`.
+/// Tensor names of a file form. Layer tensors are called `{layer}.{number}.{part}.weight`, biases `{layer}.{number}.{part}.bias`.
 pub struct Names {
     pub embedding: &'static str,
     pub head: &'static str,
@@ -20,6 +21,10 @@ pub struct Names {
     pub gate: &'static str,
     pub up: &'static str,
     pub down: &'static str,
+    pub q_norm: &'static str,
+    pub k_norm: &'static str,
+    pub attention_post_norm: &'static str,
+    pub feed_forward_post_norm: &'static str,
 }
 
 /// Names in Hugging Face files.
@@ -37,6 +42,18 @@ pub const HUGGING_FACE: Names = Names {
     gate: "mlp.gate_proj",
     up: "mlp.up_proj",
     down: "mlp.down_proj",
+    q_norm: "self_attn.q_norm",
+    k_norm: "self_attn.k_norm",
+    attention_post_norm: "",
+    feed_forward_post_norm: "",
+};
+
+/// Names in Hugging Face files of Gemma 3.
+pub const GEMMA: Names = Names {
+    attention_post_norm: "post_attention_layernorm",
+    feed_forward_norm: "pre_feedforward_layernorm",
+    feed_forward_post_norm: "post_feedforward_layernorm",
+    ..HUGGING_FACE
 };
 
 /// Names in GGUF files.
@@ -54,6 +71,10 @@ pub const GGUF: Names = Names {
     gate: "ffn_gate",
     up: "ffn_up",
     down: "ffn_down",
+    q_norm: "attn_q_norm",
+    k_norm: "attn_k_norm",
+    attention_post_norm: "post_attention_norm",
+    feed_forward_post_norm: "post_ffw_norm",
 };
 
 impl Names {
@@ -63,13 +84,13 @@ impl Names {
     }
 }
 
-/// Builds the model. If `tied`, the head is the embedding, even if the file has a head tensor.
+/// Builds a model of `architecture`. If `tied`, the head is the embedding, even if the file has a head tensor.
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) if a tensor is missing, unknown, or has another shape than `config` requires.
 pub fn assemble(
     mut weights: Weights,
-    names: &Names,
+    (architecture, names): (Architecture, &Names),
     config: Config,
     tied: bool,
     tokens: Vec<Vec<u8>>,
@@ -100,9 +121,40 @@ pub fn assemble(
             gate: weights.matrix(&name(names.gate), feed_forward, hidden)?,
             up: weights.matrix(&name(names.up), feed_forward, hidden)?,
             down: weights.matrix(&name(names.down), hidden, feed_forward)?,
+            extras: extras(&mut weights, (architecture, names), &config, layer)?,
         });
     }
     let norm = weights.vector(names.norm, hidden)?;
     weights.finish()?;
     Ok(Checkpoint { config, embedding, head, layers, norm, tokens, start })
+}
+
+/// What the architecture's layers have beyond a Llama's.
+fn extras(
+    weights: &mut Weights,
+    (architecture, names): (Architecture, &Names),
+    config: &Config,
+    layer: usize,
+) -> Result<LayerExtras, Error> {
+    let mut extras = LayerExtras::default();
+    let name = |part| names.of_layer(layer, part);
+    if architecture.has_biases() {
+        for (part, heads) in [(names.q, config.heads), (names.k, config.kv_heads), (names.v, config.kv_heads)] {
+            let name = format!("{}.{layer}.{part}.bias", names.layer);
+            extras.biases.extend(weights.vector(&name, heads * config.head_dim)?);
+        }
+    }
+    if architecture.has_head_norms() {
+        if !config.head_dim.is_multiple_of(16) {
+            let what = format!("heads of {} elements, not a multiple of 16, are not supported", config.head_dim);
+            return Err(weights.wrong(&name(names.q_norm), what));
+        }
+        extras.q_norm = weights.vector(&name(names.q_norm), config.head_dim)?;
+        extras.k_norm = weights.vector(&name(names.k_norm), config.head_dim)?;
+    }
+    if architecture.has_post_norms() {
+        extras.attention_post_norm = weights.vector(&name(names.attention_post_norm), config.hidden)?;
+        extras.feed_forward_post_norm = weights.vector(&name(names.feed_forward_post_norm), config.hidden)?;
+    }
+    Ok(extras)
 }

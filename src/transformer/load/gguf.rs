@@ -1,4 +1,4 @@
-//! Loads GGUF files of the llama architecture (format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
+//! Loads GGUF files (format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +9,15 @@ use candle_core::quantized::gguf_file::{Content, TensorInfo};
 use half::{bf16, f16};
 
 use super::assemble::{GGUF, assemble};
+use super::config::check;
 use super::metadata::Metadata;
 use super::weights::Weights;
 use super::{ggml, header, reason, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
+
+/// What rotary frequencies are divided by (Llama 3.1).
+const ROPE_DIVISORS: &str = "rope_freqs.weight";
 
 /// Loads a model from a GGUF file, open or in memory; `place` is its name in messages.
 ///
@@ -28,15 +32,22 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpo
         .map_err(|_| wrong(place, "has an invalid header"))?
         .map_err(|error| damaged(&reason(&error)))?;
     let metadata = Metadata { entries: &content.metadata, place };
-    let config = metadata.config()?;
+    let architecture = metadata.architecture()?;
+    let mut config = metadata.config(architecture)?;
     let tokens = metadata.vocabulary()?;
     let start = metadata.start(&config)?;
     let mut weights = read(&content, reader, place)?;
-    for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
-        weights.reorder(&part, config.head_dim, |matrix| split_pairs(matrix, config.head_dim));
+    if architecture.has_adjacent_pairs() {
+        for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
+            weights.reorder(&part, config.head_dim, |matrix| split_pairs(matrix, config.head_dim));
+        }
     }
+    if weights.has(ROPE_DIVISORS) {
+        config.extras.rope_divisors = weights.vector(ROPE_DIVISORS, config.head_dim / 2)?;
+    }
+    check(&config, place)?;
     let tied = !weights.has(GGUF.head);
-    assemble(weights, &GGUF, config, tied, tokens, start)
+    assemble(weights, (architecture, &GGUF), config, tied, tokens, start)
 }
 
 /// Reads all tensors.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::assemble::{HUGGING_FACE, assemble};
+use super::assemble::assemble;
 use super::{config, read_file, safetensors, vocabulary};
 use crate::error::Error;
 use crate::transformer::checkpoint::Checkpoint;
@@ -21,6 +21,15 @@ pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
     let config = config::parse(&text, &place)?;
     let (tokenizer, place) = named("tokenizer.json")?;
     let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
-    let weights = safetensors::read(directory)?;
-    assemble(weights, &HUGGING_FACE, config.config, config.tied, tokens, config.start)
+    let mut weights = safetensors::read(directory)?;
+    let architecture = config.architecture;
+    weights.add_to_vectors(architecture.norm_offset());
+    assemble(
+        weights,
+        (architecture, architecture.hugging_face_names()),
+        config.config,
+        config.tied,
+        tokens,
+        config.start,
+    )
 }

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use candle_core::quantized::gguf_file::Value;
 
+use super::architecture::{Architecture, SUPPORTED};
 use super::config::{check, check_start};
 use super::vocabulary::{TokenEncoding, prefer_pieces};
 use super::wrong;
 use crate::error::Error;
-use crate::transformer::checkpoint::Config;
+use crate::transformer::checkpoint::{Config, Extras};
+
+const ARCHITECTURE: &str = "general.architecture";
 
 /// The kind of a token, from `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,38 +44,74 @@ pub struct Metadata<'a> {
 }
 
 impl Metadata<'_> {
-    /// The shapes and constants of a model of the llama architecture.
-    pub fn config(&self) -> Result<Config, Error> {
-        match self.text("general.architecture") {
-            Some("llama") => (),
-            other => return Err(self.wrong(format!("architecture {} is not llama", other.unwrap_or("(none)")))),
-        }
-        if let Some(scaling) = self.text("llama.rope.scaling.type").filter(|&scaling| scaling != "none") {
-            return Err(self.wrong(format!("rope scaling {scaling} is not supported")));
-        }
-        if self.size("llama.expert_count")?.is_some_and(|experts| experts > 0) {
+    /// The architecture.
+    pub fn architecture(&self) -> Result<Architecture, Error> {
+        let name = self.text(ARCHITECTURE).unwrap_or("(none)");
+        Architecture::of_gguf(name)
+            .ok_or_else(|| self.wrong(format!("architecture {name} is not supported; {SUPPORTED}")))
+    }
+
+    /// The shapes and constants of a model of `architecture`, but for what a tensor says.
+    pub fn config(&self, architecture: Architecture) -> Result<Config, Error> {
+        let prefix = self.text(ARCHITECTURE).unwrap_or_default();
+        let key = |name: &str| format!("{prefix}.{name}");
+        let size = |name: &str| self.size(&key(name));
+        let needed = |name: &str| self.needed(&key(name));
+        let real = |name: &str| self.real(&key(name));
+        let (heads, hidden, layers) =
+            (needed("attention.head_count")?, needed("embedding_length")?, needed("block_count")?);
+        let head_dim = size("attention.key_length")?.unwrap_or(hidden / heads.max(1));
+        let scaling = match self.text(&key("rope.scaling.type")) {
+            None | Some("none") => None,
+            Some("linear") => real("rope.scaling.factor")?,
+            Some(other) => return Err(self.wrong(format!("rope scaling {other} is not supported; linear is"))),
+        };
+        if size("expert_count")?.is_some_and(|experts| experts > 0) {
             return Err(self.wrong("mixtures of experts are not supported"));
         }
-        let (heads, hidden) = (self.needed("llama.attention.head_count")?, self.needed("llama.embedding_length")?);
-        let head_dim = self.size("llama.attention.key_length")?.unwrap_or(hidden / heads.max(1));
-        for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
-            if let Some(other) = self.size(key)?.filter(|&other| other != head_dim) {
-                return Err(self.wrong(format!("{key} is {other}, but a head has {head_dim} dimensions")));
+        for cap in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if real(cap)?.is_some_and(|cap| cap != 0.0) {
+                return Err(self.wrong(format!("{} is not supported", key(cap))));
             }
         }
-        let config = Config {
+        for name in ["attention.value_length", "rope.dimension_count"] {
+            if let Some(other) = size(name)?.filter(|&other| other != head_dim) {
+                return Err(self.wrong(format!("{} is {other}, but a head has {head_dim} dimensions", key(name))));
+            }
+        }
+        let mut config = Config {
             vocabulary: self.tokens()?.len(),
             hidden,
-            layers: self.needed("llama.block_count")?,
+            layers,
             heads,
-            kv_heads: self.size("llama.attention.head_count_kv")?.unwrap_or(heads),
+            kv_heads: size("attention.head_count_kv")?.unwrap_or(heads),
             head_dim,
-            feed_forward: self.needed("llama.feed_forward_length")?,
-            norm_eps: self.real("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
-            rope_theta: self.real("llama.rope.freq_base")?.unwrap_or(10_000.0),
-            context: self.needed("llama.context_length")?,
+            feed_forward: needed("feed_forward_length")?,
+            norm_eps: real("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
+            rope_theta: real("rope.freq_base")?.unwrap_or(10_000.0),
+            context: needed("context_length")?,
+            extras: Extras {
+                activation: architecture.activation(),
+                scaled_embedding: architecture == Architecture::Gemma3,
+                local_theta: match architecture {
+                    Architecture::Gemma3 => Some(real("rope.freq_base_swa")?.unwrap_or(10_000.0)),
+                    _ => None,
+                },
+                ..Extras::default()
+            },
         };
+        // No token of the context is ever outside of the window that some layers see.
+        if let Some(window) = size("attention.sliding_window")?.filter(|&window| window > 0) {
+            config.context = config.context.min(window);
+        }
         check(&config, self.place)?;
+        if let Some(factor) = scaling {
+            config.extras.rope_divisors = vec![factor; head_dim / 2];
+        }
+        if let Some(period) = architecture.period() {
+            let period = size("attention.sliding_window_pattern")?.filter(|&period| period > 0).unwrap_or(period);
+            config.extras.local_layers = architecture.local_layers(layers, period);
+        }
         Ok(config)
     }
 

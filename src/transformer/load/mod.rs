@@ -1,7 +1,7 @@
 //! Loaders: Hugging Face directories and GGUF files become a [`Checkpoint`](super::checkpoint::Checkpoint).
 //!
 //! ```text
-//! config.json ──► config ────────────┐
+//! config.json ──► config ────────────┐   (architecture: what differs between models; rope: scaled frequencies)
 //! *.safetensors ► safetensors ┐      ├► assemble ► Checkpoint
 //!                             ├ weights ┘
 //! *.gguf ► header ► gguf ─────┘      │
@@ -12,6 +12,7 @@
 //! [`Matrix::quantise`](super::checkpoint::Matrix::quantise). Files are not trusted: lengths are compared with the file's length
 //! before anything is allocated.
 
+mod architecture;
 mod assemble;
 mod config;
 mod find;
@@ -20,6 +21,7 @@ mod gguf;
 mod header;
 mod huggingface;
 mod metadata;
+mod rope;
 mod safetensors;
 mod vocabulary;
 mod weights;

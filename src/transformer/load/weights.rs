@@ -62,12 +62,21 @@ impl Weights {
         }
     }
 
-    /// The number of elements of a tensor; an error if no Llama has such a shape.
+    /// The number of elements of a tensor; an error if no supported model has such a shape.
     pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<usize, Error> {
         if !matches!(shape.len(), 1 | 2) || shape.iter().any(|length| !(1..=MAX_LENGTH).contains(length)) {
-            return Err(self.wrong(name, format!("has the shape {shape:?}, which no Llama has")));
+            return Err(self.wrong(name, format!("has the shape {shape:?}, which no supported model has")));
         }
         Ok(shape.iter().product())
+    }
+
+    /// Adds `offset` to all vectors.
+    pub fn add_to_vectors(&mut self, offset: f32) {
+        for (_, values) in self.tensors.values_mut() {
+            if let Values::Vector(vector) = values {
+                vector.iter_mut().for_each(|value| *value += offset);
+            }
+        }
     }
 
     /// Whether there is a tensor `name`.
@@ -108,10 +117,10 @@ impl Weights {
         Ok(values)
     }
 
-    /// Checks that no tensor is left: an unknown one means that the model is not a plain Llama.
+    /// Checks that no tensor is left: an unknown one means that the model is another than its configuration says.
     pub fn finish(self) -> Result<(), Error> {
         match self.tensors.keys().next() {
-            Some(name) => Err(self.wrong(name, "is not a tensor of a plain Llama")),
+            Some(name) => Err(self.wrong(name, "is not a tensor of this architecture")),
             None => Ok(()),
         }
     }

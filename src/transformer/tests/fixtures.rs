@@ -2,7 +2,7 @@
 
 use crate::test_random::TestRandom;
 use crate::transformer::Model;
-use crate::transformer::checkpoint::{Checkpoint, Config, Layer, Matrix};
+use crate::transformer::checkpoint::{Activation, Checkpoint, Config, Extras, Layer, LayerExtras, Matrix};
 
 /// A uniform number in -1..1.
 pub fn uniform(random: &mut TestRandom) -> f32 {
@@ -30,6 +30,7 @@ pub fn random_checkpoint(config: Config, tied: bool, seed: u64) -> Checkpoint {
         gate: matrix(feed_forward, hidden, 1.0),
         up: matrix(feed_forward, hidden, 1.0),
         down: matrix(hidden, feed_forward, 1.0),
+        extras: LayerExtras::default(),
     });
     Checkpoint {
         layers: layers.collect(),
@@ -42,9 +43,32 @@ pub fn random_checkpoint(config: Config, tied: bool, seed: u64) -> Checkpoint {
     }
 }
 
-/// A model of `layers` layers with 40 tokens, hidden size 32 and feed-forward size 8.
-pub fn small_model(layers: usize) -> Model {
-    let config = Config {
+/// Gives a model all that no Llama has. Every second layer is local; these rotate with base `local_theta`, or not at all.
+pub fn add_extras(checkpoint: &mut Checkpoint, local_theta: Option<f32>) {
+    let Config { hidden, layers, heads, kv_heads, head_dim, .. } = checkpoint.config;
+    let mut random = TestRandom::new(77);
+    let mut vector = |centre: f32, len: usize| (0..len).map(|_| centre + uniform(&mut random) / 2.0).collect();
+    for layer in &mut checkpoint.layers {
+        layer.extras = LayerExtras {
+            biases: vector(0.0, (heads + 2 * kv_heads) * head_dim),
+            q_norm: vector(1.5, head_dim),
+            k_norm: vector(1.5, head_dim),
+            attention_post_norm: vector(0.7, hidden),
+            feed_forward_post_norm: vector(0.7, hidden),
+        };
+    }
+    checkpoint.config.extras = Extras {
+        activation: Activation::Gelu,
+        scaled_embedding: true,
+        rope_divisors: vector(1.0, head_dim / 2),
+        local_layers: (0..layers).map(|layer| layer % 2 == 0).collect(),
+        local_theta,
+    };
+}
+
+/// `layers` layers, 40 tokens, hidden size 32 and feed-forward size 8.
+pub fn small_config(layers: usize) -> Config {
+    Config {
         vocabulary: 40,
         hidden: 32,
         layers,
@@ -55,9 +79,19 @@ pub fn small_model(layers: usize) -> Model {
         norm_eps: 0.01,
         rope_theta: 1000.0,
         context: 64,
-    };
-    let order: Vec<u32> = (0..40).rev().collect();
-    Model::new(random_checkpoint(config, true, 4), &order).unwrap()
+        extras: Extras::default(),
+    }
+}
+
+/// A random model of that shape, whose distributions list the tokens in the opposite order.
+pub fn small_model(layers: usize) -> Model {
+    in_opposite_order(random_checkpoint(small_config(layers), true, 4))
+}
+
+/// A model whose distributions list all tokens, the last first.
+pub fn in_opposite_order(checkpoint: Checkpoint) -> Model {
+    let order: Vec<u32> = (0..checkpoint.config.vocabulary as u32).rev().collect();
+    Model::new(checkpoint, &order).unwrap()
 }
 
 /// The scalar product.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::checkpoint::{BLOCK, Checkpoint, Config, Layer, Matrix};
+use super::checkpoint::{BLOCK, Checkpoint, Config, Extras, Layer, LayerExtras, Matrix};
 use super::{Backend, Model, Session, Step};
 use crate::error::ErrorKind;
 use crate::num::arch::float::FloatKernels;
@@ -17,6 +17,9 @@ use crate::num::arch::int8::Kernel;
 const DIGEST: u64 = 8207810484489214568;
 /// The same with an adaptive head and two adaptive layers, one token a call.
 const ADAPTED: u64 = 7693159552640665332;
+
+/// The first of these digests for a model that has all that no Llama has.
+const BEYOND: u64 = 8596947357131628933;
 
 /// The generator behind [`DIGEST`] and [`ADAPTED`], kept so that they stay comparable; other tests use `TestRandom`.
 struct Random(u64);
@@ -52,6 +55,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 64,
+        extras: Extras::default(),
     };
     let layers = (0..2).map(|_| Layer {
         attention_norm: random.norm(64),
@@ -63,6 +67,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
         gate: random.matrix(80, 64),
         up: random.matrix(80, 64),
         down: random.matrix(64, 96),
+        extras: LayerExtras::default(),
     });
     Checkpoint {
         layers: layers.collect(),
@@ -129,6 +134,34 @@ fn every_kernel_gives_the_same_distributions() {
             assert_eq!(digest(&model(true, kernel, floats), 1, 7), DIGEST, "{}", kernel.name);
         }
     }
+}
+
+/// All that no Llama has: the same with every kernel, several tokens at once or one, and on several threads.
+#[test]
+fn models_beyond_llama_give_the_same_distributions() {
+    let beyond = |kernel, floats| {
+        let mut checkpoint = checkpoint(true);
+        checkpoint.config.head_dim = 16;
+        let mut random = Random(12);
+        for layer in &mut checkpoint.layers {
+            layer.q = random.matrix(64, 64);
+            layer.k = random.matrix(32, 64);
+            layer.v = random.matrix(32, 64);
+            layer.o = random.matrix(64, 64);
+        }
+        fixtures::add_extras(&mut checkpoint, Some(300.0));
+        Arc::new(Model::with_kernels(checkpoint, &order(), kernel, floats).unwrap())
+    };
+    for kernel in Kernel::all() {
+        for floats in FloatKernels::all() {
+            assert_eq!(digest(&beyond(kernel, floats), 1, 7), BEYOND, "{}", kernel.name);
+        }
+    }
+    let fastest = beyond(Kernel::detect(), FloatKernels::detect());
+    assert_eq!(digest(&fastest, 3, 1), BEYOND);
+    let adapted = |threads| digest_of(Session::new(fastest.clone(), 3, threads, 40).unwrap().adaptive(2).unwrap(), 1);
+    assert_eq!(adapted(1), adapted(2));
+    assert_ne!(adapted(1), BEYOND);
 }
 
 #[test]

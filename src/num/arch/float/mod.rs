@@ -78,8 +78,10 @@ kernels! {
     product(a: &[f32], strides: [usize; 2], b: &[f32], width: usize, out: &mut [f32]);
     norm(x: &[f32], weights: &[f32], eps: f32, y: &mut [f32]);
     swiglu(gate: &[f32], up: &[f32], out: &mut [f32]);
+    geglu(gate: &[f32], up: &[f32], out: &mut [f32]);
     norm_gradient(x: &[f32], weights: &[f32], eps: f32, gradient: &[f32], to: &mut [f32]);
     swiglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]);
+    geglu_gradient(gate: &[f32], up: &[f32], gradient: &[f32], to_gate: &mut [f32], to_up: &mut [f32]);
     rotate(head: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]);
     attention_weights(scores: &mut [f32], scales: &[f32]) -> f32;
     cumulate(logits: &[f32], table: &mut [u32]);

@@ -1,7 +1,7 @@
 //! Every float kernel against naive definitions, bit for bit, and gradients against finite differences.
 
 use super::FloatKernels;
-use crate::num::float_ops::{TOTAL, norm, swiglu};
+use crate::num::float_ops::{TOTAL, geglu, norm, swiglu};
 use crate::num::tiles::Quantised;
 
 /// Pseudorandom numbers from -1 to 1.
@@ -110,6 +110,27 @@ fn swiglu_equals_the_naive_definition() {
             let mut out = vec![f32::NAN; len];
             (kernels.swiglu)(&gate, &up, &mut out);
             assert_eq!(bits(&out), bits(&exact));
+        }
+    }
+}
+
+/// The same operations as the definition, and the right ones: GELU's approximation with tanh.
+#[test]
+fn geglu_equals_the_naive_definition() {
+    for len in [1, 15, 16, 48, 64, 65, 200] {
+        let (gate, up) = (numbers(4, len).iter().map(|x| x * 9.0).collect::<Vec<_>>(), numbers(5, len));
+        let z = |g: f32| g * (f32::from_bits(0x3FCC_422A) + f32::from_bits(0x3D92_2279) * (g * g));
+        let exact: Vec<_> = gate.iter().zip(&up).map(|(&g, u)| g / (1.0 + naive_exp(-z(g))) * u).collect();
+        for kernels in FloatKernels::all() {
+            let mut out = vec![f32::NAN; len];
+            (kernels.geglu)(&gate, &up, &mut out);
+            assert_eq!(bits(&out), bits(&exact));
+        }
+        for ((&gate, &up), &out) in gate.iter().zip(&up).zip(&exact) {
+            let gate = f64::from(gate);
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (gate + 0.044715 * gate.powi(3));
+            let gelu = 0.5 * gate * (1.0 + inner.tanh());
+            assert!((gelu * f64::from(up) - f64::from(out)).abs() < 1e-4, "{gate}: {out}, not {gelu}");
         }
     }
 }
@@ -231,6 +252,14 @@ fn gradients_equal_finite_differences() {
         let cost = |gate: &[f32], up: &[f32]| {
             let mut y = vec![0.0; 32];
             swiglu(gate, up, &mut y);
+            dot(&y, &gradient)
+        };
+        check(&x, &to_gate, |gate| cost(gate, &weights));
+        check(&weights, &to_up, |up| cost(&x, up));
+        (kernels.geglu_gradient)(&x, &weights, &gradient, &mut to_gate, &mut to_up);
+        let cost = |gate: &[f32], up: &[f32]| {
+            let mut y = vec![0.0; 32];
+            geglu(gate, up, &mut y);
             dot(&y, &gradient)
         };
         check(&x, &to_gate, |gate| cost(gate, &weights));

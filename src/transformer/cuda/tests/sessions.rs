@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::super::weights::Weights;
 use super::emulator::Emulator;
 use crate::test_random::TestRandom;
-use crate::transformer::checkpoint::Config;
+use crate::transformer::checkpoint::{Config, Extras};
 use crate::transformer::gpu::{prepare, probe};
-use crate::transformer::tests::fixtures::random_checkpoint;
+use crate::transformer::tests::fixtures::{add_extras, in_opposite_order, random_checkpoint};
 use crate::transformer::{Backend, Model, Session, Step};
 
 const WINDOW: usize = 40;
@@ -26,6 +26,7 @@ fn odd() -> Config {
         norm_eps: 1e-5,
         rope_theta: 10000.0,
         context: 64,
+        extras: Extras::default(),
     }
 }
 
@@ -186,4 +187,15 @@ fn all_threads_go_on_where_a_shared_device_is_lost() {
     let model = model(odd(), true);
     let weights = emulated(&model, false, 1000);
     assert_eq!(differences(&model, &weights), vec![(None, Some("the GPU is lost".into())); 6]);
+}
+
+#[test]
+fn models_beyond_llama_are_refused() {
+    let mut checkpoint = random_checkpoint(Config { head_dim: 32, ..odd() }, true, 3);
+    checkpoint.config.extras.rope_divisors = vec![8.0; 16];
+    let plain = Arc::new(in_opposite_order(checkpoint.clone()));
+    assert!(prepare(Emulator::start(false, usize::MAX), &plain).is_ok());
+    add_extras(&mut checkpoint, None);
+    let error = prepare(Emulator::start(false, usize::MAX), &Arc::new(in_opposite_order(checkpoint))).err().unwrap();
+    assert_eq!(error.reason(), "the GPU's kernels do not have biases");
 }

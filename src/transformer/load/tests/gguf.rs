@@ -141,8 +141,8 @@ fn reads_blocks_and_all_float_types() {
 fn refuses_metadata() {
     let text = |text: &str| Value::String(text.into());
     let cases = [
-        ("general.architecture", text("qwen2"), "architecture qwen2 is not llama"),
-        ("llama.rope.scaling.type", text("yarn"), "rope scaling yarn is not supported"),
+        ("general.architecture", text("bert"), "architecture bert is not supported; llama, mistral"),
+        ("llama.rope.scaling.type", text("yarn"), "rope scaling yarn is not supported; linear is"),
         ("llama.expert_count", Value::U32(8), "mixtures of experts"),
         ("llama.block_count", Value::U32(2), "tensor blk.1.attn_norm.weight: is missing"),
         ("llama.block_count", Value::U64(1 << 60), "the number of layers"),
@@ -175,7 +175,7 @@ fn refuses_tensors() {
         let name = name.to_owned();
         change(&move |tensors| tensors.push((name.clone(), quantised(&[4], vec![1.0; 4], GgmlDType::F32))))
     };
-    refused(&extra("rope_freqs.weight"), "rope_freqs.weight: is not a tensor of a plain Llama");
+    refused(&extra("rope_freqs.weight"), "rope_freqs.weight: has the shape [4] but the configuration requires [1]");
     let short = change(&|tensors| {
         let up = tensors.iter_mut().find(|(name, _)| name == "blk.0.ffn_up.weight").unwrap();
         up.1 = quantised(&[2, 4], vec![1.0; 8], GgmlDType::F32);

@@ -146,12 +146,15 @@ fn reads_head_dim_and_rope_from_the_configuration() {
 
 #[test]
 fn refuses_configurations() {
-    let cases: [(&str, Value, &str); 14] = [
-        ("model_type", json!("gpt2"), "model_type is gpt2, not llama"),
+    let cases: [(&str, Value, &str); 17] = [
+        ("model_type", json!("gpt2"), "model_type gpt2 is not supported; llama, mistral, qwen2"),
         ("hidden_act", json!("gelu"), "hidden_act \"gelu\" is not supported"),
         ("attention_bias", json!(true), "attention_bias is not supported"),
-        ("rope_scaling", json!({"type": "linear", "factor": 2.0}), "rope scaling"),
-        ("rope_parameters", json!({"rope_type": "llama3"}), "rope scaling"),
+        ("rope_scaling", json!({"type": "yarn", "factor": 2.0}), "is not supported; linear and llama3 are"),
+        ("rope_scaling", json!({"type": "linear", "factor": -2.0}), "has no positive factor"),
+        ("rope_parameters", json!({"rope_type": "llama3", "factor": 8.0}), "has no positive original_max_position"),
+        ("final_logit_softcapping", json!(30.0), "final_logit_softcapping is not supported"),
+        ("model_type", json!("qwen2"), "layers.0.self_attn.q_proj.bias: is missing"),
         ("hidden_size", Value::Null, "hidden_size is missing"),
         ("hidden_size", json!(-4), "hidden_size is -4, not a size"),
         ("vocab_size", json!(4), "token 4 is not in the model's vocabulary of 4"),
@@ -218,7 +221,7 @@ fn refuses_tensors() {
             Box::new(|t| t.get_mut("model.norm.weight").unwrap().1[0] = f32::INFINITY),
         ),
         ("has the shape [1, 1, 1], which no", Box::new(|t| drop(t.insert("x".into(), (vec![1; 3], vec![0.0]))))),
-        ("x: is not a tensor of a plain Llama", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
+        ("x: is not a tensor of this architecture", Box::new(|t| drop(t.insert("x".into(), (vec![1], vec![0.0]))))),
     ];
     for (what, change) in cases {
         model.tensors(change);

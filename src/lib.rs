@@ -123,7 +123,7 @@ pub mod internals {
         pub use crate::coder::*;
     }
     pub mod container {
-        pub use crate::container::{Explanation, Piece, StreamCost, explain};
+        pub use crate::container::{Explanation, Piece, StreamCost, check_intact, explain};
     }
     pub mod content {
         pub use crate::content::*;
@@ -131,6 +131,7 @@ pub mod internals {
     pub mod experts {
         pub use crate::experts::*;
     }
+    pub use crate::options::resolve_threads;
     pub mod mix {
         pub use crate::mix::*;
     }

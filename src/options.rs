@@ -165,6 +165,7 @@ pub struct CompressOptions {
     pub(crate) memory: Option<u64>,
     pub(crate) content_length: Option<u64>,
     pub(crate) no_recompress: bool,
+    pub(crate) verify: bool,
     pub(crate) monitor: Arc<Monitor>,
 }
 
@@ -229,6 +230,14 @@ impl CompressOptions {
     /// decompressed first where they can be restored exactly. The default is yes.
     pub fn recompress(mut self, yes: bool) -> Self {
         self.no_recompress = !yes;
+        self
+    }
+
+    /// Sets whether each block is decoded and compared before it is written. The default is no. With several threads, the last
+    /// block is decoded while it is encoded, unless there is no memory for both; others after that. Compression fails with
+    /// [`ErrorKind::Internal`] if a block does not come back.
+    pub fn verify(mut self, yes: bool) -> Self {
+        self.verify = yes;
         self
     }
 
@@ -351,7 +360,7 @@ impl DecompressOptions {
 const MAX_THREADS_PER_CORE: usize = 8;
 
 /// Replaces 0 by the number of cores, and limits the number.
-pub(crate) fn resolve_threads(threads: usize) -> usize {
+pub fn resolve_threads(threads: usize) -> usize {
     let cores = available_parallelism().map_or(1, NonZero::get);
     // More threads gain nothing; they may exhaust the system's.
     if threads > 0 { threads.min(MAX_THREADS_PER_CORE * cores) } else { cores }

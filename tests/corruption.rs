@@ -265,8 +265,15 @@ fn a_block_of_another_archive_is_named() {
 fn other_predictions_are_not_called_damage() {
     let content = content(Kind::Text, 3000, 1);
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let coded =
-        codec::encode(&config, nzip::internals::content::Kind::Binary, &content[1..], 1, &mut |_, _| true).unwrap();
+    let coded = codec::encode(
+        &config,
+        nzip::internals::content::Kind::Binary,
+        &content[1..],
+        codec::Verify::No,
+        1,
+        &mut |_, _| true,
+    )
+    .unwrap();
     let block = forge::modelled(&content, coded.profile, &coded.payload);
     let archive = [forge::header(0, None), block, forge::end(&content)].concat();
     let reason = |archive: &[u8]| decompress(archive).unwrap_err().reason().to_owned();
@@ -318,7 +325,11 @@ fn zeros_may_follow_and_nothing_else() {
 fn nothing_may_follow_the_coded_data() {
     let content = content(Kind::Text, 3000, 1);
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, &content, 1, &mut |_, _| true).unwrap();
+    let coded =
+        codec::encode(&config, nzip::internals::content::Kind::Binary, &content, codec::Verify::No, 1, &mut |_, _| {
+            true
+        })
+        .unwrap();
     let archive = |payload: &[u8]| {
         [forge::header(0, None), forge::modelled(&content, coded.profile, payload), forge::end(&content)].concat()
     };

@@ -67,7 +67,9 @@ fn archives_one_after_the_other_decode_to_all_content() {
 /// A modelled block that is right but for a payload that is not shorter than the content.
 fn unshortened(content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).unwrap();
-    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, content, 1, &mut |_, _| true).unwrap();
+    let coded =
+        codec::encode(&config, nzip::internals::content::Kind::Binary, content, codec::Verify::No, 1, &mut |_, _| true)
+            .unwrap();
     assert!(coded.payload.len() >= content.len());
     forge::modelled(content, coded.profile, &coded.payload)
 }

@@ -68,8 +68,9 @@ impl Archive {
 /// A block as the fast model codes it, whether that makes it shorter or not.
 fn modelled(first: &[u8], number: u64, content: &[u8]) -> Vec<u8> {
     let config = CodecConfig::new(Preset::Fast, None, LanePolicy::UpTo(1)).expect("needs no trained parts");
-    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, content, 1, &mut |_, _| true)
-        .expect("is not interrupted");
+    let coded =
+        codec::encode(&config, nzip::internals::content::Kind::Binary, content, codec::Verify::No, 1, &mut |_, _| true)
+            .expect("is not interrupted");
     let raw = (content.len() as u64, forge::check(content));
     forge::modelled_after(first, number, raw, coded.profile, &coded.payload)
 }

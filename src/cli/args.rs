@@ -187,9 +187,12 @@ pub struct CompressArgs {
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
-    /// Decode the archive and compare it with the input before the output gets its name. Takes about as long again
-    #[arg(long)]
+    /// Decode each block and compare it before the output gets its name. The default from level 3 on with two threads or more
+    #[arg(long, overrides_with = "no_verify")]
     pub verify: bool,
+    /// Do not decode what was coded
+    #[arg(long)]
+    pub no_verify: bool,
 }
 
 /// Arguments of `nzip d`.

@@ -1,15 +1,16 @@
 //! `nzip c`
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use nzip::{CompressOptions, Compressor, Decompressor, Error, ErrorKind, LanguageModel, Monitor};
-use xxhash_rust::xxh3::Xxh3Default;
+use nzip::internals::container::check_intact;
+use nzip::internals::resolve_threads;
+use nzip::{CompressOptions, Compressor, Error, ErrorKind, Monitor};
 
 use super::args::CompressArgs;
 use super::exit::Outcome;
-use super::files::{InputFile, compressed_name};
+use super::files::compressed_name;
 use super::job::Job;
 use super::output::{Output, Target};
 use super::progress::Progress;
@@ -22,10 +23,8 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     if args.lanes.is_some() && !level.model().is_neural() {
         bail!("--lanes is for levels 6 to 9");
     }
+    let verifies = is_verified(args);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    if args.verify && matches!(target, Target::Stdout) {
-        bail!("--verify needs an output file, not standard output");
-    }
     let language_model = model::language_model_at(&args.common, level)?;
     let prior = prior::given(args.common.prior.as_deref())?;
     let mut source = input.open(args.output.is_named())?;
@@ -37,6 +36,7 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
         .block_size(args.block_size)
         .threads(args.common.threads)
         .recompress(!args.no_recompress)
+        .verify(verifies)
         .memory(args.common.memory.unwrap_or_else(memory::default_limit))
         .monitor(Arc::clone(&monitor));
     if let Some(lanes) = args.lanes {
@@ -55,8 +55,8 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     let output = compressor.finish()?;
     drop(progress);
 
-    if args.verify {
-        verify(job, &source, &output, language_model)?;
+    if verifies {
+        check_file(&output, content)?;
     }
     let archive = output.written;
     let changed = source.has_changed();
@@ -69,30 +69,26 @@ pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     Ok(if changed { outcome.max(Outcome::Environment) } else { outcome })
 }
 
-/// Decodes the unfinished output file and compares it with what was read from `source`. Streams are not verified.
+/// Level from which on archives are verified by default: it takes another core, and no longer.
+const VERIFIED: u8 = 3;
+
+/// Whether each block is decoded once it is coded.
+fn is_verified(args: &CompressArgs) -> bool {
+    let by_default = args.level.0.number() >= VERIFIED && resolve_threads(args.common.threads) > 1;
+    args.verify || by_default && !args.no_verify
+}
+
+/// Reads the unfinished output file again: whether the system has kept what was written. Streams can't be read.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] if the content differs or can't be decoded.
-fn verify(job: &Job, source: &InputFile, output: &Output, language_model: Option<Arc<LanguageModel>>) -> Result<()> {
+/// [`ErrorKind::Internal`] if the file's checksums are not right, or it does not hold `content` bytes.
+fn check_file(output: &Output, content: u64) -> Result<()> {
     let Some(archive) = output.reopen() else { return Ok(()) };
-    let monitor = Arc::new(Monitor::default());
-    let options = job.decoding(language_model, &monitor);
-    let _progress = Progress::start(job.batch, format!("{} (verifying)", job.input), Some(source.taken), monitor);
-    let mut decompressor = Decompressor::new(archive?, options);
-    let (mut hash, mut buffer) = (Xxh3Default::new(), vec![0; 1 << 16]);
-    loop {
-        match decompressor.read(&mut buffer).map_err(Error::from) {
-            Ok(0) if hash.digest128() == source.hash() => return Ok(()),
-            Ok(0) => {
-                let error = Error::new(ErrorKind::Internal, "the archive's content differs from the input");
-                return Err(error).context("verification failed");
-            }
-            Ok(len) => hash.update(&buffer[..len]),
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => {
-                let error = Error::new(ErrorKind::Internal, error.to_string());
-                return Err(error).context("verification failed");
-            }
-            Err(error) => return Err(error).context("verification"),
-        }
-    }
+    let reason = match check_intact(archive?) {
+        Ok(len) if len == content => return Ok(()),
+        Ok(len) => format!("the archive holds {len} bytes of {content}"),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated) => error.to_string(),
+        Err(error) => return Err(error).context("verification"),
+    };
+    Err(Error::new(ErrorKind::Internal, reason)).context("verification failed")
 }

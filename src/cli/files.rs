@@ -70,11 +70,6 @@ impl InputFile {
         self.regular().map(Metadata::len).filter(|&len| len > 0)
     }
 
-    /// XXH3-128 of the bytes read so far.
-    pub fn hash(&self) -> u128 {
-        self.hash.digest128()
-    }
-
     /// True if the file's length or modification time has changed since it was opened.
     pub fn has_changed(&self) -> bool {
         let Some(then) = self.regular() else { return false };
@@ -94,7 +89,7 @@ impl InputFile {
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok(hash.digest128() == self.hash()),
+                Ok(0) => return Ok(hash.digest128() == self.hash.digest128()),
                 Ok(len) => hash.update(&buffer[..len]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

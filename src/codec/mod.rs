@@ -14,6 +14,7 @@ mod observer;
 mod preset;
 mod profile;
 mod trained;
+mod verified;
 
 pub use block_coder::Progress;
 pub use config::{CodecConfig, Identity, LanePolicy, hex};
@@ -25,6 +26,7 @@ pub use observer::{Detail, GUESSES, Observation};
 pub use preset::Preset;
 pub use profile::MAX_LANES;
 pub use trained::TrainedPrior;
+pub use verified::Verify;
 
 use crate::coder::{Decoder, Encoder};
 use crate::content::{DataKind, Filter, Kind};
@@ -56,18 +58,26 @@ pub struct Coded {
 /// Encodes one block of content of a kind. The transformer runs on `threads` threads; their number does not change the result.
 ///
 /// # Errors
-/// [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory.
+/// [`ErrorKind::Interrupted`] if `progress` returns false, [`ErrorKind::Io`] if there is not enough memory,
+/// [`ErrorKind::Internal`] if the block is verified and does not come back.
 pub fn encode(
     config: &CodecConfig,
     content: Kind,
     data: &[u8],
+    verify: Verify,
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Coded, Error> {
     let (filter, filtered) = Filter::choose(content, data);
     let profile = Profile::choose(config, content, data, filter)?;
-    let data = filtered.as_deref().unwrap_or(data);
-    let payload = encode_without(config, content, profile, data, LeftOut::Nothing, threads, progress)?;
+    let filtered = filtered.as_deref().unwrap_or(data);
+    let payload = if verify == Verify::No {
+        let encoder = Encoder::default();
+        encode_without(config, (content, profile), filtered, LeftOut::Nothing, encoder, threads, progress)?
+    } else {
+        let block = verified::Block { config, content, profile, data, filtered };
+        block.encode_and_decode(verify == Verify::Along, threads, progress)?
+    };
     Ok(Coded { profile: profile.to_byte(), payload })
 }
 
@@ -88,7 +98,8 @@ pub fn len_without(
     let (filter, filtered) = Filter::choose(content, data);
     let profile = Profile { filter, ..Profile::from_byte(profile)? };
     let data = filtered.as_deref().unwrap_or(data);
-    Ok(encode_without(config, content, profile, data, left_out, threads, progress)?.len())
+    let encoder = Encoder::default();
+    Ok(encode_without(config, (content, profile), data, left_out, encoder, threads, progress)?.len())
 }
 
 /// The length of the payload that a block would have without the denoiser.
@@ -104,20 +115,20 @@ pub fn len_without_denoiser(config: &CodecConfig, data: &[u8]) -> Result<usize, 
 /// Encodes filtered data.
 fn encode_without(
     config: &CodecConfig,
-    content: Kind,
-    profile: Profile,
+    (content, profile): (Kind, Profile),
     data: &[u8],
     left_out: LeftOut,
+    encoder: Encoder,
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
     if config.preset == Preset::Fast {
         let fast = start(config, content, profile, data.len(), left_out, |len| new_fast(profile, len), progress)?;
-        return Ok(BlockCoder::new(fast, Encoder::default(), Some(data)).run(progress)?.coder.finish());
+        return Ok(BlockCoder::new(fast, encoder, Some(data)).run(progress)?.coder.finish());
     }
     let new = |len| new_ensemble(config, content, profile, (data.len(), len), left_out);
     let ensemble = start(config, content, profile, data.len(), left_out, new, progress)?;
-    let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
+    let block = BlockCoder::new(ensemble, encoder, Some(data));
     Ok(run(config, profile, block, threads, progress)?.coder.finish())
 }
 

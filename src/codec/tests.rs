@@ -79,7 +79,7 @@ fn long_binary_data_round_trips() {
     assert_eq!((data.len(), DataKind::of(&data)), (LONG_BINARY, DataKind::Binary));
     let [full, primed] = [Preset::Full, Preset::Primed].map(|preset| {
         let config = CodecConfig::new(preset, None, LanePolicy::UpTo(1)).unwrap();
-        let coded = encode(&config, Kind::Binary, &data, 1, &mut proceed).unwrap();
+        let coded = encode(&config, Kind::Binary, &data, Verify::No, 1, &mut proceed).unwrap();
         assert!(
             decode(&config, Kind::Binary, coded.profile, &coded.payload, data.len(), 1, &mut proceed).unwrap() == data
         );

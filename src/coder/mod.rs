@@ -314,6 +314,27 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_follows_an_encoder() {
+        let mut random = TestRandom::new(2);
+        let long: Vec<_> =
+            (0..100_000).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32)).collect();
+        for bits in cases().into_iter().chain([long, Vec::new()]) {
+            let (to, from) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let follower = scope.spawn(|| {
+                    let mut decoder = Decoder::following(from);
+                    let same = bits.iter().all(|&(bit, p1)| decoder.decode(p1) == bit);
+                    same && decoder.is_complete()
+                });
+                let mut encoder = Encoder::copying_to(to);
+                bits.iter().for_each(|&(bit, p1)| encoder.encode(bit, p1));
+                assert_eq!(encoder.finish(), encode(&bits));
+                assert!(follower.join().unwrap(), "{} bits", bits.len());
+            });
+        }
+    }
+
+    #[test]
     fn no_other_input_is_accepted_for_the_same_bits() {
         for bits in cases() {
             let coded = encode(&bits);

@@ -1,7 +1,7 @@
 //! The body of a segmented block: a table of streams, and the streams, each coded by itself.
 
 use super::checksum::check;
-use crate::codec::{self, CodecConfig, Progress};
+use crate::codec::{self, CodecConfig, Progress, Verify};
 use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
@@ -119,6 +119,7 @@ pub fn encode(
     config: &CodecConfig,
     parsed: &Parsed,
     raw_len: usize,
+    verify: Verify,
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Body, Error> {
@@ -131,7 +132,7 @@ pub fn encode(
         let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
         let coded = match stream.kind {
             Kind::Jpeg => None,
-            _ => Some(codec::encode(config, stream.kind, &stream.bytes, threads, &mut part)?),
+            _ => Some(codec::encode(config, stream.kind, &stream.bytes, verify, threads, &mut part)?),
         };
         let coded = coded.filter(|coded| coded.payload.len() < len);
         let profile = coded.as_ref().map(|coded| coded.profile);

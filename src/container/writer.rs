@@ -12,7 +12,7 @@ use super::index::IndexBuilder;
 use super::pool::{Pool, check_memory};
 use super::segmented;
 use super::short::{MAX_CONTENT, Short};
-use crate::codec::{self, CodecConfig, Preset};
+use crate::codec::{self, CodecConfig, Preset, Verify};
 use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
@@ -177,8 +177,19 @@ impl<W: Write> Compressor<W> {
         let parsed = content::parse(&self.buffer, !self.options.no_recompress, config.preset() != Preset::Fast);
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
+        // A block shorter than the block size is the last one.
+        let is_last = self.buffer.len() < self.options.block_size.bytes();
+        let threads = if is_last { self.pool.free_threads() } else { 1 };
         // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
-        let memory = config.memory(longest) + 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
+        let data = 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
+        let verified = if self.options.verify { longest as u64 } else { 0 };
+        let memory = |codecs| codecs * config.memory(longest) + data + verified;
+        let verify = match self.options.verify {
+            false => Verify::No,
+            true if threads > 1 && memory(2) <= self.pool.memory() => Verify::Along,
+            true => Verify::After,
+        };
+        let memory = memory(if verify == Verify::Along { 2 } else { 1 });
         while !self.pool.has_room(memory)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
@@ -195,9 +206,8 @@ impl<W: Write> Compressor<W> {
         // Stored, unless coding makes it shorter.
         let head = BlockHead { number, raw_len: content.len() as u32, mode: Mode::Stored, raw_check, archive: self.id };
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
-        // A block shorter than the block size is the last one.
-        let threads = if content.len() < self.options.block_size.bytes() { self.pool.free_threads() } else { 1 };
-        self.pool.submit(memory, move |cancelled| encode(&config, head, content, parsed, threads, &monitor, cancelled));
+        let how = (verify, threads);
+        self.pool.submit(memory, move |cancelled| encode(&config, head, content, parsed, how, &monitor, cancelled));
         Ok(())
     }
 
@@ -268,7 +278,7 @@ fn encode(
     head: BlockHead,
     content: Vec<u8>,
     parsed: Option<Parsed>,
-    threads: usize,
+    (verify, threads): (Verify, usize),
     monitor: &Monitor,
     cancelled: &AtomicBool,
 ) -> Result<Block, Error> {
@@ -277,14 +287,14 @@ fn encode(
     let (mode, body) = match parsed {
         Some(parsed) => {
             let segmented::Body { bytes, streams, profile, plain_len } =
-                segmented::encode(config, &parsed, raw_len, threads, &mut progress)?;
+                segmented::encode(config, &parsed, raw_len, verify, threads, &mut progress)?;
             for stream in streams {
                 monitor.add_kind(stream.kind.name(), stream.len, stream.coded_len);
             }
             (Mode::Segmented { profile, coded: Coded::of(&bytes), plain_len: plain_len as u32 }, bytes)
         }
         None => {
-            let coded = codec::encode(config, Kind::Binary, &content, threads, &mut progress)?;
+            let coded = codec::encode(config, Kind::Binary, &content, verify, threads, &mut progress)?;
             monitor.add_kind(Kind::of(&content).name(), raw_len, coded.payload.len());
             (Mode::Modelled { profile: coded.profile, coded: Coded::of(&coded.payload) }, coded.payload)
         }

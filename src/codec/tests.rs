@@ -25,7 +25,7 @@ fn proceed(_: usize, _: usize) -> bool {
 /// Codes a block in so many lanes.
 fn in_lanes(config: &CodecConfig, data: &[u8], lanes: usize, threads: usize) -> Coded {
     let profile = Profile { lanes, ..Profile::choose(config, Kind::Binary, data, Filter::None).unwrap() };
-    let ensemble = new_ensemble(config, Kind::Binary, profile, data.len(), true).unwrap();
+    let ensemble = new_ensemble(config, Kind::Binary, profile, (data.len(), data.len()), true).unwrap();
     let block = BlockCoder::new(ensemble, Encoder::default(), Some(data));
     let payload = run(config, profile, block, threads, &mut proceed).unwrap().coder.finish();
     Coded { profile: profile.to_byte(), payload }

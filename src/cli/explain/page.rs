@@ -94,8 +94,8 @@ struct Shown {
 
 /// The page.
 pub fn page(explanation: &Explanation, report: &Report) -> String {
-    // A tag's end in the data would end the script.
-    let data = serde_json::to_string(&data(explanation, report)).unwrap_or_default().replace("</", "<\\/");
+    // Tags in the data would end the script.
+    let data = serde_json::to_string(&data(explanation, report)).unwrap_or_default().replace('<', "\\u003c");
     include_str!("page.html")
         .replacen("@STYLE@", include_str!("page.css"), 1)
         .replacen("@SCRIPT@", include_str!("page.js"), 1)

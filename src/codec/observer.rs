@@ -120,7 +120,7 @@ impl<'a> Observer<'a> {
     /// The most probable bytes.
     fn guesses(&self) -> [(u8, f32); GUESSES] {
         let mut best = [(0, -1.0); GUESSES];
-        for (byte, &probability) in (0..).zip(&self.probabilities) {
+        for (byte, &probability) in (0..=255).zip(&self.probabilities) {
             if probability > best[GUESSES - 1].1 {
                 let rank = best.iter().position(|&(_, other)| probability > other).unwrap_or(GUESSES - 1);
                 best[rank..].rotate_right(1);

@@ -101,7 +101,7 @@ fn segments_and_blocks() {
 #[test]
 fn filtered_bytes_keep_their_costs() {
     let mut wave = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xAC\0\0\x88\x58\x01\0\x02\0\x10\0data".to_vec();
-    let samples: Vec<u8> = (0..8000).flat_map(|i: i16| ((i * 7919 % 251) + i / 8).to_le_bytes()).collect();
+    let samples: Vec<u8> = (0..8000).flat_map(|i: i32| (((i * 7919 % 251) + i / 8) as i16).to_le_bytes()).collect();
     wave.extend((samples.len() as u32).to_le_bytes());
     wave.extend(&samples);
     let explanation = checked(&wave, options(2));
@@ -112,11 +112,11 @@ fn filtered_bytes_keep_their_costs() {
 
 #[test]
 fn transformers_are_asked_in_each_lane() {
-    let explanation = checked(&PROSE[..4000], options(6).lanes(Lanes::new(4).unwrap()));
+    let explanation = checked(PROSE, options(6).lanes(Lanes::new(2).unwrap()));
     let (_, observation) = explanation.streams[0].coded.as_ref().unwrap();
-    for lane in observation.details.chunks(1000) {
+    for lane in observation.details.chunks(PROSE.len().div_ceil(2)) {
         let asked = lane.iter().filter(|detail| detail.asked).count();
-        assert!((100..900).contains(&asked), "{asked} of 1000");
+        assert!((100..900).contains(&asked), "{asked} of {}", lane.len());
     }
     assert_eq!(&observation.parts[..2], ["transformer", "prior"]);
     let evidence = explanation.evidence();
@@ -175,21 +175,21 @@ fn experts_are_left_out_one_at_a_time() {
         let experts = report["experts"].as_array().unwrap();
         experts.iter().find(|expert| expert["name"] == name).unwrap()["bytes_lost"].as_i64().unwrap()
     };
-    assert!(lost("hashed") > 10 && lost("ppm") > 10 && lost("direct") > 0, "{report:#}");
+    assert!(lost("hashed") > 5 && lost("direct") > 5 && lost("ppm") >= 0, "{report:#}");
     assert!(lost("long match").abs() < 10 && lost("denoiser").abs() < 20, "{report:#}");
 }
 
 #[test]
 fn the_tables() {
     let shell = Shell::new();
-    shell.write("prose", &PROSE[..2000]);
+    shell.write("prose", PROSE);
     insta::assert_snapshot!(String::from_utf8(shell.run("explain -2 --experts prose").stdout).unwrap());
 }
 
 #[test]
 fn colours_are_asked_for() {
     let shell = Shell::new();
-    shell.write("prose", &PROSE[..2000]);
+    shell.write("prose", PROSE);
     let coloured = |line: &str| String::from_utf8(shell.run(line).stdout).unwrap().contains("\x1B[");
     assert!(!coloured("explain -1 prose") && coloured("explain -1 --color always prose"));
     assert_eq!(shell.run("explain -1 --lanes 2 prose").code, 1);
@@ -206,8 +206,8 @@ fn data(page: &str) -> Value {
 #[test]
 fn pages_hold_all_and_load_nothing() {
     let shell = Shell::new();
-    shell.write("a</script>&.zip", ZIP);
-    assert_eq!(shell.run("explain -q -2 --html page.html a</script>&.zip").code, 0);
+    shell.write("a<!--<script>&.zip", ZIP);
+    assert_eq!(shell.run("explain -q -2 --html page.html a<!--<script>&.zip").code, 0);
     let page = String::from_utf8(shell.read("page.html")).unwrap();
     for outside in ["http:", "https:", "src=", "href=", "@import", "url(", "fetch(", "//cdn"] {
         assert!(!page.contains(&format!("\"{outside}")) && !page.contains(&format!(" {outside}")), "{outside}");
@@ -215,7 +215,7 @@ fn pages_hold_all_and_load_nothing() {
     assert!(page.contains("default-src 'none'"));
     assert_eq!((page.matches("</script>").count(), page.matches("</html>").count()), (2, 1));
     let data = data(&page);
-    assert_eq!(data["name"], "a</script>&.zip");
+    assert_eq!(data["name"], "a<!--<script>&.zip");
     let sum: i64 = data["totals"].as_array().unwrap().iter().map(|row| row["archive_bytes"].as_i64().unwrap()).sum();
     assert_eq!(Some(sum), data["archive_bytes"].as_i64());
     let shown: u64 = data["excerpts"].as_array().unwrap().iter().map(|one| one["len"].as_u64().unwrap()).sum();
@@ -249,11 +249,11 @@ fn pages_are_bounded() {
         tar.extend(bytes);
         tar.resize(tar.len().next_multiple_of(512), 0);
     };
-    for number in 0..2100 {
+    for number in 0..2001 {
         add(&format!("{number}.txt"), format!("{} words", number * number).as_bytes());
     }
-    let mut image = b"P6 700 500 255\n".to_vec();
-    image.extend((0..700 * 500 * 3).map(|at: u32| (at / 2100 * at % 2100 / 9) as u8));
+    let mut image = b"P6 700 100 255\n".to_vec();
+    image.extend((0..700 * 100 * 3).map(|at: u32| (at / 2100 * at % 2100 / 9) as u8));
     add("image.ppm", &image);
     add("log", &content(Kind::Log, 200_000, 1));
     tar.resize(tar.len() + 1024, 0);

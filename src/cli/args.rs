@@ -73,7 +73,7 @@ pub enum Verb {
     /// Describe, list or download transformer models
     #[command(after_help = AFTER_HELP)]
     Model(ModelArgs),
-    /// Show where the bits of files or archives go: what they cost, by kind of content and by expert
+    /// Show where the bits of files and archives go, by kind of content and by expert
     #[command(after_help = AFTER_HELP)]
     Explain(ExplainArgs),
     /// Print completions for a shell

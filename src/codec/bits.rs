@@ -2,7 +2,7 @@
 
 use crate::coder::{Decoder, Encoder};
 use crate::num::squash24;
-use crate::text::{BlockBuffer, LaneView, Node, SymbolTree};
+use crate::text::{BlockBuffer, Node, SymbolTree};
 use std::ops::Range;
 
 /// Predicts a block's bits. For each byte comes [`Self::turn_to`], then [`Self::update`] until it returns false.
@@ -63,9 +63,9 @@ pub trait BitCoder {
     /// Whether more was read than there is.
     fn cut_short(&self) -> bool;
 
-    /// Tells that the bits of the next byte of `view` follow.
+    /// Tells that the bits of a lane's next byte follow.
     #[inline]
-    fn begin_byte(&mut self, _view: LaneView, _predictor: &impl BitPredictor) {}
+    fn begin_byte(&mut self, _lane: usize, _predictor: &impl BitPredictor) {}
 
     /// Tells that the transformer is asked what follows the last byte.
     #[inline]

@@ -46,7 +46,7 @@ impl<'a, P: BitPredictor, C: BitCoder> BlockCoder<'a, P, C> {
         let at = text.view(lane).at - text.before();
         let byte = self.content.map_or(0, |content| content[at]);
         self.predictor.turn_to(lane);
-        self.coder.begin_byte(self.predictor.text().view(lane), &self.predictor);
+        self.coder.begin_byte(lane, &self.predictor);
         loop {
             let bit = self.coder.code(byte, &self.predictor);
             if !self.predictor.update(bit) {

@@ -5,7 +5,6 @@
 
 use super::bits::{BitCoder, BitPredictor, Part};
 use crate::coder::{Decoder, PROB_ONE};
-use crate::text::LaneView;
 
 /// Most probable bytes that are kept for each byte.
 pub const GUESSES: usize = 3;
@@ -110,17 +109,25 @@ impl<'a> Observer<'a> {
         *shares = vec![0; parts.len() * details.len()];
     }
 
-    /// Divides the probability `mass` among the bytes of the leaves that a decision rules out.
-    fn rule_out(&mut self, mass: f64, predictor: &impl BitPredictor, bit: u32) {
-        let (tree, node) = predictor.decision();
-        let is_out = |byte: &usize| {
-            let leaf = tree.leaf(*byte as u8);
-            node.contains(leaf) && node.bit(leaf) != bit
-        };
-        let all: f64 = (0..256).filter(is_out).map(|byte| self.expected[byte]).sum();
-        for byte in (0..256).filter(is_out) {
+    /// Divides the probability `mass` among the bytes that a decision rules out.
+    fn rule_out(&mut self, mass: f64, bytes: &[u8]) {
+        let all: f64 = bytes.iter().map(|&byte| self.expected[usize::from(byte)]).sum();
+        for byte in bytes.iter().map(|&byte| usize::from(byte)) {
             self.probabilities[byte] = mass * self.expected[byte] / all;
         }
+    }
+
+    /// The most probable bytes.
+    fn guesses(&self) -> [(u8, f32); GUESSES] {
+        let mut best = [(0, -1.0); GUESSES];
+        for (byte, &probability) in (0..=255).zip(&self.probabilities) {
+            if probability > best[GUESSES - 1].1 {
+                let rank = best.iter().position(|&(_, other)| probability > other).unwrap_or(GUESSES - 1);
+                best[rank..].rotate_right(1);
+                best[rank] = (byte, probability);
+            }
+        }
+        best.map(|(byte, probability)| (byte, probability as f32))
     }
 
     fn end_byte(&mut self, byte: u8) {
@@ -132,14 +139,9 @@ impl<'a> Observer<'a> {
         let successors = &mut self.successors[usize::from(self.last) << 8..][..256];
         let count = &mut successors[usize::from(byte)];
         *count = count.saturating_add(1);
-        if let Some(detail) = self.observation.details.get_mut(self.at) {
+        if self.at < self.observation.details.len() {
             self.probabilities[usize::from(byte)] = self.path;
-            for guess in &mut detail.guesses {
-                let best = (0..256).max_by(|&a, &b| self.probabilities[a].total_cmp(&self.probabilities[b]));
-                let best = best.unwrap_or_default();
-                *guess = (best as u8, self.probabilities[best] as f32);
-                self.probabilities[best] = -1.0;
-            }
+            self.observation.details[self.at].guesses = self.guesses();
             let all: f64 = self.evidence.iter().sum();
             let parts = self.parts.len();
             for (share, evidence) in self.observation.shares[self.at * parts..].iter_mut().zip(&self.evidence) {
@@ -161,7 +163,7 @@ impl BitCoder for Observer<'_> {
         self.bits -= probability.log2();
         let (tree, node) = predictor.decision();
         if self.at < self.observation.details.len() {
-            self.rule_out(self.path * (1.0 - probability), predictor, bit);
+            self.rule_out(self.path * (1.0 - probability), tree.bytes(node, 1 - bit));
         }
         self.path *= probability;
         if tree.next(node, bit).is_none() {
@@ -178,10 +180,11 @@ impl BitCoder for Observer<'_> {
         self.decoder.overrun() > 4
     }
 
-    fn begin_byte(&mut self, view: LaneView, predictor: &impl BitPredictor) {
+    fn begin_byte(&mut self, lane: usize, predictor: &impl BitPredictor) {
         if self.parts.len() != predictor.parts().len() {
             self.begin(predictor.parts());
         }
+        let view = predictor.text().view(lane);
         let (at, last) = (view.at, view.last8 as u8);
         (self.at, self.last, self.bits, self.path) = (at, last, 0.0, 1.0);
         self.evidence.fill(0.0);

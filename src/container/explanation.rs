@@ -292,7 +292,7 @@ impl Explanation {
         for segment in segments {
             within.truncate(segment.depth);
             if segment.depth == 0 {
-                outermost = offset + segment.offset;
+                outermost = offset.saturating_add(segment.offset);
             }
             let Some((stream, len)) = segment.source else {
                 within.push(segment.kind);

@@ -230,6 +230,12 @@ impl SymbolTree {
         self.bytes[usize::from(if bit == 1 { node.middle } else { node.first })]
     }
 
+    /// The bytes that a decision leaves possible.
+    pub fn bytes(&self, node: Node, bit: u32) -> &[u8] {
+        let [first, middle, last] = [node.first, node.middle, node.last].map(usize::from);
+        if bit == 1 { &self.bytes[middle..=last] } else { &self.bytes[first..middle] }
+    }
+
     /// The index of a byte's leaf, from left to right.
     #[inline]
     pub fn leaf(&self, byte: u8) -> u8 {
@@ -250,6 +256,7 @@ mod tests {
         let check = |(node, bit, next): (Node, u32, Option<Node>)| {
             assert!(node.contains(tree.leaf(byte)));
             assert!(next.is_some() || tree.byte(node, bit) == byte);
+            assert!(tree.bytes(node, bit).contains(&byte) && !tree.bytes(node, 1 - bit).contains(&byte));
             bit
         };
         tree.decisions(byte).map(check).collect()

@@ -94,8 +94,8 @@ struct Shown {
 
 /// The page.
 pub fn page(explanation: &Explanation, report: &Report) -> String {
-    // A tag's end in the data would end the script.
-    let data = serde_json::to_string(&data(explanation, report)).unwrap_or_default().replace("</", "<\\/");
+    // Tags in the data would end the script.
+    let data = serde_json::to_string(&data(explanation, report)).unwrap_or_default().replace('<', "\\u003c");
     include_str!("page.html")
         .replacen("@STYLE@", include_str!("page.css"), 1)
         .replacen("@SCRIPT@", include_str!("page.js"), 1)
@@ -228,5 +228,41 @@ impl Packed {
             }));
         }
         known
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "nothing is coded with it")]
+mod tests {
+    /// The relative luminance of a colour of the style, as WCAG 2 defines it.
+    fn luminance(theme: &str, name: &str) -> f64 {
+        let (_, rest) = theme.split_once(&format!("{name}: #")).unwrap();
+        let hex = u32::from_str_radix(&rest[..6], 16).unwrap();
+        let channel = |shift: u32| {
+            let value = f64::from(hex >> shift & 255) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(16) + 0.7152 * channel(8) + 0.0722 * channel(0)
+    }
+
+    /// Text can be read on its background, and the steps can be told apart without seeing hues.
+    #[test]
+    fn colours_have_contrast_in_each_theme() {
+        let themes: Vec<&str> = include_str!("page.css").split("color-scheme: ").skip(1).collect();
+        assert_eq!(themes.len(), 4, "light, a query, and dark twice");
+        for theme in themes.iter().filter(|theme| theme.contains("--back")) {
+            let mut pairs = vec![("--text".into(), "--back".into()), ("--faint".into(), "--back".into())];
+            pairs.push(("--accent".into(), "--back".into()));
+            pairs.push(("--text".into(), "--panel".into()));
+            pairs.extend((1..=5).map(|step| (format!("--t{step}"), format!("--b{step}"))));
+            for (text, back) in pairs {
+                let [a, b] = [&text, &back].map(|name| luminance(theme, name));
+                let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(contrast >= 4.5, "{text} on {back}: {contrast}");
+            }
+            let steps: Vec<f64> =
+                ["--back", "--b1", "--b2", "--b3", "--b4", "--b5"].map(|name| luminance(theme, name)).into();
+            assert!(steps.is_sorted() || steps.iter().rev().is_sorted(), "{steps:?}");
+        }
     }
 }

@@ -41,7 +41,10 @@ def assemble(ptx: pathlib.Path) -> tuple[str, dict[str, int]]:
     nvdisasm = pathlib.Path(list(nvidia.cu13.__path__)[0]) / "bin" / "nvdisasm"
     with tempfile.TemporaryDirectory() as folder:
         binary = pathlib.Path(folder) / "kernels.cubin"
-        run = lambda *command: subprocess.run(command, capture_output=True, text=True, check=True)
+
+        def run(*command):
+            return subprocess.run(command, capture_output=True, text=True, check=True)
+
         report = run(ptxas, "-v", "-arch=sm_90", ptx, "-o", binary).stderr
         found = re.findall(r"entry function '(\w+)'.*?Used (\d+) registers", report, flags=re.S)
         return run(nvdisasm, "-c", binary).stdout, {name: int(registers) for name, registers in found}

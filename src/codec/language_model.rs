@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
-use crate::transformer::{Activity, Backend, Model, Session, Step, Weights, open_gpu};
+use crate::transformer::{Activity, Backend, Model, Replica, Session, Step, open_gpu};
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +29,7 @@ pub struct LanguageModel {
     id: [u8; 16],
     name: String,
     probe: OnceLock<u64>,
-    gpu: OnceLock<Arc<Weights>>,
+    gpu: OnceLock<Arc<Replica>>,
     activity: Arc<Activity>,
 }
 
@@ -96,7 +96,7 @@ impl LanguageModel {
             return Ok(());
         }
         match open_gpu(ordinal, &self.model) {
-            Ok(weights) => drop(self.gpu.set(weights)),
+            Ok(replica) => drop(self.gpu.set(replica)),
             Err(error) if device == Device::Auto => self.activity.fail(&error),
             Err(error) => return Err(error),
         }
@@ -107,11 +107,7 @@ impl LanguageModel {
     pub fn report(&self) -> Option<String> {
         let (tokens, rate) = self.activity.tokens();
         let device = match self.gpu.get() {
-            Some(weights) => {
-                let (name, (jobs, batches)) = (weights.device.name(), weights.batcher.counts());
-                let megabytes = weights.bytes as f64 / 1e6;
-                format!("{name}, {megabytes:.1} MB of its memory for weights, {jobs} jobs in {batches} batches")
-            }
+            Some(replica) => replica.report(),
             None => format!("the CPU, {}", self.model.kernel()),
         };
         let failure = self.activity.failure().map_or(String::new(), |reason| format!("; the CPU stood in: {reason}"));
@@ -158,8 +154,8 @@ impl LanguageModel {
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
         let session = Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?;
         let mut session = session.reporting(self.activity.clone());
-        if let Some(weights) = self.gpu.get()
-            && let Err(error) = session.accelerate(weights.clone())
+        if let Some(replica) = self.gpu.get()
+            && let Err(error) = session.accelerate(replica.clone())
         {
             self.activity.fail(&error);
         }

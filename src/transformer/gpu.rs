@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::backend::{Backend, Step};
-use super::cuda::{Device, Weights};
+use super::cuda::{Device, Replica};
 use super::model::Model;
 use super::session::Session;
 use crate::error::{Error, ErrorKind};
@@ -19,7 +19,7 @@ const WINDOW: usize = 16;
 ///
 /// # Errors
 /// [`ErrorKind::Device`] if there is no such GPU, if it has too little memory, or if it fails the probe.
-pub fn open_gpu(ordinal: usize, model: &Arc<Model>) -> Result<Arc<Weights>, Error> {
+pub fn open_gpu(ordinal: usize, model: &Arc<Model>) -> Result<Arc<Replica>, Error> {
     prepare(open_device(ordinal)?, model)
 }
 
@@ -42,17 +42,17 @@ fn open_device(_: usize) -> Result<Arc<dyn Device>, Error> {
 }
 
 /// Copies `model` to `device` and compares.
-pub(super) fn prepare(device: Arc<dyn Device>, model: &Arc<Model>) -> Result<Arc<Weights>, Error> {
-    let weights = Arc::new(Weights::new(device, model)?);
-    probe(&weights, model)?;
-    Ok(weights)
+pub(super) fn prepare(device: Arc<dyn Device>, model: &Arc<Model>) -> Result<Arc<Replica>, Error> {
+    let replica = Arc::new(Replica::new(device, model)?);
+    probe(&replica, model)?;
+    Ok(replica)
 }
 
 /// Evaluates some tokens on the device and on the CPU: many of a lane at once, one or two of each lane, across the end of the
 /// window, with a head and a layer that learn.
-pub(super) fn probe(weights: &Arc<Weights>, model: &Arc<Model>) -> Result<(), Error> {
+pub(super) fn probe(replica: &Arc<Replica>, model: &Arc<Model>) -> Result<(), Error> {
     let mut session = Session::new(model.clone(), LANES, 1, WINDOW)?.adaptive(1)?;
-    session.accelerate(weights.clone())?;
+    session.accelerate(replica.clone())?;
     session.check();
     let vocabulary = model.config().vocabulary as u32;
     // Any tokens will do: a congruential generator gives the same everywhere.
@@ -68,7 +68,7 @@ pub(super) fn probe(weights: &Arc<Weights>, model: &Arc<Model>) -> Result<(), Er
         let steps: Vec<Step<'_>> = steps.map(|(lane, tokens)| Step { lane, tokens, from: tokens.len() - 1 }).collect();
         session.advance(&steps, &mut |_, _, _| ());
         if let Some(error) = session.gpu_error() {
-            let name = weights.device.name();
+            let name = replica.weights.device.name();
             return Err(Error::new(ErrorKind::Device, format!("{name} is not used: {}", error.reason())));
         }
     }

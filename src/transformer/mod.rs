@@ -36,7 +36,7 @@ mod threads;
 
 pub use activity::Activity;
 pub use backend::{Backend, Step};
-pub use cuda::Weights;
+pub use cuda::Replica;
 pub use gpu::{gpu_name, open_gpu};
 pub use identity::ARITHMETIC_VERSION;
 pub use model::Model;

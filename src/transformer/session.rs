@@ -9,7 +9,7 @@ use super::adaptive::Adaptive;
 use super::backend::{Backend, Step};
 use super::batch::{Lane, Row, Shared};
 use super::cache::{Cache, CacheShape};
-use super::cuda::{Accelerator, Weights};
+use super::cuda::{Accelerator, Replica};
 use super::forward::{Forward, Job};
 use super::model::Model;
 use super::rope::Rope;
@@ -103,12 +103,12 @@ impl Session {
         Ok(self)
     }
 
-    /// From now on rows are evaluated on the GPU that has `weights`. If it fails, the CPU goes on.
+    /// From now on rows are evaluated on the GPU that has `replica`. If it fails, the CPU goes on.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] if the GPU has too little memory, or if its kernels have no room for the window.
-    pub fn accelerate(&mut self, weights: Arc<Weights>) -> Result<(), Error> {
-        self.accelerator = Some(Accelerator::new(weights, &self.shared, self.lanes.len(), self.window)?);
+    pub fn accelerate(&mut self, replica: Arc<Replica>) -> Result<(), Error> {
+        self.accelerator = Some(Accelerator::new(replica, &self.shared, self.lanes.len(), self.window)?);
         Ok(())
     }
 

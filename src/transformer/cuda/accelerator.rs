@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::super::adaptive::{Adaptive, Prediction};
 use super::super::batch::{Lane, Row, Shared};
 use super::super::table::Table;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, trace_len};
 use super::job::{Changes, Job, Predictions, RowData};
 use super::mirror::{EntryShape, Mirror};
 use super::own::Own;
-use super::pass::{Pass, trace_len};
-use super::weights::{MAX_WINDOW, Weights};
+use super::replica::Replica;
+use super::weights::MAX_WINDOW;
 use crate::error::{Error, ErrorKind};
 
 /// Entries that a table has room for beside the model's: bytes that are no tokens.
@@ -22,7 +22,7 @@ const NO_PLACE: u32 = u32::MAX;
 
 /// One session on a device.
 pub struct Accelerator {
-    weights: Arc<Weights>,
+    replica: Arc<Replica>,
     own: Arc<Own>,
     entry: EntryShape,
     mirrors: Vec<Mirror>,
@@ -41,20 +41,20 @@ impl Accelerator {
     /// # Errors
     /// [`ErrorKind::Device`] if the kernels have no room for the window or for what learns, or if the device has no memory or
     /// fails.
-    pub fn new(weights: Arc<Weights>, shared: &Shared, lanes: usize, window: usize) -> Result<Accelerator, Error> {
+    pub fn new(replica: Arc<Replica>, shared: &Shared, lanes: usize, window: usize) -> Result<Accelerator, Error> {
         if window > MAX_WINDOW {
             let message = format!("the GPU's kernels have room for windows of {MAX_WINDOW} tokens, not {window}");
             return Err(Error::new(ErrorKind::Device, message));
         }
         let entry = EntryShape::of(&shared.model);
-        let own = Own::new(&weights, shared, entry, lanes, window)?;
-        if own.feed_forward.len() > Pass::LEARNING {
-            let message = format!("on the GPU at most {} layers can learn", Pass::LEARNING);
+        let own = Own::new(&replica.weights, shared, entry, lanes, window)?;
+        if own.feed_forward.len() > Buffers::LEARNING {
+            let message = format!("on the GPU at most {} layers can learn", Buffers::LEARNING);
             return Err(Error::new(ErrorKind::Device, message));
         }
         let mirrors = (0..lanes).map(|_| Mirror::default()).collect();
         Ok(Accelerator {
-            weights,
+            replica,
             own: Arc::new(own),
             entry,
             mirrors,
@@ -90,8 +90,7 @@ impl Accelerator {
 
     fn run_part(&mut self, shared: &Shared, rows: &mut [Row], lanes: &[Lane]) -> Result<(), Error> {
         let job = self.job(shared, rows, lanes)?;
-        let Job { wanted, tables, predictions, log_quants, log_scales, .. } =
-            self.weights.batcher.run(&self.weights, &shared.model, job)?;
+        let Job { wanted, tables, predictions, log_quants, log_scales, .. } = self.replica.run(&shared.model, job)?;
         wanted.into_iter().zip(tables).for_each(|(row, table)| rows[row].cumulative = table);
         let quants = log_quants.chunks_exact(self.entry.quants() / 4);
         let entries = quants.zip(log_scales.chunks_exact(self.entry.scales()));
@@ -111,7 +110,8 @@ impl Accelerator {
         let log = self.entry.quants() / 4;
         if self.log.device_capacity() < rows.len() * log {
             // As often as it grows, it at least doubles.
-            self.log = Table::on_device(self.weights.device.allocate_host(rows.len().next_power_of_two() * log)?);
+            self.log =
+                Table::on_device(self.replica.weights.device.allocate_host(rows.len().next_power_of_two() * log)?);
         }
         self.log.resize(rows.len() * log);
         let mut job = Job {
@@ -144,7 +144,7 @@ impl Accelerator {
             if row.output.is_some() {
                 let mut table = mem::take(&mut row.cumulative);
                 if table.device_capacity() <= model.outputs {
-                    table = Table::on_device(self.weights.device.allocate_host(model.outputs + 1 + SPARE)?);
+                    table = Table::on_device(self.replica.weights.device.allocate_host(model.outputs + 1 + SPARE)?);
                 }
                 table.resize(model.outputs + 1);
                 job.wanted.push(i);

@@ -4,7 +4,6 @@ use super::super::model::Model;
 use super::device::{Device, Memory, bytes_of};
 use super::job::RowData;
 use super::mirror::EntryShape;
-use super::pass::{Pass, trace_len};
 use crate::error::Error;
 use crate::num::tiles::BLOCK;
 
@@ -50,6 +49,12 @@ pub struct Buffers {
 }
 
 impl Buffers {
+    /// The most rows of a batch. Together with the GPU's parallelism within a row that keeps the largest GPUs busy.
+    pub const ROWS: usize = 512;
+    /// The most sessions of a batch.
+    pub const SESSIONS: usize = 32;
+    /// The most layers that learn.
+    pub const LEARNING: usize = 3;
     /// Rows of the head that are sent together.
     pub const CHANGED: usize = 1024;
     /// Entries of the lists that the kernel `masses` makes; the first has the number of the others.
@@ -62,12 +67,12 @@ impl Buffers {
     pub fn new(device: &dyn Device, model: &Model) -> Result<Self, Error> {
         let config = &model.config;
         let entry = EntryShape::of(model);
-        let (rows, hidden, padded) = (Pass::ROWS, config.hidden, entry.padded);
+        let (rows, hidden, padded) = (Self::ROWS, config.hidden, entry.padded);
         let width = (config.heads * config.head_dim).next_multiple_of(BLOCK);
         let inner = config.feed_forward.next_multiple_of(BLOCK);
         let input = hidden.max(width).max(inner);
         let product = (2 * config.feed_forward).max((config.heads + 2 * config.kv_heads) * config.head_dim);
-        let learning = Pass::LEARNING.min(config.layers);
+        let learning = Self::LEARNING.min(config.layers);
         let bytes = |len: usize| device.allocate(len);
         let words = |len: usize| device.allocate(4 * len);
         let filled = |values: Vec<u8>| {
@@ -79,15 +84,15 @@ impl Buffers {
         let mut shape = bytes_of(&sizes.map(|size| size as u32), u32::to_le_bytes);
         shape.extend((1.0 / (config.head_dim as f32).sqrt()).to_le_bytes());
         // Each session may add a tile that is not full.
-        let tiles = rows / 16 + Pass::SESSIONS;
+        let tiles = rows / 16 + Self::SESSIONS;
         Ok(Buffers {
             entry,
             shape: filled(shape)?,
             rows: words(RowData::WORDS * rows)?,
             identity: filled(bytes_of(&(0..rows as u32).collect::<Vec<_>>(), u32::to_le_bytes))?,
             wanted: words(rows)?,
-            caches: bytes(8 * 7 * Pass::SESSIONS)?,
-            own: bytes(16 * (1 + 2 * learning) * Pass::SESSIONS)?,
+            caches: bytes(8 * 7 * Self::SESSIONS)?,
+            own: bytes(16 * (1 + 2 * learning) * Self::SESSIONS)?,
             row_tiles: words(3 * tiles)?,
             wanted_tiles: words(3 * tiles)?,
             cos: words(rows * config.head_dim / 2)?,
@@ -114,4 +119,10 @@ impl Buffers {
             changed_scales: words(Self::CHANGED * hidden / BLOCK)?,
         })
     }
+}
+
+/// Values of a trace; see [`Prediction::trace`](super::super::adaptive::Prediction::trace).
+pub fn trace_len(model: &Model, learning: usize) -> usize {
+    let config = &model.config;
+    learning * (config.hidden + 2 * config.feed_forward) + config.hidden
 }

@@ -31,7 +31,8 @@ PRODUCTS = [(HIDDEN + 2 * KV_HEADS * DIM, HIDDEN), (HIDDEN, HIDDEN), (2 * INNER,
 ENSEMBLE, STEP, KEEP = 4 * 2.8e-6, 3e-6, 1.6e-6
 # `multiply` with mma in place of dp4a, tried and not kept: instructions for a block of 32, registers.
 TENSOR = (8.5, 56)
-SHORT_KERNELS = 8  # of a layer, but for products and attention
+# Kernels of a layer, but for products and attention: two norms, rotation, two that quantise.
+SHORT_KERNELS = 5
 
 
 def assemble(ptx: pathlib.Path) -> tuple[str, dict[str, int]]:
@@ -40,7 +41,10 @@ def assemble(ptx: pathlib.Path) -> tuple[str, dict[str, int]]:
     nvdisasm = pathlib.Path(list(nvidia.cu13.__path__)[0]) / "bin" / "nvdisasm"
     with tempfile.TemporaryDirectory() as folder:
         binary = pathlib.Path(folder) / "kernels.cubin"
-        run = lambda *command: subprocess.run(command, capture_output=True, text=True, check=True)
+
+        def run(*command):
+            return subprocess.run(command, capture_output=True, text=True, check=True)
+
         report = run(ptxas, "-v", "-arch=sm_90", ptx, "-o", binary).stderr
         found = re.findall(r"entry function '(\w+)'.*?Used (\d+) registers", report, flags=re.S)
         return run(nvdisasm, "-c", binary).stdout, {name: int(registers) for name, registers in found}
@@ -93,11 +97,11 @@ def batch(rows: int, count: float, registers: int) -> dict[str, float]:
     layer = sum(product_time(rows, outputs, width, count, registers) for outputs, width in PRODUCTS)
     head = product_time(rows, OUTPUTS, HIDDEN, count, registers)
     cached = rows * LAYERS * KV_HEADS * PLACES * (2 * DIM + 4 * DIM // 32 + 4) / MEMORY
-    launches = LAYERS * (len(PRODUCTS) + SHORT_KERNELS - 3) + 4
+    launches = LAYERS * (len(PRODUCTS) + SHORT_KERNELS + 1) + 4
     return {
         "products": LAYERS * layer + head,
         "attention": max(cached, LAYERS * 5e-6),
-        "short kernels": LAYERS * 4 * SHORT * max(1, rows / 512),
+        "short kernels": LAYERS * SHORT_KERNELS * SHORT,
         "launches": launches * LAUNCH,
         "tables over PCIe": rows * 4 * (OUTPUTS + 1) / PCIE,
         "the rest over PCIe": rows * (LAYERS * KV_HEADS * (2 * DIM + 12) + 2048 + 4 * HIDDEN) / PCIE + 80e-6,

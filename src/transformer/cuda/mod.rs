@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! kernels.cu ─► kernels.ptx   by build-ptx.py; the driver compiles the PTX for its GPU
-//! Model ─► Weights            a copy on a device, shared by all sessions
+//! Model ─► Replica            a copy on a device, shared by all sessions
 //! rows ─► Accelerator         one session on the device
 //!           ► Job               its rows, on their way to the device and back
 //!             ► Batcher           joins the jobs of all sessions
@@ -22,6 +22,7 @@ mod job;
 mod mirror;
 mod own;
 mod pass;
+mod replica;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -30,4 +31,4 @@ pub use accelerator::Accelerator;
 pub use device::Device;
 #[cfg(feature = "cuda")]
 pub use driver::open;
-pub use weights::Weights;
+pub use replica::Replica;

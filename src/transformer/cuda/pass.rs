@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::model::Model;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, trace_len};
 use super::device::{Arg, Device, Kernel, Memory, Recording, bytes_of};
 use super::job::{Job, Predictions};
 use super::weights::{Block, Matrix, Weights};
@@ -49,13 +49,6 @@ enum Factor<'a> {
 }
 
 impl Pass {
-    /// The most rows of a batch. Together with the GPU's parallelism within a row that keeps the largest GPUs busy.
-    pub const ROWS: usize = 512;
-    /// The most sessions of a batch.
-    pub const SESSIONS: usize = 32;
-    /// The most layers that learn.
-    pub const LEARNING: usize = 3;
-
     /// Buffers for `model` on `device`.
     ///
     /// # Errors
@@ -66,8 +59,8 @@ impl Pass {
 
     /// Whether `job` can be done with `jobs`, which have `rows` rows.
     pub fn fits(jobs: &[Job], rows: usize, job: &Job) -> bool {
-        jobs.len() < Self::SESSIONS
-            && rounded(rows + job.rows.len()) <= Self::ROWS
+        jobs.len() < Buffers::SESSIONS
+            && rounded(rows + job.rows.len()) <= Buffers::ROWS
             && jobs.iter().all(|other| other.own.feed_forward.len() == job.own.feed_forward.len())
     }
 
@@ -135,10 +128,10 @@ impl Pass {
         let caches: Vec<[u64; 7]> = jobs.iter().map(|job| job.own.caches()).collect();
         self.device.write(&b.caches, 0, &bytes_of(caches.as_flattened(), u64::to_le_bytes))?;
         let learning = jobs[0].own.feed_forward.len();
-        let mut own = vec![[0; 2]; (1 + 2 * learning) * Self::SESSIONS];
+        let mut own = vec![[0; 2]; (1 + 2 * learning) * Buffers::SESSIONS];
         for (session, job) in jobs.iter().enumerate() {
             for (number, matrix) in job.own.matrices(weights).enumerate() {
-                own[number * Self::SESSIONS + session] = [matrix.quants.address, matrix.scales.address];
+                own[number * Buffers::SESSIONS + session] = [matrix.quants.address, matrix.scales.address];
             }
         }
         self.device.write(&b.own, 0, &bytes_of(own.as_flattened(), u64::to_le_bytes))?;
@@ -278,7 +271,7 @@ impl Pass {
                 (weights, matrix.rows, matrix.blocks, count.div_ceil(TILE_ROWS as u32), [nothing; 2])
             }
             Factor::Own { number, rows, blocks, tiles, count } => {
-                let own = b.own.address + (16 * number * Self::SESSIONS) as u64;
+                let own = b.own.address + (16 * number * Buffers::SESSIONS) as u64;
                 ([nothing; 2], rows, blocks, count, [tiles.into(), Arg::Address(own)])
             }
         };
@@ -328,12 +321,6 @@ impl Pass {
         let mut words = words.into_iter();
         Ok(counts.iter().map(|count| words.by_ref().take(count * unit).collect()).collect())
     }
-}
-
-/// Values of a trace; see [`Prediction::trace`](super::super::adaptive::Prediction::trace).
-pub fn trace_len(model: &Model, learning: usize) -> usize {
-    let config = &model.config;
-    learning * (config.hidden + 2 * config.feed_forward) + config.hidden
 }
 
 /// The size of a batch of `rows` rows.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::super::model::Model;
-use super::batcher::Batcher;
 use super::device::{Device, Memory, bytes_of};
 use crate::error::{Error, ErrorKind};
 use crate::num::packed::Packed;
@@ -84,8 +83,6 @@ pub struct Weights {
     pub norm: Memory,
     /// Bytes on the device.
     pub bytes: usize,
-    /// What evaluates the rows of all sessions.
-    pub batcher: Batcher,
 }
 
 impl Weights {
@@ -129,7 +126,6 @@ impl Weights {
         let matrices = layers.iter().flat_map(|block| [&block.qkv, &block.o, &block.gate_up, &block.down]);
         let bytes = matrices.chain(&embedding).chain([&head]).map(Matrix::bytes).sum();
         device.wait()?;
-        let batcher = Batcher::new(to, model)?;
-        Ok(Weights { device, embedding, head, layers, norm, bytes, batcher })
+        Ok(Weights { device, embedding, head, layers, norm, bytes })
     }
 }

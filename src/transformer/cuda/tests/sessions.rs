@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::weights::Weights;
+use super::super::replica::Replica;
 use super::emulator::Emulator;
 use crate::test_random::TestRandom;
 use crate::transformer::checkpoint::{Config, Extras};
@@ -35,8 +35,8 @@ fn model(config: Config, tied: bool) -> Arc<Model> {
     Arc::new(Model::new(random_checkpoint(config, tied, 3), &order).unwrap())
 }
 
-fn emulated(model: &Model, reverse: bool, launches: usize) -> Arc<Weights> {
-    Arc::new(Weights::new(Emulator::start(reverse, launches), model).unwrap())
+fn emulated(model: &Model, reverse: bool, launches: usize) -> Arc<Replica> {
+    Arc::new(Replica::new(Emulator::start(reverse, launches), model).unwrap())
 }
 
 fn session(model: &Arc<Model>, learning: Option<usize>) -> Session {
@@ -123,6 +123,22 @@ fn heads_of_64_and_128() {
 }
 
 #[test]
+fn the_shape_of_smollm2_passes_the_probe() {
+    // But for the number of layers and tokens.
+    let config = Config {
+        vocabulary: 3000,
+        hidden: 576,
+        layers: 2,
+        heads: 9,
+        kv_heads: 3,
+        head_dim: 64,
+        feed_forward: 1536,
+        ..odd()
+    };
+    prepare(Emulator::start(false, usize::MAX), &model(config, true)).unwrap();
+}
+
+#[test]
 fn the_cpu_goes_on_where_the_device_is_lost() {
     let model = model(odd(), true);
     for learning in [None, Some(2)] {
@@ -155,13 +171,13 @@ fn the_probe_tells_a_device_that_computes_something_else() {
 
 /// What differs from the CPU in sessions on threads of their own that share a device: for each, which layers learn, its window,
 /// and why the device was given up.
-fn differences(model: &Arc<Model>, weights: &Arc<Weights>) -> Vec<(Option<usize>, Option<String>)> {
+fn differences(model: &Arc<Model>, replica: &Arc<Replica>) -> Vec<(Option<usize>, Option<String>)> {
     const SESSIONS: [(Option<usize>, usize); 6] =
         [(None, WINDOW), (Some(0), WINDOW), (Some(2), WINDOW), (Some(0), 24), (Some(2), 33), (Some(1), WINDOW)];
     let run = |(seed, (learning, window)): (u64, (Option<usize>, usize))| {
         let expected = history_of(&mut session_of(model, learning, window), 300, 30, seed);
         let mut session = session_of(model, learning, window);
-        session.accelerate(weights.clone()).unwrap();
+        session.accelerate(replica.clone()).unwrap();
         let actual = history_of(&mut session, 300, 30, seed);
         assert_eq!(actual.len(), expected.len());
         let differs = actual.iter().zip(&expected).position(|(actual, expected)| actual != expected);
@@ -176,17 +192,17 @@ fn differences(model: &Arc<Model>, weights: &Arc<Weights>) -> Vec<(Option<usize>
 #[test]
 fn sessions_of_several_threads_share_batches() {
     let model = model(odd(), true);
-    let weights = emulated(&model, false, usize::MAX);
-    assert_eq!(differences(&model, &weights), vec![(None, None); 6]);
-    let (jobs, batches) = weights.batcher.counts();
+    let replica = emulated(&model, false, usize::MAX);
+    assert_eq!(differences(&model, &replica), vec![(None, None); 6]);
+    let (jobs, batches) = replica.counts();
     assert!(batches < jobs, "{jobs} jobs in {batches} batches");
 }
 
 #[test]
 fn all_threads_go_on_where_a_shared_device_is_lost() {
     let model = model(odd(), true);
-    let weights = emulated(&model, false, 1000);
-    assert_eq!(differences(&model, &weights), vec![(None, Some("the GPU is lost".into())); 6]);
+    let replica = emulated(&model, false, 1000);
+    assert_eq!(differences(&model, &replica), vec![(None, Some("the GPU is lost".into())); 6]);
 }
 
 #[test]

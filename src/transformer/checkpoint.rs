@@ -67,7 +67,7 @@ pub enum Activation {
 /// A matrix of `rows` outputs by `columns` inputs: `quants[row * columns + column] * scales[(row * columns + column) / BLOCK]`.
 ///
 /// `columns` is a multiple of [`BLOCK`]: shorter rows are padded with zeros (172 columns to 192, say), and so are the vectors
-/// they are multiplied with. Quants are in -127..=127; scales are finite binary16 values.
+/// they are multiplied with. Quants are in -127..=127; scales are finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     /// Outputs.

@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::weights::Weights;
+use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::{Checkpoint, Config, Layer, LayerExtras};
 
@@ -97,6 +98,9 @@ pub fn assemble(
     start: u32,
 ) -> Result<Checkpoint, Error> {
     let Config { vocabulary, hidden, feed_forward, .. } = config;
+    if tokens.iter().all(Vec::is_empty) {
+        return Err(wrong(&weights.place, "no token of the vocabulary stands for text"));
+    }
     let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
     let embedding = weights.matrix(names.embedding, vocabulary, hidden)?;
     let head = match tied {

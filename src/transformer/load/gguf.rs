@@ -1,18 +1,14 @@
-//! Loads GGUF files (format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
+//! Loads GGUF files.
 
-use std::io::{Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use candle_core::Device;
-use candle_core::quantized::GgmlDType;
-use candle_core::quantized::gguf_file::{Content, TensorInfo};
-use half::{bf16, f16};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use super::assemble::{GGUF, assemble};
 use super::config::check;
+use super::ggml::{self, Decoded, Kind};
+use super::header::{Header, Tensor};
 use super::metadata::Metadata;
 use super::weights::Weights;
-use super::{ggml, header, reason, wrong};
+use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
 
@@ -25,18 +21,18 @@ const ROPE_DIVISORS: &str = "rope_freqs.weight";
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read.
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
-    let damaged = |what: &str| wrong(place, format!("is damaged, truncated, or not a GGUF file ({what})"));
-    header::check(reader).map_err(|error| damaged(&error.to_string()))?;
-    // `header::check` refuses all headers that are known to make candle panic. Should there be others, they become errors.
-    let content = catch_unwind(AssertUnwindSafe(|| Content::read(reader)))
-        .map_err(|_| wrong(place, "has an invalid header"))?
-        .map_err(|error| damaged(&reason(&error)))?;
-    let metadata = Metadata { entries: &content.metadata, place };
+    let header = Header::read(reader).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            wrong(place, format!("is damaged, truncated, or not a GGUF file ({error})"))
+        }
+        _ => error.into(),
+    })?;
+    let metadata = Metadata { entries: &header.metadata, place };
     let architecture = metadata.architecture()?;
     let mut config = metadata.config(architecture)?;
     let tokens = metadata.vocabulary()?;
     let start = metadata.start(&config)?;
-    let mut weights = read(&content, reader, place)?;
+    let mut weights = read(&header, reader, place)?;
     if architecture.has_adjacent_pairs() {
         for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
             weights.reorder(&part, config.head_dim, |matrix| split_pairs(matrix, config.head_dim));
@@ -51,60 +47,40 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpo
 }
 
 /// Reads all tensors.
-fn read(content: &Content, reader: &mut (impl Read + Seek), place: &str) -> Result<Weights, Error> {
+fn read(header: &Header, reader: &mut (impl Read + Seek), place: &str) -> Result<Weights, Error> {
     let mut weights = Weights::new(place.to_owned());
     let length = reader.seek(SeekFrom::End(0))?;
+    let mut tensors = Vec::new();
     let mut claimed = 0;
-    for (name, info) in &content.tensor_infos {
-        let count = weights.check_shape(name, info.shape.dims())? as u64;
-        let kind = info.ggml_dtype;
-        // If tensors could share bytes, a small file could fill the memory.
-        claimed += count / kind.block_size() as u64 * kind.type_size() as u64;
-        if claimed > length {
-            return Err(weights.wrong(name, "the tensors' total length exceeds that of the file"));
+    for (name, tensor) in &header.tensors {
+        let kind = Kind::of(tensor.kind).map_err(|what| weights.wrong(name, what))?;
+        let shape: Vec<usize> = tensor.shape.iter().map(|&n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
+        let count = weights.check_shape(name, &shape)?;
+        let (values, bytes) = kind.block();
+        if !shape[shape.len() - 1].is_multiple_of(values) {
+            return Err(weights.wrong(name, format!("the length of its rows is not a multiple of {values}")));
         }
+        let bytes = (count / values * bytes) as u64;
+        // If tensors could share bytes, a small file could fill the memory.
+        claimed += bytes;
+        if claimed > length || tensor.start.saturating_add(bytes) > length {
+            return Err(
+                weights.wrong(name, format!("needs {bytes} bytes that the file of {length} bytes does not have"))
+            );
+        }
+        tensors.push((name, tensor, kind, shape, bytes as usize));
     }
-    for (name, info) in &content.tensor_infos {
-        read_tensor(name, info, content.tensor_data_offset, reader, &mut weights)?;
+    for (name, &Tensor { start, .. }, kind, shape, bytes) in tensors {
+        let mut data = vec![0; bytes];
+        reader.seek(SeekFrom::Start(start))?;
+        reader.read_exact(&mut data)?;
+        match ggml::decode(kind, &shape, &data).map_err(|what| weights.wrong(name, what))? {
+            Decoded::Exact(matrix) => weights.add_matrix(name, matrix),
+            Decoded::Values(values) => weights.add(name, &shape, values)?,
+        }
     }
     Ok(weights)
 }
-
-fn read_tensor(
-    name: &str,
-    info: &TensorInfo,
-    origin: u64,
-    reader: &mut (impl Read + Seek),
-    weights: &mut Weights,
-) -> Result<(), Error> {
-    let tensor = info.read(reader, origin, &Device::Cpu).map_err(|error| weights.wrong(name, reason(&error)))?;
-    let data = tensor.data().map_err(|error| weights.wrong(name, reason(&error)))?;
-    let shape = info.shape.dims();
-    let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
-    match (info.ggml_dtype, shape) {
-        (GgmlDType::F16, _) => {
-            weights.add(name, shape, halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect())
-        }
-        (GgmlDType::BF16, _) => {
-            weights.add(name, shape, halfwords().map(|bits| bf16::from_bits(bits).to_f32()).collect())
-        }
-        (GgmlDType::F32, _) => {
-            weights.add(name, shape, data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
-        }
-        (kind, &[rows, columns]) => match ggml::exact_blocks(kind, rows, columns, &data) {
-            Some(matrix) => {
-                weights.add_matrix(name, matrix.map_err(|what| weights.wrong(name, what))?);
-                Ok(())
-            }
-            None => match ggml::dequantise(kind, &data) {
-                Some(values) => weights.add(name, shape, values),
-                None => Err(weights.wrong(name, format!("type {kind:?} is not supported"))),
-            },
-        },
-        (kind, _) => Err(weights.wrong(name, format!("type {kind:?} is for matrices only"))),
-    }
-}
-
 /// Reorders the rows of q or k. In GGUF the elements of a rotary pair are adjacent; in a [`Checkpoint`] they are half a head apart.
 fn split_pairs(matrix: &Matrix, head_dim: usize) -> Matrix {
     let Matrix { rows, columns, .. } = *matrix;

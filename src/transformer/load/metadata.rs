@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::quantized::gguf_file::Value;
+use super::header::Value;
 
 use super::architecture::{Architecture, SUPPORTED};
 use super::config::{check, check_start};
@@ -161,7 +161,7 @@ impl Metadata<'_> {
     fn list(&self, key: &str) -> Result<Option<&[Value]>, Error> {
         match self.entries.get(key) {
             None => Ok(None),
-            Some(Value::Array(list)) => Ok(Some(list)),
+            Some(Value::List(list)) => Ok(Some(list)),
             Some(other) => Err(self.wrong(format!("{key} is {other:?}, not a list"))),
         }
     }
@@ -178,8 +178,7 @@ impl Metadata<'_> {
     fn real(&self, key: &str) -> Result<Option<f32>, Error> {
         match self.entries.get(key) {
             None => Ok(None),
-            Some(&Value::F32(number)) => Ok(Some(number)),
-            Some(&Value::F64(number)) => Ok(Some(number as f32)),
+            Some(&Value::Real(number)) => Ok(Some(number as f32)),
             Some(other) => Err(self.wrong(format!("{key} is {other:?}, not a number"))),
         }
     }
@@ -191,19 +190,14 @@ impl Metadata<'_> {
 
 fn text(value: &Value) -> Option<&str> {
     match value {
-        Value::String(text) => Some(text),
+        Value::Text(text) => Some(text),
         _ => None,
     }
 }
 
 fn size(value: &Value) -> Option<usize> {
     match *value {
-        Value::U8(number) => Some(number.into()),
-        Value::U16(number) => Some(number.into()),
-        Value::U32(number) => usize::try_from(number).ok(),
-        Value::U64(number) => usize::try_from(number).ok(),
-        Value::I32(number) => usize::try_from(number).ok(),
-        Value::I64(number) => usize::try_from(number).ok(),
+        Value::Integer(number) => usize::try_from(number).ok(),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@
 //!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
-//! candle only reads the files. Its computations differ between machines, so quantisation is
+//! candle only reads safetensors. Its computations differ between machines, so quantisation is
 //! [`Matrix::quantise`](super::checkpoint::Matrix::quantise). Files are not trusted: lengths are compared with the file's length
 //! before anything is allocated.
 

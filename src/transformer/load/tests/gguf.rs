@@ -154,8 +154,7 @@ fn refuses_metadata() {
         ("tokenizer.ggml.tokens", strings(&["a"]), "6 types for 1 tokens"),
         ("tokenizer.ggml.token_type", strings(&[]), "0 types for 6 tokens"),
         ("tokenizer.ggml.bos_token_id", Value::U32(6), "the start token 6 is not in"),
-        // What candle doesn't expect.
-        ("general.alignment", Value::U32(0), "alignment 0"),
+        ("general.alignment", Value::U32(0), "an alignment that is not positive"),
         ("general.list", Value::Array(vec![Value::Array(vec![Value::U8(1)])]), "nested arrays"),
     ];
     for (key, value, what) in cases {

@@ -119,8 +119,15 @@ fn all_float_types_and_shards_give_the_same_model() {
     model.write("model.safetensors.index.json", json!({ "weight_map": map }).to_string().as_bytes());
     model.write("a", &safetensors(&first, "F32"));
     model.refused("b: is missing");
-    model.write("b", &safetensors(&rest, "F32"));
+    // What the index says is in another file is not read from here.
+    let mut more = rest.clone();
+    more.insert("model.layers.0.mlp.up_proj.weight".into(), (vec![3, 4], vec![9.0; 12]));
+    more.insert("stray".into(), (vec![1], vec![9.0]));
+    model.write("b", &safetensors(&more, "F32"));
     assert_eq!(format!("{:?}", model.load()), expected);
+    more.remove("model.embed_tokens.weight");
+    model.write("b", &safetensors(&more, "F32"));
+    model.refused("b: tensor model.embed_tokens.weight: is missing, although");
     model.write("model.safetensors.index.json", br#"{"weight_map": {"x": "../a"}}"#);
     model.refused("is not a file name");
 }
@@ -185,6 +192,8 @@ fn refuses_vocabularies() {
     model.refused("tokenizer.json: token 9 is not in the model's vocabulary");
     model.tokenizer(|json| json["model"]["vocab"] = Value::Null);
     model.refused("has no vocabulary");
+    model.tokenizer(|json| json["model"]["vocab"] = json!({"<s>": 0}));
+    model.refused("no token of the vocabulary stands for text");
     model.remove("tokenizer.json");
     model.refused("tokenizer.json: is missing");
 }

@@ -28,7 +28,7 @@ fn commands() -> Vec<String> {
 fn clone(to: &Path) {
     let root = env!("CARGO_MANIFEST_DIR");
     let script =
-        r#"git -C "$0" ls-files -z -- README.md CHANGELOG.md docs contrib | (cd "$0" && tar -c --null -T -) | tar -x"#;
+        r#"git -C "$0" ls-files -z -- README.md CHANGELOG.md docs contrib src | (cd "$0" && tar -c --null -T -) | tar -x"#;
     let status = Command::new("sh").args(["-c", script, root]).current_dir(to).status().unwrap();
     assert!(status.success());
 }

@@ -180,7 +180,9 @@ fn the_ratio_shows_within_a_block() {
         told.push((content, coded));
         true
     };
-    let coded = codec::encode(&config, nzip::internals::content::Kind::Binary, &content, codec::Verify::No, 1, &mut note).unwrap();
+    let coded =
+        codec::encode(&config, nzip::internals::content::Kind::Binary, &content, codec::Verify::No, 1, &mut note)
+            .unwrap();
     codec::decode(
         &config,
         nzip::internals::content::Kind::Binary,

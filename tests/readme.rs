@@ -27,8 +27,7 @@ fn commands() -> Vec<String> {
 /// Copies what git tracks, but for the models: the program has them.
 fn clone(to: &Path) {
     let root = env!("CARGO_MANIFEST_DIR");
-    let script =
-        r#"git -C "$0" ls-files -z -- README.md CHANGELOG.md docs contrib src | (cd "$0" && tar -c --null -T -) | tar -x"#;
+    let script = r#"git -C "$0" ls-files -z -- README.md CHANGELOG.md docs contrib src | (cd "$0" && tar -c --null -T -) | tar -x"#;
     let status = Command::new("sh").args(["-c", script, root]).current_dir(to).status().unwrap();
     assert!(status.success());
 }

@@ -21,7 +21,7 @@ pub struct Observation {
     pub costs: Vec<f32>,
     /// The names of the parts that are mixed.
     pub parts: Vec<&'static str>,
-    /// The evidence of each part in the whole block: what it contributed to the predictions of all bits, regardless of the sign.
+    /// The evidence of each part on the first bytes: what it contributed to the predictions of all bits, regardless of the sign.
     pub evidence: Vec<f64>,
     /// What is known of the first bytes.
     pub details: Vec<Detail>,
@@ -154,15 +154,18 @@ impl<'a> Observer<'a> {
 impl BitCoder for Observer<'_> {
     fn code(&mut self, _: u8, predictor: &impl BitPredictor) -> u32 {
         let p24 = predictor.p24();
-        for (sum, part) in self.evidence.iter_mut().zip(&self.parts) {
-            *sum += predictor.contribution(part).unsigned_abs() as f64;
+        let is_detailed = self.at < self.observation.details.len();
+        if is_detailed {
+            for (sum, part) in self.evidence.iter_mut().zip(&self.parts) {
+                *sum += predictor.contribution(part).unsigned_abs() as f64;
+            }
         }
         let bit = self.decoder.decode(p24);
         let ones = f64::from(p24) / f64::from(PROB_ONE);
         let probability = if bit == 1 { ones } else { 1.0 - ones };
         self.bits -= probability.log2();
         let (tree, node) = predictor.decision();
-        if self.at < self.observation.details.len() {
+        if is_detailed {
             self.rule_out(self.path * (1.0 - probability), tree.bytes(node, 1 - bit));
         }
         self.path *= probability;

@@ -10,7 +10,7 @@ use super::frame_reader::{Event, FrameReader};
 use super::header::Header;
 use super::pool::check_memory;
 use super::reader::{block_memory, check_body, config_of, content_check, diverged, lost_block};
-use super::segmented::{StreamEntry, Table};
+use super::segmented::{StreamEntry, Table, scale};
 use crate::codec::{self, CodecConfig, LeftOut, Observation};
 use crate::content::{DataKind, Kind, SegmentInfo, outline};
 use crate::error::{Error, ErrorKind};
@@ -145,7 +145,7 @@ impl Explanation {
         self.streams.iter().map(|stream| stream.coded_len as f64 * 8.0 - stream.bits()).sum()
     }
 
-    /// The names of all parts of the ensembles, in their order, with their shares of 1 in the evidence for all bits.
+    /// The names of all parts of the ensembles, in their order, with their shares of 1 in the evidence.
     pub fn evidence(&self) -> Vec<(&'static str, f64)> {
         let mut all: Vec<(&'static str, f64)> = Vec::new();
         for (_, observation) in self.streams.iter().filter_map(|stream| stream.coded.as_ref()) {
@@ -241,10 +241,14 @@ impl Explanation {
             Mode::Segmented { plain_len, .. } => {
                 let table = Table::read(body, plain_len as usize)?;
                 self.add("stream tables", table.len as u64);
-                let mut at = table.len;
+                let (mut at, mut done) = (table.len, 0);
                 for entry in &table.streams {
-                    self.add_stream(block, entry, &body[at..at + entry.coded_len], &mut progress)?;
+                    let payload = &body[at..at + entry.coded_len];
+                    let mut part =
+                        |bytes, coded| progress(scale(done + bytes, raw_len, plain_len as usize), at + coded);
+                    self.add_stream(block, entry, payload, &mut part)?;
                     at += entry.coded_len;
+                    done += entry.len;
                 }
                 self.add("corrections", table.corrections_len as u64);
                 let plain: Vec<&[u8]> = self.streams[first..].iter().map(|stream| &stream.plain[..]).collect();

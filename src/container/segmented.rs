@@ -194,7 +194,7 @@ fn plain_check<'a>(streams: impl Iterator<Item = &'a [u8]>, corrections: &[u8]) 
 }
 
 /// How much of `raw_len` bytes is done when `done` of `plain_len` are.
-fn scale(done: usize, raw_len: usize, plain_len: usize) -> usize {
+pub fn scale(done: usize, raw_len: usize, plain_len: usize) -> usize {
     (done as u64 * raw_len as u64 / plain_len.max(1) as u64) as usize
 }
 

@@ -54,7 +54,7 @@ struct Report {
 #[derive(Serialize)]
 struct Expert {
     name: String,
-    /// Its share of 1 in the evidence for all bits.
+    /// Its share of 1 in the evidence on the first MiB.
     evidence: Option<f64>,
     /// Bytes by which the archive would be longer without it, with `--experts`.
     bytes_lost: Option<i64>,

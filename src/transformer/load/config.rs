@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::architecture::{Architecture, SUPPORTED};
+use super::json_fields::Fields;
 use super::{rope, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{Config, Extras};
@@ -152,37 +153,7 @@ fn local_layers(fields: &Fields<'_>, architecture: Architecture, layers: usize) 
     }
 }
 
-/// The fields of a JSON object of a file `place`.
-pub struct Fields<'a> {
-    pub json: &'a Value,
-    pub place: &'a str,
-}
-
 impl Fields<'_> {
-    fn number(&self, key: &str) -> Result<usize, Error> {
-        self.optional(key)?.ok_or_else(|| self.wrong(format!("{key} is missing")))
-    }
-
-    fn optional(&self, key: &str) -> Result<Option<usize>, Error> {
-        match &self.json[key] {
-            Value::Null => Ok(None),
-            value => match value.as_u64().and_then(|number| usize::try_from(number).ok()) {
-                Some(number) => Ok(Some(number)),
-                None => Err(self.wrong(format!("{key} is {value}, not a size"))),
-            },
-        }
-    }
-
-    pub fn real(&self, key: &str, json: &Value) -> Result<Option<f32>, Error> {
-        match &json[key] {
-            Value::Null => Ok(None),
-            value => match value.as_f64() {
-                Some(number) => Ok(Some(number as f32)),
-                None => Err(self.wrong(format!("{key} is {value}, not a number"))),
-            },
-        }
-    }
-
     /// The context: at most the window that some layers see, unless `use_sliding_window` is false. So no token of the context
     /// is ever outside of that window.
     fn context(&self) -> Result<usize, Error> {
@@ -193,10 +164,6 @@ impl Fields<'_> {
 
     fn check_layers(&self, layers: usize) -> Result<(), Error> {
         check_limit("the number of layers", layers, MAX_LAYERS, self.place)
-    }
-
-    pub fn wrong(&self, what: impl std::fmt::Display) -> Error {
-        wrong(self.place, what)
     }
 }
 

@@ -8,8 +8,8 @@ use super::places::Place;
 const MOST: usize = 128 << 10;
 const BEGINNING: usize = 32 << 10;
 /// Parts that are shown, and those of them at the beginning.
-const MOST_PARTS: usize = 4000;
-const BEGINNING_PARTS: usize = 1000;
+const MOST_PARTS: usize = 2000;
+const BEGINNING_PARTS: usize = 500;
 /// Bytes around a dear place.
 const AROUND: usize = 128;
 

@@ -19,7 +19,7 @@ use super::totals::Row;
 const COLUMNS: usize = 1000;
 const PLACES: usize = 100;
 const PIECES: usize = 200;
-const DEAREST: usize = 3000;
+const DEAREST: usize = 1500;
 /// Costs are in units of 1/64 bit, with 15 bits; the bit above tells whether the transformer was asked.
 const UNIT: f32 = 64.0;
 const ASKED: u16 = 1 << 15;

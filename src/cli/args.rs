@@ -67,7 +67,7 @@ pub enum Verb {
     /// Measure size, speed and memory of every level, and of other compressors
     #[command(after_help = AFTER_HELP)]
     Bench(BenchArgs),
-    /// Make a prior of sample files: with it, many small files like them become several times smaller
+    /// Make a prior of sample files: with it, small files like them become far smaller
     #[command(after_help = AFTER_HELP)]
     Train(TrainArgs),
     /// Describe, list or download transformer models

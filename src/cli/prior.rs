@@ -65,7 +65,9 @@ fn train_on(args: &TrainArgs) -> Result<Outcome> {
     if args.quiet == 0 {
         let (id, size, count) = (prior.id(), prior.size(), inputs.len());
         let plural = if count == 1 { "" } else { "s" };
-        message(format!("{output}: prior {id:08x}, {size} of {all} bytes in {count} file{plural}"));
+        message(format!(
+            "{output}: prior {id:08x}, {size} bytes of samples, chosen from {all} bytes in {count} file{plural}"
+        ));
     }
     Ok(outcome)
 }

@@ -82,6 +82,43 @@ fn models_are_described_and_listed() {
     insta::with_settings!({ filters => filters }, { insta::assert_snapshot!(said) });
 }
 
+/// The tokenizer has no merges, so it cuts " a" in two, which is one of the longest tokens.
+#[test]
+fn models_are_measured_on_a_text() {
+    let shell = Shell::new();
+    write_model(&shell, "tiny", 32, 5.0);
+    let byte_level = r#"{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}"#;
+    let tokenizer = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [{"id": 0, "content": "<s>",
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}], "normalizer": null,
+        "pre_tokenizer": BYTES, "post_processor": null, "decoder": BYTES, "model": {"type": "BPE", "dropout": null,
+        "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+        "byte_fallback": false, "vocab": {"<s>": 0, "a": 1, "Ġ": 2, "Ġa": 3}, "merges": []}}"#
+        .replace("BYTES", byte_level);
+    shell.write("tiny/tokenizer.json", tokenizer.as_bytes());
+    shell.write("letters", "a a aa a  a".repeat(20).as_bytes());
+    shell.write("binary", b"a a\xff a");
+    let check = |file: &str| -> serde_json::Value {
+        let run = shell.run(&format!("model info --json tiny --check {file}"));
+        assert_eq!(run.code, 0, "{}", run.said);
+        serde_json::from_slice::<serde_json::Value>(&run.stdout).unwrap()[0]["check"].clone()
+    };
+    let letters = check("letters");
+    let figure = |name: &str| letters[name].as_f64().unwrap();
+    assert_eq!(letters["bytes"], 220);
+    assert!(
+        figure("tokenizer") > 0.0 && figure("longest") > 0.0 && figure("tokenizer") != figure("longest"),
+        "{letters}"
+    );
+    assert!(figure("mixed") > 0.0 && figure("mixed") < 8.0, "{letters}");
+    let binary = check("binary");
+    assert_eq!(binary["no_tokenizer"], "the file is not UTF-8");
+    let table = shell.run("model info tiny --check letters");
+    assert!(String::from_utf8(table.stdout).unwrap().contains("checked     220 bytes; bits per byte of them:\n"));
+    shell.write("empty", b"");
+    assert!(shell.run("model info tiny --check empty").said.contains("empty is empty"));
+    assert!(shell.run("model info tiny --check none").said.contains("none"));
+}
+
 #[cfg(not(feature = "pull"))]
 #[test]
 fn models_to_fetch_by_hand() {

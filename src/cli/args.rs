@@ -390,6 +390,9 @@ pub enum ModelVerb {
         /// Print JSON: an array with one object
         #[arg(long)]
         json: bool,
+        /// Also measure bits per byte of the first 64 KiB of this text: by the model alone, and mixed as `nzip c -9` does
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
     },
     /// List the models in the Hugging Face cache
     List {

@@ -142,6 +142,11 @@ impl LanguageModel {
         Ok(*self.probe.get_or_init(|| hash.digest()))
     }
 
+    /// The model.
+    pub(super) fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
     /// The vocabulary.
     pub fn trie(&self) -> &Arc<Trie> {
         &self.trie
@@ -162,7 +167,8 @@ impl LanguageModel {
         Ok(Box::new(session))
     }
 
-    fn window(&self, lanes: usize) -> usize {
+    /// Tokens in the attention window of each of `lanes` lanes.
+    pub fn window(&self, lanes: usize) -> usize {
         self.model.config().context.clamp(16, if lanes <= 2 { WINDOW } else { SHORT_WINDOW })
     }
 

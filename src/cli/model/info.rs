@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::super::to_json;
 use super::cache;
+use super::check::Check;
 
 /// Description of a model.
 #[derive(Serialize)]
@@ -33,13 +34,17 @@ struct Info {
     start: u32,
     /// The first GPU, or why there is none.
     gpu: String,
+    /// What `--check` measures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<Check>,
 }
 
-/// Loads and describes the model.
-pub fn text(model: &Path, json: bool) -> Result<String> {
+/// Loads and describes the model; measures it on the file `check`.
+pub fn text(model: &Path, json: bool, check: Option<&Path>) -> Result<String> {
     let checkpoint = load(model, cache().as_deref())?;
     Model::check(&checkpoint)?;
-    let info = info(model, &checkpoint);
+    let mut info = info(model, &checkpoint);
+    info.check = check.map(|file| Check::new(model, &checkpoint.tokens, file)).transpose()?;
     Ok(if json { to_json(&[info]) } else { table(&info) })
 }
 
@@ -66,6 +71,7 @@ fn info(model: &Path, checkpoint: &Checkpoint) -> Info {
         context,
         tied,
         start: checkpoint.start,
+        check: None,
         gpu: gpu_name(0).unwrap_or_else(|error| format!("none: {error}")),
     }
 }
@@ -82,7 +88,7 @@ fn table(info: &Info) -> String {
         "{} layers of {}, {} heads of {} ({} for keys), feed-forward {}",
         info.layers, info.hidden, info.heads, info.head_dim, info.kv_heads, info.feed_forward
     );
-    let lines = [
+    let mut lines = vec![
         ("model", info.model.clone()),
         ("id", info.id.clone()),
         ("parameters", format!("{}, {head}", info.parameters)),
@@ -92,5 +98,6 @@ fn table(info: &Info) -> String {
         ("vocabulary", format!("{} tokens, {} of text; start {}", info.vocabulary, info.tokens_with_text, info.start)),
         ("GPU", info.gpu.clone()),
     ];
+    lines.extend(info.check.iter().flat_map(Check::lines));
     lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
 }

@@ -1,5 +1,8 @@
 //! `nzip model`
 
+mod check;
+#[cfg(feature = "pull")]
+mod hub;
 mod info;
 mod list;
 mod pull;
@@ -23,7 +26,7 @@ static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
 /// Runs a verb of `nzip model`.
 pub fn run(verb: &ModelVerb) -> Outcome {
     let text = match verb {
-        ModelVerb::Info { model, json } => info::text(model, *json),
+        ModelVerb::Info { model, json, check } => info::text(model, *json, check.as_deref()),
         ModelVerb::List { json } => Ok(list::text(*json)),
         ModelVerb::Pull { name } => pull::text(name),
     };

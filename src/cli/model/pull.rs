@@ -31,35 +31,9 @@ fn fetch(name: &str, parsed: &Name) -> Result<String> {
 #[cfg(feature = "pull")]
 fn fetch(name: &str, parsed: &Name) -> Result<String> {
     use anyhow::Context;
-    use hf_hub::api::sync::ApiBuilder;
+    use nzip::internals::transformer::load::locate;
 
     let cache = super::cache().context("there is no folder for models; set HF_HOME")?;
-    let fetched = || -> Result<()> {
-        let api = ApiBuilder::new().with_cache_dir(cache.clone()).with_progress(true).build()?;
-        let repository = api.model(parsed.repository.clone());
-        let files = match &parsed.file {
-            Some(file) => vec![file.clone()],
-            None => needed(repository.info()?.siblings.into_iter().map(|file| file.rfilename).collect()),
-        };
-        files.iter().try_for_each(|file| repository.get(file).map(drop))?;
-        Ok(())
-    };
-    fetched().with_context(|| format!("{name} can't be fetched; {}", by_hand(parsed)))?;
-    let path = nzip::internals::transformer::load::locate(name.as_ref(), Some(&cache))?;
-    Ok(format!("{}\n", path.display()))
-}
-
-/// The files that make up the model: those of a Hugging Face folder, or all GGUF files.
-#[cfg(feature = "pull")]
-fn needed(files: Vec<String>) -> Vec<String> {
-    let sharded = files.iter().any(|file| file == "model.safetensors.index.json");
-    let wanted = |file: &String| match file.as_str() {
-        "config.json" | "tokenizer.json" | "model.safetensors" | "model.safetensors.index.json" => true,
-        file => sharded && file.starts_with("model-") && file.ends_with(".safetensors"),
-    };
-    let directory: Vec<_> = files.iter().filter(|file| wanted(file)).cloned().collect();
-    match directory.iter().any(|file| file == "config.json") && directory.len() > 2 {
-        true => directory,
-        false => files.into_iter().filter(|file| file.ends_with(".gguf")).collect(),
-    }
+    super::hub::fetch(parsed, &cache).with_context(|| format!("{name} can't be fetched; {}", by_hand(parsed)))?;
+    Ok(format!("{}\n", locate(name.as_ref(), Some(&cache))?.display()))
 }

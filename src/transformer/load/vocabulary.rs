@@ -84,7 +84,12 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
         let (Some(id), Some(content)) = (added["id"].as_u64(), added["content"].as_str()) else {
             return Err(wrong(place, format!("{added} is not an added token")));
         };
-        put(id, if added["special"] == true { Vec::new() } else { content.as_bytes().to_vec() })?;
+        match added["special"] == true {
+            // Some models have special tokens that their embedding does not have.
+            true if id >= size as u64 => (),
+            true => put(id, Vec::new())?,
+            false => put(id, content.as_bytes().to_vec())?,
+        }
     }
     if encoding == TokenEncoding::SentencePiece {
         prefer_pieces(written.into_iter().map(|(token, id)| (token, id as usize)), &mut tokens);

@@ -190,6 +190,8 @@ fn refuses_vocabularies() {
     model.refused("is neither a byte-level vocabulary nor");
     model.tokenizer(|json| json["added_tokens"] = json!([{"id": 9, "content": "x"}]));
     model.refused("tokenizer.json: token 9 is not in the model's vocabulary");
+    model.tokenizer(|json| json["added_tokens"] = json!([{"id": 9, "content": "x", "special": true}]));
+    assert_eq!(model.load().tokens[1..5], [&b"a"[..], b"b", b" ", b" a"]);
     model.tokenizer(|json| json["model"]["vocab"] = Value::Null);
     model.refused("has no vocabulary");
     model.tokenizer(|json| json["model"]["vocab"] = json!({"<s>": 0}));

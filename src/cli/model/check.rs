@@ -1,0 +1,96 @@
+//! `nzip model info --check`: what a model is worth on a text, alone and in the mixture.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result, anyhow, bail};
+use nzip::internals::transformer::load::locate;
+use nzip::{CompressOptions, LanguageModel, Level, compress_with};
+use serde::Serialize;
+use tokenizers::Tokenizer;
+
+use super::cache;
+
+/// Bytes of the file that are measured.
+const MEASURED: u64 = 1 << 16;
+
+/// Bits per byte of a text.
+#[derive(Serialize)]
+pub struct Check {
+    /// Bytes of the text.
+    bytes: usize,
+    /// The model alone, its text cut as its own tokenizer cuts it.
+    tokenizer: Option<f64>,
+    /// Why there is no such figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_tokenizer: Option<String>,
+    /// The model alone, its text cut into the longest tokens.
+    longest: f64,
+    /// What `nzip c -9 --model` makes of the text.
+    mixed: f64,
+}
+
+impl Check {
+    /// Measures the first [`MEASURED`] bytes of `file` with the model `path`, whose tokens have the bytes `tokens`.
+    pub fn new(path: &Path, tokens: &[Vec<u8>], file: &Path) -> Result<Check> {
+        let mut text = Vec::new();
+        let opened = File::open(file).with_context(|| file.display().to_string())?;
+        opened.take(MEASURED).read_to_end(&mut text).with_context(|| file.display().to_string())?;
+        if text.is_empty() {
+            bail!("{} is empty", file.display());
+        }
+        let model = LanguageModel::load(path, cache().as_deref())?;
+        let threads = available_parallelism().map_or(1, usize::from);
+        let per_byte = |bits: f64| bits / text.len() as f64;
+        let longest = model.frozen_bits(model.trie().tokenize(&text), threads)?;
+        let tokenizer = match cut(path, &text, tokens) {
+            Ok(cut) => Ok(per_byte(model.frozen_bits(cut.into_iter(), threads)?)),
+            Err(error) => Err(format!("{error:#}")),
+        };
+        let archive = compress_with(&text, CompressOptions::new().level(Level::new(9)?).language_model(model))?;
+        Ok(Check {
+            bytes: text.len(),
+            tokenizer: tokenizer.as_ref().ok().copied(),
+            no_tokenizer: tokenizer.err(),
+            longest: per_byte(longest),
+            mixed: per_byte(8.0 * archive.len() as f64),
+        })
+    }
+
+    /// Lines of a table: names and values.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let tokenizer = match (self.tokenizer, &self.no_tokenizer) {
+            (Some(bits), _) => format!("{bits:.4}  the model alone, cut by its tokenizer"),
+            (None, reason) => format!("none: {}", reason.as_deref().unwrap_or_default()),
+        };
+        vec![
+            ("checked", format!("{} bytes; bits per byte of them:", self.bytes)),
+            ("  tokenizer", tokenizer),
+            ("  longest", format!("{:.4}  the model alone, cut into the longest tokens", self.longest)),
+            ("  mixed", format!("{:.4}  nzip c -9", self.mixed)),
+        ]
+    }
+}
+
+/// The tokens of `text` as the tokenizer of the model at `path` cuts it.
+fn cut<'a>(path: &Path, text: &[u8], tokens: &'a [Vec<u8>]) -> Result<Vec<&'a [u8]>> {
+    let place = locate(path, cache().as_deref())?.join("tokenizer.json");
+    if !place.exists() {
+        bail!("GGUF files have no tokenizer.json");
+    }
+    // A character may be cut in two where the text ends.
+    let text = match str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => str::from_utf8(&text[..error.valid_up_to()])?,
+        Err(_) => bail!("the file is not UTF-8"),
+    };
+    let wrong = |error: tokenizers::Error| anyhow!("{}: {error}", place.display());
+    let encoding = Tokenizer::from_file(&place).map_err(wrong)?.encode_fast(text, false).map_err(wrong)?;
+    let bytes = |&id: &u32| match tokens.get(id as usize) {
+        Some(token) if !token.is_empty() => Ok(token.as_slice()),
+        _ => Err(anyhow!("{}: token {id} stands for no text", place.display())),
+    };
+    encoding.get_ids().iter().map(bytes).collect()
+}

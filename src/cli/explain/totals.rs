@@ -153,6 +153,6 @@ mod tests {
         let row = |bits| Row { kind: String::new(), plain_bytes: None, archive_bytes: 0, bits };
         let mut rows = [row(12.0), row(13.0), row(-3.5), row(16.0), row(2.5)];
         round(&mut rows, 5);
-        assert_eq!(rows.map(|row| row.archive_bytes), [1, 2, -1, 2, 1]);
+        assert_eq!(rows.map(|row| row.archive_bytes), [1, 2, 0, 2, 0]);
     }
 }

@@ -410,7 +410,7 @@ pub enum ModelVerb {
 /// When to do what suits a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// If the output is a terminal
+    /// If it goes to a terminal
     Auto,
     Always,
     Never,

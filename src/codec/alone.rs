@@ -69,9 +69,12 @@ mod tests {
         let noise = model.bits(b"\xFF\x01qzj\x80\x90 xkw\xE2\x13vv#\xC0~", 1).unwrap() / 18.0;
         assert!(english > 0.5 && english < 3.5 && noise > 6.0, "{english} {noise}");
         assert_eq!(model.bits(b"", 1).unwrap(), 0.0);
-        // What doesn't learn is not the same; letters are a worse cut.
-        let frozen = model.frozen_bits(model.trie().tokenize(text), 1).unwrap() / 52.0;
         let letters = model.frozen_bits(text.chunks(1), 1).unwrap() / 52.0;
-        assert!(frozen != english && frozen < 3.5 && letters > frozen, "{english} {frozen} {letters}");
+        assert!(letters > english, "{english} {letters}");
+        // The head learns between batches.
+        let again = text.repeat(10);
+        let frozen = model.frozen_bits(model.trie().tokenize(&again), 1).unwrap();
+        let learning = model.bits(&again, 1).unwrap();
+        assert!(frozen != learning && frozen < 52.0 * 35.0, "{frozen} {learning}");
     }
 }

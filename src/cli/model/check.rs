@@ -74,11 +74,13 @@ impl Check {
     }
 }
 
-/// The tokens of `text` as the tokenizer of the model at `path` cuts it.
+/// The tokens of `text` as the tokenizer of the model at `path` cuts it: tokenizer.json in its folder, or beside a GGUF file.
 fn cut<'a>(path: &Path, text: &[u8], tokens: &'a [Vec<u8>]) -> Result<Vec<&'a [u8]>> {
-    let place = locate(path, cache().as_deref())?.join("tokenizer.json");
+    let model = locate(path, cache().as_deref())?;
+    let folder = if model.is_dir() { Some(&*model) } else { model.parent() };
+    let place = folder.unwrap_or(&model).join("tokenizer.json");
     if !place.exists() {
-        bail!("GGUF files have no tokenizer.json");
+        bail!("there is no {}", place.display());
     }
     // A character may be cut in two where the text ends.
     let text = match str::from_utf8(text) {
@@ -92,5 +94,10 @@ fn cut<'a>(path: &Path, text: &[u8], tokens: &'a [Vec<u8>]) -> Result<Vec<&'a [u
         Some(token) if !token.is_empty() => Ok(token.as_slice()),
         _ => Err(anyhow!("{}: token {id} stands for no text", place.display())),
     };
-    encoding.get_ids().iter().map(bytes).collect()
+    let cut: Vec<&[u8]> = encoding.get_ids().iter().map(bytes).collect::<Result<_>>()?;
+    // Some tokenizers put a space first.
+    match cut.concat().ends_with(text.as_bytes()) {
+        true => Ok(cut),
+        false => bail!("{} changes the text, or is another model's", place.display()),
+    }
 }

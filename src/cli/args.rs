@@ -168,13 +168,9 @@ impl OutputArgs {
     }
 }
 
-/// Arguments of `nzip c`.
+/// How content is coded.
 #[derive(Args)]
-pub struct CompressArgs {
-    #[command(flatten)]
-    pub common: CommonArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
+pub struct CodingArgs {
     #[command(flatten)]
     pub level: LevelArg,
     /// Number of positions of a text coded at a time at levels 6 to 9: 1, 2, 4 to 128. More are faster, most of all with
@@ -187,6 +183,17 @@ pub struct CompressArgs {
     /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
     pub block_size: BlockSize,
+}
+
+/// Arguments of `nzip c`.
+#[derive(Args)]
+pub struct CompressArgs {
+    #[command(flatten)]
+    pub common: CommonArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    #[command(flatten)]
+    pub coding: CodingArgs,
     /// Decode each block and compare it before the output gets its name. The default from level 3 on with two threads or more
     #[arg(long, overrides_with = "no_verify")]
     pub verify: bool,
@@ -349,16 +356,7 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub common: CommonArgs,
     #[command(flatten)]
-    pub level: LevelArg,
-    /// Number of positions of a text coded at a time at levels 6 to 9
-    #[arg(long, value_name = "N", value_parser = lanes)]
-    pub lanes: Option<Lanes>,
-    /// Leave compressed data inside the content as they are
-    #[arg(long)]
-    pub no_recompress: bool,
-    /// Maximum content length of a block
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
-    pub block_size: BlockSize,
+    pub coding: CodingArgs,
     /// Also measure what would be lost without each expert. Compresses once more for each
     #[arg(long)]
     pub experts: bool,

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nzip::internals::container::check_intact;
 use nzip::internals::resolve_threads;
-use nzip::{CompressOptions, Compressor, Error, ErrorKind, Monitor};
+use nzip::{Compressor, Error, ErrorKind, Monitor};
 
 use super::args::CompressArgs;
 use super::exit::Outcome;
@@ -14,40 +14,17 @@ use super::files::compressed_name;
 use super::job::Job;
 use super::output::{Output, Target};
 use super::progress::Progress;
-use super::{memory, model, prior};
 
 /// Compresses one input.
 pub fn run(job: &Job, args: &CompressArgs) -> Result<Outcome> {
     let input = job.input;
-    let level = args.level.0;
-    if args.lanes.is_some() && !level.model().is_neural() {
-        bail!("--lanes is for levels 6 to 9");
-    }
     let verifies = is_verified(args);
     let target = Target::new(&args.output, input, |path| compressed_name(path, args.output.force))?;
-    let language_model = model::language_model_at(&args.common, level)?;
-    let prior = prior::given(args.common.prior.as_deref())?;
+    let monitor = Arc::new(Monitor::default());
+    let options = job.coding(&args.coding, &monitor)?.verify(verifies);
     let mut source = input.open(args.output.is_named())?;
     let output = target.open(args.output.force, true)?;
 
-    let monitor = Arc::new(Monitor::default());
-    let mut options = CompressOptions::new()
-        .level(level)
-        .block_size(args.block_size)
-        .threads(args.common.threads)
-        .recompress(!args.no_recompress)
-        .verify(verifies)
-        .memory(args.common.memory.unwrap_or_else(memory::default_limit))
-        .monitor(Arc::clone(&monitor));
-    if let Some(lanes) = args.lanes {
-        options = options.lanes(lanes);
-    }
-    if let Some(prior) = prior {
-        options = options.trained_prior(prior);
-    }
-    if let Some(language_model) = &language_model {
-        options = options.language_model(language_model.clone());
-    }
     let progress = Progress::start(job.batch, input.to_string(), source.len(), Arc::clone(&monitor));
     // The length isn't promised to the compressor: the file may change while it is read.
     let mut compressor = Compressor::new(output, options);
@@ -74,7 +51,7 @@ const VERIFIED: u8 = 3;
 
 /// Whether each block is decoded once it is coded.
 fn is_verified(args: &CompressArgs) -> bool {
-    let by_default = args.level.0.number() >= VERIFIED && resolve_threads(args.common.threads) > 1;
+    let by_default = args.coding.level.0.number() >= VERIFIED && resolve_threads(args.common.threads) > 1;
     args.verify || by_default && !args.no_verify
 }
 

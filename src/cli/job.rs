@@ -4,15 +4,15 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use nzip::{DecompressOptions, KindSum, LanguageModel, Monitor};
+use anyhow::{Context, Result, bail};
+use nzip::{CompressOptions, DecompressOptions, KindSum, LanguageModel, Monitor};
 
-use super::args::{CommonArgs, OutputArgs};
+use super::args::{CodingArgs, CommonArgs, OutputArgs};
 use super::batch::{Batch, Direction};
 use super::exit::{Outcome, report};
 use super::files::{Input, InputFile};
 use super::memory;
-use super::model::loaded;
+use super::model::{language_model_at, loaded};
 use super::output::Output;
 use super::prior;
 use super::stdio::message;
@@ -58,6 +58,24 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     pub fn new(input: &'a Input, batch: &'a Batch<'a>) -> Self {
         Job { input, batch, start: Instant::now() }
+    }
+
+    /// The options of coding this input, but for those of a verb.
+    pub fn coding(&self, args: &CodingArgs, monitor: &Arc<Monitor>) -> Result<CompressOptions> {
+        let (common, level) = (self.batch.common, args.level.0);
+        if args.lanes.is_some() && !level.model().is_neural() {
+            bail!("--lanes is for levels 6 to 9");
+        }
+        let options = CompressOptions::new()
+            .level(level)
+            .block_size(args.block_size)
+            .threads(common.threads)
+            .recompress(!args.no_recompress)
+            .memory(common.memory.unwrap_or_else(memory::default_limit))
+            .monitor(Arc::clone(monitor));
+        let options = args.lanes.into_iter().fold(options, CompressOptions::lanes);
+        let options = prior::given(common.prior.as_deref())?.into_iter().fold(options, CompressOptions::trained_prior);
+        Ok(language_model_at(common, level)?.into_iter().fold(options, CompressOptions::language_model))
     }
 
     /// The options of decoding this input, but for those of a verb.

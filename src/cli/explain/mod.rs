@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use nzip::internals::codec::LeftOut;
 use nzip::internals::container::{Explanation, explain};
 use nzip::internals::content::Kind;
-use nzip::{CompressOptions, Compressor, DecompressOptions, Error, ErrorKind, Monitor};
+use nzip::{Compressor, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
 use super::args::ExplainArgs;
@@ -133,24 +133,8 @@ fn is_archive(input: &[u8]) -> bool {
 
 /// The archive of a content.
 fn compress(job: &Job, args: &ExplainArgs, content: &[u8]) -> Result<Vec<u8>> {
-    let level = args.level.0;
-    if args.lanes.is_some() && !level.model().is_neural() {
-        bail!("--lanes is for levels 6 to 9");
-    }
     let monitor = Arc::new(Monitor::default());
-    let mut options = CompressOptions::new()
-        .level(level)
-        .block_size(args.block_size)
-        .threads(args.common.threads)
-        .recompress(!args.no_recompress)
-        .memory(args.common.memory.unwrap_or_else(memory::default_limit))
-        .monitor(Arc::clone(&monitor));
-    if let Some(lanes) = args.lanes {
-        options = options.lanes(lanes);
-    }
-    if let Some(language_model) = model::language_model_at(&args.common, level)? {
-        options = options.language_model(language_model);
-    }
+    let options = job.coding(&args.coding, &monitor)?;
     let name = format!("{} (compressing)", job.input);
     let _progress = Progress::start(job.batch, name, Some(content.len() as u64), monitor);
     let mut compressor = Compressor::new(Vec::new(), options);

@@ -2,6 +2,8 @@
 
 use super::device::Device;
 use crate::error::Error;
+use crate::experts::token::expert::Cuts;
+use crate::experts::token::hypotheses::MAX_PATH;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
@@ -28,6 +30,7 @@ pub struct LanguageModel {
     trie: Arc<Trie>,
     id: [u8; 16],
     name: String,
+    cuts: Cuts,
     probe: OnceLock<u64>,
     gpu: OnceLock<Arc<Weights>>,
     activity: Arc<Activity>,
@@ -46,7 +49,7 @@ impl LanguageModel {
             return Ok(language_model.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
-        let language_model = Arc::new(LanguageModel::new(checkpoint, "")?);
+        let language_model = Arc::new(LanguageModel::new(checkpoint, "", Cuts::Longest)?);
         Ok(EMBEDDED_MODEL.get_or_init(|| language_model).clone())
     }
 
@@ -57,10 +60,10 @@ impl LanguageModel {
     /// [`crate::ErrorKind::Model`] if the model is not valid or not supported; [`crate::ErrorKind::Io`] if it cannot be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name)?))
+        Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name, Cuts::ByModel)?))
     }
 
-    fn new(checkpoint: Checkpoint, name: &str) -> Result<LanguageModel, Error> {
+    fn new(checkpoint: Checkpoint, name: &str, cuts: Cuts) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
@@ -69,6 +72,7 @@ impl LanguageModel {
             trie: Arc::new(trie),
             id,
             name: name.into(),
+            cuts,
             probe: OnceLock::new(),
             gpu: OnceLock::new(),
             activity: Arc::default(),
@@ -137,11 +141,16 @@ impl LanguageModel {
         let mut backend = self.backend(1, 0, 1)?;
         let mut hash = Xxh3::new();
         for token in self.prompt(PROBE) {
-            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, cumulative| {
+            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0, open: 1 }], &mut |_, _, cumulative| {
                 cumulative.iter().for_each(|count| hash.update(&count.to_le_bytes()));
             });
         }
         Ok(*self.probe.get_or_init(|| hash.digest()))
+    }
+
+    /// How text is cut into tokens.
+    pub fn cuts(&self) -> Cuts {
+        self.cuts
     }
 
     /// The vocabulary.
@@ -156,6 +165,9 @@ impl LanguageModel {
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
         let session = Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?;
         let mut session = session.reporting(self.activity.clone());
+        if self.cuts == Cuts::ByModel {
+            session = session.sparing(MAX_PATH + 1)?;
+        }
         if let Some(weights) = self.gpu.get()
             && let Err(error) = session.accelerate(weights.clone())
         {

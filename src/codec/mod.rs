@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::experts::contexts;
 use crate::experts::expert::Setup;
 use crate::experts::prior::Prior;
+use crate::experts::token::expert::Cuts;
 use crate::text::SymbolTree;
 use bits::{BitCoder, BitPredictor};
 use block_coder::BlockCoder;
@@ -188,6 +189,7 @@ fn new_ensemble(
 ) -> Result<Ensemble, Error> {
     let prior = prior(config, content, profile, raw_len)?;
     let kind = profile.kind;
+    let cuts = language_model(config, profile).map_or(Cuts::Longest, LanguageModel::cuts);
     let setup = Setup {
         kind,
         content,
@@ -202,7 +204,8 @@ fn new_ensemble(
         },
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
-        min_p_end: profile.min_p_end(),
+        cuts,
+        min_p_end: profile.min_p_end(cuts),
     };
     Ensemble::new(&setup, denoise).map_err(no_memory)
 }

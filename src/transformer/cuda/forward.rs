@@ -22,8 +22,8 @@ const TILE_ROWS: u32 = 16;
 const QUANTISE_THREADS: u32 = 128;
 /// The most recordings that a session keeps.
 const MAX_RECORDINGS: usize = 64;
-/// A row without a place that it may not see.
-const NO_PLACE: u32 = u32::MAX;
+/// The range of hidden places of a row that sees all: it begins behind all places and ends, around the ring, at its first.
+const NOTHING_HIDDEN: [u32; 2] = [u32::MAX, 1];
 
 /// One session on a device: caches of its lanes, its own copies of what learns, buffers.
 pub struct Accelerator {
@@ -210,10 +210,11 @@ impl Accelerator {
         let (mut data, mut cos, mut sin) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let cache = &lanes[row.lane].cache;
-            let (len, spare) = cache.visible(row.position);
-            let (place, spare) = (cache.place(row.position) as u32, spare.map_or(NO_PLACE, |place| place as u32));
+            let (len, place) = (cache.visible(row.position) as u32, cache.place(row.position) as u32);
+            let mut hidden = cache.hidden(row.position).map(|place| place as u32);
+            let [from, to] = hidden.next().map_or(NOTHING_HIDDEN, |first| [first, hidden.last().unwrap_or(first) + 1]);
             let token = model.embedding_row(row.token) as u32;
-            data.extend([token, row.lane as u32, place, len as u32, spare, u32::from(cache.wrapped(row.position))]);
+            data.extend([token, row.lane as u32, place, len, from, to, u32::from(cache.wrapped(row.position))]);
             rope.angles_at(row.position, &mut row.angles);
             cos.extend_from_slice(&row.angles.cos);
             sin.extend_from_slice(&row.angles.sin);
@@ -378,7 +379,7 @@ impl Buffers {
         shape.extend((1.0 / (config.head_dim as f32).sqrt()).to_le_bytes());
         Ok(Buffers {
             shape: filled(shape)?,
-            rows: words(6 * rows)?,
+            rows: words(7 * rows)?,
             identity: filled(bytes_of(&(0..rows as u32).collect::<Vec<_>>(), u32::to_le_bytes))?,
             wanted: words(rows)?,
             cos: words(rows * config.head_dim / 2)?,
@@ -417,8 +418,9 @@ fn part_len(rows: &[Row], lanes: &[Lane]) -> usize {
         if i == 0 || rows[i - 1].lane != row.lane {
             lane = row.position..row.position;
         }
-        // The place of the next position is spare, that of the one after it is not.
-        if row.position > lane.start + 1 && lanes[row.lane].cache.wrapped(row.position) {
+        // The places of the next positions are hidden.
+        let cache = &lanes[row.lane].cache;
+        if row.position > lane.start + cache.spare() && cache.wrapped(row.position) {
             return i;
         }
     }

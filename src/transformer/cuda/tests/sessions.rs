@@ -11,6 +11,7 @@ use crate::transformer::tests::fixtures::random_checkpoint;
 use crate::transformer::{Backend, Model, Session, Step};
 
 const WINDOW: usize = 40;
+const SPARE: usize = 4;
 const LANES: usize = 3;
 
 /// Sizes that are no multiple of anything that kernels like.
@@ -39,7 +40,7 @@ fn emulated(model: &Model, reverse: bool, launches: usize) -> Arc<Weights> {
 }
 
 fn session(model: &Arc<Model>, learning: Option<usize>) -> Session {
-    let session = Session::new(model.clone(), LANES, 1, WINDOW).unwrap();
+    let session = Session::new(model.clone(), LANES, 1, WINDOW).unwrap().sparing(SPARE).unwrap();
     match learning {
         Some(layers) => session.adaptive(layers).unwrap(),
         None => session,
@@ -62,7 +63,7 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
             let mut token = |_| 5 + random.below(vocabulary as u64 - 5) as u32;
             let tokens: Vec<u32> = (0..count).map(&mut token).collect();
             if call > 0 && (call + 2 * lane) % 8 == 3 && count > 0 {
-                session.retract(lane);
+                session.retract(lane, 1 + call % 4);
             }
             if call == 17 && lane == 1 {
                 session.reset(lane);
@@ -71,7 +72,7 @@ fn history(session: &mut Session, vocabulary: usize, calls: usize) -> Vec<Vec<u3
                 texts.push((lane, tokens));
             }
         }
-        let steps = texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2 });
+        let steps = texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2, open: 1 });
         session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.clone()));
     }
     tables

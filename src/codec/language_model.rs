@@ -191,7 +191,14 @@ impl LanguageModel {
         let trainable = learning * 3 * matrix;
         let gradient = learning.min(1) * 2 * matrix;
         let adaptive = 5 * (config.vocabulary * config.hidden + trainable) + 4 * gradient;
-        (2 * weights + adaptive + lanes * (kv_cache + 16 * config.vocabulary)) as u64
+        // Distributions, one for each hypothesis of where tokens end; and what learning from tokens that may be retracted needs.
+        let (distributions, open) = match self.cuts {
+            Cuts::Longest => (4, 0),
+            Cuts::ByModel => (6, MAX_PATH + 1),
+        };
+        let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
+        let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);
+        (2 * weights + adaptive + lanes * lane) as u64
     }
 
     /// The model's input for a token of [`LanguageModel::trie`]: the start token for a virtual one.

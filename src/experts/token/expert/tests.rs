@@ -271,9 +271,9 @@ proptest! {
     }
 
     /// A model whose tokens are independent gives bytes a probability that can be summed over all cuts. With tokens of at most three
-    /// bytes the expert forgets none.
+    /// bytes, and as many bytes as a path may have tokens, the expert forgets none.
     #[test]
-    fn predictions_sum_over_all_cuts(tokens in tokens(3), text in proptest::collection::vec(97..100u8, 0..40)) {
+    fn predictions_sum_over_all_cuts(tokens in tokens(3), text in proptest::collection::vec(97..100u8, 0..=MAX_PATH)) {
         let mut harness = Harness::cutting(Cuts::ByModel, &tokens, 1, PLAIN, true);
         let mut strings: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|byte| vec![byte])).collect();
         strings.sort();

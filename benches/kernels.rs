@@ -103,7 +103,8 @@ fn forward(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("lanes", lanes), |bencher| {
                 bencher.iter(|| {
                     let token = [1 + random.next() % 8000];
-                    let steps: Vec<Step<'_>> = (0..lanes).map(|lane| Step { lane, tokens: &token, from: 0 }).collect();
+                    let steps: Vec<Step<'_>> =
+                        (0..lanes).map(|lane| Step { lane, tokens: &token, from: 0, open: 1 }).collect();
                     session.advance(&steps, &mut |_, _, _| ());
                 });
             });
@@ -113,7 +114,7 @@ fn forward(criterion: &mut Criterion) {
         group.bench_function("64 tokens of one lane", |bencher| {
             bencher.iter(|| {
                 session.reset(0);
-                session.advance(&[Step { lane: 0, tokens: &[7; 64], from: 0 }], &mut |_, _, _| ());
+                session.advance(&[Step { lane: 0, tokens: &[7; 64], from: 0, open: 1 }], &mut |_, _, _| ());
             });
         });
     }

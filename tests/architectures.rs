@@ -74,7 +74,7 @@ fn engine(checkpoint: Checkpoint, ids: &[u32]) -> (Vec<Vec<f64>>, u64) {
     let order: Vec<u32> = (0..VOCABULARY as u32).collect();
     let mut session = Session::new(Arc::new(Model::new(checkpoint, &order).unwrap()), 1, 1, ids.len() + 2).unwrap();
     let (mut all, mut hash) = (Vec::new(), Xxh3::new());
-    session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], &mut |_, _, cumulative| {
+    session.advance(&[Step { lane: 0, tokens: ids, from: 0, open: 1 }], &mut |_, _, cumulative| {
         let total = f64::from(cumulative[cumulative.len() - 1]);
         all.push(cumulative.windows(2).map(|pair| (f64::from(pair[1] - pair[0]) / total).ln()).collect());
         cumulative.iter().for_each(|entry| hash.update(&entry.to_le_bytes()));

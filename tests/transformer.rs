@@ -34,7 +34,7 @@ fn all_tokens(folder: &Path) -> Arc<Model> {
 fn engine(folder: &Path, ids: &[u32]) -> Vec<Vec<f64>> {
     let mut session = Session::new(all_tokens(folder), 1, 1, ids.len() + 2).unwrap();
     let mut all = Vec::new();
-    session.advance(&[Step { lane: 0, tokens: ids, from: 0 }], &mut |_, _, cumulative| {
+    session.advance(&[Step { lane: 0, tokens: ids, from: 0, open: 1 }], &mut |_, _, cumulative| {
         let total = f64::from(cumulative[cumulative.len() - 1]);
         all.push(cumulative.windows(2).map(|pair| (f64::from(pair[1] - pair[0]) / total).ln()).collect());
     });

@@ -43,7 +43,7 @@ impl LanguageModel {
         let mut bits = 0.0;
         for (tokens, next) in inputs.chunks(BATCH).zip(outputs.chunks(BATCH)) {
             let tokens = &tokens[..next.len()];
-            backend.advance(&[Step { lane: 0, tokens, from: 0 }], &mut |_, index, cumulative| {
+            backend.advance(&[Step { lane: 0, tokens, from: 0, open: 1 }], &mut |_, index, cumulative| {
                 trie.insert_virtual(cumulative);
                 let total = cumulative.last().copied().unwrap_or_default();
                 let mass = match next[index] {

@@ -5,11 +5,11 @@ use super::preset::Preset;
 use crate::content::DataKind;
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::inputs::Inputs;
-use crate::experts::language::LanguageExpert;
+use crate::experts::language::{LanguageExpert, TRANSFORMER};
 use crate::experts::match_model::MatchFinder;
 use crate::experts::token::expert::TokenExpert;
 use crate::experts::{self, Experts};
-use crate::mix::{Denoiser, FinalMixer, Mixer};
+use crate::mix::{Denoiser, FinalMixer, LearningRate, Mixer};
 use crate::num::{cost, stretch_fine};
 use crate::tables::Apm;
 use crate::text::{BlockBuffer, Node, SymbolTree};
@@ -33,21 +33,26 @@ pub fn memory(model: Preset, raw_len: usize) -> u64 {
     experts::memory(pretrained, raw_len) + fixed
 }
 
-/// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three.
+/// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
+/// an external transformer alone, which may be better than any mixture.
 #[derive(Clone)]
 struct Refinement {
     apm: Apm,
     /// `None` only to measure what the denoiser gains.
     denoiser: Option<Denoiser>,
-    final_mixer: FinalMixer<3>,
+    final_mixer: FinalMixer<4>,
+    hears_transformer: bool,
 }
 
 impl Refinement {
-    fn new(denoise: bool) -> Self {
+    fn new(left_out: LeftOut, pretrained: Pretrained) -> Self {
+        let hears_transformer = pretrained == Pretrained::External && left_out != LeftOut::Part(TRANSFORMER);
+        let weights = if hears_transformer { [39_000, 16_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
         Refinement {
             apm: Apm::new(1 << 16),
-            denoiser: denoise.then(|| Denoiser::new(CONFIDENCE_CLASSES)),
-            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES, [32_500, 32_500, 0], 2),
+            denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
+            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES, weights, 2),
+            hears_transformer,
         }
     }
 
@@ -60,12 +65,13 @@ impl Refinement {
         }
     }
 
-    /// Refines the mixer's prediction. Both are in the logistic domain.
+    /// Refines the mixer's prediction. It, the transformer's and the result are in the logistic domain.
     #[inline]
-    fn refine(&mut self, mixed: i32, order1: usize, class: usize) -> i32 {
+    fn refine(&mut self, [mixed, transformer]: [i32; 2], order1: usize, class: usize) -> i32 {
         let correction = self.denoiser.as_mut().map_or(0, |denoiser| denoiser.correction(mixed));
         let refined = stretch_fine(self.apm.refine(mixed, order1));
-        self.final_mixer.mix([mixed, refined, correction], class)
+        let transformer = if self.hears_transformer { transformer } else { 0 };
+        self.final_mixer.mix([mixed, refined, correction, transformer], class)
     }
 
     #[inline]
@@ -120,6 +126,9 @@ impl Ensemble {
         let has_masked_set = pretrained != Pretrained::None;
         let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
         let mut mixer = Mixer::new(&experts.initial_weights(pretrained), sets, [256, 16]);
+        if pretrained == Pretrained::External {
+            mixer = mixer.with_rate(LearningRate::slow());
+        }
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
@@ -136,7 +145,7 @@ impl Ensemble {
             mixer,
             parts,
             has_masked_set,
-            refinement: Refinement::new(left_out != LeftOut::Denoiser),
+            refinement: Refinement::new(left_out, pretrained),
             tree: setup.tree,
             node: setup.tree.root(),
             last_bit: None,
@@ -183,7 +192,8 @@ impl Ensemble {
         self.select_weights();
         self.experts.predict(self.node, &mut self.inputs);
         let mixed = self.mixer.mix(&self.inputs);
-        self.p24 = probability(self.refinement.refine(mixed, order1, class));
+        let transformer = self.experts.language.transformer();
+        self.p24 = probability(self.refinement.refine([mixed, transformer], order1, class));
     }
 
     /// Selects the mixer's weight vectors.

@@ -30,10 +30,12 @@ pub struct LaneScheduler<'a, C> {
 struct Lane {
     /// Whether to clear the context first.
     restart: bool,
-    /// Whether to remove the last token from the context first.
-    retract: bool,
+    /// How many of the last tokens to remove from the context first.
+    retract: usize,
     /// Tokens to feed. If there are any, the lane waits for the distribution after the last.
     tokens: Vec<u32>,
+    /// How many of the context's last tokens may be removed later.
+    open: usize,
     gate: CostGate,
 }
 
@@ -46,7 +48,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
         lanes: usize,
     ) -> Self {
         let gate = || CostGate::new(WINDOW, MIN_SAVING);
-        let lane = || Lane { restart: false, retract: false, tokens: Vec::new(), gate: gate() };
+        let lane = || Lane { restart: false, retract: 0, tokens: Vec::new(), open: 0, gate: gate() };
         LaneScheduler { block, language_model, backend, lanes: (0..lanes).map(|_| lane()).collect() }
     }
 
@@ -84,8 +86,9 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
                     self.block.coder.note_query();
                 }
                 let state = &mut self.lanes[lane];
-                state.retract |= query.retract;
+                state.retract += query.retract;
                 state.tokens.extend(query.tokens.into_iter().map(|token| self.language_model.input_token(token)));
+                state.open = query.open;
             }
         }
         let saved = self.block.predictor.take_saved();
@@ -106,7 +109,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
     fn restart(&mut self, lane: usize) {
         let bytes = self.block.predictor.text().view(lane).bytes();
         let state = &mut self.lanes[lane];
-        state.restart = true;
+        (state.restart, state.retract, state.open) = (true, 0, 0);
         state.tokens = self.language_model.prompt(&bytes[bytes.len().saturating_sub(PROMPT_BYTES)..]);
     }
 
@@ -119,11 +122,11 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             }
             if std::mem::take(&mut state.restart) {
                 self.backend.reset(lane);
-            } else if state.retract {
-                self.backend.retract(lane);
+            } else {
+                self.backend.retract(lane, state.retract);
             }
-            state.retract = false;
-            steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1 });
+            state.retract = 0;
+            steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1, open: state.open });
         }
         let Some(expert) = self.block.predictor.token_expert() else { return };
         self.backend.advance(&steps, &mut |step, _, cumulative| {

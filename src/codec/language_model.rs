@@ -2,6 +2,8 @@
 
 use super::device::Device;
 use crate::error::Error;
+use crate::experts::token::expert::Cuts;
+use crate::experts::token::hypotheses::MAX_PATH;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
@@ -28,6 +30,7 @@ pub struct LanguageModel {
     trie: Arc<Trie>,
     id: [u8; 16],
     name: String,
+    cuts: Cuts,
     probe: OnceLock<u64>,
     gpu: OnceLock<Arc<Replica>>,
     activity: Arc<Activity>,
@@ -46,7 +49,7 @@ impl LanguageModel {
             return Ok(language_model.clone());
         }
         let checkpoint = from_gguf(&mut Cursor::new(EMBEDDED), "the embedded transformer")?;
-        let language_model = Arc::new(LanguageModel::new(checkpoint, "")?);
+        let language_model = Arc::new(LanguageModel::new(checkpoint, "", Cuts::Longest)?);
         Ok(EMBEDDED_MODEL.get_or_init(|| language_model).clone())
     }
 
@@ -57,10 +60,10 @@ impl LanguageModel {
     /// [`crate::ErrorKind::Model`] if the model is not valid or not supported; [`crate::ErrorKind::Io`] if it cannot be read.
     pub fn load(path: &Path, cache: Option<&Path>) -> Result<Arc<LanguageModel>, Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name)?))
+        Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name, Cuts::ByModel)?))
     }
 
-    fn new(checkpoint: Checkpoint, name: &str) -> Result<LanguageModel, Error> {
+    fn new(checkpoint: Checkpoint, name: &str, cuts: Cuts) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
@@ -69,6 +72,7 @@ impl LanguageModel {
             trie: Arc::new(trie),
             id,
             name: name.into(),
+            cuts,
             probe: OnceLock::new(),
             gpu: OnceLock::new(),
             activity: Arc::default(),
@@ -135,7 +139,7 @@ impl LanguageModel {
         let mut backend = self.backend(1, 0, 1)?;
         let mut hash = Xxh3::new();
         for token in self.prompt(PROBE) {
-            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0 }], &mut |_, _, cumulative| {
+            backend.advance(&[Step { lane: 0, tokens: &[token], from: 0, open: 1 }], &mut |_, _, cumulative| {
                 cumulative.iter().for_each(|count| hash.update(&count.to_le_bytes()));
             });
         }
@@ -145,6 +149,11 @@ impl LanguageModel {
     /// The model.
     pub(super) fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// How text is cut into tokens.
+    pub fn cuts(&self) -> Cuts {
+        self.cuts
     }
 
     /// The vocabulary.
@@ -159,6 +168,9 @@ impl LanguageModel {
     pub fn backend(&self, lanes: usize, learning: usize, threads: usize) -> Result<Box<dyn Backend>, Error> {
         let session = Session::new(self.model.clone(), lanes, threads, self.window(lanes))?.adaptive(learning)?;
         let mut session = session.reporting(self.activity.clone());
+        if self.cuts == Cuts::ByModel {
+            session = session.sparing(MAX_PATH + 1)?;
+        }
         if let Some(replica) = self.gpu.get()
             && let Err(error) = session.accelerate(replica.clone())
         {
@@ -183,7 +195,14 @@ impl LanguageModel {
         let trainable = learning * 3 * matrix;
         let gradient = learning.min(1) * 2 * matrix;
         let adaptive = 5 * (config.vocabulary * config.hidden + trainable) + 4 * gradient;
-        (2 * weights + adaptive + lanes * (kv_cache + 16 * config.vocabulary)) as u64
+        // Distributions, one for each hypothesis of where tokens end; and what learning from tokens that may be retracted needs.
+        let (distributions, open) = match self.cuts {
+            Cuts::Longest => (4, 0),
+            Cuts::ByModel => (6, MAX_PATH + 1),
+        };
+        let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
+        let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);
+        (2 * weights + adaptive + lanes * lane) as u64
     }
 
     /// The model's input for a token of [`LanguageModel::trie`]: the start token for a virtual one.

@@ -34,6 +34,7 @@ use crate::error::{Error, ErrorKind};
 use crate::experts::contexts;
 use crate::experts::expert::Setup;
 use crate::experts::prior::Prior;
+use crate::experts::token::expert::Cuts;
 use crate::text::SymbolTree;
 use bits::{BitCoder, BitPredictor};
 use block_coder::BlockCoder;
@@ -282,13 +283,15 @@ fn start<P: Learner>(
         return new(raw_len);
     };
     let table_len = trained.table_len(raw_len);
+    let cuts = language_model(config, profile).map_or(Cuts::Longest, LanguageModel::cuts);
     let key = Key {
         preset: config.preset,
         table_len,
         lanes: profile.lanes,
         primed: prior(config, content, profile, raw_len)?.is_some(),
         language_model: language_model(config, profile).map(LanguageModel::id),
-        min_p_end: profile.min_p_end(),
+        cuts,
+        min_p_end: profile.min_p_end(cuts),
         left_out,
     };
     trained.start(key, raw_len, || new(table_len), progress)
@@ -304,6 +307,7 @@ fn new_ensemble(
 ) -> Result<Ensemble, Error> {
     let prior = prior(config, content, profile, raw_len)?;
     let kind = profile.kind;
+    let cuts = language_model(config, profile).map_or(Cuts::Longest, LanguageModel::cuts);
     let setup = Setup {
         kind,
         content,
@@ -318,7 +322,8 @@ fn new_ensemble(
         },
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
-        min_p_end: profile.min_p_end(),
+        cuts,
+        min_p_end: profile.min_p_end(cuts),
     };
     Ensemble::new(&setup, left_out).map_err(no_memory)
 }

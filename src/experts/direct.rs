@@ -54,7 +54,7 @@ impl Direct {
         match pretrained {
             Pretrained::None => 4,
             Pretrained::Prior => DIRECT,
-            Pretrained::Transformer => 6,
+            Pretrained::Transformer | Pretrained::External => 6,
         }
     }
 
@@ -84,7 +84,7 @@ impl Expert for Direct {
         let first = match pretrained {
             Pretrained::None => [45, 100],
             Pretrained::Prior => [-30, 20],
-            Pretrained::Transformer => [-40, 0],
+            Pretrained::Transformer | Pretrained::External => [-40, 0],
         };
         weights.extend((0..self.count).map(|i| first.get(i).copied().unwrap_or(0)));
     }

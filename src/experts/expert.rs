@@ -5,6 +5,7 @@
 
 use super::inputs::Inputs;
 use super::prior::Prior;
+use super::token::expert::Cuts;
 use super::token::trie::Trie;
 use crate::content::{DataKind, Kind};
 use crate::text::{LaneView, Node, SymbolTree};
@@ -31,6 +32,8 @@ pub struct Setup {
     pub prior: Option<&'static Prior>,
     /// The vocabulary of the transformer, if the block uses one. Then it uses the prior, too.
     pub trie: Option<Arc<Trie>>,
+    /// How the transformer's text is cut into tokens.
+    pub cuts: Cuts,
     /// How probable the end of a token must be for the transformer to be asked what follows, in units of 2^-16.
     pub min_p_end: u64,
 }
@@ -42,14 +45,17 @@ pub enum Pretrained {
     None,
     /// The embedded n-gram model.
     Prior,
-    /// The embedded n-gram model and a transformer.
+    /// The embedded n-gram model and the embedded transformer.
     Transformer,
+    /// The embedded n-gram model and another transformer, which may be far ahead of all other experts.
+    External,
 }
 
 impl Setup {
     /// The pretrained models that the ensemble uses.
     pub fn pretrained(&self) -> Pretrained {
         match (self.prior.is_some(), self.trie.is_some()) {
+            (_, true) if self.cuts == Cuts::ByModel => Pretrained::External,
             (_, true) => Pretrained::Transformer,
             (true, false) => Pretrained::Prior,
             (false, false) => Pretrained::None,

@@ -70,7 +70,7 @@ impl Expert for HashedContexts {
             _ if self.structure.is_some() => [[16, 28]; 2],
             Pretrained::None => [[36, 60]; 2],
             Pretrained::Prior => [[8, 44], [3, 20]],
-            Pretrained::Transformer => [[-8, 28], [-3, 12]],
+            Pretrained::Transformer | Pretrained::External => [[-8, 28], [-3, 12]],
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
         for [plain, damped] in &groups[..1 + usize::from(self.more)] {

@@ -11,6 +11,9 @@ use crate::tables::ApmBank;
 use crate::text::{LaneView, Node};
 use std::ops::Range;
 
+/// The name of the transformer among [`LanguageExpert::parts`].
+pub const TRANSFORMER: &str = "transformer";
+
 /// The transformer as an expert, and the APMs of its prediction and of the n-gram model's.
 #[derive(Clone)]
 struct Transformer {
@@ -32,7 +35,7 @@ impl LanguageExpert {
     /// An expert that has seen nothing.
     pub fn new(setup: &Setup) -> Self {
         let transformer = |trie| Transformer {
-            expert: TokenExpert::new(trie, setup.lanes, setup.min_p_end),
+            expert: TokenExpert::new(trie, setup.cuts, setup.lanes, setup.min_p_end),
             apms: Default::default(),
             apm_contexts: [0; APM_CONTEXTS],
         };
@@ -48,12 +51,18 @@ impl LanguageExpert {
         self.transformer.as_mut().map(|transformer| &mut transformer.expert)
     }
 
+    /// The transformer's prediction in the logistic domain; 0 if there is none.
+    #[inline]
+    pub fn transformer(&self) -> i32 {
+        self.transformer.as_ref().map_or(0, |transformer| transformer.expert.stretched())
+    }
+
     /// The mixer inputs of the model whose saving is measured: the transformer or, if there is none, the prior.
     pub fn measured_inputs(pretrained: Pretrained) -> Range<usize> {
         match pretrained {
             Pretrained::None => 0..0,
             Pretrained::Prior => 0..prior_expert::INPUTS,
-            Pretrained::Transformer => 0..token_expert::INPUTS + APM_CONTEXTS,
+            Pretrained::Transformer | Pretrained::External => 0..token_expert::INPUTS + APM_CONTEXTS,
         }
     }
 
@@ -63,9 +72,9 @@ impl LanguageExpert {
         match pretrained {
             Pretrained::None => vec![],
             Pretrained::Prior => vec![("prior", measured)],
-            Pretrained::Transformer => {
+            Pretrained::Transformer | Pretrained::External => {
                 let end = measured.end;
-                vec![("transformer", measured), ("prior", end..end + APM_CONTEXTS + prior_expert::INPUTS)]
+                vec![(TRANSFORMER, measured), ("prior", end..end + APM_CONTEXTS + prior_expert::INPUTS)]
             }
         }
     }
@@ -98,7 +107,7 @@ impl Expert for LanguageExpert {
         weights.extend_from_slice(match pretrained {
             Pretrained::None => &[],
             Pretrained::Prior => &[400, 120],
-            Pretrained::Transformer => &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
+            Pretrained::Transformer | Pretrained::External => &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
         });
     }
 

@@ -189,8 +189,8 @@ impl Expert for MatchModel {
             (Pretrained::None, false) => [50, 80],
             (Pretrained::Prior, true) => [50, 40],
             (Pretrained::Prior, false) => [85, 65],
-            (Pretrained::Transformer, true) => [0, 0],
-            (Pretrained::Transformer, false) => [30, 30],
+            (Pretrained::Transformer | Pretrained::External, true) => [0, 0],
+            (Pretrained::Transformer | Pretrained::External, false) => [30, 30],
         });
     }
 

@@ -39,29 +39,38 @@ struct Last {
     prediction: i32,
 }
 
-/// A learning rate that decays from 50 to 12 with a time constant of 2^18 bits. Units of 2^-24.
+/// A learning rate that decays from one value to another.
 #[derive(Clone)]
-pub struct LearningRate(i32);
+pub struct LearningRate {
+    /// The current rate and the last one, in units of 2^-24.
+    now: i32,
+    last: i32,
+    /// Base-2 logarithm of the time constant in bits.
+    log2_time: u32,
+}
 
 impl Default for LearningRate {
     fn default() -> Self {
-        LearningRate(50 << 24)
+        LearningRate { now: 50 << 24, last: 12 << 24, log2_time: 18 }
     }
 }
 
 impl LearningRate {
-    const FINAL: i32 = 12 << 24;
+    /// For inputs one of which is so good from the start that there is little to learn.
+    pub fn slow() -> Self {
+        LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }
+    }
 
     /// The current rate.
     #[inline]
     pub fn now(&self) -> i32 {
-        self.0 >> 24
+        self.now >> 24
     }
 
     /// Decays by one bit.
     #[inline]
     pub fn decay(&mut self) {
-        self.0 -= (self.0 - Self::FINAL) >> 18;
+        self.now -= (self.now - self.last) >> self.log2_time;
     }
 }
 
@@ -128,6 +137,11 @@ impl Mixer {
             masked: Vec::new(),
             rate: LearningRate::default(),
         }
+    }
+
+    /// The same with another learning rate.
+    pub fn with_rate(self, rate: LearningRate) -> Self {
+        Mixer { rate, ..self }
     }
 
     /// Masks inputs in all sets: the prediction is made without them.

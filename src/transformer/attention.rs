@@ -77,7 +77,7 @@ impl Attention {
         let key = self.heads.rows(index * rotated_heads + heads + head, 1, blocks);
         cache_head.store(layer, cache.place(row.position), key, (&self.value, scale));
 
-        let (len, spare) = cache.visible(row.position);
+        let len = cache.visible(row.position);
         let places = len.next_multiple_of(BLOCK);
         self.scores.resize(group * places, 0.0);
         self.sums.resize(group, 0.0);
@@ -95,9 +95,7 @@ impl Attention {
         let (values, scales) = cache_head.values(layer, len, unit_scales);
         for (scores, sum) in self.scores.chunks_exact_mut(places).zip(&mut self.sums) {
             scores[len..].fill(f32::MIN);
-            if let Some(spare) = spare {
-                scores[spare] = f32::MIN;
-            }
+            cache.hidden(row.position).for_each(|place| scores[place] = f32::MIN);
             *sum = (model.floats.attention_weights)(scores, &scales[..places]);
         }
         (model.floats.quantise)(&self.scores, &mut self.weights);
@@ -152,6 +150,7 @@ mod tests {
     const HEADS: usize = 4;
     const KV_HEADS: usize = 2;
     const WINDOW: usize = 20;
+    const SPARE: usize = 2;
     const THETA: f32 = 100.0;
 
     fn shared() -> (Shared, Cache) {
@@ -170,7 +169,7 @@ mod tests {
         };
         let model = Arc::new(Model::new(random_checkpoint(config, true, 1), &[0]).unwrap());
         let offset = model.kernel.offset;
-        let shape = CacheShape { layers: 2, kv_heads: KV_HEADS, head_dim: BLOCK, window: WINDOW, offset };
+        let shape = CacheShape { layers: 2, kv_heads: KV_HEADS, head_dim: BLOCK, window: WINDOW, spare: SPARE, offset };
         let rope = Rope::new(WINDOW, model.config());
         (Shared { model, rope, unit_scales: vec![1.0; shape.scales()], adaptive: None }, Cache::new(shape))
     }
@@ -203,8 +202,7 @@ mod tests {
             }
 
             all.push(qkv);
-            let seen: Vec<usize> =
-                (0..=position).filter(|&t| position + 1 < WINDOW || t == 0 || t + WINDOW > position + 2).collect();
+            let seen: Vec<usize> = (0..=position).filter(|&t| t == 0 || t + WINDOW > position + SPARE + 1).collect();
             for head in 0..HEADS {
                 let kv = head / (HEADS / KV_HEADS);
                 let query = &all[position][head * DIM..][..DIM];

@@ -11,6 +11,8 @@ pub struct Step<'a> {
     pub tokens: &'a [u32],
     /// Distributions are wanted after `tokens[from..]`; what follows earlier tokens is not computed.
     pub from: usize,
+    /// How many of the lane's last tokens may still be retracted, these included. Adaptive layers learn from the others.
+    pub open: usize,
 }
 
 /// A model with several lanes, each holding one text.
@@ -22,12 +24,13 @@ pub trait Backend {
     /// Empties a lane. The next token appended gets position 0; it should be the model's start token.
     fn reset(&mut self, lane: usize);
 
-    /// Removes a lane's last token, if there is one. Adaptive layers have not learned from it yet unless another token
-    /// followed, which then has to be retracted first.
+    /// Removes a lane's last `count` tokens, or all if there are fewer. Adaptive layers have not learned from those that were
+    /// [open](Step::open).
     ///
     /// # Panics
-    /// If a lane that has more tokens than its window holds would lose a third one without one being appended in between.
-    fn retract(&mut self, lane: usize);
+    /// If a lane that has more tokens than its window holds would have lost more since it was the longest than the session's spare places and
+    /// one.
+    fn retract(&mut self, lane: usize, count: usize);
 
     /// Appends each step's tokens to its lane. For every token from `from` on, calls `out` with the index of the step, the index
     /// of the token in it, and the distribution of the next token.

@@ -4,7 +4,8 @@
 //! Values are `[head_dim, places]`: a product with the attention weights gives the head's output.
 //!
 //! Position 0 keeps place 0 as attention sink (StreamingLLM: Xiao et al., 2023); later positions share a ring of
-//! `window - 1` places. One place is always spare, so that retracting the last token restores what was visible before.
+//! `window - 1` places. Of a full window some places are always spare, those that come next, so that retracting as many tokens
+//! restores what was visible before.
 
 use crate::num::arch::prefetch;
 use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
@@ -17,8 +18,10 @@ pub struct CacheShape {
     pub kv_heads: usize,
     /// Elements of a head, padded to a multiple of [`BLOCK`].
     pub head_dim: usize,
-    /// Places for positions, at least 3.
+    /// Places for positions, at least 2 more than `spare`.
     pub window: usize,
+    /// Places of a full window that are hidden, so that as many tokens can be retracted.
+    pub spare: usize,
     /// The kernel's offset (0 or 128), which is added to each quant.
     pub offset: u8,
 }
@@ -52,6 +55,16 @@ impl Cache {
         Cache { shape, heads: (0..shape.kv_heads).map(|_| Mutex::new(HeadCache::new(shape))).collect() }
     }
 
+    /// The number of places of a full window that are hidden.
+    pub fn spare(&self) -> usize {
+        self.shape.spare
+    }
+
+    /// Changes [`Cache::spare`].
+    pub fn set_spare(&mut self, spare: usize) {
+        self.shape.spare = spare;
+    }
+
     /// Whether `position` reuses a place of the ring, so that position 0 has left the window and remains only as sink.
     pub fn wrapped(&self, position: usize) -> bool {
         position >= self.shape.window
@@ -62,10 +75,14 @@ impl Cache {
         if self.wrapped(position) { 1 + (position - 1) % (self.shape.window - 1) } else { position }
     }
 
-    /// The number of places visible from `position`, and the spare one among them that is not: the next position's.
-    pub fn visible(&self, position: usize) -> (usize, Option<usize>) {
-        let full = self.wrapped(position + 1);
-        (self.shape.window.min(position + 1), full.then(|| self.place(position + 1)))
+    /// The number of places that are visible from `position`, but for those of them that are [`Cache::hidden`].
+    pub fn visible(&self, position: usize) -> usize {
+        self.shape.window.min(position + 1)
+    }
+
+    /// The places among them that retracted tokens may have overwritten: those of the next positions.
+    pub fn hidden(&self, position: usize) -> impl Iterator<Item = usize> {
+        (position + 1..=position + self.shape.spare).filter(|&next| self.wrapped(next)).map(|next| self.place(next))
     }
 
     /// The keys and values of one key-value head.
@@ -173,7 +190,7 @@ mod tests {
     /// What a naive cache keeps of a position: the quants and scales of its key, and the quants and scale of its value.
     type Entry = (Vec<i8>, Vec<f32>, Vec<i8>, f32);
 
-    const SHAPE: CacheShape = CacheShape { layers: 2, kv_heads: 3, head_dim: 64, window: 40, offset: 0 };
+    const SHAPE: CacheShape = CacheShape { layers: 2, kv_heads: 3, head_dim: 64, window: 40, spare: 3, offset: 0 };
 
     fn entry(random: &mut TestRandom) -> Entry {
         let mut quants = || (0..SHAPE.head_dim).map(|_| random.byte() as i8).collect();
@@ -233,22 +250,17 @@ mod tests {
         }
     }
 
-    /// From position p the first token and the newest `window - 2` are visible, p among them.
+    /// From position p the first token and the newest `window - 1 - spare` are visible, p among them; all, as long as the tokens that may
+    /// be retracted are within the window, too.
     #[test]
     fn visible_places_are_the_sink_and_the_newest() {
         let cache = Cache::new(SHAPE);
         for position in 0..3 * SHAPE.window {
-            let newest = (position + 1).saturating_sub(SHAPE.window - 2)..=position;
-            let mut expected: Vec<usize> = newest.filter(|&p| p > 0 || position + 2 > SHAPE.window).collect();
-            if position + 1 < SHAPE.window {
-                expected = (0..=position).collect();
-            } else if expected[0] != 0 {
-                expected.insert(0, 0);
-            }
-            let mut expected: Vec<usize> = expected.into_iter().map(|p| cache.place(p)).collect();
+            let oldest = (position + SHAPE.spare + 1).saturating_sub(SHAPE.window - 1).max(1);
+            let mut expected: Vec<usize> = [0].into_iter().chain(oldest..=position).map(|p| cache.place(p)).collect();
             expected.sort();
-            let (len, spare) = cache.visible(position);
-            let visible: Vec<usize> = (0..len).filter(|&place| Some(place) != spare).collect();
+            let hidden: Vec<usize> = cache.hidden(position).collect();
+            let visible: Vec<usize> = (0..cache.visible(position)).filter(|place| !hidden.contains(place)).collect();
             assert_eq!(visible, expected, "position {position}");
         }
     }

@@ -14,6 +14,8 @@ const STEPS: usize = 10;
 /// Tokens of the first lane's first call: more than the window holds.
 const PREFILL: usize = 20;
 const WINDOW: usize = 16;
+/// Of these, hidden places.
+const SPARE: usize = 3;
 
 /// GPU number `ordinal` with a copy of `model`.
 ///
@@ -51,7 +53,7 @@ pub(super) fn prepare(device: Arc<dyn Device>, model: &Arc<Model>) -> Result<Arc
 /// Evaluates some tokens on the device and on the CPU: many of a lane at once, one or two of each lane, across the end of the
 /// window, with a head and a layer that learn.
 pub(super) fn probe(replica: &Arc<Replica>, model: &Arc<Model>) -> Result<(), Error> {
-    let mut session = Session::new(model.clone(), LANES, 1, WINDOW)?.adaptive(1)?;
+    let mut session = Session::new(model.clone(), LANES, 1, WINDOW)?.sparing(SPARE)?.adaptive(1)?;
     session.accelerate(replica.clone())?;
     session.check();
     let vocabulary = model.config().vocabulary as u32;
@@ -65,7 +67,8 @@ pub(super) fn probe(replica: &Arc<Replica>, model: &Arc<Model>) -> Result<(), Er
         let count = |lane| if step == 0 && lane == 0 { PREFILL } else { 1 + usize::from(step % 4 == 3 && lane == 1) };
         let texts: Vec<Vec<u32>> = (0..LANES).map(|lane| (0..count(lane)).map(|_| token()).collect()).collect();
         let steps = texts.iter().enumerate();
-        let steps: Vec<Step<'_>> = steps.map(|(lane, tokens)| Step { lane, tokens, from: tokens.len() - 1 }).collect();
+        let steps: Vec<Step<'_>> =
+            steps.map(|(lane, tokens)| Step { lane, tokens, from: tokens.len() - 1, open: 1 }).collect();
         session.advance(&steps, &mut |_, _, _| ());
         if let Some(error) = session.gpu_error() {
             let name = replica.weights.device.name();

@@ -67,6 +67,7 @@ impl Session {
             kv_heads: config.kv_heads,
             head_dim: config.head_dim.next_multiple_of(BLOCK),
             window,
+            spare: 1,
             offset: model.kernel.offset,
         };
         let threads = Threads::new(threads.min(MAX_THREADS));
@@ -90,6 +91,20 @@ impl Session {
                 model,
             }),
         })
+    }
+
+    /// Hides `spare` places of a full window, at least one, so that as many tokens can be retracted. A distribution depends on the
+    /// first token of the text and the newest `window - 1 - spare` then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if there are not more places than these and two.
+    pub fn sparing(mut self, spare: usize) -> Result<Session, Error> {
+        if spare == 0 || spare + 2 > self.window {
+            let message = format!("{spare} spare places in windows of {} tokens", self.window);
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        exclusive(&mut self.lanes).iter_mut().for_each(|lane| lane.cache.set_spare(spare));
+        Ok(self)
     }
 
     /// Makes the head and the last `layers` feed-forward layers adaptive: the session trains its own copies of them on the
@@ -139,7 +154,7 @@ impl Session {
         adaptive.forget_changes();
         let lanes = exclusive(&mut self.lanes);
         for step in steps {
-            lanes[step.lane].pending.append(step.tokens, |prediction, token| {
+            lanes[step.lane].pending.append(step.tokens, step.open, |prediction, token| {
                 if let Some(output) = model.output(token) {
                     adaptive.learn(model, prediction, output);
                 }
@@ -246,11 +261,14 @@ impl Backend for Session {
         lane.pending.reset();
     }
 
-    fn retract(&mut self, lane: usize) {
+    fn retract(&mut self, lane: usize, count: usize) {
         let lane = &mut exclusive(&mut self.lanes)[lane];
-        lane.len = lane.len.saturating_sub(1);
-        lane.pending.retract();
-        assert!(lane.max_len <= self.window || lane.len + 2 >= lane.max_len, "the window has lost the tokens before");
+        lane.len = lane.len.saturating_sub(count);
+        lane.pending.retract(count);
+        assert!(
+            lane.max_len <= self.window || lane.len + lane.cache.spare() + 1 >= lane.max_len,
+            "the window has lost the tokens before"
+        );
     }
 
     fn advance(&mut self, steps: &[Step<'_>], out: &mut dyn FnMut(usize, usize, &mut Table)) {

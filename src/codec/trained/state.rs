@@ -7,6 +7,7 @@ use super::super::fast::Fast;
 use super::super::preset::Preset;
 use super::TrainedPrior;
 use crate::error::{Error, ErrorKind};
+use crate::experts::token::expert::Cuts;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,8 +25,9 @@ pub struct Key {
     pub lanes: usize,
     /// Whether the embedded prior is used.
     pub primed: bool,
-    /// The id of another transformer, and [`crate::experts::expert::Setup::min_p_end`].
+    /// The id of another transformer; how its text is cut, and [`crate::experts::expert::Setup::min_p_end`].
     pub language_model: Option<[u8; 16]>,
+    pub cuts: Cuts,
     pub min_p_end: u64,
     /// What it does without.
     pub left_out: LeftOut,

@@ -254,7 +254,7 @@ impl Expert for Ppm {
         weights.extend(match pretrained {
             Pretrained::None => [170, 60],
             Pretrained::Prior => [80, 30],
-            Pretrained::Transformer => [50, 10],
+            Pretrained::Transformer | Pretrained::External => [50, 10],
         });
     }
 

@@ -7,4 +7,6 @@
 
 pub mod distribution;
 pub mod expert;
+pub mod hypotheses;
+pub mod longest;
 pub mod trie;

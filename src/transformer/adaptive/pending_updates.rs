@@ -2,13 +2,15 @@
 
 use super::head::Prediction;
 
+use std::collections::VecDeque;
+
 /// The open predictions of one lane.
 #[derive(Default)]
 pub struct PendingUpdates {
     /// The prediction of the token after the last one.
     next: Option<Prediction>,
-    /// The prediction of the last token, and that token.
-    last: Option<(Prediction, u32)>,
+    /// The last tokens that can be retracted, each with its prediction, if there was one.
+    open: VecDeque<(Option<Prediction>, u32)>,
 }
 
 impl PendingUpdates {
@@ -17,21 +19,24 @@ impl PendingUpdates {
         *self = PendingUpdates::default();
     }
 
-    /// The last token was retracted.
-    pub fn retract(&mut self) {
-        self.next = self.last.take().map(|(prediction, _)| prediction);
+    /// The last `count` tokens were retracted.
+    pub fn retract(&mut self, count: usize) {
+        for _ in 0..count {
+            self.next = self.open.pop_back().and_then(|(prediction, _)| prediction);
+        }
     }
 
-    /// Tokens are appended. Calls `learn` with each prediction that they make certain, and the token that came.
-    pub fn append(&mut self, tokens: &[u32], mut learn: impl FnMut(Prediction, u32)) {
-        let [first, ref rest @ ..] = *tokens else { return };
-        if let Some((prediction, token)) = self.last.take() {
-            learn(prediction, token);
+    /// Tokens are appended, after which the last `open` of the lane can be retracted. Calls `learn` with each prediction that this
+    /// makes certain, and the token that came.
+    pub fn append(&mut self, tokens: &[u32], open: usize, mut learn: impl FnMut(Prediction, u32)) {
+        for &token in tokens {
+            self.open.push_back((self.next.take(), token));
         }
-        match self.next.take() {
-            Some(prediction) if rest.is_empty() => self.last = Some((prediction, first)),
-            Some(prediction) => learn(prediction, first),
-            None => {}
+        let certain = self.open.len().saturating_sub(open);
+        for (prediction, token) in self.open.drain(..certain) {
+            if let Some(prediction) = prediction {
+                learn(prediction, token);
+            }
         }
     }
 
@@ -55,8 +60,13 @@ mod tests {
 
     /// What is learned when `tokens` are appended: the numbers of predictions, and the tokens that came.
     fn append(pending: &mut PendingUpdates, tokens: &[u32]) -> Vec<(usize, u32)> {
+        append_open(pending, tokens, 1)
+    }
+
+    /// The same if the last `open` tokens may be retracted.
+    fn append_open(pending: &mut PendingUpdates, tokens: &[u32], open: usize) -> Vec<(usize, u32)> {
         let mut learned = Vec::new();
-        pending.append(tokens, |prediction, token| learned.push((prediction.trace.len(), token)));
+        pending.append(tokens, open, |prediction, token| learned.push((prediction.trace.len(), token)));
         learned
     }
 
@@ -80,11 +90,24 @@ mod tests {
         pending.predicted(prediction(1));
         append(&mut pending, &[11]);
         pending.predicted(prediction(2));
-        pending.retract();
+        pending.retract(1);
         assert_eq!(append(&mut pending, &[12]), [], "prediction 1 is open again");
         pending.predicted(prediction(3));
         assert_eq!(append(&mut pending, &[13]), [(1, 12)]);
         pending.reset();
         assert_eq!(append(&mut pending, &[14, 15]), []);
+    }
+
+    #[test]
+    fn several_tokens_can_be_retracted_while_they_are_open() {
+        let mut pending = PendingUpdates::default();
+        for token in 10..14 {
+            assert_eq!(append_open(&mut pending, &[token], 3), []);
+            pending.predicted(prediction(token as usize));
+        }
+        // Of 11, 12 and 13 the last two go. Prediction 11 is open again.
+        pending.retract(2);
+        assert_eq!(append_open(&mut pending, &[20, 21], 3), []);
+        assert_eq!(append_open(&mut pending, &[22], 1), [(10, 11), (11, 20)], "nothing was predicted after token 20");
     }
 }

@@ -17,8 +17,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Entries that a table has room for beside the model's: bytes that are no tokens.
 const SPARE: usize = 256;
-/// A row without a place that it may not see.
-const NO_PLACE: u32 = u32::MAX;
+/// The hidden places of a row that sees all: they begin behind all places and end, around the ring, at its first.
+const NOTHING_HIDDEN: [u32; 2] = [u32::MAX, 1];
 
 /// One session on a device.
 pub struct Accelerator {
@@ -129,13 +129,14 @@ impl Accelerator {
         };
         for (i, row) in rows.iter_mut().enumerate() {
             let cache = &lanes[row.lane].cache;
-            let (len, spare) = cache.visible(row.position);
+            let mut hidden = cache.hidden(row.position).map(|place| place as u32);
+            let first = hidden.next();
             job.rows.push(RowData {
                 token: model.embedding_row(row.token) as u32,
                 lane: row.lane as u32,
                 place: cache.place(row.position) as u32,
-                len: len as u32,
-                spare: spare.map_or(NO_PLACE, |place| place as u32),
+                len: cache.visible(row.position) as u32,
+                hidden: first.map_or(NOTHING_HIDDEN, |first| [first, hidden.last().unwrap_or(first) + 1]),
                 moved: cache.wrapped(row.position),
             });
             rope.angles_at(row.position, &mut row.angles);
@@ -183,8 +184,9 @@ fn part_len(rows: &[Row], lanes: &[Lane]) -> usize {
         if i == 0 || rows[i - 1].lane != row.lane {
             lane = row.position..row.position;
         }
-        // The place of the next position is spare, that of the one after it is not.
-        if row.position > lane.start + 1 && lanes[row.lane].cache.wrapped(row.position) {
+        // The places of the next positions are hidden.
+        let cache = &lanes[row.lane].cache;
+        if row.position > lane.start + cache.spare() && cache.wrapped(row.position) {
             return i;
         }
     }

@@ -14,20 +14,22 @@ pub struct RowData {
     /// The lane, and the place of its key and value in the lane's window.
     pub lane: u32,
     pub place: u32,
-    /// Places that it may see, but for one.
+    /// Places that it may see, but for the hidden ones; and the hidden ones, from one place to before another around the ring
+    /// behind place 0.
     pub len: u32,
-    pub spare: u32,
+    pub hidden: [u32; 2],
     /// Whether the window has moved.
     pub moved: bool,
 }
 
 impl RowData {
     /// Words of a row.
-    pub const WORDS: usize = 7;
+    pub const WORDS: usize = 8;
 
     /// The row as the kernels' `Row`.
     pub fn words(&self, session: usize) -> [u32; Self::WORDS] {
-        [self.token, session as u32, self.lane, self.place, self.len, self.spare, self.moved.into()]
+        let [from, to] = self.hidden;
+        [self.token, session as u32, self.lane, self.place, self.len, from, to, self.moved.into()]
     }
 }
 

@@ -24,8 +24,8 @@ struct Row {
     u32 session, lane;
     // The place of its key and value in the lane's window.
     u32 place;
-    // Places that it may see, but for one; NONE if it may see all.
-    u32 len, spare;
+    // Places that it may see, but for the hidden ones; and the hidden ones, from one place to before another around the ring behind place 0.
+    u32 len, hidden_from, hidden_to;
     // Whether the window has moved: then the first place is asked by the sink query.
     u32 moved;
 };
@@ -293,6 +293,11 @@ extern "C" __global__ void rotate(const Row *rows, const Shape *shape, u32 layer
     }
 }
 
+__device__ inline bool is_hidden(const Row &row, u32 place) {
+    bool behind = place >= row.hidden_from, before = place < row.hidden_to;
+    return row.hidden_from < row.hidden_to ? behind && before : place > 0 && (behind || before);
+}
+
 // Attention of one query over its lane's window. One block for each row and query head. Rows of `out` are `width` apart.
 extern "C" __global__ void attend(const Row *rows, const Shape *shape, u32 layer, const i8 *queries,
                                   const float *query_scales, const i8 *sink_queries, const float *sink_query_scales,
@@ -323,7 +328,7 @@ extern "C" __global__ void attend(const Row *rows, const Shape *shape, u32 layer
     float top = LEAST;
     for (u32 place = threadIdx.x; place < places; place += ATTEND_THREADS) {
         float score = LEAST;
-        if (place < row.len && place != row.spare) {
+        if (place < row.len && !is_hidden(row, place)) {
             bool sink = row.moved && place == 0;
             const float *scales = sink ? sink_query_scales : query_scales;
             score = 0.0f;

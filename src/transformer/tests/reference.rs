@@ -168,7 +168,7 @@ fn engine(checkpoint: &Checkpoint, tokens: &[u32], window: usize) -> Vec<Vec<f64
     let mut session = Session::new(model, 1, 1, window).unwrap();
     let mut all = Vec::new();
     for tokens in tokens.chunks(7) {
-        session.advance(&[Step { lane: 0, tokens, from: 0 }], &mut |_, _, cumulative| {
+        session.advance(&[Step { lane: 0, tokens, from: 0, open: 1 }], &mut |_, _, cumulative| {
             let total = f64::from(cumulative[cumulative.len() - 1]);
             all.push(cumulative.windows(2).map(|pair| (f64::from(pair[1] - pair[0]) / total).ln()).collect());
         });

@@ -1,5 +1,7 @@
 //! The expert with a language model made of hashes: what it feeds the model, what it predicts, and that lanes are independent.
 
+use super::super::hypotheses::MAX_PATH;
+use super::super::trie::VIRTUAL;
 use super::*;
 use crate::coder::{Decoder, Encoder};
 use crate::content::DataKind;
@@ -21,8 +23,12 @@ struct Harness {
     trie: Arc<Trie>,
     bytes: Vec<Vec<u8>>,
     fed: Vec<Vec<u32>>,
+    /// How many of these each lane may still retract.
+    open: Vec<usize>,
     text: Vec<Vec<u8>>,
     favour: u32,
+    /// Whether the model's counts do not depend on what it was fed.
+    unigram: bool,
 }
 
 /// The expert's threshold, so that tests with different numbers of lanes have different ones.
@@ -36,14 +42,20 @@ fn min_p_end(lanes: usize) -> u64 {
 
 impl Harness {
     fn new(tokens: &[Vec<u8>], lanes: usize, favour: u32) -> Harness {
+        Harness::cutting(Cuts::Longest, tokens, lanes, favour, false)
+    }
+
+    fn cutting(cuts: Cuts, tokens: &[Vec<u8>], lanes: usize, favour: u32, unigram: bool) -> Harness {
         let trie = Arc::new(Trie::new(tokens));
         let mut harness = Harness {
-            expert: TokenExpert::new(trie.clone(), lanes, min_p_end(lanes)),
+            expert: TokenExpert::new(trie.clone(), cuts, lanes, if unigram { 0 } else { min_p_end(lanes) }),
             bytes: tokens.to_vec(),
             trie,
             fed: vec![vec![]; lanes],
+            open: vec![0; lanes],
             text: vec![vec![]; lanes],
             favour,
+            unigram,
         };
         (0..lanes).for_each(|lane| harness.set_distribution(lane));
         harness
@@ -51,6 +63,7 @@ impl Harness {
 
     /// What the model says after the tokens `fed`: a count for each token in the trie's order.
     fn counts(&self, fed: &[u32]) -> Vec<u32> {
+        let fed = if self.unigram { &[] } else { fed };
         let context = fed.iter().fold(7u32, |hash, &token| (hash ^ token).wrapping_mul(0x9E37_79B1).rotate_left(9));
         let count = |(position, &id): (u32, &u32)| {
             let count = 1 + ((context ^ position).wrapping_mul(0x85EB_CA6B) >> 12) % 1000;
@@ -66,11 +79,18 @@ impl Harness {
         self.expert.set_distribution(lane, |table| *table = cumulative.into());
     }
 
+    /// Any function of what encoder and decoder both know.
+    fn fallback(&self, lane: usize, node: Node) -> u32 {
+        1000 + (node.number() as u32 * 7919 + 31 * self.text[lane].len() as u32) % 60_000
+    }
+
     /// P(1) in units of 2^-16.
     fn predict(&mut self, fallback: u32) -> u32 {
         self.expert.predict(fallback, &mut Inputs::default());
-        let current = self.expert.lanes[self.expert.lane].current.as_ref().expect("the lane uses the model");
-        current.p16(current.masses(), self.expert.next_p16)
+        match self.expert.lanes[self.expert.lane].tokens.as_mut().expect("the lane uses the model") {
+            Tokens::Longest(tokens) => tokens.predict(fallback).expect("there is a distribution").p16,
+            Tokens::ByModel(tokens) => tokens.predict(fallback).p16,
+        }
     }
 
     /// A lane's next byte: `code` gets P(1) of each decision and makes it.
@@ -78,8 +98,7 @@ impl Harness {
         self.expert.select(lane);
         let mut node = tree().root();
         let byte = loop {
-            // Any function of what encoder and decoder both know.
-            let fallback = 1000 + (node.number() as u32 * 7919 + 31 * self.text[lane].len() as u32) % 60_000;
+            let fallback = self.fallback(lane, node);
             let bit = code(node, self.predict(fallback));
             self.expert.update(bit);
             match tree().next(node, bit) {
@@ -90,11 +109,13 @@ impl Harness {
         self.text[lane].push(byte);
         self.expert.end_byte(byte);
         if let Some(query) = self.expert.take_query() {
-            if query.retract {
-                assert!(self.fed[lane].pop().is_some(), "no token was fed");
-            }
+            assert!(query.retract <= self.open[lane], "{query:?} of {} tokens", self.open[lane]);
+            self.open[lane] -= query.retract;
+            let kept = self.fed[lane].len() - query.retract;
+            self.fed[lane].truncate(kept);
             if !query.tokens.is_empty() {
                 self.fed[lane].extend(query.tokens);
+                self.open[lane] = query.open;
                 self.set_distribution(lane);
             }
         }
@@ -110,9 +131,28 @@ impl Harness {
         predictions
     }
 
+    /// The longest match of a lane.
+    fn longest(&self, lane: usize) -> &LongestMatch {
+        match &self.expert.lanes[lane].tokens {
+            Some(Tokens::Longest(tokens)) => tokens,
+            _ => panic!("the lane cuts otherwise"),
+        }
+    }
+
+    /// The model was fed tokens of the text, all but the last few of which it will keep.
+    fn check_any_cut(&self, lane: usize) {
+        let mut rest = &self.text[lane][..];
+        for &id in &self.fed[lane] {
+            let token = if id == VIRTUAL { &rest[..1] } else { &self.bytes[id as usize] };
+            assert!(self.trie.find(token) == Some(id) && rest.starts_with(token), "{id} before {rest:?}");
+            rest = &rest[token.len()..];
+        }
+        assert!(self.open[lane] <= MAX_PATH && self.open[lane] <= self.fed[lane].len());
+    }
+
     /// The model was fed the longest tokens of the text as far as they are known to have ended, then the one fed ahead, if any.
     fn check(&self, lane: usize) {
-        let state = &self.expert.lanes[lane];
+        let state = self.longest(lane);
         let (text, pending) = (&self.text[lane], &state.pending);
         assert!(text.ends_with(pending) && self.trie.ended_len(pending).is_none(), "{text:?} {pending:?}");
         let known = &text[..text.len() - pending.len()];
@@ -165,7 +205,7 @@ proptest! {
         let min_p_end = min_p_end(lanes) as f64 / 65536.0;
         for byte in text {
             harness.push(0, byte);
-            let Lane { pending, fed_ahead, .. } = &harness.expert.lanes[0];
+            let LongestMatch { pending, fed_ahead, .. } = harness.longest(0);
             if !fed_ahead || !strings.contains(pending) {
                 continue;
             }
@@ -178,8 +218,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_round_trips(tokens in tokens(6), text in text()) {
-        let mut harness = Harness::new(&tokens, 1, PLAIN);
+    fn any_text_round_trips(tokens in tokens(6), text in text(), by_model: bool) {
+        let cuts = if by_model { Cuts::ByModel } else { Cuts::Longest };
+        let mut harness = Harness::cutting(cuts, &tokens, 1, PLAIN, false);
         let mut encoder = Encoder::default();
         for &byte in &text {
             harness.byte(0, |node, p16| {
@@ -189,27 +230,97 @@ proptest! {
         }
         let coded = encoder.finish();
         let mut decoder = Decoder::new(&coded);
-        let mut harness = Harness::new(&tokens, 1, PLAIN);
+        let mut harness = Harness::cutting(cuts, &tokens, 1, PLAIN, false);
         let decoded: Vec<u8> = text.iter().map(|_| harness.byte(0, |_, p16| decoder.decode(p16 << 8))).collect();
         prop_assert_eq!(decoded, text);
     }
 
     #[test]
-    fn lanes_are_independent(tokens in tokens(6), texts in proptest::collection::vec(text(), 3), seed: u64) {
+    fn lanes_are_independent(
+        tokens in tokens(6),
+        texts in proptest::collection::vec(text(), 3),
+        seed: u64,
+        by_model: bool,
+    ) {
+        let cuts = if by_model { Cuts::ByModel } else { Cuts::Longest };
         let alone = texts.iter().map(|text| {
-            let mut harness = Harness::new(&tokens, texts.len(), PLAIN);
+            let mut harness = Harness::cutting(cuts, &tokens, texts.len(), PLAIN, false);
             text.iter().map(|&byte| harness.push(0, byte)).collect::<Vec<_>>()
         });
         let alone: Vec<_> = alone.collect();
-        let mut together = Harness::new(&tokens, texts.len(), PLAIN);
+        let mut together = Harness::cutting(cuts, &tokens, texts.len(), PLAIN, false);
         let mut random = TestRandom::new(seed);
         while (0..3).any(|lane| together.text[lane].len() < texts[lane].len()) {
             let lane = random.below(3) as usize;
             let at = together.text[lane].len();
             if let Some(&byte) = texts[lane].get(at) {
                 prop_assert_eq!(&together.push(lane, byte), &alone[lane][at]);
-                together.check(lane);
+                if by_model {
+                    together.check_any_cut(lane);
+                } else {
+                    together.check(lane);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn the_model_is_fed_the_text_however_it_is_cut(tokens in tokens(6), text in text(), likely: bool) {
+        let mut harness = Harness::cutting(Cuts::ByModel, &tokens, 1, if likely { LIKELY } else { PLAIN }, false);
+        for byte in text {
+            harness.push(0, byte);
+            harness.check_any_cut(0);
+        }
+    }
+
+    /// A model whose tokens are independent gives bytes a probability that can be summed over all cuts. With tokens of at most three
+    /// bytes, and as many bytes as a path may have tokens, the expert forgets none.
+    #[test]
+    fn predictions_sum_over_all_cuts(tokens in tokens(3), text in proptest::collection::vec(97..100u8, 0..=MAX_PATH)) {
+        let mut harness = Harness::cutting(Cuts::ByModel, &tokens, 1, PLAIN, true);
+        let mut strings: Vec<Vec<u8>> = tokens.iter().cloned().chain((0..=255).map(|byte| vec![byte])).collect();
+        strings.sort();
+        strings.dedup();
+        let counts = harness.counts(&[]);
+        let all: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+        let tokens: Vec<(Vec<u8>, f64)> = strings.into_iter().zip(counts.iter().map(|&count| f64::from(count) / all)).collect();
+        // The probability of each beginning of the text, given that a token ends there.
+        let mut ends = vec![1.0];
+        for (at, &byte) in text.iter().enumerate() {
+            let mass = |node: Node, bit: u32| -> f64 {
+                let of = |start: usize| -> f64 {
+                    let fits = |token: &[u8]| token.strip_prefix(&text[start..at]).and_then(|rest| rest.first().copied())
+                        .is_some_and(|next| node.contains(next) && node.bit(next) == bit);
+                    tokens.iter().filter(|(token, _)| fits(token)).map(|(_, p)| p).sum()
+                };
+                (at.saturating_sub(2)..=at).map(|start| ends[start] * of(start)).sum()
+            };
+            let predictions = harness.push(0, byte);
+            for ((node, _, _), &p16) in tree().decisions(byte).zip(&predictions) {
+                let (ones, zeros) = (mass(node, 1), mass(node, 0));
+                let expected = ones / (ones + zeros) * 65536.0;
+                prop_assert!((f64::from(p16) - expected).abs() < 2.0, "{} for {} at {}", p16, expected, at);
+            }
+            let whole = |start: usize| tokens.iter().filter(|(token, _)| *token == text[start..=at]).map(|(_, p)| p).sum::<f64>();
+            ends.push((at.saturating_sub(2)..=at).map(|start| ends[start] * whole(start)).sum());
+        }
+    }
+
+    /// Before a byte's first bit the guesses and, for what they leave open, the fallback are the prediction.
+    #[test]
+    fn guesses_are_what_is_predicted(tokens in tokens(6), text in text(), by_model: bool) {
+        let cuts = if by_model { Cuts::ByModel } else { Cuts::Longest };
+        let mut harness = Harness::cutting(cuts, &tokens, 1, PLAIN, false);
+        for byte in text {
+            harness.expert.select(0);
+            let mut shares = [0.0; 256];
+            harness.expert.guess(&mut shares);
+            let ones: f64 = (0..=255).filter(|&byte| tree().root().bit(byte) == 1).map(|byte| shares[usize::from(byte)]).sum();
+            let left = 1.0 - shares.iter().sum::<f64>();
+            let fallback = harness.fallback(0, tree().root());
+            let expected = 65536.0 * ones + f64::from(fallback) * left;
+            let first = harness.push(0, byte)[0];
+            prop_assert!((f64::from(first) - expected).abs() < 4.0, "{} for {}", first, expected);
         }
     }
 
@@ -225,8 +336,8 @@ proptest! {
             all
         };
         for byte in text {
-            let pending = harness.expert.lanes[0].pending.clone();
-            let known = harness.fed[0].len() - usize::from(harness.expert.lanes[0].fed_ahead);
+            let pending = harness.longest(0).pending.clone();
+            let known = harness.fed[0].len() - usize::from(harness.longest(0).fed_ahead);
             if known == harness.fed[0].len() && !pending.is_empty() {
                 // Too unlikely to have ended, so the fallback is used.
                 harness.push(0, byte);

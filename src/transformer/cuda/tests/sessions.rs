@@ -11,6 +11,7 @@ use crate::transformer::tests::fixtures::{add_extras, in_opposite_order, random_
 use crate::transformer::{Backend, Model, Session, Step};
 
 const WINDOW: usize = 40;
+const SPARE: usize = 4;
 const LANES: usize = 3;
 
 /// Sizes that are no multiple of anything that kernels like.
@@ -44,7 +45,7 @@ fn session(model: &Arc<Model>, learning: Option<usize>) -> Session {
 }
 
 fn session_of(model: &Arc<Model>, learning: Option<usize>, window: usize) -> Session {
-    let session = Session::new(model.clone(), LANES, 1, window).unwrap();
+    let session = Session::new(model.clone(), LANES, 1, window).unwrap().sparing(SPARE).unwrap();
     match learning {
         Some(layers) => session.adaptive(layers).unwrap(),
         None => session,
@@ -71,7 +72,7 @@ fn history_of(session: &mut Session, vocabulary: usize, calls: usize, seed: u64)
             let mut token = |_| 5 + random.below(vocabulary as u64 - 5) as u32;
             let mut tokens: Vec<u32> = (0..count).map(&mut token).collect();
             if call > 0 && (call + 2 * lane) % 8 == 3 && count > 0 {
-                session.retract(lane);
+                session.retract(lane, 1 + call % 4);
             }
             if call == 17 && lane == 1 {
                 session.reset(lane);
@@ -84,7 +85,8 @@ fn history_of(session: &mut Session, vocabulary: usize, calls: usize, seed: u64)
                 texts.push((lane, tokens));
             }
         }
-        let steps = texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2 });
+        let steps =
+            texts.iter().map(|(lane, tokens)| Step { lane: *lane, tokens, from: tokens.len() / 2, open: 1 + call % 4 });
         session.advance(&steps.collect::<Vec<_>>(), &mut |_, _, table| tables.push(table.to_vec()));
     }
     tables

@@ -1,0 +1,292 @@
+//! The hypotheses of one lane: where the tokens of its last bytes end.
+//!
+//! A text can be cut into tokens in many ways, and a model gives each a probability (Cao & Rimell, "You should evaluate your
+//! language model on marginal likelihood over tokenisations", 2021; Vieira et al., "From language models over tokens to language
+//! models over characters", 2024). The likeliest cuts are kept, each with its mass: the probability of its tokens and of the bytes
+//! since. The next bit has the probability that all together give it.
+//!
+//! A hypothesis whose next distribution the transformer was not asked for falls back on another model's prediction of bytes. It is
+//! asked once it is likely enough. The transformer's context holds one hypothesis at a time: to ask for another one retracts what
+//! they do not share. What all hypotheses share is certain.
+
+use super::expert::{Opinion, Query};
+use super::trie::{Trie, TrieCursor, VIRTUAL};
+use crate::transformer::Table;
+
+/// Hypotheses that are kept after a byte.
+const MOST: usize = 4;
+/// A hypothesis with less than one in 2^`NEGLIGIBLE` of the mass is dropped.
+const NEGLIGIBLE: u32 = 20;
+/// A hypothesis of more uncertain tokens than these is not asked: the first one becomes certain before.
+pub const MAX_PATH: usize = 6;
+/// After each byte masses are shifted so that their sum has so many bits. The products of units and counts fit in 64 bits then.
+const MASS_BITS: u32 = 62;
+
+/// A token, and where in the pending bytes it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Token {
+    id: u32,
+    end: usize,
+}
+
+/// What follows a hypothesis's tokens.
+#[derive(Clone)]
+enum Next {
+    /// The transformer's distribution as prefix sums of counts, narrowed by the bytes and bits since. A count stands for a mass of
+    /// `unit`.
+    Asked { cumulative: Table, cursor: TrieCursor, unit: u64 },
+    /// The transformer wasn't asked. The mass of the tokens without the bytes since.
+    Unasked { whole: u128 },
+}
+
+#[derive(Clone)]
+struct Hypothesis {
+    path: Vec<Token>,
+    /// The mass of the tokens and of the bytes and bits since.
+    mass: u64,
+    /// The masses of both values of the next bit.
+    split: [u64; 2],
+    next: Next,
+}
+
+impl Hypothesis {
+    fn start(&self) -> usize {
+        self.path.last().map_or(0, |token| token.end)
+    }
+
+    fn is_asked(&self) -> bool {
+        matches!(self.next, Next::Asked { .. })
+    }
+}
+
+/// The hypotheses, and what the transformer was fed.
+#[derive(Clone, Default)]
+pub struct Hypotheses {
+    all: Vec<Hypothesis>,
+    /// The bytes since the last certain token.
+    pending: Vec<u8>,
+    /// The tokens in the transformer's context since the last certain one.
+    fed: Vec<Token>,
+    /// The hypothesis that the next distribution is for.
+    asking: Option<usize>,
+    /// Buffers of old distributions.
+    spare: Vec<Table>,
+}
+
+impl Hypotheses {
+    /// Predicts the next bit. The single hypotheses are the heaviest and the mixture of all others. `fallback_p16` is P(1) where
+    /// the transformer wasn't asked.
+    #[inline]
+    pub fn predict(&mut self, fallback_p16: u32) -> Opinion {
+        let (mut sums, mut heaviest, mut most) = ([0; 2], [0; 2], 0);
+        for hypothesis in &mut self.all {
+            hypothesis.split = match &hypothesis.next {
+                Next::Asked { cumulative, cursor, unit } => {
+                    let (zeros, ones) = cursor.masses(cumulative);
+                    [zeros, ones].map(|count| unit * u64::from(count))
+                }
+                Next::Unasked { .. } => {
+                    let ones = (hypothesis.mass >> 16) * u64::from(fallback_p16);
+                    [hypothesis.mass - ones, ones]
+                }
+            };
+            sums = [0, 1].map(|bit| sums[bit] + hypothesis.split[bit]);
+            if hypothesis.mass > most {
+                (heaviest, most) = (hypothesis.split, hypothesis.mass);
+            }
+        }
+        let class = match ((most >> 16) << 6) / ((sums[0] + sums[1]) >> 16).max(1) {
+            0..=31 => 0,
+            32..=51 => 1,
+            52..=60 => 2,
+            _ => 3 + usize::from(self.pending.is_empty()),
+        };
+        let others = [0, 1].map(|bit| sums[bit] - heaviest[bit]);
+        Opinion { p16: p16(sums).unwrap_or(fallback_p16), class, single: [p16(heaviest), p16(others)] }
+    }
+
+    /// Adds the shares of 1 that the bytes have which may come next, before the first bit. Hypotheses that the transformer was not
+    /// asked for add nothing.
+    pub fn guess(&self, trie: &Trie, shares: &mut [f64; 256]) {
+        let total: f64 = self.all.iter().map(|hypothesis| hypothesis.mass as f64).sum();
+        for hypothesis in &self.all {
+            let Next::Asked { cumulative, cursor, unit } = &hypothesis.next else { continue };
+            for (byte, count) in cursor.continuations(trie, cumulative) {
+                shares[usize::from(byte)] += (unit * u64::from(count)) as f64 / total;
+            }
+        }
+    }
+
+    /// Advances by the bit that [`Hypotheses::predict`] predicted.
+    #[inline]
+    pub fn push_bit(&mut self, trie: &Trie, bit: u32) {
+        for hypothesis in &mut self.all {
+            hypothesis.mass = hypothesis.split[bit as usize];
+            if hypothesis.mass > 0
+                && let Next::Asked { cursor, .. } = &mut hypothesis.next
+            {
+                cursor.push_bit(trie, bit == 1);
+            }
+        }
+        let Hypotheses { all, spare, .. } = self;
+        all.retain_mut(|hypothesis| hypothesis.mass > 0 || hypothesis.give_up(spare));
+    }
+
+    /// After a byte's last bit: finds the new hypothesis of a token that ends with it, and what to ask the transformer. A
+    /// hypothesis is asked if it has at least `min_share` of the mass, in units of 2^-16, or if no other has been.
+    pub fn end_byte(&mut self, trie: &Trie, byte: u8, min_share: u64) -> Option<Query> {
+        self.pending.push(byte);
+        self.end_token(trie);
+        self.prune();
+        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
+        let unasked = self.all.iter().enumerate().filter(|(_, hypothesis)| !hypothesis.is_asked());
+        let (index, heaviest) = unasked.max_by_key(|(_, hypothesis)| hypothesis.mass)?;
+        let needed = !self.all.iter().any(Hypothesis::is_asked);
+        (needed || heaviest.mass >= (total >> 16) * min_share).then(|| self.ask(index))
+    }
+
+    /// Adds the hypothesis that the likeliest token ends here, with the mass of all that do: they are other cuts of the same
+    /// bytes.
+    fn end_token(&mut self, trie: &Trie) {
+        let end = self.pending.len();
+        let (mut sum, mut most, mut likeliest) = (0, 0, None);
+        for (index, hypothesis) in self.all.iter_mut().enumerate() {
+            let Next::Asked { cumulative, cursor, unit } = &hypothesis.next else { continue };
+            let Some(count) = cursor.count(cumulative) else { continue };
+            let ended = unit * u64::from(count);
+            hypothesis.mass -= ended;
+            sum += ended;
+            if ended > most {
+                (most, likeliest) = (ended, cursor.token(trie).map(|id| (index, id)));
+            }
+        }
+        let mut path = Vec::new();
+        if let Some((index, id)) = likeliest {
+            path.extend_from_slice(&self.all[index].path);
+            path.push(Token { id, end });
+        } else if self.all.is_empty() {
+            // No cut is left: the longest tokens are one.
+            (sum, path) = (1, self.longest(trie));
+        } else {
+            return;
+        }
+        self.all.push(Hypothesis { path, mass: sum, split: [0; 2], next: Next::Unasked { whole: sum.into() } });
+    }
+
+    /// The pending bytes, cut into the longest tokens.
+    fn longest(&self, trie: &Trie) -> Vec<Token> {
+        let token = |end: &mut usize, bytes: &[u8]| {
+            *end += bytes.len();
+            Some(Token { id: trie.find(bytes).unwrap_or(VIRTUAL), end: *end })
+        };
+        trie.tokenize(&self.pending).scan(0, token).collect()
+    }
+
+    /// Drops hypotheses that don't matter, and shifts the masses of the others.
+    fn prune(&mut self) {
+        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
+        let Hypotheses { all, spare, .. } = self;
+        let least = (total >> NEGLIGIBLE).max(1);
+        all.retain_mut(|hypothesis| hypothesis.mass >= least || hypothesis.give_up(spare));
+        while all.len() > MOST {
+            let lightest = (0..all.len()).min_by_key(|&index| all[index].mass).unwrap_or(0);
+            all.remove(lightest).give_up(spare);
+        }
+        self.normalise();
+    }
+
+    fn normalise(&mut self) {
+        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
+        let shift = MASS_BITS as i32 - (u64::BITS - total.leading_zeros()) as i32;
+        self.all.iter_mut().for_each(|hypothesis| hypothesis.shift(shift));
+    }
+
+    /// Makes the query for a hypothesis that wasn't asked.
+    fn ask(&mut self, index: usize) -> Query {
+        let path = self.all[index].path.clone();
+        let mut asking = index;
+        if path.len() > MAX_PATH {
+            asking = self.all[..index].iter().filter(|other| other.path.first() == path.first()).count();
+            let Hypotheses { all, spare, .. } = self;
+            all.retain_mut(|other| other.path.first() == path.first() || other.give_up(spare));
+        }
+        // The last token is fed even if it was before: its distribution is gone.
+        let kept = common(&self.fed, &path).min(path.len() - 1);
+        let retract = self.fed.len() - kept;
+        let tokens = path[kept..].iter().map(|token| token.id).collect();
+        let certain = self.all.iter().map(|other| common(&other.path, &path)).min().unwrap_or(0);
+        let bytes = if certain > 0 { path[certain - 1].end } else { 0 };
+        self.pending.drain(..bytes);
+        self.fed = path;
+        for path in self.all.iter_mut().map(|other| &mut other.path).chain([&mut self.fed]) {
+            path.drain(..certain);
+            path.iter_mut().for_each(|token| token.end -= bytes);
+        }
+        self.asking = Some(asking);
+        Query { retract, tokens, open: self.fed.len() }
+    }
+
+    /// Takes the distribution that was asked for, or the first one. `fill` replaces an old table.
+    pub fn set_distribution(&mut self, trie: &Trie, fill: impl FnOnce(&mut Table)) {
+        let mut cumulative = self.spare.pop().unwrap_or_default();
+        fill(&mut cumulative);
+        if self.all.is_empty() {
+            self.all.push(Hypothesis { path: vec![], mass: 1, split: [0; 2], next: Next::Unasked { whole: 1 << 61 } });
+        }
+        let index = self.asking.take().unwrap_or(0);
+        let hypothesis = &mut self.all[index];
+        let Next::Unasked { whole } = hypothesis.next else { return self.spare.push(cumulative) };
+        let mut cursor = TrieCursor::new(trie);
+        let fits = self.pending[hypothesis.start()..].iter().all(|&byte| cursor.push_byte(trie, byte));
+        let (zeros, ones) = cursor.masses(&cumulative);
+        let count = u64::from(zeros) + u64::from(ones);
+        if !fits || count == 0 {
+            self.spare.push(cumulative);
+            self.all.remove(index);
+            return;
+        }
+        let total = u128::from(cumulative[cumulative.len() - 1]);
+        let unit = (whole / total).clamp(1, u128::from((1 << MASS_BITS) / count)) as u64;
+        (hypothesis.mass, hypothesis.next) = (unit * count, Next::Asked { cumulative, cursor, unit });
+        self.normalise();
+    }
+}
+
+impl Hypothesis {
+    /// Keeps the buffer. Returns false.
+    fn give_up(&mut self, spare: &mut Vec<Table>) -> bool {
+        if let Next::Asked { cumulative, .. } = &mut self.next {
+            spare.push(std::mem::take(cumulative));
+        }
+        false
+    }
+
+    /// Multiplies the masses by 2^`by`.
+    fn shift(&mut self, by: i32) {
+        let (up, down) = (by.max(0) as u32, (-by).max(0) as u32);
+        match &mut self.next {
+            Next::Asked { cumulative, cursor, unit } => {
+                let (zeros, ones) = cursor.masses(cumulative);
+                *unit = (*unit << up >> down).max(1);
+                self.mass = *unit * (u64::from(zeros) + u64::from(ones));
+            }
+            Next::Unasked { whole } => {
+                *whole = if whole.leading_zeros() > up { *whole << up >> down } else { u128::MAX };
+                self.mass = (self.mass << up >> down).max(1);
+            }
+        }
+    }
+}
+
+/// The number of first tokens that two paths share.
+fn common(a: &[Token], b: &[Token]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// P(1) in units of 2^-16, from the masses of a 0 and a 1 of less than 2^63 in all; `None` if both are 0.
+#[inline]
+fn p16([zeros, ones]: [u64; 2]) -> Option<u32> {
+    let all = zeros + ones;
+    let shift = 17u32.saturating_sub(all.leading_zeros());
+    ((ones >> shift) << 16).checked_div(all >> shift).map(|p| p.clamp(1, 65535) as u32)
+}

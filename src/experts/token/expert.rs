@@ -3,6 +3,7 @@
 
 use super::hypotheses::Hypotheses;
 use super::longest::LongestMatch;
+use super::opinion::{CLASSES, Query};
 use super::trie::Trie;
 use crate::experts::inputs::Inputs;
 use crate::num::{squash16, stretch_fine};
@@ -12,9 +13,8 @@ use std::sync::Arc;
 
 /// Number of mixer inputs.
 pub const INPUTS: usize = 4;
-/// Calibration distinguishes so many ranges of the prediction, and so many classes of certainty where tokens end.
+/// Calibration distinguishes so many ranges of the prediction.
 const STEPS: usize = 64;
-const CLASSES: usize = 5;
 
 /// How text is cut into tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,27 +23,6 @@ pub enum Cuts {
     Longest,
     /// As the model finds likely.
     ByModel,
-}
-
-/// A request to the transformer in one lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// How many of the last tokens fed must be removed from the context first.
-    pub retract: usize,
-    /// Tokens to feed. The distribution after the last one is wanted; if there are none, no distribution is.
-    pub tokens: Vec<u32>,
-    /// How many of the context's last tokens may still be retracted after that.
-    pub open: usize,
-}
-
-/// What a lane's tokens say of the next bit.
-pub struct Opinion {
-    /// P(1) in units of 2^-16.
-    pub p16: u32,
-    /// How certain it is where tokens end, below [`CLASSES`].
-    pub class: usize,
-    /// P(1) of single hypotheses.
-    pub single: [Option<u32>; 2],
 }
 
 /// The tokens of one lane.

@@ -9,7 +9,7 @@
 //! asked once it is likely enough. The transformer's context holds one hypothesis at a time: to ask for another one retracts what
 //! they do not share. What all hypotheses share is certain.
 
-use super::expert::{Opinion, Query};
+use super::opinion::{Opinion, Query};
 use super::trie::{Trie, TrieCursor, VIRTUAL};
 use crate::transformer::Table;
 

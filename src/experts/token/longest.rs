@@ -6,7 +6,7 @@
 //! There, and after the second token's end, a fallback (the prior's prediction) stands in for the missing distribution.
 
 use super::distribution::Distribution;
-use super::expert::{Opinion, Query};
+use super::opinion::{Opinion, Query};
 use super::trie::{Trie, VIRTUAL};
 use crate::transformer::Table;
 

@@ -1,6 +1,6 @@
 //! The architectures that the engine runs, and how their files differ.
 
-use super::assemble::{GEMMA, HUGGING_FACE, Names};
+use super::names::{GEMMA, HUGGING_FACE, Names};
 use crate::transformer::checkpoint::Activation;
 
 /// An architecture.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::architecture::{Architecture, SUPPORTED};
+use super::fields::Fields;
 use super::{rope, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::{Config, Extras};
@@ -34,7 +35,7 @@ pub fn parse(text: &[u8], place: &str) -> Result<HuggingFaceConfig, Error> {
     let head_dim = fields.optional("head_dim")?.unwrap_or(hidden / heads.max(1));
     let layers = fields.number("num_hidden_layers")?;
     // Before anything of that length is made.
-    fields.check_layers(layers)?;
+    check_limit("the number of layers", layers, MAX_LAYERS, place)?;
     // Newer files have the rotary embedding in one field, with a part for each kind of layer if there are several kinds.
     let parameters = &json["rope_parameters"];
     let global = parameters.get("full_attention").unwrap_or(parameters);
@@ -152,54 +153,7 @@ fn local_layers(fields: &Fields<'_>, architecture: Architecture, layers: usize) 
     }
 }
 
-/// The fields of a JSON object of a file `place`.
-pub struct Fields<'a> {
-    pub json: &'a Value,
-    pub place: &'a str,
-}
-
-impl Fields<'_> {
-    fn number(&self, key: &str) -> Result<usize, Error> {
-        self.optional(key)?.ok_or_else(|| self.wrong(format!("{key} is missing")))
-    }
-
-    fn optional(&self, key: &str) -> Result<Option<usize>, Error> {
-        match &self.json[key] {
-            Value::Null => Ok(None),
-            value => match value.as_u64().and_then(|number| usize::try_from(number).ok()) {
-                Some(number) => Ok(Some(number)),
-                None => Err(self.wrong(format!("{key} is {value}, not a size"))),
-            },
-        }
-    }
-
-    pub fn real(&self, key: &str, json: &Value) -> Result<Option<f32>, Error> {
-        match &json[key] {
-            Value::Null => Ok(None),
-            value => match value.as_f64() {
-                Some(number) => Ok(Some(number as f32)),
-                None => Err(self.wrong(format!("{key} is {value}, not a number"))),
-            },
-        }
-    }
-
-    /// The context: at most the window that some layers see, unless `use_sliding_window` is false. So no token of the context
-    /// is ever outside of that window.
-    fn context(&self) -> Result<usize, Error> {
-        let positions = self.optional("max_position_embeddings")?.unwrap_or(2048);
-        let window = self.optional("sliding_window")?.filter(|_| self.json["use_sliding_window"] != false);
-        Ok(window.map_or(positions, |window| positions.min(window)))
-    }
-
-    fn check_layers(&self, layers: usize) -> Result<(), Error> {
-        check_limit("the number of layers", layers, MAX_LAYERS, self.place)
-    }
-
-    pub fn wrong(&self, what: impl std::fmt::Display) -> Error {
-        wrong(self.place, what)
-    }
-}
-
+/// Most layers of a model.
 const MAX_LAYERS: usize = 1 << 10;
 
 /// Checks that the engine can run such a model, and that sizes are small enough for their products not to overflow.

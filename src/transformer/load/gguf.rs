@@ -2,11 +2,12 @@
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
-use super::assemble::{GGUF, assemble};
+use super::assemble::assemble;
 use super::config::check;
 use super::ggml::{self, Decoded, Kind};
 use super::header::{Header, Tensor};
 use super::metadata::Metadata;
+use super::names::GGUF;
 use super::weights::Weights;
 use super::wrong;
 use crate::error::Error;

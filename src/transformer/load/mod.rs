@@ -15,12 +15,14 @@
 mod architecture;
 mod assemble;
 mod config;
+mod fields;
 mod find;
 mod ggml;
 mod gguf;
 mod header;
 mod huggingface;
 mod metadata;
+mod names;
 mod rope;
 mod safetensors;
 mod vocabulary;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::config::Fields;
+use super::fields::Fields;
 use crate::error::Error;
 use crate::transformer::rope::speeds;
 

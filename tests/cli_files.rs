@@ -36,6 +36,21 @@ fn folders_there_and_back() {
 }
 
 #[test]
+fn outputs_go_to_another_folder() {
+    let shell = Shell::new();
+    shell.write("other", b"two");
+    assert_eq!(shell.run("c -1 --output-dir new/archives text other").code, 0);
+    assert_eq!(shell.run("d --output-dir back new/archives/text.nz").code, 0);
+    assert_eq!(shell.read("back/text"), shell.read("text"));
+    assert!(shell.path("new/archives/other.nz").exists() && !shell.path("text.nz").exists());
+    let run = shell.run("c -1 --output-dir new/archives text");
+    assert!(run.code == 1 && run.said.contains("already exists"), "{}", run.said);
+    let run = shell.run("c -1 --output-dir text/archives text");
+    assert!(run.code == 1 && run.said.contains("folder text/archives"), "{}", run.said);
+    assert_eq!(shell.run("c -1 -c --output-dir new text").code, 1);
+}
+
+#[test]
 fn lists_of_files() {
     let shell = Shell::new();
     shell.write("two words", b"two");

@@ -145,6 +145,9 @@ pub struct OutputArgs {
     /// Write to this file; `-` is standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "stdout")]
     pub output: Option<PathBuf>,
+    /// Write into this folder, which is made if need be, instead of the input's
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["stdout", "output"])]
+    pub output_dir: Option<PathBuf>,
     /// Overwrite files, write archives to a terminal, compress .nz files
     #[arg(short, long)]
     pub force: bool,
@@ -216,7 +219,7 @@ pub struct DecompressArgs {
     pub keep_going: bool,
     /// Write only bytes A up to, not including, B of the content, such as 0..4K, 1M.. or ..100, to standard output or to the
     /// file of -o. Only the blocks with these bytes are decoded
-    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["keep_going", "rm"])]
+    #[arg(long, value_name = "A..B", value_parser = range, conflicts_with_all = ["keep_going", "rm", "output_dir"])]
     pub range: Option<ByteRange>,
     #[command(flatten)]
     pub level: IgnoredLevel,
@@ -237,7 +240,7 @@ pub struct CatArgs {
 impl CatArgs {
     /// The arguments of `nzip d` that do the same.
     pub fn decompress(self) -> DecompressArgs {
-        let output = OutputArgs { stdout: true, output: None, force: false, keep: true, rm: false };
+        let output = OutputArgs { stdout: true, output: None, output_dir: None, force: false, keep: true, rm: false };
         let CatArgs { common, limits, range } = self;
         DecompressArgs { common, output, limits, keep_going: false, range, level: IgnoredLevel }
     }

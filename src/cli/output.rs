@@ -28,7 +28,7 @@ impl Target {
         let target = match (&args.output, input.path()) {
             (Some(path), _) if path.as_os_str() == "-" => Target::Stdout,
             (Some(path), _) => Target::File(path.clone()),
-            (None, Some(path)) if !args.stdout => Target::File(name(path)?),
+            (None, Some(path)) if !args.stdout => Target::File(in_folder(args.output_dir.as_deref(), name(path)?)?),
             _ => Target::Stdout,
         };
         if let (Target::File(output), Some(path)) = (&target, input.path())
@@ -93,6 +93,13 @@ impl Target {
         let sink = Sink::File { file, path: path.clone(), folder: folder.to_owned(), force, sparse: !archive, hole: 0 };
         Ok(Output::new(sink, name))
     }
+}
+
+/// The path, in another folder if one is given, which is made if need be.
+fn in_folder(folder: Option<&Path>, path: PathBuf) -> Result<PathBuf> {
+    let (Some(folder), Some(name)) = (folder, path.file_name()) else { return Ok(path) };
+    fs::create_dir_all(folder).with_context(|| format!("folder {}", name_of(folder)))?;
+    Ok(folder.join(name))
 }
 
 fn name_of(path: &Path) -> String {

@@ -16,6 +16,8 @@ const PREFILL: usize = 20;
 const WINDOW: usize = 16;
 /// Of these, hidden places.
 const SPARE: usize = 3;
+/// The CPU's part of the probe is short: more threads would not make it shorter.
+const MAX_THREADS: usize = 8;
 
 /// GPU number `ordinal` with a copy of `model`.
 ///
@@ -53,7 +55,8 @@ pub(super) fn prepare(device: Arc<dyn Device>, model: &Arc<Model>) -> Result<Arc
 /// Evaluates some tokens on the device and on the CPU: many of a lane at once, one or two of each lane, across the end of the
 /// window, with a head and a layer that learn.
 pub(super) fn probe(replica: &Arc<Replica>, model: &Arc<Model>) -> Result<(), Error> {
-    let mut session = Session::new(model.clone(), LANES, 1, WINDOW)?.sparing(SPARE)?.adaptive(1)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let mut session = Session::new(model.clone(), LANES, threads, WINDOW)?.sparing(SPARE)?.adaptive(1)?;
     session.accelerate(replica.clone())?;
     session.check();
     let vocabulary = model.config().vocabulary as u32;

@@ -201,3 +201,41 @@ fn unsafe_code_is_where_the_document_says() {
     assert!(include_str!("../src/lib.rs").contains("#![deny(unsafe_code)]"));
     assert!(include_str!("../src/main.rs").contains("#![deny(unsafe_code)]"));
 }
+
+/// What `src` embeds outside its tests is in the package that crates.io would get.
+#[test]
+fn embedded_files_are_in_the_package() {
+    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, found);
+                continue;
+            }
+            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for part in code.split("include_str!(\"").chain(code.split("include_bytes!(\"")).skip(1) {
+                let file = path.parent().unwrap().join(part.split('"').next().unwrap());
+                if let Ok(file) = file.canonicalize() {
+                    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
+                    found.insert(file.strip_prefix(root).unwrap().display().to_string());
+                }
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert!(found.contains("corpora/manifest.tsv") && found.contains("docs/FORMAT.md"), "{found:?}");
+    let include = include_str!("../Cargo.toml").lines().find_map(|line| line.strip_prefix("include = ")).unwrap();
+    let patterns: Vec<&str> = include.split('"').skip(1).step_by(2).collect();
+    for file in found {
+        let is_packed = patterns.iter().any(|pattern| match pattern.split_once('*') {
+            Some((start, end)) => file.starts_with(start) && file.ends_with(end),
+            None => file == *pattern || file.starts_with(&format!("{pattern}/")),
+        });
+        assert!(is_packed, "{file} is not in {include}");
+    }
+}

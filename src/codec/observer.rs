@@ -188,7 +188,7 @@ impl BitCoder for Observer<'_> {
             self.begin(predictor.parts());
         }
         let view = predictor.text().view(lane);
-        let (at, last) = (view.at, view.last8 as u8);
+        let (at, last) = (view.at - predictor.text().before(), view.last8 as u8);
         (self.at, self.last, self.bits, self.path) = (at, last, 0.0, 1.0);
         self.evidence.fill(0.0);
         if at < self.observation.details.len() {

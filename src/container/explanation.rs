@@ -101,14 +101,18 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
         let position = frames.input.offset();
         match event {
             Event::Start(header) => {
-                let len = header.write().len() as u64;
-                explanation.add("padding", position - len - end);
-                explanation.add("header", len);
+                // The head of the short form counts as its block's.
+                if !header.is_short {
+                    let len = header.write().len() as u64;
+                    explanation.add("padding", position - len - end);
+                    explanation.add("header", len);
+                    end = position;
+                }
                 explanation.configure(&header, &mut config, &options, memory)?;
-                end = position;
             }
             Event::Block { head, offset } => {
-                explanation.add("skipped frames", offset - end);
+                let is_short = frames.header().is_some_and(|header| header.is_short);
+                explanation.add(if is_short { "padding" } else { "skipped frames" }, offset - end);
                 explanation.add("block heads", position - offset);
                 let Some(body) = frames.read_body(&head, offset)? else { continue };
                 end = frames.input.offset();

@@ -9,9 +9,10 @@ mod shell;
 
 use common::{Kind, content};
 use nzip::internals::container::{Explanation, explain};
-use nzip::{BlockSize, CompressOptions, DecompressOptions, ErrorKind, Lanes, Level, compress_with};
+use nzip::{BlockSize, CompressOptions, DecompressOptions, ErrorKind, Lanes, Level, TrainedPrior, compress_with};
 use serde_json::Value;
 use shell::Shell;
+use std::sync::Arc;
 
 const PROSE: &[u8] = include_bytes!("../corpora/samples/prose.txt");
 const ZIP: &[u8] = include_bytes!("samples/archive.zip");
@@ -22,8 +23,12 @@ fn options(level: u8) -> CompressOptions {
 
 /// The explanation of `content`'s archive, checked for what is true of any.
 fn checked(content: &[u8], options: CompressOptions) -> Explanation {
-    let archive = compress_with(content, options).unwrap();
-    let explanation = explain(&archive, DecompressOptions::new()).unwrap();
+    checked_archive(&compress_with(content, options).unwrap(), content, DecompressOptions::new())
+}
+
+/// The same of any archive.
+fn checked_archive(archive: &[u8], content: &[u8], options: DecompressOptions) -> Explanation {
+    let explanation = explain(archive, options).unwrap();
     assert_eq!((explanation.archive, explanation.content), (archive.len() as u64, content.len() as u64));
     let parts: u64 = explanation.parts.iter().map(|(_, bytes)| bytes).sum();
     let coded: u64 = explanation.streams.iter().map(|stream| stream.coded_len).sum();
@@ -95,6 +100,26 @@ fn segments_and_blocks() {
     assert_eq!(explanation.streams.iter().map(|stream| stream.block).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(parts(&explanation), ["header", "block heads", "index", "end"]);
     assert_eq!(explanation.pieces[2].offset, 2 * 65_536);
+}
+
+/// What a predictor has learned before a block is no part of it. The short form's only head counts as its block's.
+#[test]
+fn archives_with_a_trained_prior() {
+    let samples = content(Kind::Log, 20_000, 4);
+    let prior = Arc::new(TrainedPrior::train(&[&samples], 20_000).unwrap());
+    for (level, lanes, len) in [(1, 1, 3000), (4, 1, 3000), (6, 2, 3000), (1, 1, 70_000)] {
+        let content = content(Kind::Log, len, 5);
+        let options = options(level).lanes(Lanes::new(lanes).unwrap()).trained_prior(prior.clone());
+        let archive = compress_with(&content[..], options).unwrap();
+        let decoding = || DecompressOptions::new().trained_prior(prior.clone());
+        let explanation = checked_archive(&archive, &content, decoding());
+        let short = lanes == 1 && len < 65_536;
+        let heads: &[&str] = if short { &["block heads"] } else { &["header", "block heads", "end"] };
+        assert_eq!((parts(&explanation), &explanation.streams[0].plain), (heads.to_vec(), &content));
+        let twice = [&archive[..], &archive, &[0; 8]].concat();
+        let twice = checked_archive(&twice, &content.repeat(2), decoding());
+        assert!(twice.parts.contains(&("padding", 8)), "{:?}", twice.parts);
+    }
 }
 
 /// Samples of 16 bits are coded with the high byte first: costs follow their bytes.

@@ -1,6 +1,6 @@
 //! Shape checks and blocking that all int8 kernels share.
 
-use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, TILE, TILE_BLOCK, Tiles};
 
 /// Asserts that the slices are as long as the shapes need; the kernels' unchecked accesses rely on it.
 #[inline]
@@ -15,14 +15,14 @@ pub fn check(weights: Tiles<'_>, inputs: Inputs<'_>, out: &[f32], stride: usize)
     assert!((rows == 1 || tiles * TILE <= stride) && out.len() >= (rows - 1) * stride + tiles * TILE);
 }
 
-/// The [`STEP`] quants of one step of a block of row `row`.
+/// The [`STEP`](crate::num::tiles::STEP) quants of one step of a block of row `row`.
 ///
 /// # Safety
 /// [`check`] has passed; `row` is below `rows`, `block` below `blocks` and `step` below 8.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub unsafe fn load_step(inputs: Inputs<'_>, row: usize, block: usize, step: usize) -> i32 {
-    let place = ((row * inputs.stride + block) * 8 + step) * STEP;
+    let place = ((row * inputs.stride + block) * 8 + step) * crate::num::tiles::STEP;
     // SAFETY: a block has 8 steps of `STEP` = 4 bytes, and the caller says that this one exists; the read is unaligned.
     unsafe { inputs.quants.as_ptr().add(place).cast::<i32>().read_unaligned() }
 }

@@ -1,10 +1,11 @@
 //! `nzip d` and `nzip t`
 
+use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
-use nzip::{Decompressor, Error, ErrorKind, Monitor};
+use nzip::{Decompressor, Error, ErrorKind, LanguageModel, Monitor};
 
 use super::args::{DecompressArgs, LimitArgs, TestArgs};
 use super::exit::Outcome;
@@ -46,7 +47,7 @@ fn decode(
     limits: &LimitArgs,
     keep_going: bool,
 ) -> Result<(InputFile, Outcome)> {
-    let declared = declared(&source)?;
+    let declared = source.regular_file().map(declared).transpose()?;
     if let (Some(Declared { content, .. }), Some(limit)) = (declared, limits.max_output)
         && content > limit
     {
@@ -54,10 +55,7 @@ fn decode(
         return Err(Error::new(ErrorKind::OutputLimit, message).into());
     }
     let monitor = Arc::new(Monitor::default());
-    let language_model = match declared {
-        Some(Declared { needs_model: false, .. }) => None,
-        _ => model::language_model(job.batch.common)?,
-    };
+    let language_model = language_model(job, declared)?;
     let mut options = job.decoding(language_model, &monitor).keep_going(keep_going);
     if let Some(bytes) = limits.max_output {
         options = options.max_output(bytes);
@@ -80,21 +78,29 @@ fn decode(
 
 /// What the heads of a regular file declare, up to the first damaged one.
 #[derive(Clone, Copy)]
-struct Declared {
+pub struct Declared {
     content: u64,
     /// Whether a transformer is needed that is not embedded.
     needs_model: bool,
 }
 
-fn declared(source: &InputFile) -> Result<Option<Declared>> {
-    let Some(mut file) = source.regular_file() else { return Ok(None) };
+/// What the heads of a regular file at its start declare. Leaves it there.
+pub fn declared(mut file: &File) -> Result<Declared> {
     let summaries = nzip::list(file).map_while(Result::ok);
     let declared = summaries.fold(Declared { content: 0, needs_model: false }, |declared, summary| Declared {
         content: declared.content.saturating_add(summary.content),
         needs_model: declared.needs_model || summary.language_model.is_some(),
     });
     file.rewind()?;
-    Ok(Some(declared))
+    Ok(declared)
+}
+
+/// The transformer for an input, unless it declares that it needs none.
+pub fn language_model(job: &Job, declared: Option<Declared>) -> Result<Option<Arc<LanguageModel>>> {
+    match declared {
+        Some(Declared { needs_model: false, .. }) => Ok(None),
+        _ => Ok(model::language_model(job.batch.common)?),
+    }
 }
 
 /// A sink that counts the bytes written to it.

@@ -7,10 +7,10 @@ use anyhow::Result;
 use nzip::{Error, ErrorKind, Monitor, SeekableDecompressor};
 
 use super::args::DecompressArgs;
+use super::decompress::{declared, language_model};
 use super::exit::Outcome;
 use super::files::decompressed_name;
 use super::job::Job;
-use super::model;
 use super::output::Target;
 use super::progress::Progress;
 use super::values::ByteRange;
@@ -26,7 +26,7 @@ pub fn run(job: &Job, args: &DecompressArgs, range: &ByteRange) -> Result<Outcom
     let metadata = file.metadata()?;
 
     let monitor = Arc::new(Monitor::default());
-    let options = job.decoding(model::language_model(&args.common)?, &monitor);
+    let options = job.decoding(language_model(job, Some(declared(&file)?))?, &monitor);
     let mut content = SeekableDecompressor::new(file, options)?;
     let len = check(range, content.content_len(), args.limits.max_output)?;
 

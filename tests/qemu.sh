@@ -49,7 +49,7 @@ head -c 20000 models/prior/prior.bin > "$work/content/noise"
 head -c 400000 "$target/release/nzip" | tail -c 60000 > "$work/content/tables"
 code() { tail -c "+$((16#$(objdump -h "$1" | awk '$2 == ".text" { print $6 }')))" "$1" | head -c 60000; }
 code "$target/release/nzip" > "$work/content/x86" || true
-if [ -e "$target/$(triple aarch64)" ]; then
+if [ -e "$target/$(triple aarch64)/release/nzip" ]; then
     code "$target/$(triple aarch64)/release/nzip" > "$work/content/arm" || true
 fi
 head -c 100000 /dev/zero > "$work/content/zeros"

@@ -323,6 +323,7 @@ fn new_ensemble(
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
         cuts,
+        strong: language_model(config, profile).is_some_and(LanguageModel::is_strong),
         min_p_end: profile.min_p_end(cuts),
     };
     Ensemble::new(&setup, left_out).map_err(no_memory)

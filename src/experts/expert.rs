@@ -34,6 +34,8 @@ pub struct Setup {
     pub trie: Option<Arc<Trie>>,
     /// How the transformer's text is cut into tokens.
     pub cuts: Cuts,
+    /// Whether the transformer may be better than any mixture.
+    pub strong: bool,
     /// How probable the end of a token must be for the transformer to be asked what follows, in units of 2^-16.
     pub min_p_end: u64,
 }
@@ -55,7 +57,7 @@ impl Setup {
     /// The pretrained models that the ensemble uses.
     pub fn pretrained(&self) -> Pretrained {
         match (self.prior.is_some(), self.trie.is_some()) {
-            (_, true) if self.cuts == Cuts::ByModel => Pretrained::External,
+            (_, true) if self.strong => Pretrained::External,
             (_, true) => Pretrained::Transformer,
             (true, false) => Pretrained::Prior,
             (false, false) => Pretrained::None,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
@@ -176,24 +176,31 @@ fn imports_have_no_circles() {
     assert!(edges.is_empty(), "imports on circles:\n{}", edges.join("\n"));
 }
 
-/// The compiler denies unsafe code except where a file allows it: `num/arch` and what docs/ARCHITECTURE.md argues.
-#[test]
-fn unsafe_code_is_where_the_document_says() {
-    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
+/// The Rust files of `src`: their paths in the repository, and their texts.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn visit(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 visit(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                if ["allow(unsafe_code)", "(unsafe)"].iter().any(|allowing| text.contains(allowing)) {
-                    found.insert(path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string());
-                }
+                found.push((path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_owned(), text));
             }
         }
     }
-    let mut found = BTreeSet::new();
+    let mut found = Vec::new();
     visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+/// The compiler denies unsafe code except where a file allows it: `num/arch` and what docs/ARCHITECTURE.md argues.
+#[test]
+fn unsafe_code_is_where_the_document_says() {
+    let allowing = sources()
+        .into_iter()
+        .filter(|(_, text)| ["allow(unsafe_code)", "(unsafe)"].iter().any(|code| text.contains(code)));
+    let found: BTreeSet<String> = allowing.map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(
         found.into_iter().collect::<Vec<_>>(),
         ["src/cli/stdio.rs", "src/num/arch/mod.rs", "src/transformer/cuda/driver.rs"]
@@ -205,29 +212,18 @@ fn unsafe_code_is_where_the_document_says() {
 /// What `src` embeds outside its tests is in the package that crates.io would get.
 #[test]
 fn embedded_files_are_in_the_package() {
-    fn visit(folder: &Path, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                visit(&path, found);
-                continue;
-            }
-            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            for part in code.split("include_str!(\"").chain(code.split("include_bytes!(\"")).skip(1) {
-                let file = path.parent().unwrap().join(part.split('"').next().unwrap());
-                if let Ok(file) = file.canonicalize() {
-                    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
-                    found.insert(file.strip_prefix(root).unwrap().display().to_string());
-                }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
+    let mut found = BTreeSet::new();
+    for (path, text) in sources().iter().filter(|(path, _)| !path.ends_with("tests.rs")) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for embedding in ["include_str!(\"", "include_bytes!(\""] {
+            for part in code.split(embedding).skip(1) {
+                let file = root.join(path).parent().unwrap().join(part.split('"').next().unwrap());
+                let file = file.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                found.insert(file.strip_prefix(&root).unwrap().display().to_string());
             }
         }
     }
-    let mut found = BTreeSet::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.contains("corpora/manifest.tsv") && found.contains("docs/FORMAT.md"), "{found:?}");
     let include = include_str!("../Cargo.toml").lines().find_map(|line| line.strip_prefix("include = ")).unwrap();
     let patterns: Vec<&str> = include.split('"').skip(1).step_by(2).collect();

@@ -83,6 +83,7 @@ fn the_environment_gives_defaults() {
     assert_eq!(with("NZIP_MODEL", "nowhere", "c -6 -c text").status.code(), Some(4));
     assert!(with("NZIP_MODEL", "nowhere", "c -1 --verify text").status.success());
     assert!(with("NZIP_MODEL", "nowhere", "t text.nz").status.success(), "it needs no model");
+    assert!(with("NZIP_MODEL", "nowhere", "explain -q text.nz").status.success());
     assert_eq!(with("NZIP_MODEL", "nowhere", "d --range 3..5 text.nz").stdout, shell.read("text")[3..5]);
     assert_eq!(with("NZIP_DEVICE", "toaster", "c -1 -c text").status.code(), Some(1));
 }

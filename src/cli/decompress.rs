@@ -1,7 +1,6 @@
 //! `nzip d` and `nzip t`
 
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -76,7 +75,7 @@ fn decode(
     Ok((decompressor.into_inner(), outcome))
 }
 
-/// What the heads of a regular file declare, up to the first damaged one.
+/// What the heads of an input declare, up to the first damaged one.
 #[derive(Clone, Copy)]
 pub struct Declared {
     content: u64,
@@ -84,14 +83,14 @@ pub struct Declared {
     needs_model: bool,
 }
 
-/// What the heads of a regular file at its start declare. Leaves it there.
-pub fn declared(mut file: &File) -> Result<Declared> {
-    let summaries = nzip::list(file).map_while(Result::ok);
+/// What the heads of an input at its start declare. Leaves it there.
+pub fn declared(mut input: impl Read + Seek) -> Result<Declared> {
+    let summaries = nzip::list(&mut input).map_while(Result::ok);
     let declared = summaries.fold(Declared { content: 0, needs_model: false }, |declared, summary| Declared {
         content: declared.content.saturating_add(summary.content),
         needs_model: declared.needs_model || summary.language_model.is_some(),
     });
-    file.rewind()?;
+    input.rewind()?;
     Ok(declared)
 }
 

@@ -33,7 +33,7 @@ pub struct Block<'a> {
     pub content: Kind,
     pub profile: Profile,
     pub data: &'a [u8],
-    /// The data without the filter's transformation undone: what is coded.
+    /// The data as the filter has transformed it: what is coded.
     pub filtered: &'a [u8],
 }
 

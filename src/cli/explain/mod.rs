@@ -19,11 +19,11 @@ use nzip::{Compressor, DecompressOptions, Error, ErrorKind, Monitor};
 use serde::Serialize;
 
 use super::args::ExplainArgs;
+use super::decompress::{declared, language_model};
 use super::exit::Outcome;
 use super::files::Input;
 use super::job::Job;
 use super::memory;
-use super::model;
 use super::progress::Progress;
 use super::stdio::printable;
 use super::table::Columns;
@@ -83,7 +83,7 @@ pub fn run(job: &Job, args: &ExplainArgs) -> Result<Outcome> {
         false => compress(job, args, &input)?,
     };
     let monitor = Arc::new(Monitor::default());
-    let options = job.decoding(model::language_model(&args.common)?, &monitor);
+    let options = job.decoding(language_model(job, Some(declared(Cursor::new(&archive))?))?, &monitor);
     let progress = Progress::start(job.batch, name.clone(), Some(content_len), Arc::clone(&monitor));
     let explanation = explain(&archive, options.clone())?;
     drop(archive);

@@ -163,8 +163,8 @@ pub fn decode(kind: Kind, shape: &[usize], data: &[u8]) -> Result<Decoded, &'sta
     Ok(Decoded::Values(values))
 }
 
-/// The values of a type without blocks.
-fn floats(kind: Kind, data: &[u8]) -> Vec<f32> {
+/// The values of a type without blocks, little-endian in all file forms.
+pub fn floats(kind: Kind, data: &[u8]) -> Vec<f32> {
     let halfwords = || data.as_chunks().0.iter().map(|&bytes: &[u8; 2]| u16::from_le_bytes(bytes));
     match kind {
         Kind::F16 => halfwords().map(|bits| f16::from_bits(bits).to_f32()).collect(),

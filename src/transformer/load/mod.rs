@@ -8,8 +8,7 @@
 //!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
-//! candle only reads safetensors. Its computations differ between machines, so quantisation is
-//! [`Matrix::quantise`](super::checkpoint::Matrix::quantise). Files are not trusted: lengths are compared with the file's length
+//! Values are read and quantised ([`Matrix::quantise`](super::checkpoint::Matrix::quantise)) to the same bits on every machine. Files are not trusted: lengths are compared with the file's length
 //! before anything is allocated.
 
 mod architecture;
@@ -44,11 +43,6 @@ use crate::error::{Error, ErrorKind};
 /// A model error: `place` is the file, `what` names the tensor or field and what is wrong with it.
 fn wrong(place: impl Display, what: impl Display) -> Error {
     Error::new(ErrorKind::Model, format!("{place}: {what}"))
-}
-
-/// The message of a candle error, without the backtrace that it may contain.
-fn reason(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Reads a whole file of a model.

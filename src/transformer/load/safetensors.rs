@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use candle_core::safetensors::SliceSafetensors;
-use candle_core::{DType, Device, Tensor};
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
+use super::ggml::{self, Kind};
 use super::weights::Weights;
-use super::{read_file, reason, wrong};
+use super::{read_file, wrong};
 use crate::error::Error;
 
 /// Reads all tensors of a directory, one file at a time. Of several files, each gives the tensors that the index says it has.
@@ -57,25 +57,54 @@ fn read_tensors(path: &Path, weights: &mut Weights, wanted: impl Fn(&str) -> boo
     let bytes = read_file(path)?;
     weights.place = path.display().to_string();
     // This compares every length with the file's.
-    let file = SliceSafetensors::new(&bytes).map_err(|error| wrong(&weights.place, unreadable(&error)))?;
-    for (name, view) in file.tensors().into_iter().filter(|(name, _)| wanted(name)) {
-        weights.check_shape(&name, view.shape())?;
-        let tensor = file.load(&name, &Device::Cpu).map_err(|error| weights.wrong(&name, reason(&error)))?;
-        if !matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16) {
-            return Err(weights
-                .wrong(&name, format!("type {} is not supported; F32, F16 and BF16 are", tensor.dtype().as_str())));
-        }
-        let values = floats(&tensor).map_err(|error| weights.wrong(&name, reason(&error)))?;
-        weights.add(&name, view.shape(), values)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        wrong(&weights.place, format!("is damaged, truncated, or not a safetensors file ({error})"))
+    })?;
+    // In the order of the names, so that of several faults always the same is named.
+    for name in file.names().into_iter().filter(|name| wanted(name)).collect::<BTreeSet<_>>() {
+        let tensor = file.tensor(name).map_err(|error| weights.wrong(name, error))?;
+        weights.check_shape(name, tensor.shape())?;
+        let kind = match tensor.dtype() {
+            Dtype::F32 => Kind::F32,
+            Dtype::F16 => Kind::F16,
+            Dtype::BF16 => Kind::Bf16,
+            other => {
+                return Err(weights.wrong(name, format!("type {other} is not supported; F32, F16 and BF16 are")));
+            }
+        };
+        weights.add(name, tensor.shape(), ggml::floats(kind, tensor.data()))?;
     }
     Ok(())
 }
 
-fn unreadable(error: &candle_core::Error) -> String {
-    format!("is damaged, truncated, or not a safetensors file ({})", reason(error))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+    use candle_core::safetensors::SliceSafetensors;
+    use candle_core::{DType, Device};
+    use safetensors::tensor::TensorView;
+    use std::collections::HashMap;
 
-/// The values as binary32; the shorter types convert exactly.
-fn floats(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
-    tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+    /// All bit patterns of the short types, random ones of binary32.
+    #[test]
+    fn values_are_those_of_candle() {
+        let mut random = TestRandom::new(4);
+        let short: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        let long: Vec<u8> = (0..4096).map(|_| random.byte()).collect();
+        for (dtype, kind, bytes) in
+            [(Dtype::F32, Kind::F32, &long), (Dtype::F16, Kind::F16, &short), (Dtype::BF16, Kind::Bf16, &short)]
+        {
+            let shape = vec![2, bytes.len() * 4 / dtype.bitsize()];
+            let view = TensorView::new(dtype, shape, bytes).unwrap();
+            let file = safetensors::serialize(HashMap::from([("x", view)]), None).unwrap();
+            let theirs = SliceSafetensors::new(&file).unwrap().load("x", &Device::Cpu).unwrap();
+            let theirs: Vec<f32> = theirs.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let ours = ggml::floats(kind, SafeTensors::deserialize(&file).unwrap().tensor("x").unwrap().data());
+            assert_eq!(ours.len(), theirs.len());
+            let same =
+                |(ours, theirs): (&f32, &f32)| ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan();
+            assert!(ours.iter().zip(&theirs).all(same), "{dtype}");
+        }
+    }
 }

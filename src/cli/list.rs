@@ -131,8 +131,8 @@ fn layout(file: File) -> Result<Vec<Block>> {
 /// Name of the model; for an external transformer, followed by its id. Then the id of the trained prior, if there is one.
 fn model(summary: &Summary) -> String {
     let name = format!("{:?}", summary.model).to_lowercase();
-    let name = match summary.language_model {
-        Some(language_model) => format!("{name}:{}", nzip::internals::codec::hex(&language_model)),
+    let name = match &summary.language_model {
+        Some(language_model) => format!("{name}:{}", nzip::internals::codec::hex(language_model)),
         None => name,
     };
     match summary.trained_prior {

@@ -85,34 +85,41 @@ impl CodecConfig {
         self.trained.as_ref().map(|trained| trained.id())
     }
 
-    /// Configures a decoder for an archive with this preset and identity. `name` is what the archive calls its transformer.
+    /// Configures a decoder for an archive with this preset. `wanted` is the id of its external transformer, or the start of it,
+    /// and `name` what the archive calls it.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] if a part of the archive's identity is missing or differs; the message names it.
+    /// [`ErrorKind::Model`] if the transformer is missing or another one; the message names it.
     pub fn of_archive(
         preset: Preset,
-        identity: Option<Identity>,
+        wanted: Option<&[u8]>,
         name: &str,
         language_model: Option<Arc<LanguageModel>>,
     ) -> Result<CodecConfig, Error> {
-        let wanted = identity.and_then(|identity| identity.language_model);
         // Not used: blocks record their number of lanes.
         let lane_policy = LanePolicy::UpTo(1);
-        let config = match (wanted, language_model) {
-            (None, _) => CodecConfig::new(preset, None, lane_policy)?,
-            (Some(wanted), Some(language_model)) if language_model.id() == wanted => {
-                CodecConfig::new(preset, Some(language_model), lane_policy)?
+        match (wanted, language_model) {
+            (None, _) => CodecConfig::new(preset, None, lane_policy),
+            (Some(wanted), Some(language_model)) if language_model.id().starts_with(wanted) => {
+                CodecConfig::new(preset, Some(language_model), lane_policy)
             }
             (Some(wanted), given) => {
                 let name = if name.is_empty() { "PATH" } else { &name.escape_debug().to_string() };
+                let id = format!("id {}{}", hex(wanted), if wanted.len() < 16 { "…" } else { "" });
                 let given =
                     given.map_or(String::new(), |given| format!("; the one given has the id {}", hex(&given.id())));
-                let message = format!("needs --model {name} (id {}){given}", hex(&wanted));
-                return Err(Error::new(ErrorKind::Model, message));
+                Err(Error::new(ErrorKind::Model, format!("needs --model {name} ({id}){given}")))
             }
-        };
-        if config.identity()? == identity {
-            return Ok(config);
+        }
+    }
+
+    /// Checks that the parts are those that an archive was made with.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] if they are not, and those of [`CodecConfig::identity`].
+    pub fn check_identity(self, identity: Option<Identity>) -> Result<CodecConfig, Error> {
+        if self.identity()? == identity {
+            return Ok(self);
         }
         let message = "made with a prior or a transformer of another nzip, or this machine computes another prediction";
         Err(Error::new(ErrorKind::Model, message))
@@ -131,11 +138,13 @@ impl CodecConfig {
             parts.extend(language_model.id());
             parts.extend(language_model.probe()?.to_le_bytes());
         }
+        Ok(Some(Identity { check: xxh3_64(&parts) as u32, language_model: self.model_id() }))
+    }
+
+    /// The id of an external transformer.
+    pub fn model_id(&self) -> Option<[u8; 16]> {
         let external = self.language_model.as_ref().filter(|_| self.preset == Preset::External);
-        Ok(Some(Identity {
-            check: xxh3_64(&parts) as u32,
-            language_model: external.map(|language_model| language_model.id()),
-        }))
+        external.map(|language_model| language_model.id())
     }
 
     /// The name of an external transformer; otherwise empty.

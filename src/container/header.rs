@@ -48,6 +48,9 @@ const TRAINED: u64 = 1 << 6;
 /// Even feature bits must be understood to decode; odd ones may be ignored.
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
+/// The first bytes of a transformer's id.
+pub(crate) type IdStart = [u8; 4];
+
 /// The parsed header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -65,6 +68,8 @@ pub(crate) struct Header {
     pub content_length: Option<u64>,
     /// Whether it is that of the short form, which does not have `identity`: see [`super::short`].
     pub is_short: bool,
+    /// What the short form has of an external transformer's id.
+    pub id_start: Option<IdStart>,
 }
 
 impl Header {
@@ -85,6 +90,12 @@ impl Header {
         let check = check(&out);
         put_u32(&mut out, check);
         out
+    }
+
+    /// The id of an external transformer, or the start of it.
+    pub fn language_model(&self) -> Option<&[u8]> {
+        let whole = self.identity.as_ref().and_then(|identity| identity.language_model.as_ref());
+        whole.map(<[u8; 16]>::as_slice).or(self.id_start.as_ref().map(IdStart::as_slice))
     }
 
     /// What identifies trained parts. [`parts`] reads it.
@@ -139,8 +150,17 @@ impl Header {
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
         let Parts { identity, trained, model_name } = parts(model, features & TRAINED != 0, extension)?;
         let (segmented, content_length) = (features & SEGMENTED != 0, content_length.checked_sub(1));
-        let header =
-            Header { model, identity, model_name, trained, block_size, segmented, content_length, is_short: false };
+        let header = Header {
+            model,
+            identity,
+            model_name,
+            trained,
+            block_size,
+            segmented,
+            content_length,
+            is_short: false,
+            id_start: None,
+        };
         Ok((header, fields.position()))
     }
 
@@ -257,6 +277,7 @@ mod tests {
         segmented: false,
         content_length: Some(70_000),
         is_short: false,
+        id_start: None,
     };
 
     /// A header with `change` applied and its checksum recomputed.

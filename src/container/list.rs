@@ -13,8 +13,8 @@ use crate::error::Error;
 pub struct Summary {
     /// The model that the archive was made with.
     pub model: Preset,
-    /// Id of the external transformer that decoding needs; `None` if the embedded parts suffice.
-    pub language_model: Option<[u8; 16]>,
+    /// Id of the external transformer that decoding needs, of some short archives its start; `None` if the embedded parts suffice.
+    pub language_model: Option<Vec<u8>>,
     /// Id of the trained prior that decoding needs.
     pub trained_prior: Option<u32>,
     /// Maximum content length of a block in bytes.
@@ -58,7 +58,7 @@ impl<R: Read + Seek> List<R> {
                 (Event::Start(header), _) => {
                     summary = Some(Summary {
                         model: header.model,
-                        language_model: header.identity.and_then(|identity| identity.language_model),
+                        language_model: header.language_model().map(<[u8]>::to_vec),
                         trained_prior: header.trained,
                         block_size: header.block_size.bytes(),
                         blocks: 0,

@@ -14,7 +14,7 @@ use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
 use super::segmented;
 use super::short::parts_check;
-use crate::codec::{self, CodecConfig, LanePolicy};
+use crate::codec::{self, CodecConfig};
 use crate::content::{self, Kind};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
@@ -277,7 +277,12 @@ pub(super) fn config_of(
 ) -> Result<Arc<CodecConfig>, Error> {
     if let Some(config) = last
         && (config.preset(), config.trained_id()) == (header.model, header.trained)
-        && (header.is_short || config.identity()? == header.identity)
+        && match header.is_short {
+            true => {
+                header.language_model().is_none_or(|start| config.model_id().is_some_and(|id| id.starts_with(start)))
+            }
+            false => config.identity()? == header.identity,
+        }
     {
         return Ok(config.clone());
     }
@@ -301,10 +306,8 @@ fn new_config(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
 /// Those of [`CodecConfig::of_archive`].
 pub(super) fn config_without_trained(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
     let &Header { model, identity, ref model_name, .. } = header;
-    match header.is_short {
-        true => CodecConfig::new(model, None, LanePolicy::UpTo(1)),
-        false => CodecConfig::of_archive(model, identity, model_name, parts.language_model.clone()),
-    }
+    let config = CodecConfig::of_archive(model, header.language_model(), model_name, parts.language_model.clone())?;
+    if header.is_short { Ok(config) } else { config.check_identity(identity) }
 }
 
 /// The error for a block whose damage nothing makes up for.

@@ -1,9 +1,9 @@
 //! The short form of an archive: one head in place of the header, a block's head, and the end. Many small records that share a trained
-//! prior are a few dozen bytes each, of which other heads would take most.
+//! prior are a few dozen bytes each, of which other heads would take most. So it is with short texts and a strong transformer.
 
 use super::checksum::check;
 use super::frame::{BlockHead, Mode};
-use super::header::{FORMAT_VERSION, Header, SHORT_MAGIC, SHORT_VERSION};
+use super::header::{FORMAT_VERSION, Header, IdStart, SHORT_MAGIC, SHORT_VERSION};
 use crate::codec::{CodecConfig, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
@@ -14,6 +14,14 @@ const LANES: u8 = 0b1110;
 const MODEL_SHIFT: u32 = 1;
 /// The longest content.
 pub(crate) const MAX_CONTENT: usize = 64 << 10;
+
+/// The part beyond those embedded that an archive needs: it names one.
+enum Part {
+    /// A trained prior.
+    Trained(u32),
+    /// An external transformer.
+    Transformer(IdStart),
+}
 
 /// The head of an archive in the short form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +37,17 @@ impl Short {
     /// Those of [`CodecConfig::identity`].
     pub fn of(config: &CodecConfig, head: &BlockHead) -> Result<Option<Short>, Error> {
         let Mode::Modelled { profile, coded } = head.mode else { return Ok(None) };
-        let (Some(trained), model) = (config.trained_id(), config.preset()) else { return Ok(None) };
-        if model == Preset::External || profile & LANES != 0 || head.raw_len as usize > MAX_CONTENT {
+        let part = match (config.trained_id(), config.model_id()) {
+            (Some(trained), None) => Part::Trained(trained),
+            (None, Some([a, b, c, d, ..])) => Part::Transformer([a, b, c, d]),
+            _ => return Ok(None),
+        };
+        if profile & LANES != 0 || head.raw_len as usize > MAX_CONTENT {
             return Ok(None);
         }
         let mode = Mode::Short { profile, len: coded.len };
         let raw_check = head.raw_check ^ parts_check(config)?;
-        Ok(Some(Short { header: header(model, trained), head: BlockHead { mode, raw_check, ..*head } }))
+        Ok(Some(Short { header: header(config.preset(), part), head: BlockHead { mode, raw_check, ..*head } }))
     }
 
     pub fn write(&self) -> Vec<u8> {
@@ -46,7 +58,7 @@ impl Short {
             _ => unreachable!("the short form has a mode of its own"),
         };
         out.push(profile | (self.header.model as u8) << MODEL_SHIFT);
-        put_u32(&mut out, self.header.trained.unwrap_or_default());
+        out.extend(self.header.id_start.unwrap_or(self.header.trained.unwrap_or_default().to_le_bytes()));
         put_varint(&mut out, self.head.raw_len.into());
         put_varint(&mut out, len.into());
         let head_check = check(&out) as u8;
@@ -69,17 +81,21 @@ impl Short {
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let profile = fields.byte()?;
-        let trained = fields.u32()?;
+        let id = fields.u32()?;
         let (raw_len, len) = (fields.varint()?, fields.varint()?);
         let head_check = check(fields.consumed()) as u8;
         if fields.byte()? != head_check || !(1..=MAX_CONTENT as u64).contains(&raw_len) || len >= raw_len {
             return Err(damaged());
         }
         let raw_check = fields.u32()?;
-        let model = Preset::from_id((profile & LANES) >> MODEL_SHIFT).filter(|&model| model != Preset::External);
+        let model = Preset::from_id((profile & LANES) >> MODEL_SHIFT).ok_or_else(damaged)?;
+        let part = match model {
+            Preset::External => Part::Transformer(id.to_le_bytes()),
+            _ => Part::Trained(id),
+        };
         let mode = Mode::Short { profile: profile & !LANES, len: len as u32 };
         let head = BlockHead { number: 0, raw_len: raw_len as u32, mode, raw_check, archive: raw_check };
-        Ok((Short { header: header(model.ok_or_else(damaged)?, trained), head }, fields.position()))
+        Ok((Short { header: header(model, part), head }, fields.position()))
     }
 }
 
@@ -91,16 +107,21 @@ pub(crate) fn parts_check(config: &CodecConfig) -> Result<u32, Error> {
     Ok(config.identity()?.map_or(0, |identity| identity.check))
 }
 
-fn header(model: Preset, trained: u32) -> Header {
+fn header(model: Preset, part: Part) -> Header {
+    let (trained, id_start) = match part {
+        Part::Trained(id) => (Some(id), None),
+        Part::Transformer(id) => (None, Some(id)),
+    };
     Header {
         model,
         identity: None,
         model_name: String::new(),
-        trained: Some(trained),
+        trained,
         block_size: BlockSize::MIN,
         segmented: false,
         content_length: None,
         is_short: true,
+        id_start,
     }
 }
 
@@ -113,7 +134,15 @@ mod tests {
     fn heads_round_trip_and_damage_is_noticed() {
         let mode = Mode::Short { profile: 0b1001_0001, len: 40 };
         let head = BlockHead { number: 0, raw_len: 300, mode, raw_check: 77, archive: 77 };
-        let short = Short { header: header(Preset::Primed, 0xDEAD_BEEF), head };
+        for header in [
+            header(Preset::Primed, Part::Trained(0xDEAD_BEEF)),
+            header(Preset::External, Part::Transformer(*b"\x01\x02\x03\x04")),
+        ] {
+            round_trip(&Short { header, head });
+        }
+    }
+
+    fn round_trip(short: &Short) {
         let bytes = short.write();
         assert_eq!(Short::parse(&bytes).unwrap(), (short.clone(), bytes.len()));
         assert_eq!(bytes.len(), 16);
@@ -123,7 +152,7 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let same = Short::parse(&flipped).is_ok_and(|(other, _)| other == short);
+            let same = Short::parse(&flipped).is_ok_and(|(other, _)| other == *short);
             assert!(!is_short(&flipped) || !same, "bit {bit}");
         }
     }
@@ -133,7 +162,7 @@ mod tests {
         for (raw_len, len) in [(0, 0), (5, 5), (MAX_CONTENT as u32 + 1, 9)] {
             let mode = Mode::Short { profile: 0, len };
             let head = BlockHead { number: 0, raw_len, mode, raw_check: 0, archive: 0 };
-            let bytes = Short { header: header(Preset::Full, 1), head }.write();
+            let bytes = Short { header: header(Preset::Full, Part::Trained(1)), head }.write();
             assert_eq!(Short::parse(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{raw_len}, {len}");
         }
     }

@@ -100,7 +100,8 @@ impl<W: Write> Compressor<W> {
             }
             // The length of a single block goes into its head.
             let length = this.options.content_length.filter(|_| this.blocks > 0);
-            if this.blocks == 0 && this.options.trained.is_some() && (1..=MAX_CONTENT).contains(&this.buffer.len()) {
+            let needs_more = this.options.trained.is_some() || this.options.language_model.is_some();
+            if this.blocks == 0 && needs_more && (1..=MAX_CONTENT).contains(&this.buffer.len()) {
                 this.form = Form::Open;
             }
             this.end_block(length)?;
@@ -152,6 +153,7 @@ impl<W: Write> Compressor<W> {
             segmented: true,
             content_length,
             is_short: false,
+            id_start: None,
         };
         self.put(&header.write())
     }

@@ -1,4 +1,7 @@
 //! The bytes of each token. Vocabularies write them as text in one of two encodings.
+//!
+//! tokenizer.json is not read by the crate `tokenizers`: it gives added tokens ids of its own, whatever the file says, and keeps no
+//! trace of the file's. Tests compare both.
 
 use serde_json::Value;
 
@@ -123,8 +126,56 @@ fn mentions(part: &Value, kind: &str, depth: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+    use tokenizers::Tokenizer;
+
+    /// Asserts that a tokenizer.json has the ids that the crate `tokenizers` gives.
+    pub fn assert_ids_agree(text: &[u8]) {
+        let json: Value = serde_json::from_slice(text).unwrap();
+        let mut ours: BTreeMap<String, u64> =
+            written(&json).unwrap().into_iter().map(|(token, id)| (token.to_owned(), id)).collect();
+        for added in json["added_tokens"].as_array().into_iter().flatten() {
+            ours.insert(added["content"].as_str().unwrap().to_owned(), added["id"].as_u64().unwrap());
+        }
+        let theirs = Tokenizer::from_bytes(text).unwrap().get_vocab(true);
+        let theirs: BTreeMap<String, u64> = theirs.into_iter().map(|(token, id)| (token, id.into())).collect();
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn ids_are_those_of_tokenizers() {
+        let added = |id: u64, content: &str, special: bool| {
+            json!({"id": id, "content": content, "special": special, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false})
+        };
+        let added = json!([added(0, "<s>", true), added(4, "\u{20ac} \n", false), added(5, "<pad>", true)]);
+        let letters = json!({"<s>": 0, "a": 1, "\u{120}": 2, "\u{120}a": 3});
+        let pieces = json!([["<s>", 0.0], ["a", -1.5], ["\u{2581}", -2.0], ["\u{2581}a", -3.0]]);
+        let merges = json!([["\u{120}", "a"]]);
+        for model in [
+            json!({"type": "BPE", "vocab": letters.clone(), "merges": merges}),
+            json!({"type": "BPE", "vocab": letters, "merges": [], "byte_fallback": true}),
+            json!({"type": "Unigram", "unk_id": 0, "vocab": pieces, "byte_fallback": true}),
+        ] {
+            assert_ids_agree(json!({"model": model, "added_tokens": added}).to_string().as_bytes());
+        }
+    }
+
+    /// Ids that the file leaves out: the crate fills the gap, so that its token 4 would get another token's embedding.
+    #[test]
+    fn tokenizers_gives_other_ids_than_files_with_gaps() {
+        let added = json!([{"id": 9, "content": "x", "special": false, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false}]);
+        let model = json!({"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []});
+        let text = json!({"model": model, "added_tokens": added, "decoder": {"type": "ByteLevel",
+            "add_prefix_space": false, "trim_offsets": true, "use_regex": true}});
+        let text = text.to_string();
+        assert_eq!(Tokenizer::from_bytes(&text).unwrap().token_to_id("x"), Some(2));
+        assert_eq!(of_tokenizer_json(text.as_bytes(), 10, "tokenizer.json").unwrap()[9], b"x");
+    }
 
     #[test]
     fn bytes_of_both_encodings() {

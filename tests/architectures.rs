@@ -1,10 +1,11 @@
-//! Every architecture against `candle-transformers`, in both file forms, with digests of what the engine computes.
+//! Every architecture against `candle-transformers`, in both file forms, with digests of what the engine computes and of archives.
 #![allow(clippy::disallowed_methods, reason = "measures what was computed; codes nothing")]
 
 mod common;
 #[path = "common/tiny_model.rs"]
 mod tiny_model;
 
+use std::fs;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -15,9 +16,10 @@ use common::Random;
 use nzip::internals::transformer::checkpoint::Checkpoint;
 use nzip::internals::transformer::load::{from_directory, from_gguf};
 use nzip::internals::transformer::{Backend, Model, Session, Step};
+use nzip::{CompressOptions, DecompressOptions, Lanes, LanguageModel, Level, compress_with, decompress_with};
 use serde_json::{Value, json};
 use tiny_model::{Tiny, VOCABULARY};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// The divisors of llama3's scaling with factor 8, as converters to GGUF write them. Of the eight frequencies (theta 500) some are
 /// kept, some are divided by 8 and some lie between.
@@ -42,6 +44,7 @@ fn architectures() -> Vec<(Tiny, u64)> {
         model_type,
         gguf,
         head_dim,
+        inner: 80,
         tied,
         config,
         metadata: metadata.to_vec(),
@@ -171,4 +174,43 @@ fn architectures_agree_with_candle() {
     }
     let expected: Vec<_> = architectures().iter().map(|(tiny, digest)| (tiny.model_type, *digest)).collect();
     assert_eq!(digests, expected);
+}
+
+/// Text of the models' tokens, `t0` to `t89`, some with bytes between them that no token has. Most can be cut in several ways.
+fn text_of_tokens(length: usize) -> Vec<u8> {
+    let mut random = Random::new(5);
+    let mut text = String::new();
+    while text.len() < length {
+        text += &format!("t{}", random.below(VOCABULARY).min(random.below(VOCABULARY)));
+        text += ["", "", "", " ", "0", ".\n"][random.below(6)];
+    }
+    text.into_bytes()
+}
+
+/// Archives of every architecture: several hypotheses, tokens retracted, layers that learn; of a model with enough weights also
+/// what is done for strong ones. They change with the format; `INSTA_UPDATE=always` makes the digests anew.
+#[test]
+fn archives_stay_as_they_are() {
+    let text = text_of_tokens(700);
+    let mut models: Vec<_> = architectures().into_iter().map(|(tiny, _)| (tiny.model_type, tiny)).collect();
+    models.push(("wide llama", Tiny { inner: 1800, ..architectures().swap_remove(0).0 }));
+    let mut lines = String::new();
+    for (name, tiny) in models {
+        let parent = tempfile::tempdir().unwrap();
+        // The archive names the model.
+        let (folder, file) = (parent.path().join("tiny"), parent.path().join("tiny.gguf"));
+        fs::create_dir(&folder).unwrap();
+        tiny.write_folder(&folder);
+        fs::write(&file, tiny.gguf_file()).unwrap();
+        let [folder, file] = [folder, file].map(|path| LanguageModel::load(&path, None).unwrap());
+        assert_eq!(folder.is_strong(), name == "wide llama");
+        let level = |level| CompressOptions::new().language_model(folder.clone()).level(Level::new(level).unwrap());
+        for (what, options) in [("-9", level(9)), ("-6, 4 lanes", level(6).lanes(Lanes::new(4).unwrap()))] {
+            let archive = compress_with(&text, options).unwrap();
+            lines += &format!("{name} {what}: {} bytes, {:016x}\n", archive.len(), xxh3_64(&archive));
+            let options = DecompressOptions::new().language_model(file.clone());
+            assert!(decompress_with(&archive, options).unwrap() == text, "{name} {what}");
+        }
+    }
+    insta::assert_snapshot!("archives", lines);
 }

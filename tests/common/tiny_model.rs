@@ -18,7 +18,6 @@ pub const HIDDEN: usize = 64;
 pub const LAYERS: usize = 6;
 pub const HEADS: usize = 4;
 pub const KV_HEADS: usize = 2;
-pub const INNER: usize = 80;
 const CONTEXT: usize = 128;
 
 /// A random model.
@@ -28,6 +27,8 @@ pub struct Tiny {
     /// `general.architecture` of a GGUF file.
     pub gguf: &'static str,
     pub head_dim: usize,
+    /// Of the feed-forward layers.
+    pub inner: usize,
     pub tied: bool,
     /// What config.json has beyond the shapes.
     pub config: Value,
@@ -75,9 +76,9 @@ impl Tiny {
             part("self_attn.k_proj.weight", &[keys, HIDDEN], 0.0, gain(1.5, HIDDEN));
             part("self_attn.v_proj.weight", &[keys, HIDDEN], 0.0, gain(1.0, HIDDEN));
             part("self_attn.o_proj.weight", &[HIDDEN, queries], 0.0, gain(1.0, queries));
-            part("mlp.gate_proj.weight", &[INNER, HIDDEN], 0.0, gain(1.0, HIDDEN));
-            part("mlp.up_proj.weight", &[INNER, HIDDEN], 0.0, gain(1.0, HIDDEN));
-            part("mlp.down_proj.weight", &[HIDDEN, INNER], 0.0, gain(1.0, INNER));
+            part("mlp.gate_proj.weight", &[self.inner, HIDDEN], 0.0, gain(1.0, HIDDEN));
+            part("mlp.up_proj.weight", &[self.inner, HIDDEN], 0.0, gain(1.0, HIDDEN));
+            part("mlp.down_proj.weight", &[HIDDEN, self.inner], 0.0, gain(1.0, self.inner));
             part("input_layernorm.weight", &[HIDDEN], norm, 0.5);
             part("post_attention_layernorm.weight", &[HIDDEN], norm, 0.5);
             if self.model_type == "qwen2" {
@@ -100,7 +101,7 @@ impl Tiny {
     /// config.json.
     pub fn config_json(&self) -> Value {
         let mut config = json!({
-            "model_type": self.model_type, "vocab_size": VOCABULARY, "hidden_size": HIDDEN, "intermediate_size": INNER,
+            "model_type": self.model_type, "vocab_size": VOCABULARY, "hidden_size": HIDDEN, "intermediate_size": self.inner,
             "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS,
             "head_dim": self.head_dim, "rms_norm_eps": 1e-5, "rope_theta": 500.0, "max_position_embeddings": CONTEXT,
             "tie_word_embeddings": self.tied, "bos_token_id": 0, "hidden_act": "silu",
@@ -131,7 +132,7 @@ impl Tiny {
             ("general.architecture".to_owned(), Entry::String(self.gguf.into())),
             (key("embedding_length"), size(HIDDEN)),
             (key("block_count"), size(LAYERS)),
-            (key("feed_forward_length"), size(INNER)),
+            (key("feed_forward_length"), size(self.inner)),
             (key("context_length"), size(CONTEXT)),
             (key("attention.head_count"), size(HEADS)),
             (key("attention.head_count_kv"), size(KV_HEADS)),

@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
-use crate::num::float_ops::{EXP2, ROUND, TINY, factor, small_offsets};
-use crate::num::tiles::{BLOCK, Quantised};
+use crate::num::float_ops::{EXP2, ROUND, TINY, factor};
+use crate::num::tiles::{BLOCK, Quantised, SMALL_OFFSET, STEP};
 
 const LANES: usize = 16;
 
@@ -41,6 +41,12 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     assert_eq!(table.len(), logits.len() + 1);
     // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
     unsafe { cumulate_chunks(logits, table) }
+}
+
+/// See [`crate::num::float_ops::masses`].
+pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
+    unsafe { masses_chunks(totals, least, tell) }
 }
 
 #[inline]
@@ -197,9 +203,22 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
             let sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums))) - 128 * BLOCK as i32;
             *offset = -128 * sum;
-            *small = small_offsets(quants);
+            *small = small_offsets(both);
         }
     }
+}
+
+/// See [`Quantised::small_offsets`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn small_offsets(quants: __m256i) -> [i16; BLOCK / STEP] {
+    let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), quants);
+    let sums = _mm256_add_epi16(pairs, _mm256_srli_epi64::<32>(pairs));
+    let sums = _mm256_mullo_epi16(sums, _mm256_set1_epi16(-i16::from(SMALL_OFFSET)));
+    let mut offsets = [0; BLOCK / STEP];
+    // SAFETY: the array has 16 bytes, a vector; the store is unaligned.
+    unsafe { _mm_storeu_si128(offsets.as_mut_ptr().cast(), _mm256_cvtepi64_epi32(sums)) };
+    offsets
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
@@ -293,4 +312,21 @@ fn cumulate_chunks(logits: &[f32], table: &mut [u32]) {
     }
     // SAFETY: the mask allows only as many lanes as there are masses.
     unsafe { _mm512_mask_storeu_epi32(mass_rest.as_mut_ptr().cast(), mask(mass_rest.len()), cumulated(last)) };
+}
+
+#[target_feature(enable = "avx512f")]
+fn masses_chunks(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    let threshold = _mm512_set1_epi32(least as i32);
+    let chunks = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
+    for (chunk, (before, after)) in chunks.enumerate() {
+        let used = mask(before.len());
+        // SAFETY: the mask allows only as many lanes as both slices have elements.
+        let [from, to] = [before, after].map(|sums| unsafe { _mm512_maskz_loadu_epi32(used, sums.as_ptr().cast()) });
+        let mut found = _mm512_mask_cmpge_epu32_mask(used, _mm512_sub_epi32(to, from), threshold);
+        while found != 0 {
+            let i = found.trailing_zeros() as usize;
+            tell(chunk * LANES + i, after[i] - before[i]);
+            found &= found - 1;
+        }
+    }
 }

@@ -58,6 +58,7 @@ macro_rules! kernels {
                         swiglu: avx512::swiglu,
                         attention_weights: avx512::attention_weights,
                         cumulate: avx512::cumulate,
+                        masses: avx512::masses,
                         ..FloatKernels { $($name: compiled_avx512::$name,)* }
                     }),
                 ];

@@ -21,7 +21,14 @@ pub fn detected() -> bool {
 pub fn quantise(values: &[f32], to: &mut Quantised) {
     to.resize(values.len());
     // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
-    unsafe { quantise_blocks(values, to) }
+    unsafe { quantise_blocks::<true>(values, 127.0, to) }
+}
+
+/// See [`crate::num::float_ops::quantise_weights`].
+pub fn quantise_weights(values: &[f32], limit: f32, to: &mut Quantised) {
+    to.resize(values.len());
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
+    unsafe { quantise_blocks::<false>(values, limit, to) }
 }
 
 /// See [`crate::num::float_ops::swiglu`].
@@ -166,8 +173,9 @@ fn largest_of_each(v: [__m512; LANES]) -> __m512 {
     _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed)
 }
 
+/// `CORRECTED` says whether to compute the corrections, too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn quantise_blocks(values: &[f32], to: &mut Quantised) {
+fn quantise_blocks<const CORRECTED: bool>(values: &[f32], limit: f32, to: &mut Quantised) {
     let (round, bits) = (_mm512_set1_ps(ROUND), _mm512_set1_epi32(ROUND.to_bits() as i32));
     let groups = values.as_chunks::<BLOCK>().0.chunks(LANES);
     let outputs = to.quants.as_chunks_mut::<BLOCK>().0.chunks_mut(LANES);
@@ -181,7 +189,7 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             *all = _mm512_max_ps(_mm512_abs_ps(load(&halves[0])), _mm512_abs_ps(load(&halves[1])));
         }
         let largest = largest_of_each(all);
-        let most = _mm512_set1_ps(127.0);
+        let most = _mm512_set1_ps(limit);
         let zero = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(largest, _mm512_set1_ps(TINY));
         let mut inverses = [0.0; LANES];
         store(&mut inverses, _mm512_mask_mov_ps(_mm512_div_ps(most, largest), zero, _mm512_setzero_ps()));
@@ -198,6 +206,9 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high);
             // SAFETY: the array has 32 bytes, a vector; the store is unaligned.
             unsafe { _mm256_storeu_si256(quants.as_mut_ptr().cast(), both) };
+            if !CORRECTED {
+                continue;
+            }
             // 128 is added to make the quants unsigned; the result is four sums of eight quants.
             let sums = _mm256_sad_epu8(_mm256_xor_si256(both, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
             let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use memmap2::MmapMut;
 
 use super::arch::int8::Kernel;
+use super::arch::prefetch;
 use super::tiles::{BLOCK, Quantised, SMALL, STEP, TILE, TILE_BLOCK, Tiles};
 
 /// `len` zero bytes, on large pages if the system has them, which saves TLB misses.
@@ -93,13 +94,25 @@ impl Packed {
     /// # Panics
     /// If the matrix shares its allocation, or a quant is too large.
     pub fn set_row(&mut self, row: usize, from: &Quantised) {
-        assert!(!self.small || from.quants.iter().all(|quant| (-SMALL..=SMALL).contains(quant)), "quants too large");
+        // Not `all`, which would stop at the first one and so compare one at a time.
+        let largest = from.quants.iter().fold(0, |largest, quant| largest.max(quant.unsigned_abs()));
+        assert!(!self.small || largest <= SMALL.unsigned_abs(), "quants too large");
         let (blocks, offset) = (self.blocks, self.offset);
         let quants = match &mut self.quants {
             Quants::Own(quants) => &mut quants[..],
             Quants::Shared(all, place) => &mut Arc::get_mut(all).expect("an allocation of its own")[*place..],
         };
         put_row(quants, &mut self.scales, row, (&from.quants, &from.scales), blocks, offset);
+    }
+
+    /// Hints the CPU to load what [`Packed::set_row`] will write.
+    pub fn prefetch_row(&self, row: usize) {
+        let quants = self.quants();
+        for block in 0..self.blocks {
+            let place = Tiles::place(self.blocks, row, block * BLOCK);
+            (0..BLOCK / STEP).for_each(|step| prefetch(quants, place + step * TILE * STEP));
+            prefetch(&self.scales, place / TILE_BLOCK * TILE);
+        }
     }
 
     fn quants(&self) -> &[u8] {
@@ -161,11 +174,12 @@ impl Packed {
 
 /// Writes the quants and scales of a row to the tiles.
 fn put_row(quants: &mut [u8], scales: &mut [f32], row: usize, from: (&[i8], &[f32]), blocks: usize, offset: u8) {
-    for (step, four) in from.0.as_chunks::<STEP>().0.iter().enumerate() {
-        let place = Tiles::place(blocks, row, step * STEP);
-        quants[place..place + STEP].copy_from_slice(&four.map(|quant| (quant as u8).wrapping_add(offset)));
-    }
-    for (block, &factor) in from.1.iter().enumerate() {
-        scales[(row / TILE * blocks + block) * TILE + row % TILE] = factor;
+    for (block, (values, &scale)) in from.0.as_chunks::<BLOCK>().0.iter().zip(from.1).enumerate() {
+        let start = Tiles::place(blocks, row, block * BLOCK);
+        let stored = values.map(|quant| (quant as u8).wrapping_add(offset));
+        for (step, four) in stored.as_chunks::<STEP>().0.iter().enumerate() {
+            quants[start + step * TILE * STEP..][..STEP].copy_from_slice(four);
+        }
+        scales[start / TILE_BLOCK * TILE + row % TILE] = scale;
     }
 }

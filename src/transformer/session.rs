@@ -160,6 +160,7 @@ impl Session {
                 }
             });
         }
+        adaptive.finish_changes(model);
         if let Some(accelerator) = &mut self.accelerator {
             accelerator.update(adaptive);
         }

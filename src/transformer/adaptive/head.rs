@@ -4,7 +4,6 @@ use super::super::model::Model;
 use crate::num::arch::prefetch;
 use crate::num::packed::Packed;
 use crate::num::tiles::Quantised;
-use std::collections::BTreeSet;
 use std::io;
 
 /// Learning rate of the first step: the share of its error that an output loses.
@@ -17,6 +16,8 @@ const HALFWAY: f32 = 30_000.0;
 const UNLIKELY: u32 = 256;
 /// In the gradient of the head's input, outputs less probable than one in this many are replaced by the mean of all rows.
 const NEGLIGIBLE: u32 = 4096;
+/// Room for outputs that are not negligible; few predictions have more.
+const FEW: usize = 128;
 /// Floats in a cache line.
 const LINE: usize = 16;
 
@@ -36,24 +37,30 @@ pub struct Prediction {
 impl Prediction {
     /// From the head's input and the distribution, as cumulative masses, that it led to.
     pub fn new(model: &Model, input: &[f32], cumulative: &[u32], trace: Vec<f32>) -> Self {
-        let mut likely = Vec::new();
+        let mut likely = Vec::with_capacity(FEW);
         let total = cumulative[cumulative.len() - 1];
-        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| likely.push((output, mass)));
-        Prediction::with_likely(input, likely.into_iter(), total, trace)
+        (model.floats.masses)(cumulative, total / NEGLIGIBLE, &mut |output, mass| {
+            likely.push((output, probability(mass, total)));
+        });
+        Prediction { input: input.to_vec(), likely, trace }
     }
 
     /// The same, if the outputs that are not negligible are known: each with its mass, of `total`.
     pub fn with_likely(input: &[f32], likely: impl Iterator<Item = (usize, u32)>, total: u32, trace: Vec<f32>) -> Self {
-        let likely = likely.map(|(output, mass)| (output, mass as f32 / total as f32)).collect();
+        let likely = likely.map(|(output, mass)| (output, probability(mass, total))).collect();
         Prediction { input: input.to_vec(), likely, trace }
     }
+}
+
+fn probability(mass: u32, total: u32) -> f32 {
+    mass as f32 / total as f32
 }
 
 /// A session's trainable copy of the head.
 pub struct Head {
     /// The trained weights, `[outputs, hidden]`.
     weights: Vec<f32>,
-    /// The same in int8, for products.
+    /// The same in int8, for products; but for rows trained since the last [`Head::finish_changes`].
     pub packed: Packed,
     /// Buffer for one row in int8.
     row: Quantised,
@@ -62,7 +69,7 @@ pub struct Head {
     /// Steps so far.
     steps: f32,
     /// Rows trained since [`Head::forget_changes`].
-    changed: BTreeSet<usize>,
+    changed: Vec<usize>,
 }
 
 impl Head {
@@ -84,7 +91,7 @@ impl Head {
             row: Quantised::default(),
             mean,
             steps: 0.0,
-            changed: BTreeSet::new(),
+            changed: Vec::new(),
         })
     }
 
@@ -93,9 +100,7 @@ impl Head {
     pub fn gradient(&self, model: &Model, prediction: &Prediction, target: usize, gradient: &mut [f32]) {
         let hidden = gradient.len();
         let row = |output| &self.weights[output * hidden..][..hidden];
-        for &(output, _) in &prediction.likely {
-            (0..hidden).step_by(LINE).for_each(|i| prefetch(&self.weights, output * hidden + i));
-        }
+        prediction.likely.iter().for_each(|&(output, _)| self.prefetch(output, hidden));
         gradient.fill(0.0);
         let mut rest = 1.0;
         for &(output, p) in &prediction.likely {
@@ -115,29 +120,43 @@ impl Head {
         }
         let rate = (FINAL_RATE + (INITIAL_RATE - FINAL_RATE) / (1.0 + self.steps / HALFWAY)) / squares;
         self.steps += 1.0;
-        let mut predicted = 0.0;
-        for &(output, p) in likely {
-            if output == target {
-                predicted = p;
-            } else if p >= 1.0 / UNLIKELY as f32 {
-                self.step(model, output, rate * p, input);
-            }
+        let learns = |&&(output, p): &&(usize, f32)| output != target && p >= 1.0 / UNLIKELY as f32;
+        self.prefetch(target, input.len());
+        likely.iter().filter(learns).for_each(|&(output, _)| self.prefetch(output, input.len()));
+        for &(output, p) in likely.iter().filter(learns) {
+            self.step(model, output, rate * p, input);
         }
+        let predicted = likely.iter().find(|(output, _)| *output == target).map_or(0.0, |&(_, p)| p);
         self.step(model, target, rate * (predicted - 1.0), input);
+    }
+
+    /// Hints the CPU to load a row's weights: most are in no cache.
+    fn prefetch(&self, row: usize, hidden: usize) {
+        (0..hidden).step_by(LINE).for_each(|i| prefetch(&self.weights, row * hidden + i));
     }
 
     /// Subtracts `factor * input` from a row.
     fn step(&mut self, model: &Model, row: usize, factor: f32, input: &[f32]) {
-        let weights = &mut self.weights[row * input.len()..][..input.len()];
-        (model.floats.descend)(weights, input, factor);
-        (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
-        self.packed.set_row(row, &self.row);
-        self.changed.insert(row);
+        (model.floats.descend)(&mut self.weights[row * input.len()..][..input.len()], input, factor);
+        self.packed.prefetch_row(row);
+        self.changed.push(row);
     }
 
-    /// The rows trained since the last [`Head::forget_changes`].
-    pub fn changed_rows(&self) -> impl Iterator<Item = usize> {
-        self.changed.iter().copied()
+    /// Brings [`Head::packed`] up to date. Several predictions often train the same rows.
+    pub fn finish_changes(&mut self, model: &Model) {
+        let hidden = model.config.hidden;
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for &row in &self.changed {
+            let weights = &self.weights[row * hidden..][..hidden];
+            (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
+            self.packed.set_row(row, &self.row);
+        }
+    }
+
+    /// The rows trained since the last [`Head::forget_changes`], after [`Head::finish_changes`].
+    pub fn changed_rows(&self) -> &[usize] {
+        &self.changed
     }
 
     /// Empties [`Head::changed_rows`].
@@ -210,6 +229,7 @@ mod tests {
                 expected.extend(exact.iter().map(|x| -factor * x));
             }
             head.learn(&model, &prediction(&model, &input, &logits), target);
+            head.finish_changes(&model);
             let change: Vec<f32> = head.weights.iter().zip(&before).map(|(&w, &b)| (f64::from(w) - b) as f32).collect();
             assert_close(&change, &expected, 0.001);
             // The int8 row that products use follows.

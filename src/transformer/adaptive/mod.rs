@@ -47,7 +47,12 @@ impl Adaptive {
         self.feed_forward.forget_changes();
     }
 
-    /// Learns that output `target` followed. The feed-forward layers use the head's weights from before its own step.
+    /// Ends a call's lessons: makes the int8 copies of what they changed.
+    pub fn finish_changes(&mut self, model: &Model) {
+        self.head.finish_changes(model);
+    }
+
+    /// Learns that output `target` followed; [`Adaptive::finish_changes`] comes after the last lesson of a call. The feed-forward layers use the head's weights from before its own step.
     pub fn learn(&mut self, model: &Model, mut prediction: Prediction, target: usize) {
         if self.feed_forward.learns() {
             self.head.gradient(model, &prediction, target, &mut self.gradient);

@@ -49,7 +49,7 @@ pub struct Changes {
 impl Changes {
     /// What changed since [`Adaptive::forget_changes`].
     pub fn of(adaptive: &Adaptive) -> Changes {
-        let head_rows: Vec<usize> = adaptive.head.changed_rows().collect();
+        let head_rows: Vec<usize> = adaptive.head.changed_rows().to_vec();
         let head = contents(&adaptive.head.packed, head_rows.iter().copied());
         let layers = if adaptive.feed_forward.changed() { adaptive.feed_forward.layers() } else { &[] };
         let whole = layers

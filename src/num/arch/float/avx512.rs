@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
-use crate::num::float_ops::{EXP2, ROUND, TINY, factor, small_offsets};
-use crate::num::tiles::{BLOCK, Quantised};
+use crate::num::float_ops::{EXP2, ROUND, TINY, factor};
+use crate::num::tiles::{BLOCK, Quantised, SMALL_OFFSET, STEP};
 
 const LANES: usize = 16;
 
@@ -21,7 +21,14 @@ pub fn detected() -> bool {
 pub fn quantise(values: &[f32], to: &mut Quantised) {
     to.resize(values.len());
     // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
-    unsafe { quantise_blocks(values, to) }
+    unsafe { quantise_blocks::<true>(values, 127.0, to) }
+}
+
+/// See [`crate::num::float_ops::quantise_weights`].
+pub fn quantise_weights(values: &[f32], limit: f32, to: &mut Quantised) {
+    to.resize(values.len());
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
+    unsafe { quantise_blocks::<false>(values, limit, to) }
 }
 
 /// See [`crate::num::float_ops::swiglu`].
@@ -41,6 +48,12 @@ pub fn cumulate(logits: &[f32], table: &mut [u32]) {
     assert_eq!(table.len(), logits.len() + 1);
     // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
     unsafe { cumulate_chunks(logits, table) }
+}
+
+/// See [`crate::num::float_ops::masses`].
+pub fn masses(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    // SAFETY: `FloatKernels::all` hands it out only where the CPU has the features.
+    unsafe { masses_chunks(totals, least, tell) }
 }
 
 #[inline]
@@ -160,8 +173,9 @@ fn largest_of_each(v: [__m512; LANES]) -> __m512 {
     _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed)
 }
 
+/// `CORRECTED` says whether to compute the corrections, too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn quantise_blocks(values: &[f32], to: &mut Quantised) {
+fn quantise_blocks<const CORRECTED: bool>(values: &[f32], limit: f32, to: &mut Quantised) {
     let (round, bits) = (_mm512_set1_ps(ROUND), _mm512_set1_epi32(ROUND.to_bits() as i32));
     let groups = values.as_chunks::<BLOCK>().0.chunks(LANES);
     let outputs = to.quants.as_chunks_mut::<BLOCK>().0.chunks_mut(LANES);
@@ -175,7 +189,7 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             *all = _mm512_max_ps(_mm512_abs_ps(load(&halves[0])), _mm512_abs_ps(load(&halves[1])));
         }
         let largest = largest_of_each(all);
-        let most = _mm512_set1_ps(127.0);
+        let most = _mm512_set1_ps(limit);
         let zero = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(largest, _mm512_set1_ps(TINY));
         let mut inverses = [0.0; LANES];
         store(&mut inverses, _mm512_mask_mov_ps(_mm512_div_ps(most, largest), zero, _mm512_setzero_ps()));
@@ -192,14 +206,30 @@ fn quantise_blocks(values: &[f32], to: &mut Quantised) {
             let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high);
             // SAFETY: the array has 32 bytes, a vector; the store is unaligned.
             unsafe { _mm256_storeu_si256(quants.as_mut_ptr().cast(), both) };
+            if !CORRECTED {
+                continue;
+            }
             // 128 is added to make the quants unsigned; the result is four sums of eight quants.
             let sums = _mm256_sad_epu8(_mm256_xor_si256(both, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
             let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
             let sum = _mm_cvtsi128_si32(_mm_add_epi64(sums, _mm_unpackhi_epi64(sums, sums))) - 128 * BLOCK as i32;
             *offset = -128 * sum;
-            *small = small_offsets(quants);
+            *small = small_offsets(both);
         }
     }
+}
+
+/// See [`Quantised::small_offsets`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn small_offsets(quants: __m256i) -> [i16; BLOCK / STEP] {
+    let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), quants);
+    let sums = _mm256_add_epi16(pairs, _mm256_srli_epi64::<32>(pairs));
+    let sums = _mm256_mullo_epi16(sums, _mm256_set1_epi16(-i16::from(SMALL_OFFSET)));
+    let mut offsets = [0; BLOCK / STEP];
+    // SAFETY: the array has 16 bytes, a vector; the store is unaligned.
+    unsafe { _mm_storeu_si128(offsets.as_mut_ptr().cast(), _mm256_cvtepi64_epi32(sums)) };
+    offsets
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl")]
@@ -293,4 +323,21 @@ fn cumulate_chunks(logits: &[f32], table: &mut [u32]) {
     }
     // SAFETY: the mask allows only as many lanes as there are masses.
     unsafe { _mm512_mask_storeu_epi32(mass_rest.as_mut_ptr().cast(), mask(mass_rest.len()), cumulated(last)) };
+}
+
+#[target_feature(enable = "avx512f")]
+fn masses_chunks(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
+    let threshold = _mm512_set1_epi32(least as i32);
+    let chunks = totals[..totals.len() - 1].chunks(LANES).zip(totals[1..].chunks(LANES));
+    for (chunk, (before, after)) in chunks.enumerate() {
+        let used = mask(before.len());
+        // SAFETY: the mask allows only as many lanes as both slices have elements.
+        let [from, to] = [before, after].map(|sums| unsafe { _mm512_maskz_loadu_epi32(used, sums.as_ptr().cast()) });
+        let mut found = _mm512_mask_cmpge_epu32_mask(used, _mm512_sub_epi32(to, from), threshold);
+        while found != 0 {
+            let i = found.trailing_zeros() as usize;
+            tell(chunk * LANES + i, after[i] - before[i]);
+            found &= found - 1;
+        }
+    }
 }

@@ -6,6 +6,8 @@ use crate::num::tiles::Quantised;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_product;
 
 #[cfg(test)]
 mod tests;
@@ -55,9 +57,12 @@ macro_rules! kernels {
                     #[cfg(target_arch = "x86_64")]
                     avx512::detected().then_some(FloatKernels {
                         quantise: avx512::quantise,
+                        quantise_weights: avx512::quantise_weights,
+                        product: avx512_product::product,
                         swiglu: avx512::swiglu,
                         attention_weights: avx512::attention_weights,
                         cumulate: avx512::cumulate,
+                        masses: avx512::masses,
                         ..FloatKernels { $($name: compiled_avx512::$name,)* }
                     }),
                 ];

@@ -202,7 +202,7 @@ fn cumulate_equals_the_naive_definition() {
 
 #[test]
 fn products_are_sums_in_order() {
-    for (rows, depth, width) in [(4, 4, 16), (7, 9, 48), (1, 3, 32), (12, 64, 96)] {
+    for (rows, depth, width) in [(4, 4, 16), (7, 9, 48), (1, 3, 32), (12, 64, 96), (17, 33, 75)] {
         let (a, b) = (numbers(1, rows * depth), numbers(2, depth * width));
         let transposed: Vec<f32> = (0..rows * depth).map(|i| a[i % rows * depth + i / rows]).collect();
         let mut exact = vec![0.0; rows * width];
@@ -215,6 +215,23 @@ fn products_are_sums_in_order() {
             assert_eq!(out, exact);
             (kernels.product)(&transposed, [1, rows], &b, width, &mut out);
             assert_eq!(out, exact);
+        }
+    }
+}
+
+#[test]
+fn weights_are_quantised_as_by_plain_code() {
+    for (seed, count) in [(1, 32), (3, 320), (5, 17 * 32)] {
+        let values = wide_numbers(seed, count);
+        for limit in [63.0, 127.0] {
+            let mut exact = Quantised::default();
+            (FloatKernels::scalar().quantise_weights)(&values, limit, &mut exact);
+            assert!(exact.quants.iter().all(|quant| f32::from(quant.unsigned_abs()) <= limit));
+            for kernels in FloatKernels::all() {
+                let mut out = Quantised::default();
+                (kernels.quantise_weights)(&values, limit, &mut out);
+                assert_eq!((bits(&out.scales), out.quants), (bits(&exact.scales), exact.quants.clone()));
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ use std::arch::x86_64::*;
 use super::panels::{Panel, check, in_panels, load_step};
 use crate::num::tiles::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
 
+/// Blocks of each tile by which weights are prefetched ahead of their use, 10 KB for two tiles.
+const AHEAD: usize = 10;
+
 /// True if this CPU has the features that this module uses.
 pub fn detected() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
@@ -49,7 +52,14 @@ unsafe fn panel<const T: usize, const R: usize>(
     stride: usize,
 ) {
     let mut sums = [[_mm512_setzero_ps(); T]; R];
+    // Matrices lie in memory in the order of their use, so what follows the last tiles are the next matrix's first ones.
+    let next_panel = T * weights.stride - weights.blocks;
     for block in 0..weights.blocks {
+        let ahead = if block + AHEAD < weights.blocks { AHEAD } else { AHEAD + next_panel };
+        for t in 0..T {
+            let scales = weights.scales.as_ptr().wrapping_add((t * weights.stride + block + ahead) * TILE);
+            _mm_prefetch::<_MM_HINT_T0>(scales.cast());
+        }
         let mut dots: [[__m512i; T]; R] = std::array::from_fn(|r| {
             let place = r * inputs.stride + block;
             // SAFETY: every row holds `blocks` blocks, `stride` blocks apart.
@@ -59,6 +69,7 @@ unsafe fn panel<const T: usize, const R: usize>(
             // SAFETY: each of the `T` tiles holds `blocks` blocks of `TILE_BLOCK` bytes, `stride` blocks apart.
             let quants: [__m512i; T] = std::array::from_fn(|t| unsafe {
                 let place = (t * weights.stride + block) * TILE_BLOCK + step * TILE * STEP;
+                _mm_prefetch::<_MM_HINT_T0>(weights.quants.as_ptr().wrapping_add(place + ahead * TILE_BLOCK).cast());
                 _mm512_loadu_si512(weights.quants.as_ptr().add(place).cast())
             });
             for (r, dots) in dots.iter_mut().enumerate() {

@@ -99,6 +99,7 @@ fn header(model: Preset, trained: u32) -> Header {
         trained: Some(trained),
         block_size: BlockSize::MIN,
         segmented: false,
+        shared: false,
         content_length: None,
         is_short: true,
     }

@@ -160,7 +160,8 @@ pub struct CompressOptions {
     pub(crate) language_model: Option<Arc<LanguageModel>>,
     pub(crate) trained: Option<Arc<TrainedPrior>>,
     pub(crate) lanes: Option<Lanes>,
-    pub(crate) block_size: BlockSize,
+    pub(crate) block_size: Option<BlockSize>,
+    pub(crate) shared_start: Option<bool>,
     pub(crate) threads: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) content_length: Option<u64>,
@@ -170,7 +171,7 @@ pub struct CompressOptions {
 }
 
 impl CompressOptions {
-    /// Level 6, blocks of 64 MiB, one thread per core, no memory limit.
+    /// Level 6, one thread per core, no memory limit, blocks as [`CompressOptions::block_size`] says.
     pub fn new() -> Self {
         Self::default()
     }
@@ -200,9 +201,18 @@ impl CompressOptions {
         self
     }
 
-    /// Sets the maximum content length of a block.
+    /// Sets the maximum content length of a block. By default it depends on the level and on the first 64 MiB of the content; blocks
+    /// that are shorter than that have a [shared start](CompressOptions::shared_start).
     pub fn block_size(mut self, size: BlockSize) -> Self {
-        self.block_size = size;
+        self.block_size = Some(size);
+        self
+    }
+
+    /// Sets whether blocks begin with what the first one has taught the model. It makes archives of several blocks smaller, but if the
+    /// first block is damaged, the others are lost, too. The default is no if the [block size](CompressOptions::block_size) is set.
+    /// There is none with a [trained prior](CompressOptions::trained_prior).
+    pub fn shared_start(mut self, yes: bool) -> Self {
+        self.shared_start = Some(yes);
         self
     }
 

@@ -183,9 +183,10 @@ pub struct CodingArgs {
     /// Leave compressed data inside the content (zip, gzip, png, pdf, jpeg and the like) as they are
     #[arg(long)]
     pub no_recompress: bool,
-    /// Maximum content length of a block, 64K to 1G. Larger blocks compress better; smaller ones allow more parallelism
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
-    pub block_size: BlockSize,
+    /// Divide the content into independent blocks of this length, 64K to 1G: damage costs one of them. By default, blocks after the
+    /// first begin with what that has taught the model, and are so long that many cores are busy and little is lost
+    #[arg(long, value_name = "SIZE", value_parser = block_size)]
+    pub block_size: Option<BlockSize>,
 }
 
 /// Arguments of `nzip c`.
@@ -330,9 +331,9 @@ pub struct BenchArgs {
     /// Number of positions of a text coded at a time at levels 6 to 9
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
-    /// Maximum content length of a block
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = block_size)]
-    pub block_size: BlockSize,
+    /// Length of independent blocks, as in compression
+    #[arg(long, value_name = "SIZE", value_parser = block_size)]
+    pub block_size: Option<BlockSize>,
     /// Also report sizes without the denoiser. Archives always use it
     #[arg(long)]
     pub no_denoise: bool,

@@ -68,11 +68,11 @@ impl<'a> Job<'a> {
         }
         let options = CompressOptions::new()
             .level(level)
-            .block_size(args.block_size)
             .threads(common.threads)
             .recompress(!args.no_recompress)
             .memory(common.memory.unwrap_or_else(memory::default_limit))
             .monitor(Arc::clone(monitor));
+        let options = args.block_size.into_iter().fold(options, CompressOptions::block_size);
         let options = args.lanes.into_iter().fold(options, CompressOptions::lanes);
         let options = prior::given(common.prior.as_deref())?.into_iter().fold(options, CompressOptions::trained_prior);
         Ok(language_model_at(common, level)?.into_iter().fold(options, CompressOptions::language_model))

@@ -4,7 +4,6 @@ mod args;
 mod attributes;
 mod batch;
 mod bench;
-mod bench_quick;
 mod compress;
 mod decompress;
 mod exit;
@@ -58,7 +57,7 @@ fn run(verb: Verb) -> Outcome {
         Verb::Cat(args) => decompress(&args.decompress()),
         Verb::Test(args) => job::run(&args.common, None, Direction::Decode, |job| decompress::test(job, &args)),
         Verb::List(args) => list::run(&args),
-        Verb::Bench(args) if args.quick => bench_quick::run(&args),
+        Verb::Bench(args) if args.quick => bench::quick::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Train(args) => prior::train(&args),
         Verb::Explain(args) => job::run(&args.common, None, Direction::Compress, |job| explain::run(job, &args)),

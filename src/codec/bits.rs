@@ -3,6 +3,7 @@
 use crate::coder::{Decoder, Encoder};
 use crate::num::squash24;
 use crate::text::{BlockBuffer, Node, SymbolTree};
+use std::io;
 use std::ops::Range;
 
 /// Predicts a block's bits. For each byte comes [`Self::turn_to`], then [`Self::update`] until it returns false.
@@ -21,6 +22,15 @@ pub trait BitPredictor: Insight {
     fn p24(&self) -> u32;
     /// Learns the bit and predicts the next one. Returns false if it was the byte's last one.
     fn update(&mut self, bit: u32) -> bool;
+}
+
+/// A predictor with whose state several blocks can begin.
+pub trait Learner: BitPredictor + Sized + Send + Sync + 'static {
+    /// A copy with the same state.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough memory.
+    fn try_clone(&self) -> io::Result<Self>;
 }
 
 /// A look at a predictor between two bits. Nothing that is coded depends on it.

@@ -2,6 +2,7 @@
 
 use super::language_model::LanguageModel;
 use super::preset::Preset;
+use super::shared_start::Sharing;
 use super::trained::TrainedPrior;
 use crate::error::{Error, ErrorKind};
 use crate::experts::prior::Prior;
@@ -43,6 +44,7 @@ pub struct CodecConfig {
     /// Number of the transformer's last feed-forward layers that learn while an encoder works.
     pub(super) learning: usize,
     pub(super) trained: Option<Arc<TrainedPrior>>,
+    pub(super) sharing: Sharing,
 }
 
 impl CodecConfig {
@@ -63,7 +65,7 @@ impl CodecConfig {
             }
             _ => (preset, None),
         };
-        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0, trained: None })
+        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0, trained: None, sharing: Sharing::None })
     }
 
     /// The same, with the transformer's last `learning` feed-forward layers learning.
@@ -78,6 +80,11 @@ impl CodecConfig {
     /// The same, with a prior trained on similar data.
     pub fn trained(self, trained: Option<Arc<TrainedPrior>>) -> CodecConfig {
         CodecConfig { trained, ..self }
+    }
+
+    /// The same, for a block that has to do with a shared start. There is none with a trained prior.
+    pub fn sharing(&self, sharing: Sharing) -> CodecConfig {
+        CodecConfig { sharing, ..self.clone() }
     }
 
     /// The id of the trained prior.

@@ -1,6 +1,6 @@
 //! The full ensemble: all experts, the mixer, and the final stages, as one predictor of bits.
 
-use super::bits::{BitPredictor, Insight, Part, probability};
+use super::bits::{BitPredictor, Insight, Learner, Part, probability};
 use super::preset::Preset;
 use crate::content::DataKind;
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
@@ -153,22 +153,6 @@ impl Ensemble {
         })
     }
 
-    /// A copy with the same state.
-    ///
-    /// # Errors
-    /// As [`Ensemble::new`].
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Ensemble {
-            text: self.text.clone(),
-            experts: self.experts.try_clone()?,
-            inputs: self.inputs.clone(),
-            parts: self.parts.clone(),
-            mixer: self.mixer.clone(),
-            refinement: self.refinement.clone(),
-            ..*self
-        })
-    }
-
     /// The expert of the transformer's tokens, if the ensemble uses one.
     pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
         self.experts.language.token_expert()
@@ -235,6 +219,20 @@ fn parts(experts: &Experts, pretrained: Pretrained) -> Vec<Part> {
         _ => vec![(name, inputs)],
     });
     all.filter(|(_, inputs)| !inputs.is_empty()).map(|(name, inputs)| Part { name, inputs }).collect()
+}
+
+impl Learner for Ensemble {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Ensemble {
+            text: self.text.clone(),
+            experts: self.experts.try_clone()?,
+            inputs: self.inputs.clone(),
+            parts: self.parts.clone(),
+            mixer: self.mixer.clone(),
+            refinement: self.refinement.clone(),
+            ..*self
+        })
+    }
 }
 
 impl Insight for Ensemble {

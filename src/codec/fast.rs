@@ -1,6 +1,6 @@
 //! The fast ensemble: eight bit histories (order 1, six hashed contexts, the match) and order 0, mixed by one layer.
 
-use super::bits::{BitPredictor, Insight, Part, probability};
+use super::bits::{BitPredictor, Insight, Learner, Part, probability};
 use crate::content::DataKind;
 use crate::experts::contexts;
 use crate::experts::match_model::MatchFinder;
@@ -118,29 +118,6 @@ impl Fast {
         Ok(fast)
     }
 
-    /// A copy with the same state.
-    ///
-    /// # Errors
-    /// As [`Fast::new`].
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Fast {
-            text: self.text.clone(),
-            tables: self.tables.clone(),
-            confidence: self.confidence.clone(),
-            order1: self.order1.clone(),
-            table: self.table.try_clone()?,
-            maps: self.maps.clone(),
-            finder: self.finder.clone(),
-            decision: self.decision.clone(),
-            order0: self.order0.clone(),
-            by_node: self.by_node.clone(),
-            by_confidence: self.by_confidence.clone(),
-            rate: self.rate.clone(),
-            apm: self.apm.clone(),
-            ..*self
-        })
-    }
-
     fn order1_context(&self) -> usize {
         usize::from(self.text.view(0).last8 as u8) << 8 | self.node.number()
     }
@@ -219,6 +196,27 @@ impl Fast {
         self.apm.update(bit);
         self.finder.update(bit, next);
         self.bits = self.bits << 1 | bit as u8;
+    }
+}
+
+impl Learner for Fast {
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(Fast {
+            text: self.text.clone(),
+            tables: self.tables.clone(),
+            confidence: self.confidence.clone(),
+            order1: self.order1.clone(),
+            table: self.table.try_clone()?,
+            maps: self.maps.clone(),
+            finder: self.finder.clone(),
+            decision: self.decision.clone(),
+            order0: self.order0.clone(),
+            by_node: self.by_node.clone(),
+            by_confidence: self.by_confidence.clone(),
+            rate: self.rate.clone(),
+            apm: self.apm.clone(),
+            ..*self
+        })
     }
 }
 

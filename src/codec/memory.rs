@@ -2,6 +2,7 @@
 
 use super::config::CodecConfig;
 use super::preset::Preset;
+use super::shared_start::SharedStart;
 use super::{ensemble, fast, profile};
 
 impl CodecConfig {
@@ -13,10 +14,18 @@ impl CodecConfig {
     fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
         // The state that blocks start with is shared, but counted with each.
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
+        let raw_len = self.sharing.table_len(raw_len);
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        let predictor =
-            if self.preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(self.preset, raw_len) };
-        copies * predictor + language_model
+        copies * self.predictor_memory(raw_len) + language_model
+    }
+
+    /// Bytes of memory that a shared start takes, apart from the copies in blocks.
+    pub fn shared_memory(&self, start: &SharedStart) -> u64 {
+        self.predictor_memory(start.longest())
+    }
+
+    fn predictor_memory(&self, len: usize) -> u64 {
+        if self.preset == Preset::Fast { fast::memory(len) } else { ensemble::memory(self.preset, len) }
     }
 }
 

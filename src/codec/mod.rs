@@ -13,6 +13,7 @@ mod memory;
 mod observer;
 mod preset;
 mod profile;
+mod shared_start;
 mod trained;
 mod verified;
 
@@ -25,6 +26,7 @@ pub use memory::{costliest, decode_memory};
 pub use observer::{Detail, GUESSES, Observation};
 pub use preset::Preset;
 pub use profile::MAX_LANES;
+pub use shared_start::{FirstBlock, SharedStart, Sharing};
 pub use trained::TrainedPrior;
 pub use verified::Verify;
 
@@ -36,14 +38,14 @@ use crate::experts::expert::Setup;
 use crate::experts::prior::Prior;
 use crate::experts::token::expert::Cuts;
 use crate::text::SymbolTree;
-use bits::{BitCoder, BitPredictor};
+use bits::{BitCoder, Learner};
 use block_coder::BlockCoder;
 use ensemble::Ensemble;
 use fast::Fast;
 use lane_scheduler::LaneScheduler;
 use observer::Observer;
 use profile::Profile;
-use trained::{Key, Learner};
+use trained::{Key, Pupil};
 
 /// Binary blocks of at least this length do not use the prior: it would save 0.1 to 0.3 % and take an eighth of the time.
 const LONG_BINARY: usize = 1 << 20;
@@ -125,12 +127,40 @@ fn encode_without(
 ) -> Result<Vec<u8>, Error> {
     if config.preset == Preset::Fast {
         let fast = start(config, content, profile, data.len(), left_out, |len| new_fast(profile, len), progress)?;
-        return Ok(BlockCoder::new(fast, encoder, Some(data)).run(progress)?.coder.finish());
+        let block = BlockCoder::new(fast, encoder, Some(data)).run(progress)?;
+        return Ok(finish(config, (content, profile), left_out, block));
     }
     let new = |len| new_ensemble(config, content, profile, (data.len(), len), left_out);
     let ensemble = start(config, content, profile, data.len(), left_out, new, progress)?;
     let block = BlockCoder::new(ensemble, encoder, Some(data));
-    Ok(run(config, profile, block, threads, progress)?.coder.finish())
+    let block = run(config, profile, block, threads, progress)?;
+    Ok(finish(config, (content, profile), left_out, block))
+}
+
+/// Ends the payload of an encoded block. Its predictor is kept if others begin with its state.
+fn finish<P: Learner>(
+    config: &CodecConfig,
+    stream: (Kind, Profile),
+    left_out: LeftOut,
+    block: BlockCoder<P, Encoder>,
+) -> Vec<u8> {
+    let BlockCoder { predictor, coder, .. } = block;
+    let payload = coder.finish();
+    // A longer payload is not used.
+    if language_model(config, stream.1).is_none() && payload.len() < predictor.text().content().len() {
+        config.sharing.keep(stream, left_out, predictor);
+    }
+    payload
+}
+
+/// The bytes of a decoded block. Its predictor is kept if others begin with its state.
+fn take_bytes<P: Learner>(config: &CodecConfig, stream: (Kind, Profile), predictor: P) -> Vec<u8> {
+    if config.sharing.is_none() || language_model(config, stream.1).is_some() {
+        return predictor.into_bytes();
+    }
+    let bytes = predictor.text().content().to_vec();
+    config.sharing.keep(stream, LeftOut::Nothing, predictor);
+    bytes
 }
 
 /// Decodes one block of `raw_len` bytes; `content` and `threads` are as in [`encode`]. A damaged payload may give wrong bytes without an
@@ -200,12 +230,12 @@ fn decode_with<C: BitCoder>(
     let (mut bytes, coder) = if config.preset == Preset::Fast {
         let fast = start(config, content, profile, raw_len, LeftOut::Nothing, |len| new_fast(profile, len), progress)?;
         let block = BlockCoder::new(fast, coder, None).run(progress)?;
-        (block.predictor.into_bytes(), block.coder)
+        (take_bytes(config, (content, profile), block.predictor), block.coder)
     } else {
         let new = |len| new_ensemble(config, content, profile, (raw_len, len), LeftOut::Nothing);
         let ensemble = start(config, content, profile, raw_len, LeftOut::Nothing, new, progress)?;
         let block = run(config, profile, BlockCoder::new(ensemble, coder, None), threads, progress)?;
-        (block.predictor.into_bytes(), block.coder)
+        (take_bytes(config, (content, profile), block.predictor), block.coder)
     };
     profile.filter.undo(&mut bytes);
     Ok((bytes, coder, profile.filter))
@@ -267,9 +297,9 @@ fn prior(
     used.then(Prior::embedded).transpose()
 }
 
-/// The predictor at the start of a block: `new`, or one that has learned the trained prior, if the block uses it. `new` takes the
-/// length that the predictor's tables are made for.
-fn start<P: Learner>(
+/// The predictor at the start of a block: `new`, or one that has learned the trained prior or the archive's first block, if the block
+/// uses it. `new` takes the length that the predictor's tables are made for.
+fn start<P: Pupil>(
     config: &CodecConfig,
     content: Kind,
     profile: Profile,
@@ -280,7 +310,10 @@ fn start<P: Learner>(
 ) -> Result<P, Error> {
     let is_served = matches!(content, Kind::Text | Kind::Binary);
     let Some(trained) = config.trained.as_ref().filter(|trained| is_served && trained.serves(profile.kind)) else {
-        return new(raw_len);
+        return match language_model(config, profile) {
+            Some(_) => new(raw_len),
+            None => config.sharing.predictor((content, profile), left_out, raw_len, new),
+        };
     };
     let table_len = trained.table_len(raw_len);
     let cuts = language_model(config, profile).map_or(Cuts::Longest, LanguageModel::cuts);

@@ -63,6 +63,7 @@ impl Archive {
         if raw_len == 0 || raw_len > longest {
             return corrupt(format!("block {number} claims {raw_len} bytes; 1 to {longest} are possible"));
         }
+        self.header.check_first(head)?;
         if head.mode != Mode::Stored && head.body_len() >= raw_len {
             return corrupt(format!("block {number} claims more coded data than content"));
         }

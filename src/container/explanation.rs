@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use super::checksum::check;
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
-use super::header::Header;
 use super::pool::check_memory;
 use super::reader::{block_memory, check_body, config_of, content_check, diverged, lost_block};
 use super::segmented::{StreamEntry, Table, scale};
+use super::shared::Shared;
 use crate::codec::{self, CodecConfig, LeftOut, Observation};
 use crate::content::{DataKind, Kind, SegmentInfo, outline};
 use crate::error::{Error, ErrorKind};
@@ -35,6 +35,8 @@ pub struct Explanation {
     /// The content in its order, as far as it was coded: for what was undone, the plain data.
     pub pieces: Vec<Piece>,
     configs: Vec<Arc<CodecConfig>>,
+    /// Bytes of memory that shared starts take.
+    shared: u64,
     threads: usize,
 }
 
@@ -94,9 +96,10 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
         streams: Vec::new(),
         pieces: Vec::new(),
         configs: Vec::new(),
+        shared: 0,
         threads: resolve_threads(options.threads),
     };
-    let (mut config, mut end, mut blocks) = (None, 0, 0);
+    let (mut config, mut shared, mut end, mut blocks) = (None, Shared::default(), 0, 0);
     while let Some(event) = frames.next()? {
         let position = frames.input.offset();
         match event {
@@ -108,18 +111,24 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
                     explanation.add("header", len);
                     end = position;
                 }
-                explanation.configure(&header, &mut config, &options, memory)?;
+                config_of(&header, &mut config, &options.parts, memory)?;
             }
             Event::Block { head, offset } => {
-                let is_short = frames.header().is_some_and(|header| header.is_short);
-                explanation.add(if is_short { "padding" } else { "skipped frames" }, offset - end);
+                let (Some(header), Some(config)) = (frames.header(), &config) else { continue };
+                let role = shared.role(header, &head);
+                let config = role.configure(Arc::clone(config));
+                explanation.add(if header.is_short { "padding" } else { "skipped frames" }, offset - end);
                 explanation.add("block heads", position - offset);
                 let Some(body) = frames.read_body(&head, offset)? else { continue };
                 end = frames.input.offset();
+                if head.number == 0 {
+                    explanation.shared += role.memory(Some(&config));
+                }
                 let used = explanation.memory();
-                check_memory(used.saturating_add(block_memory(config.as_deref(), &head)), memory)
+                check_memory(used.saturating_add(block_memory(Some(&config), &head)), memory)
                     .map_err(|error| error.at(offset))?;
                 check_body(&head, &body).map_err(|error| lost_block(blocks, &error, offset))?;
+                explanation.configs.push(config);
                 let progress = options.monitor.progress(&NEVER);
                 explanation.add_block(blocks, &head, &body, progress).map_err(|error| match error.kind() {
                     ErrorKind::Corrupt | ErrorKind::Truncated => {
@@ -127,6 +136,7 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
                     }
                     _ => error.at(offset),
                 })?;
+                role.done(head.mode);
                 blocks += 1;
             }
             Event::End { offset, .. } => {
@@ -192,21 +202,10 @@ impl Explanation {
         }
     }
 
-    fn configure(
-        &mut self,
-        header: &Header,
-        last: &mut Option<Arc<CodecConfig>>,
-        options: &DecompressOptions,
-        memory: u64,
-    ) -> Result<(), Error> {
-        self.configs.push(config_of(header, last, &options.parts, memory)?);
-        Ok(())
-    }
-
     /// Bytes of memory that it takes.
     fn memory(&self) -> u64 {
         let plain: u64 = self.streams.iter().map(|stream| stream.plain.len() as u64).sum();
-        self.archive + plain * COST_MEMORY + plain.min(DETAILED as u64) * DETAIL_MEMORY
+        self.shared + self.archive + plain * COST_MEMORY + plain.min(DETAILED as u64) * DETAIL_MEMORY
     }
 
     fn add_block(

@@ -1,6 +1,7 @@
 //! The archive's header: the format version and every parameter that predictions depend on.
 
 use super::checksum::check;
+use super::frame::BlockHead;
 use crate::codec::{Identity, Preset};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
@@ -45,6 +46,8 @@ const EXTENSION: u64 = 1;
 const SEGMENTED: u64 = 1 << 2;
 /// Feature bit 6: blocks start with a trained prior, whose id is in the extension.
 const TRAINED: u64 = 1 << 6;
+/// Feature bit 8: blocks after the first begin with what it has taught the model.
+const SHARED: u64 = 1 << 8;
 /// Even feature bits must be understood to decode; odd ones may be ignored.
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
@@ -64,6 +67,8 @@ pub(crate) struct Header {
     pub block_size: BlockSize,
     /// Whether blocks may be segmented (feature bit 2).
     pub segmented: bool,
+    /// Whether blocks begin where the first one ends (feature bit 8).
+    pub shared: bool,
     /// Length of the content in bytes. Omitted for archives of one block, whose head has it.
     pub content_length: Option<u64>,
     /// Whether it is that of the short form, which does not have `identity`: see [`super::short`].
@@ -77,8 +82,12 @@ impl Header {
         let mut out = MAGIC.to_vec();
         out.push(FORMAT_VERSION);
         let extension = self.extension();
-        let flags =
-            [(!extension.is_empty(), EXTENSION), (self.segmented, SEGMENTED), (self.trained.is_some(), TRAINED)];
+        let flags = [
+            (!extension.is_empty(), EXTENSION),
+            (self.segmented, SEGMENTED),
+            (self.trained.is_some(), TRAINED),
+            (self.shared, SHARED),
+        ];
         put_varint(&mut out, flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum());
         out.push(self.model as u8);
         out.push(self.block_size.code());
@@ -149,19 +158,35 @@ impl Header {
         let block_size = BlockSize::from_code(block_size)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("block size code {block_size} does not exist")))?;
         let Parts { identity, trained, model_name } = parts(model, features & TRAINED != 0, extension)?;
-        let (segmented, content_length) = (features & SEGMENTED != 0, content_length.checked_sub(1));
         let header = Header {
             model,
             identity,
             model_name,
             trained,
             block_size,
-            segmented,
-            content_length,
+            segmented: features & SEGMENTED != 0,
+            shared: features & SHARED != 0,
+            content_length: content_length.checked_sub(1),
             is_short: false,
             id_start: None,
         };
+        if header.shared && trained.is_some() {
+            return Err(Error::new(ErrorKind::Corrupt, "the header has both a trained prior and a shared start"));
+        }
         Ok((header, fields.position()))
+    }
+
+    /// Checks that the archive may have this block as the first one, if it is that.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if others begin where it ends, and it is shorter or longer than a block.
+    pub fn check_first(&self, head: &BlockHead) -> Result<(), Error> {
+        let (len, wanted) = (head.raw_len as usize, self.block_size.bytes());
+        if self.shared && head.number == 0 && len != wanted {
+            let message = format!("block 0 claims {len} bytes; as others begin where it ends, it must have {wanted}");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(())
     }
 
     /// Parses a header of which one byte is damaged: tries every value of every byte until the checksum is right.
@@ -252,7 +277,7 @@ fn check_magic(bytes: &[u8]) -> Result<(), Error> {
 
 fn check_features(features: u64) -> Result<(), Error> {
     let unknown: Vec<String> = (0..64)
-        .filter(|&bit| features & MUST_UNDERSTAND & !(EXTENSION | SEGMENTED | TRAINED) & 1 << bit != 0)
+        .filter(|&bit| features & MUST_UNDERSTAND & !(EXTENSION | SEGMENTED | TRAINED | SHARED) & 1 << bit != 0)
         .map(|bit| bit.to_string())
         .collect();
     if unknown.is_empty() {
@@ -275,6 +300,7 @@ mod tests {
         trained: None,
         block_size: BlockSize::MIN,
         segmented: false,
+        shared: false,
         content_length: Some(70_000),
         is_short: false,
         id_start: None,
@@ -304,6 +330,10 @@ mod tests {
         let trained = Header { trained: Some(5), ..HEADER };
         assert_eq!(Header::parse(&trained.write()).unwrap().0, trained);
         assert_eq!(trained.write().len(), HEADER.write().len() + 5);
+        let shared = Header { shared: true, ..HEADER };
+        assert_eq!(Header::parse(&shared.write()).unwrap().0, shared);
+        let both = Header { shared: true, ..trained };
+        assert_eq!(kind(&both.write()), ErrorKind::Corrupt);
         let identity = Some(Identity { check: 7, language_model: None });
         let primed = Header { model: Preset::Primed, identity, ..HEADER };
         assert_eq!(Header::parse(&primed.write()).unwrap().0, primed);
@@ -312,7 +342,7 @@ mod tests {
             let trained = Some(0xDEAD_BEEF);
             let external = Header { model: Preset::External, identity, model_name: name.into(), trained, ..HEADER };
             assert_eq!(Header::parse(&external.write()).unwrap().0, external);
-            assert!(external.write().len() <= MAX_HEADER - 9, "even if the content's length took ten bytes");
+            assert!(external.write().len() < MAX_HEADER - 9, "even if the content's length took ten bytes");
         }
         let long = Header { model: Preset::External, identity, model_name: "ä".repeat(MAX_NAME), ..HEADER };
         assert_eq!(Header::parse(&long.write()).unwrap().0.model_name, "ä".repeat(MAX_NAME / 2));
@@ -360,11 +390,11 @@ mod tests {
     fn what_must_be_understood_is_named() {
         let error = Header::parse(&forged(|b| {
             b[8] = 0x90;
-            b.insert(9, 2);
+            b.insert(9, 8);
         }))
         .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().ends_with("bit 4, bit 8"), "{error}");
+        assert!(error.to_string().ends_with("bit 4, bit 10"), "{error}");
         assert!(Header::parse(&forged(|b| b[8] = 0b10)).is_ok(), "an odd bit may be ignored");
         let extended = forged(|b| {
             b[8] = 1;

@@ -17,11 +17,13 @@ mod intact;
 mod layout;
 mod list;
 mod peek_reader;
+mod plan;
 mod pool;
 mod reader;
 mod recover;
 mod seekable;
 mod segmented;
+mod shared;
 mod short;
 mod writer;
 

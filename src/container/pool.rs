@@ -19,6 +19,8 @@ type Task = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool<T> {
     threads: usize,
     memory: u64,
+    /// Bytes that are used outside of jobs.
+    reserved: u64,
     workers: usize,
     tasks: Sender<Task>,
     queue: Arc<Mutex<Receiver<Task>>>,
@@ -43,6 +45,7 @@ impl<T: Send + 'static> Pool<T> {
         Pool {
             threads,
             memory: memory.unwrap_or(u64::MAX),
+            reserved: 0,
             workers: 0,
             tasks,
             queue: Arc::new(Mutex::new(queue)),
@@ -59,12 +62,18 @@ impl<T: Send + 'static> Pool<T> {
         self.memory
     }
 
+    /// Tells that `bytes` are used outside of jobs.
+    pub fn reserve(&mut self, bytes: u64) {
+        self.reserved = bytes;
+    }
+
     /// True if a job that uses `memory` bytes may start now. If false, take the oldest result, or
     /// [`wait`](Self::wait) if it is not ready.
     ///
     /// # Errors
     /// [`ErrorKind::MemoryLimit`] if the job alone exceeds the limit.
     pub fn has_room(&mut self, memory: u64) -> Result<bool, Error> {
+        let memory = memory.saturating_add(self.reserved);
         check_memory(memory, self.memory)?;
         while let Ok(done) = self.receiver.try_recv() {
             self.store(done);

@@ -13,6 +13,7 @@ use super::header::Header;
 use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
 use super::segmented;
+use super::shared::{Role, Shared};
 use super::short::parts_check;
 use crate::codec::{self, CodecConfig};
 use crate::content::{self, Kind};
@@ -42,6 +43,8 @@ pub struct Decompressor<R> {
     parts: Parts,
     /// Configuration of the most recent block.
     config: Option<Arc<CodecConfig>>,
+    /// What the archive's blocks begin with.
+    shared: Shared,
     monitor: Arc<Monitor>,
     /// A block whose head was read, waiting for room in the pool.
     next_block_head: Option<(BlockHead, u64)>,
@@ -73,6 +76,7 @@ impl<R: Read> Decompressor<R> {
             keep_going: options.keep_going,
             parts: options.parts,
             config: None,
+            shared: Shared::default(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
             next_block_head: None,
@@ -178,6 +182,12 @@ impl<R: Read> Decompressor<R> {
                 Some(config)
             }
         };
+        let Some(header) = self.frames.header() else { return Ok(false) };
+        let role = self.shared.role(header, &head);
+        let config = config.map(|config| role.configure(config));
+        if head.number == 0 {
+            self.pool.reserve(role.memory(config.as_deref()));
+        }
         let work = block_memory(config.as_deref(), &head);
         let copies = if self.keep_going { 2 } else { 1 };
         let memory = work + raw_len as u64 + copies * head.body_len() as u64;
@@ -193,7 +203,8 @@ impl<R: Read> Decompressor<R> {
         // A block shorter than the block size is the last one.
         let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
         let threads = if full { 1 } else { self.pool.free_threads() };
-        self.pool.submit(memory, move |cancelled| decode_block(config, &head, body, threads, &monitor, cancelled));
+        self.pool
+            .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
         self.pending.push_back(Pending::Block(head, offset));
         Ok(true)
     }
@@ -368,9 +379,10 @@ pub(super) fn content_check(head: &BlockHead, config: Option<&CodecConfig>) -> R
     })
 }
 
-/// Decodes a block and verifies its checksums. A stored block has no `config`.
+/// Decodes a block and verifies its checksums. A stored block has no `config`; that of others is as its `role` wants it.
 pub(super) fn decode_block(
     config: Option<Arc<CodecConfig>>,
+    role: Role,
     head: &BlockHead,
     body: Vec<u8>,
     threads: usize,
@@ -381,6 +393,9 @@ pub(super) fn decode_block(
     let coded_len = body.len();
     check_body(head, &body)?;
     let mut progress = monitor.progress(cancelled);
+    if head.mode != Mode::Stored {
+        role.wait(&mut progress)?;
+    }
     let raw_check = content_check(head, config.as_deref())?;
     let content = match (head.mode, config) {
         (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
@@ -399,6 +414,7 @@ pub(super) fn decode_block(
     if content.len() != raw_len || check(&content) != raw_check {
         return Err(diverged(head, "its content has another checksum"));
     }
+    role.done(head.mode);
     progress(raw_len, coded_len);
     Ok(content)
 }

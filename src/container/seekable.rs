@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::block_map::BlockMap;
-use super::frame::{Frame, Mode};
-use super::pool::Pool;
+use super::frame::{BlockHead, Frame, Mode};
+use super::pool::{Pool, check_memory};
 use super::reader::{block_memory, config_of, decode_block, lost_block};
+use super::shared::Shared;
 use super::short::Short;
 use crate::codec::CodecConfig;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +40,8 @@ pub struct SeekableDecompressor<R> {
     options: DecompressOptions,
     /// The configuration of the most recent block.
     config: Option<Arc<CodecConfig>>,
+    /// What the blocks of the most recent block's archive begin with.
+    shared: Shared,
     position: u64,
     /// The most recent block: its number in the map and its content.
     block: Option<(usize, Vec<u8>)>,
@@ -61,6 +65,7 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
             map,
             options,
             config: None,
+            shared: Shared::default(),
             position: 0,
             block: None,
             read_ahead: 0,
@@ -84,6 +89,7 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         if self.pending.front().is_some_and(|&first| first != block) {
             self.pending.clear();
             self.pool = new_pool(&self.options);
+            self.shared = Shared::default();
         }
         loop {
             self.submit_from(block)?;
@@ -112,9 +118,58 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
 
     /// Starts decoding a block. Returns false if there is no room.
     fn submit(&mut self, block: usize) -> Result<bool, Error> {
+        let (head, body_at) = self.head(block)?;
+        let (header, number) = self.map.archive_of(block);
+        let (header, offset) = (header.clone(), self.map.blocks[block].frame);
+        if header.shared && number > 0 && head.mode != Mode::Stored && !self.shared.knows(&head) {
+            self.share(block - number)?;
+        }
+        let role = self.shared.role(&header, &head);
+        let config = match head.mode {
+            Mode::Stored => None,
+            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
+        };
+        let config = config.map(|config| role.configure(config));
+        if number == 0 {
+            self.pool.reserve(role.memory(config.as_deref()));
+        }
+        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
+        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+            return Ok(false);
+        }
+        let body = self.body(&head, offset, body_at)?;
+        let monitor = Arc::clone(&self.options.monitor);
+        let threads = self.pool.free_threads();
+        self.pool
+            .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
+        self.pending.push_back(block);
+        Ok(true)
+    }
+
+    /// Decodes the first block of an archive for what the others begin with.
+    fn share(&mut self, first: usize) -> Result<(), Error> {
+        let (head, body_at) = self.head(first)?;
+        let (header, offset) = (self.map.archive_of(first).0.clone(), self.map.blocks[first].frame);
+        let role = self.shared.role(&header, &head);
+        let config = match head.mode {
+            Mode::Stored => None,
+            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
+        };
+        let config = config.map(|config| role.configure(config));
+        self.pool.reserve(role.memory(config.as_deref()));
+        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
+        check_memory(memory + role.memory(config.as_deref()), self.pool.memory()).map_err(|error| error.at(offset))?;
+        let body = self.body(&head, offset, body_at)?;
+        let (threads, never) = (self.pool.free_threads(), AtomicBool::new(false));
+        let content = decode_block(config, role, &head, body, threads, &self.options.monitor, &never);
+        content.map_err(|error| self.damaged(first, error))?;
+        Ok(())
+    }
+
+    /// Reads the head of a block. Returns it and the offset of the body.
+    fn head(&mut self, block: usize) -> Result<(BlockHead, u64), Error> {
         let offset = self.map.blocks[block].frame;
         let (header, number) = self.map.archive_of(block);
-        let header = header.clone();
         self.input.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
         (&mut self.input).take(MAX_HEAD).read_to_end(&mut bytes)?;
@@ -123,36 +178,30 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
             false => Frame::parse(&bytes),
         };
         let (frame, head_len) = parsed.map_err(|error| error.at(offset))?;
-        let head = match frame {
+        match frame {
             Frame::Block(head)
                 if (head.number as usize, u64::from(head.raw_len)) == (number, self.map.len_of(block)) =>
             {
-                head
+                header.check_first(&head).map_err(|error| error.at(offset))?;
+                Ok((head, offset + head_len as u64))
             }
             _ => {
                 let message = format!("block {number} is not where the index says");
-                return Err(Error::new(ErrorKind::Corrupt, message).at(offset));
+                Err(Error::new(ErrorKind::Corrupt, message).at(offset))
             }
-        };
-        let config = match head.mode {
-            Mode::Stored => None,
-            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
-        };
-        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
-            return Ok(false);
         }
-        self.input.seek(SeekFrom::Start(offset + head_len as u64))?;
+    }
+
+    /// Reads the body of a block whose frame is at `offset`.
+    fn body(&mut self, head: &BlockHead, offset: u64, body_at: u64) -> Result<Vec<u8>, Error> {
+        self.input.seek(SeekFrom::Start(body_at))?;
         let mut body = Vec::new();
         (&mut self.input).take(head.body_len() as u64).read_to_end(&mut body)?;
         if body.len() < head.body_len() {
-            return Err(Error::new(ErrorKind::Truncated, format!("the archive ends within block {number}")).at(offset));
+            let message = format!("the archive ends within block {}", head.number);
+            return Err(Error::new(ErrorKind::Truncated, message).at(offset));
         }
-        let monitor = Arc::clone(&self.options.monitor);
-        let threads = self.pool.free_threads();
-        self.pool.submit(memory, move |cancelled| decode_block(config, &head, body, threads, &monitor, cancelled));
-        self.pending.push_back(block);
-        Ok(true)
+        Ok(body)
     }
 
     fn damaged(&self, block: usize, error: Error) -> Error {

@@ -119,6 +119,7 @@ fn header(model: Preset, part: Part) -> Header {
         trained,
         block_size: BlockSize::MIN,
         segmented: false,
+        shared: false,
         content_length: None,
         is_short: true,
         id_start,

@@ -9,14 +9,16 @@ use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Coded, Frame, Mode};
 use super::header::Header;
 use super::index::IndexBuilder;
+use super::plan;
 use super::pool::{Pool, check_memory};
 use super::segmented;
+use super::shared::{Role, Shared};
 use super::short::{MAX_CONTENT, Short};
 use crate::codec::{self, CodecConfig, Preset, Verify};
 use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
-use crate::options::{CompressOptions, resolve_threads};
+use crate::options::{BlockSize, CompressOptions, resolve_threads};
 
 /// Compresses what is written to it and writes the archive to `W`.
 ///
@@ -36,6 +38,12 @@ pub struct Compressor<W> {
     options: CompressOptions,
     /// Created with the first block.
     config: Option<Arc<CodecConfig>>,
+    /// How content is divided into blocks, once that is known; until then, the buffer has more than a block.
+    block_size: Option<BlockSize>,
+    /// What the blocks begin with.
+    shared: Shared,
+    /// Whether they begin with the same.
+    shares: bool,
     /// Content of the current block.
     buffer: Vec<u8>,
     pool: Pool<Block>,
@@ -74,6 +82,9 @@ impl<W: Write> Compressor<W> {
         Compressor {
             sink,
             config: None,
+            block_size: options.block_size,
+            shared: Shared::default(),
+            shares: false,
             buffer: Vec::new(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             blocks: 0,
@@ -98,13 +109,14 @@ impl<W: Write> Compressor<W> {
                 let message = format!("{promised} bytes of content were promised, {} came", this.content);
                 return Err(Error::new(ErrorKind::Usage, message));
             }
+            this.divide()?;
             // The length of a single block goes into its head.
             let length = this.options.content_length.filter(|_| this.blocks > 0);
             let needs_more = this.options.trained.is_some() || this.options.language_model.is_some();
             if this.blocks == 0 && needs_more && (1..=MAX_CONTENT).contains(&this.buffer.len()) {
                 this.form = Form::Open;
             }
-            this.end_block(length)?;
+            this.end_block(length, false)?;
             this.drain()?;
             if this.form == Form::Short {
                 return Ok(this.sink.flush()?);
@@ -141,7 +153,7 @@ impl<W: Write> Compressor<W> {
         }
         let config = self.config()?;
         let (model, identity) = (config.preset(), config.identity()?);
-        let block_size = self.options.block_size;
+        let (block_size, shared) = (self.block_size.unwrap_or_default(), self.shares);
         let model_name = config.model_name().to_owned();
         let trained = config.trained_id();
         let header = Header {
@@ -151,6 +163,7 @@ impl<W: Write> Compressor<W> {
             trained,
             block_size,
             segmented: true,
+            shared,
             content_length,
             is_short: false,
             id_start: None,
@@ -170,18 +183,59 @@ impl<W: Write> Compressor<W> {
         Ok(config)
     }
 
-    /// Submits the current block to the pool. With the first block, the header is written with `content_length`.
-    fn end_block(&mut self, content_length: Option<u64>) -> Result<(), Error> {
+    /// Decides on the block size, if that is left to do, and submits all blocks of the buffer but the last.
+    fn divide(&mut self) -> Result<(), Error> {
+        if self.block_size.is_some() {
+            return Ok(());
+        }
+        let size = plan::block_size(self.options.level.model(), &self.buffer);
+        self.block_size = Some(size);
+        if self.buffer.len() > size.bytes() {
+            let all = mem::take(&mut self.buffer);
+            let mut blocks = all.chunks(size.bytes()).peekable();
+            while let Some(block) = blocks.next() {
+                self.buffer = block.to_vec();
+                if blocks.peek().is_some() {
+                    self.end_block(self.options.content_length, true)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits the current block to the pool. With the first block, the header is written with `content_length`; blocks share a start
+    /// if that one is full and there is `more`.
+    fn end_block(&mut self, content_length: Option<u64>, more: bool) -> Result<(), Error> {
         if self.buffer.is_empty() {
             return Ok(());
+        }
+        if self.blocks == 0 {
+            let shared_start = self.options.shared_start.unwrap_or(self.options.block_size.is_none());
+            self.shares = more && shared_start && self.options.trained.is_none();
         }
         let config = self.config()?;
         let parsed = content::parse(&self.buffer, !self.options.no_recompress, config.preset() != Preset::Fast);
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
         // A block shorter than the block size is the last one.
-        let is_last = self.buffer.len() < self.options.block_size.bytes();
+        let is_last = self.buffer.len() < self.block_size.unwrap_or_default().bytes();
         let threads = if is_last { self.pool.free_threads() } else { 1 };
+        let raw_check = check(&self.buffer);
+        let number = self.blocks;
+        if number == 0 {
+            self.id = raw_check;
+        }
+        // Stored, unless coding makes it shorter.
+        let raw_len = self.buffer.len() as u32;
+        let head = BlockHead { number, raw_len, mode: Mode::Stored, raw_check, archive: self.id };
+        let role = match self.shares {
+            true => self.shared.role_in(self.block_size.unwrap_or_default(), &head, plain_len.max(self.buffer.len())),
+            false => Role::None,
+        };
+        let config = role.configure(config);
+        if number == 0 {
+            self.pool.reserve(role.memory(Some(&config)));
+        }
         // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
         let data = 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
         let verified = if self.options.verify { longest as u64 } else { 0 };
@@ -199,17 +253,16 @@ impl<W: Write> Compressor<W> {
             }
         }
         self.begin(content_length)?;
-        let (number, content) = (self.blocks, mem::take(&mut self.buffer));
+        let content = mem::take(&mut self.buffer);
         let monitor = Arc::clone(&self.options.monitor);
-        let raw_check = check(&content);
-        if number == 0 {
-            self.id = raw_check;
-        }
-        // Stored, unless coding makes it shorter.
-        let head = BlockHead { number, raw_len: content.len() as u32, mode: Mode::Stored, raw_check, archive: self.id };
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         let how = (verify, threads);
-        self.pool.submit(memory, move |cancelled| encode(&config, head, content, parsed, how, &monitor, cancelled));
+        self.pool.submit(memory, move |cancelled| {
+            role.wait(&mut monitor.progress(cancelled))?;
+            let block = encode(&config, head, content, parsed, how, &monitor, cancelled)?;
+            role.done(block.head.mode);
+            Ok(block)
+        });
         Ok(())
     }
 
@@ -237,6 +290,11 @@ impl<W: Write> Compressor<W> {
         self.put(&block.body)
     }
 
+    /// Bytes that the buffer has at most.
+    fn capacity(&self) -> usize {
+        self.block_size.map_or(plan::LOOK_AHEAD, BlockSize::bytes)
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.sink.write_all(bytes)?;
         self.written += bytes.len() as u64;
@@ -250,9 +308,12 @@ impl<W: Write> Write for Compressor<W> {
             if this.options.monitor.stopped() {
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
             }
-            let block_size = this.options.block_size.bytes();
+            if this.buffer.len() == this.capacity() {
+                this.divide()?;
+            }
+            let block_size = this.capacity();
             if this.buffer.len() == block_size {
-                this.end_block(this.options.content_length)?;
+                this.end_block(this.options.content_length, true)?;
             }
             let step = bytes.len().min(block_size - this.buffer.len());
             this.buffer.extend_from_slice(&bytes[..step]);
@@ -266,7 +327,8 @@ impl<W: Write> Write for Compressor<W> {
     /// Ends the current block, so that everything written so far can be decoded from `W`. Costs compression ratio.
     fn flush(&mut self) -> io::Result<()> {
         self.guarded(|this| {
-            this.end_block(this.options.content_length)?;
+            this.divide()?;
+            this.end_block(this.options.content_length, false)?;
             this.drain()?;
             Ok(this.sink.flush()?)
         })?;

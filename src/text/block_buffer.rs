@@ -49,6 +49,11 @@ impl BlockBuffer {
         &self.bytes
     }
 
+    /// The bytes of the block; 0 where nothing is coded yet.
+    pub fn content(&self) -> &[u8] {
+        &self.bytes[self.before..]
+    }
+
     /// The bytes of the block.
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.bytes.drain(..self.before);

@@ -4,6 +4,7 @@ mod chart;
 mod corpora;
 mod levels;
 mod peers;
+pub mod quick;
 mod row;
 
 use std::fs;

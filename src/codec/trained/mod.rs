@@ -7,7 +7,7 @@
 mod select;
 mod state;
 
-pub(super) use state::{Key, Learner};
+pub(super) use state::{Key, Pupil};
 
 use super::ensemble::Ensemble;
 use super::fast::Fast;

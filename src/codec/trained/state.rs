@@ -1,6 +1,6 @@
 //! The states of predictors that have learned a prior's samples.
 
-use super::super::bits::BitPredictor;
+use super::super::bits::{BitPredictor, Learner};
 use super::super::block_coder::Progress;
 use super::super::ensemble::{Ensemble, LeftOut};
 use super::super::fast::Fast;
@@ -8,7 +8,6 @@ use super::super::preset::Preset;
 use super::TrainedPrior;
 use crate::error::{Error, ErrorKind};
 use crate::experts::token::expert::Cuts;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// States that are kept. Blocks of one archive need one, or two if the last block is shorter.
@@ -34,28 +33,18 @@ pub struct Key {
 }
 
 /// A predictor that can learn samples once and start many blocks.
-pub trait Learner: BitPredictor + Sized {
-    /// A copy.
-    fn copy(&self) -> io::Result<Self>;
+pub trait Pupil: Learner {
     /// The prior's states of this predictor.
     fn states(prior: &TrainedPrior) -> &States<Self>;
 }
 
-impl Learner for Fast {
-    fn copy(&self) -> io::Result<Self> {
-        self.try_clone()
-    }
-
+impl Pupil for Fast {
     fn states(prior: &TrainedPrior) -> &States<Self> {
         &prior.fast
     }
 }
 
-impl Learner for Ensemble {
-    fn copy(&self) -> io::Result<Self> {
-        self.try_clone()
-    }
-
+impl Pupil for Ensemble {
     fn states(prior: &TrainedPrior) -> &States<Self> {
         &prior.full
     }
@@ -75,7 +64,7 @@ impl TrainedPrior {
     ///
     /// # Errors
     /// Those of `new`; [`ErrorKind::Interrupted`] if `progress` returns false; [`ErrorKind::Io`] if there is not enough memory.
-    pub fn start<P: Learner>(
+    pub fn start<P: Pupil>(
         &self,
         key: Key,
         len: usize,
@@ -83,13 +72,13 @@ impl TrainedPrior {
         progress: &mut Progress,
     ) -> Result<P, Error> {
         let state = self.state(key, new, progress)?;
-        let mut predictor = state.copy().map_err(super::super::no_memory)?;
+        let mut predictor = state.try_clone().map_err(super::super::no_memory)?;
         predictor.follow(len, key.lanes);
         Ok(predictor)
     }
 
     /// The state for `key`. While it is made, others who need one wait.
-    fn state<P: Learner>(
+    fn state<P: Pupil>(
         &self,
         key: Key,
         new: impl FnOnce() -> Result<P, Error>,

@@ -1,0 +1,113 @@
+//! How content is divided into blocks if the user does not say it: into blocks that keep several cores busy, unless it repeats itself
+//! over long distances, which blocks can't see.
+
+use crate::codec::Preset;
+use crate::options::BlockSize;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// Bytes of content that are looked at.
+pub const LOOK_AHEAD: usize = 64 << 20;
+
+/// Bytes of a string whose repetition counts, and one in how many is looked at (as a power of two).
+const STRING: usize = 32;
+const SPACING_BITS: u32 = 6;
+/// One block is used if one in so many of the strings is known from blocks that another block can't see. Each byte of them
+/// would cost what a new one does: blocks of 4 MiB cost samba 1.2 % of its strings.
+const MAX_FAR: usize = 100;
+
+/// The block size for content that begins with `content`: all of it, or [`LOOK_AHEAD`].
+pub fn block_size(preset: Preset, content: &[u8]) -> BlockSize {
+    let short = BlockSize::new(if preset == Preset::Fast { 4 << 20 } else { 4 << 20 }).unwrap_or_default();
+    if content.len() <= short.bytes() || has_far_repeats(content, short.bytes()) {
+        return BlockSize::default();
+    }
+    short
+}
+
+/// Whether much of the content repeats what is neither in the same block nor in the first one.
+fn has_far_repeats(content: &[u8], block: usize) -> bool {
+    let mut places: HashMap<u64, usize> = HashMap::new();
+    let (mut all, mut far) = (0, 0);
+    for (at, string) in sampled(content) {
+        all += 1;
+        let number = at / block;
+        match places.entry(string) {
+            Entry::Vacant(place) => {
+                place.insert(number);
+            }
+            // Where it is known from the first block, it is known to all.
+            Entry::Occupied(place) if *place.get() == 0 => {}
+            Entry::Occupied(mut place) => {
+                if place.insert(number) != number {
+                    far += 1;
+                }
+            }
+        }
+    }
+    far * MAX_FAR > all
+}
+
+/// Hashes of strings, chosen by their content, with the positions of their ends.
+fn sampled(content: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    let leaving = (0..STRING).fold(1u64, |power, _| power.wrapping_mul(FACTOR));
+    let mut rolling = 0u64;
+    content.iter().enumerate().filter_map(move |(at, &byte)| {
+        rolling = rolling.wrapping_mul(FACTOR).wrapping_add(u64::from(byte));
+        let before = at.checked_sub(STRING)?;
+        rolling = rolling.wrapping_sub(leaving.wrapping_mul(u64::from(content[before])));
+        let hash = (rolling ^ rolling >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (hash >> (64 - SPACING_BITS) == 0).then_some((at, hash))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    const BLOCK: usize = 1 << 16;
+
+    #[test]
+    fn equal_strings_have_equal_hashes() {
+        let random = TestRandom::new(1).bytes(BLOCK);
+        let all = [&random[..], b"between", &random].concat();
+        let hashes: Vec<(usize, u64)> = sampled(&all).collect();
+        let share = hashes.len() << SPACING_BITS;
+        assert!(share > BLOCK && share < 4 * BLOCK, "{share}");
+        let (first, second): (Vec<_>, Vec<_>) = hashes.into_iter().partition(|(at, _)| *at < BLOCK);
+        let again = |(at, hash): &(usize, u64)| second.contains(&(at + BLOCK + 7, *hash));
+        assert!(first.iter().all(again));
+    }
+
+    #[test]
+    fn repeats_that_blocks_cannot_see_are_far() {
+        let [a, b, c] = [1, 2, 3].map(|seed| TestRandom::new(seed).bytes(BLOCK));
+        for (blocks, far) in [
+            (vec![&a, &b, &c], false),
+            (vec![&a, &b, &a], false),
+            (vec![&a, &b, &b], true),
+            (vec![&a, &b, &c, &b], true),
+            (vec![&a], false),
+        ] {
+            let content: Vec<u8> = blocks.into_iter().flatten().copied().collect();
+            assert_eq!(has_far_repeats(&content, BLOCK), far);
+        }
+        assert!(!has_far_repeats(&[], BLOCK));
+        let near: Vec<u8> = [&a[..BLOCK / 2], &a[..BLOCK / 2], &b[..BLOCK / 2], &b[..BLOCK / 2]].concat();
+        assert!(!has_far_repeats(&near, BLOCK));
+    }
+
+    #[test]
+    fn short_content_has_one_block() {
+        for preset in [Preset::Fast, Preset::Full, Preset::Primed, Preset::Neural] {
+            assert_eq!(block_size(preset, b"short"), BlockSize::default());
+        }
+        let long = TestRandom::new(1).bytes(9 << 20);
+        assert!(block_size(Preset::Full, &long) < BlockSize::default());
+        let start = vec![0; 4 << 20];
+        let again = [&start[..], &long, &long].concat();
+        assert_eq!(block_size(Preset::Full, &again), BlockSize::default());
+    }
+}

@@ -22,6 +22,14 @@ struct Transformer {
     apm_contexts: [u32; APM_CONTEXTS],
 }
 
+impl Transformer {
+    /// Prefetches the APMs' rows: evaluating a transformer pushes them out of the nearest caches.
+    #[inline]
+    fn prefetch(&self, node: Node) {
+        self.apms.iter().for_each(|apms| apms.prefetch(self.apm_contexts, node.number()));
+    }
+}
+
 /// Predicts bits with the pretrained models that the ensemble uses; adds no input if there are none.
 #[derive(Clone)]
 pub struct LanguageExpert {
@@ -124,6 +132,7 @@ impl Expert for LanguageExpert {
     fn begin_byte(&mut self, byte: &NextByte) {
         if let Some(transformer) = &mut self.transformer {
             transformer.apm_contexts = contexts::apm(byte.view, byte.expected);
+            transformer.prefetch(byte.tree.root());
         }
     }
 
@@ -142,11 +151,12 @@ impl Expert for LanguageExpert {
     }
 
     #[inline]
-    fn update(&mut self, bit: u32, _: Option<Node>) {
+    fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(prior) = &mut self.prior {
             prior.update(bit);
         }
         if let Some(transformer) = &mut self.transformer {
+            next.iter().for_each(|&node| transformer.prefetch(node));
             transformer.expert.update(bit);
             transformer.apms.iter_mut().for_each(|apms| apms.update(bit));
         }

@@ -17,15 +17,17 @@ impl<const N: usize> Default for ApmBank<N> {
 }
 
 impl<const N: usize> ApmBank<N> {
+    /// Prefetches what [`Self::refine`] needs.
+    #[inline]
+    pub fn prefetch(&self, contexts: [u32; N], node: usize) {
+        self.0.iter().zip(contexts).for_each(|(apm, context)| apm.prefetch(row(context, node)));
+    }
+
     /// The prediction `stretched` as each APM refines it; all in the logistic domain. `contexts` are hashes of the bytes before
     /// the next one, `node` the number of the bit's node in the symbol tree.
     #[inline]
     pub fn refine(&mut self, stretched: i32, contexts: [u32; N], node: usize) -> [i32; N] {
-        let node = (node as u32).wrapping_mul(0x85EB_CA6B);
-        std::array::from_fn(|i| {
-            let hash = (contexts[i].wrapping_mul(0x9E37_79B1) ^ node).wrapping_mul(0xC2B2_AE35);
-            stretch_fine(self.0[i].refine(stretched, (hash >> (32 - BITS)) as usize))
-        })
+        std::array::from_fn(|i| stretch_fine(self.0[i].refine(stretched, row(contexts[i], node))))
     }
 
     /// Learns the bit.
@@ -33,6 +35,13 @@ impl<const N: usize> ApmBank<N> {
     pub fn update(&mut self, bit: u32) {
         self.0.iter_mut().for_each(|apm| apm.update(bit));
     }
+}
+
+#[inline]
+fn row(context: u32, node: usize) -> usize {
+    let node = (node as u32).wrapping_mul(0x85EB_CA6B);
+    let hash = (context.wrapping_mul(0x9E37_79B1) ^ node).wrapping_mul(0xC2B2_AE35);
+    (hash >> (32 - BITS)) as usize
 }
 
 #[cfg(test)]

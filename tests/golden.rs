@@ -55,7 +55,11 @@ fn archives_stay_as_they_are() {
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
         }
         let two_blocks = options.block_size(BlockSize::MIN);
-        compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks);
+        compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks.clone());
+        if level < 6 {
+            let shared = two_blocks.shared_start(true);
+            compare(&format!("shared-{level}.nz"), &content(Kind::Log, 100_000, 42), shared);
+        }
     }
     for kind in [Kind::Text, Kind::Utf8] {
         let name = format!("{}-9.nz", format!("{kind:?}").to_lowercase());

@@ -148,7 +148,7 @@ fn finish<P: Learner>(
     let payload = coder.finish();
     // A longer payload is not used.
     if language_model(config, stream.1).is_none() && payload.len() < predictor.text().content().len() {
-        config.sharing.keep(stream, left_out, predictor);
+        config.sharing.keep((stream.0, stream.1.kind), left_out, predictor);
     }
     payload
 }
@@ -159,7 +159,7 @@ fn take_bytes<P: Learner>(config: &CodecConfig, stream: (Kind, Profile), predict
         return predictor.into_bytes();
     }
     let bytes = predictor.text().content().to_vec();
-    config.sharing.keep(stream, LeftOut::Nothing, predictor);
+    config.sharing.keep((stream.0, stream.1.kind), LeftOut::Nothing, predictor);
     bytes
 }
 
@@ -312,7 +312,7 @@ fn start<P: Pupil>(
     let Some(trained) = config.trained.as_ref().filter(|trained| is_served && trained.serves(profile.kind)) else {
         return match language_model(config, profile) {
             Some(_) => new(raw_len),
-            None => config.sharing.predictor((content, profile), left_out, raw_len, new),
+            None => config.sharing.predictor((content, profile.kind), left_out, raw_len, new),
         };
     };
     let table_len = trained.table_len(raw_len);

@@ -6,7 +6,6 @@
 use super::bits::Learner;
 use super::block_coder::Progress;
 use super::ensemble::LeftOut;
-use super::profile::Profile;
 use crate::content::{DataKind, Kind};
 use crate::error::{Error, ErrorKind};
 use std::any::Any;
@@ -90,12 +89,12 @@ impl Sharing {
     /// Those of `new`; [`ErrorKind::Io`] if there is not enough memory.
     pub fn predictor<P: Learner>(
         &self,
-        (content, profile): (Kind, Profile),
+        (content, kind): (Kind, DataKind),
         left_out: LeftOut,
         len: usize,
         new: impl FnOnce(usize) -> Result<P, Error>,
     ) -> Result<P, Error> {
-        let class = Class::of(content, profile.kind);
+        let class = Class::of(content, kind);
         let (Some(start), Some(class)) = (self.start_for(len), class) else { return new(len) };
         let mut predictor = match self {
             Sharing::Begins(_) => match start.state::<P>(class, left_out) {
@@ -109,8 +108,8 @@ impl Sharing {
     }
 
     /// Keeps the predictor at the end of a stream of the first block, if none is kept yet.
-    pub fn keep<P: Learner>(&self, (content, profile): (Kind, Profile), left_out: LeftOut, predictor: P) {
-        let class = Class::of(content, profile.kind);
+    pub fn keep<P: Learner>(&self, (content, kind): (Kind, DataKind), left_out: LeftOut, predictor: P) {
+        let class = Class::of(content, kind);
         let start = self.start_for(predictor.text().content().len());
         if let (Sharing::Makes(_), Some(start), Some(class)) = (self, start, class) {
             let state = &mut start.lock().state;

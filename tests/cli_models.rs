@@ -53,6 +53,11 @@ fn models_are_described_and_listed() {
     let shell = Shell::new();
     write_model(&shell, "tiny", 32, 5.0);
     write_model(&shell, "hub/models--org--tiny/snapshots/1", 32, 5.0);
+    for folder in ["bert", "gguf"] {
+        fs::create_dir_all(shell.path(&format!("hub/models--org--{folder}/snapshots/1"))).unwrap();
+    }
+    shell.write("hub/models--org--bert/snapshots/1/config.json", br#"{"model_type": "bert"}"#);
+    shell.write("hub/models--org--gguf/snapshots/1/broken.gguf", b"GGUF but not one");
     write_model(&shell, "damaged", 32, 5.0);
     write_model(&shell, "narrow", 2, 5.0);
     let weights = shell.read("damaged/model.safetensors");

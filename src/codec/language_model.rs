@@ -15,7 +15,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = nzip_transformer::TRANSFORMER;
 
-/// Tokens in the attention window of a lane with one or two lanes, and with more.
+/// Tokens in the attention window of the only lane, if the model is an external one; of a lane with one or two lanes; and with more.
+const LONG_WINDOW: usize = 2048;
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
 /// Bytes of int8 weights from which a GPU is used unasked. Below, a CPU is about as fast as the launches of a GPU.
@@ -184,7 +185,12 @@ impl LanguageModel {
 
     /// Tokens in the attention window of each of `lanes` lanes.
     pub fn window(&self, lanes: usize) -> usize {
-        self.model.config().context.clamp(16, if lanes <= 2 { WINDOW } else { SHORT_WINDOW })
+        let most = match (self.cuts, lanes) {
+            (Cuts::ByModel, 1) => LONG_WINDOW,
+            (_, 1 | 2) => WINDOW,
+            _ => SHORT_WINDOW,
+        };
+        self.model.config().context.clamp(16, most)
     }
 
     /// Whether it may be better than any mixture: an external model that is not tiny.

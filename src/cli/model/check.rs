@@ -28,7 +28,7 @@ pub struct Check {
     no_tokenizer: Option<String>,
     /// The model alone, its text cut into the longest tokens.
     longest: f64,
-    /// What `nzip c -9 --model` makes of the text.
+    /// The whole archive that `nzip c -9 --model` makes of the text.
     mixed: f64,
 }
 
@@ -69,7 +69,7 @@ impl Check {
             ("checked", format!("{} bytes; bits per byte of them:", self.bytes)),
             ("  tokenizer", tokenizer),
             ("  longest", format!("{:.4}  the model alone, cut into the longest tokens", self.longest)),
-            ("  mixed", format!("{:.4}  nzip c -9", self.mixed)),
+            ("  mixed", format!("{:.4}  nzip c -9, the whole archive", self.mixed)),
         ]
     }
 }

@@ -34,49 +34,57 @@ pub enum Kind {
     Iq4Xs,
 }
 
+/// Types with their codes and names.
+const TYPES: [(u32, Kind, &str); 16] = [
+    (0, Kind::F32, "F32"),
+    (1, Kind::F16, "F16"),
+    (2, Kind::Q4_0, "Q4_0"),
+    (3, Kind::Q4_1, "Q4_1"),
+    (6, Kind::Q5_0, "Q5_0"),
+    (7, Kind::Q5_1, "Q5_1"),
+    (8, Kind::Q8_0, "Q8_0"),
+    (10, Kind::Q2K, "Q2_K"),
+    (11, Kind::Q3K, "Q3_K"),
+    (12, Kind::Q4K, "Q4_K"),
+    (13, Kind::Q5K, "Q5_K"),
+    (14, Kind::Q6K, "Q6_K"),
+    (15, Kind::Q8K, "Q8_K"),
+    (20, Kind::Iq4Nl, "IQ4_NL"),
+    (23, Kind::Iq4Xs, "IQ4_XS"),
+    (30, Kind::Bf16, "BF16"),
+];
+
 impl Kind {
     /// From its code in files.
     ///
     /// # Errors
     /// That it is not supported.
     pub fn of(code: u32) -> Result<Kind, String> {
-        Ok(match code {
-            0 => Kind::F32,
-            1 => Kind::F16,
-            2 => Kind::Q4_0,
-            3 => Kind::Q4_1,
-            6 => Kind::Q5_0,
-            7 => Kind::Q5_1,
-            8 => Kind::Q8_0,
-            10 => Kind::Q2K,
-            11 => Kind::Q3K,
-            12 => Kind::Q4K,
-            13 => Kind::Q5K,
-            14 => Kind::Q6K,
-            15 => Kind::Q8K,
-            20 => Kind::Iq4Nl,
-            23 => Kind::Iq4Xs,
-            30 => Kind::Bf16,
-            _ => {
-                let names = [
-                    (9, "Q8_1"),
-                    (16, "IQ2_XXS"),
-                    (17, "IQ2_XS"),
-                    (18, "IQ3_XXS"),
-                    (19, "IQ1_S"),
-                    (21, "IQ3_S"),
-                    (22, "IQ2_S"),
-                    (29, "IQ1_M"),
-                    (34, "TQ1_0"),
-                    (35, "TQ2_0"),
-                    (39, "MXFP4"),
-                ];
-                let name = names.iter().find(|(known, _)| *known == code).map_or("unknown", |(_, name)| name);
-                return Err(format!(
-                    "type {code} ({name}) is not supported; F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K, IQ4_NL and IQ4_XS are"
-                ));
-            }
-        })
+        if let Some(&(_, kind, _)) = TYPES.iter().find(|(known, ..)| *known == code) {
+            return Ok(kind);
+        }
+        let names = [
+            (9, "Q8_1"),
+            (16, "IQ2_XXS"),
+            (17, "IQ2_XS"),
+            (18, "IQ3_XXS"),
+            (19, "IQ1_S"),
+            (21, "IQ3_S"),
+            (22, "IQ2_S"),
+            (29, "IQ1_M"),
+            (34, "TQ1_0"),
+            (35, "TQ2_0"),
+            (39, "MXFP4"),
+        ];
+        let name = names.iter().find(|(known, _)| *known == code).map_or("unknown", |(_, name)| name);
+        Err(format!(
+            "type {code} ({name}) is not supported; F32, F16, BF16, Q4_0 to Q8_0, Q2_K to Q8_K, IQ4_NL and IQ4_XS are"
+        ))
+    }
+
+    /// Its name in ggml.
+    pub fn name(self) -> &'static str {
+        TYPES.iter().find(|(_, kind, _)| *kind == self).map_or("", |(.., name)| name)
     }
 
     /// Values and bytes of a block.

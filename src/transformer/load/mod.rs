@@ -24,6 +24,7 @@ mod metadata;
 mod names;
 mod rope;
 mod safetensors;
+mod summary;
 mod vocabulary;
 mod weights;
 
@@ -33,6 +34,7 @@ mod tests;
 pub use find::{Cached, Name, cached, load, locate};
 pub use gguf::from_gguf;
 pub use huggingface::from_directory;
+pub use summary::summarise;
 
 use std::fmt::Display;
 use std::path::Path;

@@ -8,6 +8,7 @@ use super::tensors;
 use crate::error::ErrorKind;
 use crate::transformer::checkpoint::{Checkpoint, Matrix};
 use crate::transformer::load::from_gguf;
+use crate::transformer::load::summary::{Summary, summarise};
 
 type Metadata = Vec<(&'static str, Value)>;
 type Tensors = Vec<(String, QTensor)>;
@@ -70,6 +71,30 @@ fn loads_shapes_weights_and_vocabulary() {
     assert_eq!((checkpoint.config.head_dim, checkpoint.config.rope_theta), (2, 10_000.0));
     assert_eq!(checkpoint.tokens, [&b""[..], b"a", b"b", b" ", b" a", "Ġ".as_bytes()]);
     assert_eq!(checkpoint.layers[0].down.quants[..4], [-127, -102, -76, 0]);
+}
+
+#[test]
+fn files_are_summarised() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    let half = file(|_, tensors| {
+        for (name, tensor) in tensors.iter_mut().filter(|(name, _)| name != "output_norm.weight") {
+            let (shape, values) = super::tensors(true).remove(name).unwrap();
+            *tensor = quantised(&shape, values, GgmlDType::F16);
+        }
+    });
+    std::fs::write(&path, &half).unwrap();
+    let summary = |architecture: &str, is_supported| Summary {
+        architecture: architecture.into(),
+        is_supported,
+        weights: "F16".into(),
+    };
+    assert_eq!(summarise(&path).unwrap(), summary("llama", true));
+    let spoilt = file(|metadata, _| metadata[0].1 = Value::String("bert".into()));
+    std::fs::write(&path, &spoilt).unwrap();
+    assert_eq!(summarise(&path).unwrap(), Summary { weights: "F32".into(), ..summary("bert", false) });
+    std::fs::write(&path, &half[..99]).unwrap();
+    assert_eq!(summarise(&path).unwrap_err().kind(), ErrorKind::Model);
 }
 
 /// Rows of GGUF's q: 0 1 2 3 of a head of dimension 4 are elements 0 and 1 of one pair, then of the next.

@@ -117,8 +117,9 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
                 let Some(body) = frames.read_body(&head, offset)? else { continue };
                 end = frames.input.offset();
                 let used = explanation.memory();
-                check_memory(used.saturating_add(block_memory(config.as_deref(), &head)), memory)
-                    .map_err(|error| error.at(offset))?;
+                let shared = config.as_ref().map_or(0, |config| config.shared_memory());
+                let needed = used + shared + block_memory(config.as_deref(), &head, &body);
+                check_memory(needed, memory).map_err(|error| error.at(offset))?;
                 check_body(&head, &body).map_err(|error| lost_block(blocks, &error, offset))?;
                 let progress = options.monitor.progress(&NEVER);
                 explanation.add_block(blocks, &head, &body, progress).map_err(|error| match error.kind() {

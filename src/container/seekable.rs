@@ -136,10 +136,12 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         };
         let config = match head.mode {
             Mode::Stored => None,
-            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
+            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.limit())?),
         };
-        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+        self.pool.reserve(config.as_ref().map_or(0, |config| config.shared_memory()));
+        // The content, that of the block before, and the body.
+        let data = 2 * u64::from(head.raw_len) + head.body_len() as u64;
+        if !self.pool.has_room(data).map_err(|error| error.at(offset))? {
             return Ok(false);
         }
         self.input.seek(SeekFrom::Start(offset + head_len as u64))?;
@@ -147,6 +149,10 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         (&mut self.input).take(head.body_len() as u64).read_to_end(&mut body)?;
         if body.len() < head.body_len() {
             return Err(Error::new(ErrorKind::Truncated, format!("the archive ends within block {number}")).at(offset));
+        }
+        let memory = data + block_memory(config.as_deref(), &head, &body);
+        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+            return Ok(false);
         }
         let monitor = Arc::clone(&self.options.monitor);
         let threads = self.pool.free_threads();

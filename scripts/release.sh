@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what a release consists of into target/dist: crates, a static program for Linux, a Debian package, manual pages,
-# completions, checksums.
+# completions, a bill of materials of the program, checksums.
 #   scripts/release.sh
 # Needs musl-gcc (Debian: musl-tools) and cargo-deb; the wheel is scripts/python.sh's. Publishes nothing.
 set -euo pipefail
@@ -33,6 +33,7 @@ strip "$dist/$name/nzip"
 rm "$dist/check.nz"
 tar -czf "$dist/$name.tar.gz" --owner=0 --group=0 -C "$dist" "$name"
 rm -r "${dist:?}/$name"
+scripts/sbom.py $target >"$dist/$name.cdx.json"
 
 (cd "$dist" && find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%f\n' | sort | xargs sha256sum >SHA256SUMS)
 ls -l "$dist"

@@ -39,6 +39,7 @@ mod mix;
 mod monitor;
 mod num;
 mod options;
+mod sync;
 mod tables;
 #[cfg(test)]
 mod test_random;

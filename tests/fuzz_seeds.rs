@@ -54,6 +54,17 @@ fn content_is_taken_apart() {
 }
 
 #[test]
+fn models_are_loaded() {
+    seeds("gguf").iter().for_each(|(name, seed)| assert!(targets::gguf::run(seed), "{name}"));
+    seeds("huggingface").iter().for_each(|(name, seed)| assert!(targets::huggingface::run(seed), "{name}"));
+}
+
+#[test]
+fn trained_priors_are_used() {
+    seeds("trained").iter().for_each(|(name, seed)| assert!(targets::trained::run(seed), "{name}"));
+}
+
+#[test]
 fn the_codec_is_reached() {
     for (name, seed) in seeds("decode_random") {
         targets::decode_random::run(&seed);

@@ -77,7 +77,8 @@ fn memory_is_limited_both_ways() {
     let options = CompressOptions::new().level(Level::MIN).block_size(BlockSize::MIN);
     let refused = compress_with(&content, options.clone().memory(100_000)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::MemoryLimit);
-    let one_block = CodecConfig::new(Level::MIN.model(), None, LanePolicy::UpTo(1)).unwrap().memory(65536) + 5 * 65536;
+    let config = CodecConfig::new(Level::MIN.model(), None, LanePolicy::UpTo(1)).unwrap();
+    let one_block = config.memory(nzip::internals::content::Kind::Binary, 65536) + 5 * 65536;
     let archive = compress_with(&content, options.clone().memory(one_block).threads(4)).unwrap();
     assert_eq!(archive, compress_with(&content, options.threads(4)).unwrap());
     assert_eq!(kind(&archive, DecompressOptions::new().memory(100_000)), ErrorKind::MemoryLimit);
@@ -136,7 +137,7 @@ fn empty_archives_take_no_memory() {
 
 #[test]
 fn memory_is_checked_before_models_are_loaded() {
-    for (level, needed) in [(2, 16 << 20), (4, 64 << 20), (6, 64 << 20)] {
+    for (level, needed) in [(2, 9 << 20), (4, 59 << 20), (6, 68 << 20)] {
         let options = || CompressOptions::new().level(Level::new(level).unwrap());
         let refused = compress_with(b"tub", options().memory(needed)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::MemoryLimit, "level {level}");

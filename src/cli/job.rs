@@ -70,7 +70,7 @@ impl<'a> Job<'a> {
             .level(level)
             .threads(common.threads)
             .recompress(!args.no_recompress)
-            .memory(common.memory.unwrap_or_else(memory::default_limit))
+            .memory(memory::for_coding(common.memory))
             .monitor(Arc::clone(monitor));
         let options = args.block_size.into_iter().fold(options, CompressOptions::block_size);
         let options = args.lanes.into_iter().fold(options, CompressOptions::lanes);
@@ -82,7 +82,7 @@ impl<'a> Job<'a> {
     pub fn decoding(&self, language_model: Option<Arc<LanguageModel>>, monitor: &Arc<Monitor>) -> DecompressOptions {
         let options = DecompressOptions::new()
             .threads(self.batch.common.threads)
-            .memory(self.batch.common.memory.unwrap_or_else(memory::default_limit))
+            .memory(memory::for_coding(self.batch.common.memory))
             .find_priors(prior::finder(self.batch.common.prior.as_deref(), self.input.path()))
             .monitor(Arc::clone(monitor));
         language_model.into_iter().fold(options, DecompressOptions::language_model)

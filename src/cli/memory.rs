@@ -6,9 +6,17 @@ use std::path::Path;
 /// Assumed if the machine's memory is unknown.
 const FALLBACK: u64 = 4 << 30;
 
+/// Resident memory of the program itself: what it runs of its code, its stacks, its buffers.
+const PROGRAM: u64 = 9 << 20;
+
 /// Default of `-M`: three quarters of the memory available to the process.
 pub fn default_limit() -> u64 {
     available() / 4 * 3
+}
+
+/// What the limit given by `-M`, or the default, leaves for coding.
+pub fn for_coding(given: Option<u64>) -> u64 {
+    given.unwrap_or_else(default_limit).saturating_sub(PROGRAM)
 }
 
 /// The memory available to the process in bytes: the least of the machine's memory, the limits of its control groups

@@ -2,7 +2,7 @@
 
 use super::bits::{BitPredictor, Insight, Learner, Part, probability};
 use super::preset::Preset;
-use crate::content::DataKind;
+use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::inputs::Inputs;
 use crate::experts::language::{LanguageExpert, TRANSFORMER};
@@ -25,12 +25,13 @@ const MASKED_SET: usize = 6;
 /// Contexts of the final mixer and the denoiser: the short match's confidence (4) and the number of known orders (5).
 const CONFIDENCE_CLASSES: usize = 20;
 
-/// Bytes of memory of an ensemble for a block of `raw_len` bytes, without the transformer. The prior's are counted, although all
-/// blocks share them.
-pub fn memory(model: Preset, raw_len: usize) -> u64 {
-    let (pretrained, fixed) =
-        if model.is_primed() { (Pretrained::Prior, 64 << 20) } else { (Pretrained::None, 16 << 20) };
-    experts::memory(pretrained, raw_len) + fixed
+/// Bytes of memory of what does not depend on the content: the mixer, the final stages, maps of bit histories.
+const FIXED_MEMORY: u64 = 9 << 20;
+
+/// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
+pub fn memory(preset: Preset, content: Kind, raw_len: usize) -> u64 {
+    let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
+    FIXED_MEMORY + experts::memory(pretrained, content, raw_len)
 }
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears

@@ -31,9 +31,12 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.clamp(1 << 10, 1 << 22).ilog2() - 2
 }
 
-/// Bytes of memory of an ensemble for a block of `raw_len` bytes.
+/// Bytes of memory of what does not depend on the content: the histories of order 1, the APM.
+const FIXED_MEMORY: u64 = 6 << 20;
+
+/// Bytes of memory of an ensemble for a block of `raw_len` bytes, without these.
 pub fn memory(raw_len: usize) -> u64 {
-    (64 << line_bits(raw_len)) + (4 << match_bits(raw_len)) + (8 << 20)
+    (64 << line_bits(raw_len)) + (4 << match_bits(raw_len)) + FIXED_MEMORY
 }
 
 /// Predicts the bits of one block, in one lane.

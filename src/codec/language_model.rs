@@ -96,7 +96,7 @@ impl LanguageModel {
     pub fn use_device(&self, device: Device) -> Result<(), Error> {
         let ordinal = match device {
             Device::Cpu => return Ok(()),
-            Device::Auto if self.memory(1, 0) < GPU_BYTES => return Ok(()),
+            Device::Auto if self.shared_memory() + self.memory(1, 0) < GPU_BYTES => return Ok(()),
             Device::Auto => 0,
             Device::Cuda(ordinal) => ordinal,
         };
@@ -205,10 +205,14 @@ impl LanguageModel {
         config.layers * layer + 2 * config.vocabulary * config.hidden
     }
 
-    /// Bytes of memory for a backend, the weights included: they are shared by all backends, but counted with each.
+    /// Bytes of memory of the weights, which all backends share.
+    pub fn shared_memory(&self) -> u64 {
+        2 * self.weights() as u64
+    }
+
+    /// Bytes of memory for a backend, without [`Self::shared_memory`].
     pub fn memory(&self, lanes: usize, learning: usize) -> u64 {
         let config = self.model.config();
-        let weights = self.weights();
         let kv_cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
         // Trainable weights in binary32 and int8, and the gradient of one layer.
         let matrix = config.hidden * config.feed_forward;
@@ -222,7 +226,7 @@ impl LanguageModel {
         };
         let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
         let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);
-        (2 * weights + adaptive + lanes * lane) as u64
+        (adaptive + lanes * lane) as u64
     }
 
     /// The model's input for a token of [`LanguageModel::trie`]: the start token for a virtual one.

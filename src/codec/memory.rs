@@ -1,32 +1,53 @@
 //! Estimates of the memory that coding takes, for limits that are checked before any is allocated.
 
 use super::config::CodecConfig;
+use super::language_model::LanguageModel;
 use super::preset::Preset;
-use super::shared_start::SharedStart;
 use super::{ensemble, fast, profile};
+use crate::content::Kind;
+use crate::experts::prior::Prior;
 
 impl CodecConfig {
-    /// Bytes of memory for encoding a block of `raw_len` bytes, input and output not included.
-    pub fn memory(&self, raw_len: usize) -> u64 {
-        self.memory_with(raw_len, self.lane_policy.max_lanes(), self.learning)
+    /// Bytes of memory for encoding content of a kind; input, output and [`Self::shared_memory`] not included.
+    pub fn memory(&self, content: Kind, raw_len: usize) -> u64 {
+        self.memory_with(content, raw_len, self.lane_policy.max_lanes(), self.learning)
     }
 
-    fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+    /// Bytes of memory for decoding content of a kind with this profile byte; input, output and [`Self::shared_memory`] not
+    /// included.
+    pub fn decode_memory(&self, content: Kind, raw_len: usize, profile: u8) -> u64 {
+        self.memory_with(content, raw_len, profile::lanes(profile), profile::learning(profile))
+    }
+
+    fn memory_with(&self, content: Kind, raw_len: usize, lanes: usize, learning: usize) -> u64 {
         // The state that blocks start with is shared, but counted with each.
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
         let raw_len = self.sharing.table_len(raw_len);
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        copies * self.predictor_memory(raw_len) + language_model
+        copies * predictor(self.preset, content, raw_len) + language_model
     }
 
-    /// Bytes of memory that a shared start takes, apart from the copies in blocks.
-    pub fn shared_memory(&self, start: &SharedStart) -> u64 {
-        self.predictor_memory(start.longest())
+    /// Bytes of memory of what all blocks share.
+    pub fn shared_memory(&self) -> u64 {
+        self.trained_memory() + self.start_memory()
     }
 
-    fn predictor_memory(&self, len: usize) -> u64 {
-        if self.preset == Preset::Fast { fast::memory(len) } else { ensemble::memory(self.preset, len) }
+    /// Bytes of memory of the trained parts.
+    pub fn trained_memory(&self) -> u64 {
+        let prior = if self.preset.is_primed() { Prior::MEMORY } else { 0 };
+        prior + self.language_model.as_ref().map_or(0, |model| model.shared_memory())
     }
+
+    /// Bytes of memory of the archive's shared start, apart from the copies in blocks.
+    pub fn start_memory(&self) -> u64 {
+        let Some(len) = self.sharing.longest() else { return 0 };
+        predictor(self.preset, Kind::Binary, len).max(predictor(self.preset, Kind::Code, len))
+    }
+}
+
+/// Bytes of memory of a predictor, without the trained parts and without what it predicts.
+fn predictor(preset: Preset, content: Kind, raw_len: usize) -> u64 {
+    if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len) }
 }
 
 /// A profile byte with the most lanes and learning layers of `profiles`: it stands for the memory that any of them needs.
@@ -34,7 +55,9 @@ pub fn costliest(profiles: impl IntoIterator<Item = u8>) -> u8 {
     profiles.into_iter().fold(0, profile::costlier)
 }
 
-/// Bytes of memory for decoding a block of `raw_len` bytes with this profile byte, input and output not included.
-pub fn decode_memory(config: &CodecConfig, raw_len: usize, profile: u8) -> u64 {
-    config.memory_with(raw_len, profile::lanes(profile), profile::learning(profile))
+/// Lower bound of the memory in bytes that any block of `preset` takes, known before the trained parts are loaded.
+pub fn min_memory(preset: Preset) -> u64 {
+    let prior = if preset.is_primed() { Prior::MEMORY } else { 0 };
+    let transformer = if preset == Preset::Neural { LanguageModel::EMBEDDED_LEN } else { 0 };
+    prior + transformer + predictor(preset, Kind::Binary, 1)
 }

@@ -22,7 +22,7 @@ pub use config::{CodecConfig, Identity, LanePolicy, hex};
 pub use device::Device;
 pub use ensemble::LeftOut;
 pub use language_model::LanguageModel;
-pub use memory::{costliest, decode_memory};
+pub use memory::{costliest, min_memory};
 pub use observer::{Detail, GUESSES, Observation};
 pub use preset::Preset;
 pub use profile::MAX_LANES;
@@ -247,15 +247,6 @@ fn check_complete(decoder: &Decoder) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
     }
     Ok(())
-}
-
-/// Lower bound of the memory in bytes that any block of `model` takes, known before the trained parts are loaded.
-pub fn min_memory(model: Preset) -> u64 {
-    match model {
-        Preset::Fast => fast::memory(1),
-        Preset::Neural => ensemble::memory(model, 1) + LanguageModel::EMBEDDED_LEN,
-        _ => ensemble::memory(model, 1),
-    }
 }
 
 /// The kind of data that a profile byte names.

@@ -83,6 +83,14 @@ impl Sharing {
         self.start_for(len).map_or(len, |start| start.table_len(start.first_len.max(len)))
     }
 
+    /// The most bytes that the tables of the shared state are made for, if there is one.
+    pub fn longest(&self) -> Option<usize> {
+        match self {
+            Sharing::None => None,
+            Sharing::Makes(start) | Sharing::Begins(start) => Some(start.table_len(start.first_len)),
+        }
+    }
+
     /// A stream's predictor at its start, if it has to do with a shared one. `new` takes the length that tables are made for.
     ///
     /// # Errors
@@ -190,11 +198,6 @@ impl SharedStart {
         let inner = self.lock();
         let (_, _, state) = inner.state.as_ref().filter(|state| (state.0, state.1) == (class, left_out))?;
         Arc::clone(state).downcast().ok()
-    }
-
-    /// The most bytes that the tables of the state are made for.
-    pub fn longest(&self) -> usize {
-        self.table_len(self.first_len)
     }
 
     fn end(&self, phase: Phase, keeps: bool) {

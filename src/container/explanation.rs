@@ -122,11 +122,10 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
                 let Some(body) = frames.read_body(&head, offset)? else { continue };
                 end = frames.input.offset();
                 if head.number == 0 {
-                    explanation.shared += role.memory(Some(&config));
+                    explanation.shared += config.start_memory();
                 }
-                let used = explanation.memory();
-                check_memory(used.saturating_add(block_memory(Some(&config), &head)), memory)
-                    .map_err(|error| error.at(offset))?;
+                let needed = explanation.memory() + config.trained_memory() + block_memory(Some(&config), &head, &body);
+                check_memory(needed, memory).map_err(|error| error.at(offset))?;
                 check_body(&head, &body).map_err(|error| lost_block(blocks, &error, offset))?;
                 explanation.configs.push(config);
                 let progress = options.monitor.progress(&NEVER);

@@ -4,6 +4,7 @@ use std::io::{Read, Seek};
 
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
+use super::pool::check_memory;
 use super::reader::config_without_trained;
 use super::segmented::Table;
 use crate::codec::{self, CodecConfig};
@@ -43,14 +44,15 @@ pub struct StreamInfo {
 /// As [`Decompressor`](crate::Decompressor), if heads or scripts are damaged or missing.
 pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Vec<BlockLayout>, Error> {
     let mut frames = FrameReader::new(input, false, options.max_output);
+    let memory = options.memory.unwrap_or(u64::MAX);
     let (mut blocks, mut config, mut offset) = (Vec::new(), None, 0);
     while let Some(event) = frames.next()? {
         match event {
-            Event::Start(header) => config = Some(config_without_trained(&header, &options.parts)?),
+            Event::Start(header) => config = Some(config_without_trained(&header, &options.parts, memory)?),
             Event::Block { head, offset: at } => {
                 let Some(body) = frames.read_body(&head, at)? else { continue };
                 if let Some(config) = &config {
-                    blocks.push(block(config, &head, offset, &body).map_err(|error| error.at(at))?);
+                    blocks.push(block(config, &head, offset, &body, memory).map_err(|error| error.at(at))?);
                 }
                 offset += u64::from(head.raw_len);
             }
@@ -60,7 +62,7 @@ pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Ve
     Ok(blocks)
 }
 
-fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8]) -> Result<BlockLayout, Error> {
+fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8], memory: u64) -> Result<BlockLayout, Error> {
     let (len, coded_len) = (u64::from(head.raw_len), body.len() as u64);
     let whole = |kind| BlockLayout {
         offset,
@@ -92,7 +94,12 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8]) -> Re
     let corrections = table.corrections_len as u64;
     streams.push(StreamInfo { kind: "corrections", len: corrections, coded_len: corrections });
     let script = match table.streams.first() {
-        Some(script) => script.decode(config, &body[table.len..][..script.coded_len], 1, &mut |_, _| true)?,
+        Some(script) => {
+            let coding = script.profile.map_or(0, |profile| config.decode_memory(script.kind, script.len, profile));
+            let data = (body.len() + script.len) as u64;
+            check_memory(config.shared_memory() + coding + data, memory)?;
+            script.decode(config, &body[table.len..][..script.coded_len], 1, &mut |_, _| true)?
+        }
         None => Vec::new(),
     };
     Ok(BlockLayout { offset, len, streams, segments: outline(&script, &kinds)? })

@@ -5,11 +5,10 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use crate::error::{Error, ErrorKind};
+use crate::sync::mpsc::{Receiver, Sender, channel};
+use crate::sync::{Arc, Mutex, PoisonError, thread};
 
 /// The stack size of a main thread.
 const STACK_SIZE: usize = 8 << 20;
@@ -18,8 +17,8 @@ type Task = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Pool<T> {
     threads: usize,
+    /// The memory limit, and what of it is set aside.
     memory: u64,
-    /// Bytes that are used outside of jobs.
     reserved: u64,
     workers: usize,
     tasks: Sender<Task>,
@@ -58,13 +57,18 @@ impl<T: Send + 'static> Pool<T> {
     }
 
     /// The memory limit in bytes.
-    pub fn memory(&self) -> u64 {
+    pub fn limit(&self) -> u64 {
         self.memory
     }
 
-    /// Tells that `bytes` are used outside of jobs.
+    /// Sets aside `bytes` of the limit for what all jobs share, in place of what was set aside before.
     pub fn reserve(&mut self, bytes: u64) {
         self.reserved = bytes;
+    }
+
+    /// Bytes of memory that the limit leaves for jobs.
+    pub fn memory(&self) -> u64 {
+        self.memory.saturating_sub(self.reserved)
     }
 
     /// True if a job that uses `memory` bytes may start now. If false, take the oldest result, or
@@ -73,15 +77,14 @@ impl<T: Send + 'static> Pool<T> {
     /// # Errors
     /// [`ErrorKind::MemoryLimit`] if the job alone exceeds the limit.
     pub fn has_room(&mut self, memory: u64) -> Result<bool, Error> {
-        let memory = memory.saturating_add(self.reserved);
-        check_memory(memory, self.memory)?;
+        check_memory(memory, self.memory())?;
         while let Ok(done) = self.receiver.try_recv() {
             self.store(done);
         }
         let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
         let in_use = self.jobs.iter().fold(memory, |sum, job| sum.saturating_add(job.memory));
         // Finished jobs may wait behind an older one; their number is limited, too.
-        Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use <= self.memory)
+        Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use <= self.memory())
     }
 
     /// Starts a job. `work` should return an error soon after its argument becomes true.
@@ -167,16 +170,16 @@ impl<T: Send + 'static> Pool<T> {
     }
 }
 
-/// Checks that `needed` bytes are within `limit`.
+/// Checks that `needed` bytes are within what a limit leaves.
 ///
 /// # Errors
 /// [`ErrorKind::MemoryLimit`] with both figures.
-pub(crate) fn check_memory(needed: u64, limit: u64) -> Result<(), Error> {
-    if needed <= limit {
+pub(crate) fn check_memory(needed: u64, left: u64) -> Result<(), Error> {
+    if needed <= left {
         return Ok(());
     }
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    let message = format!("a block needs {} MiB of memory; the limit is {} MiB", mib(needed), mib(limit));
+    let message =
+        format!("a block needs {} MiB of memory; the limit leaves {} MiB", needed.div_ceil(1 << 20), left >> 20);
     Err(Error::new(ErrorKind::MemoryLimit, message))
 }
 
@@ -224,6 +227,9 @@ mod tests {
         assert!(!pool.has_room(1).unwrap());
         pool.pop().unwrap().unwrap();
         assert!(pool.has_room(5).unwrap());
+        pool.reserve(6);
+        assert!(!pool.has_room(4).unwrap(), "one of 5 is still there");
+        assert_eq!(pool.has_room(5).unwrap_err().kind(), ErrorKind::MemoryLimit);
     }
 
     #[test]

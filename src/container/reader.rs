@@ -16,7 +16,7 @@ use super::segmented;
 use super::shared::{Role, Shared};
 use super::short::parts_check;
 use crate::codec::{self, CodecConfig};
-use crate::content::{self, Kind};
+use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{DecompressOptions, Parts, resolve_threads};
@@ -46,8 +46,10 @@ pub struct Decompressor<R> {
     /// What the archive's blocks begin with.
     shared: Shared,
     monitor: Arc<Monitor>,
-    /// A block whose head was read, waiting for room in the pool.
+    /// A block whose head was read, waiting for room for its data.
     next_block_head: Option<(BlockHead, u64)>,
+    /// A block whose data was read, waiting for room in the pool.
+    next_block: Option<Next>,
     /// Events not handled yet, in order. The blocks among them are in the pool, in the same order.
     pending: VecDeque<Pending>,
     pool: Pool<Vec<u8>>,
@@ -60,6 +62,18 @@ pub struct Decompressor<R> {
     suspect: Option<Vec<u8>>,
     ended: bool,
     failed: Option<ErrorKind>,
+}
+
+/// A block that was read.
+pub(super) struct Next {
+    pub head: BlockHead,
+    pub offset: u64,
+    pub body: Vec<u8>,
+    /// None of a stored block.
+    pub config: Option<Arc<CodecConfig>>,
+    pub role: Role,
+    /// Bytes of memory for decoding it.
+    pub memory: u64,
 }
 
 enum Pending {
@@ -80,6 +94,7 @@ impl<R: Read> Decompressor<R> {
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             monitor: options.monitor,
             next_block_head: None,
+            next_block: None,
             pending: VecDeque::new(),
             block: Vec::new(),
             position: 0,
@@ -145,13 +160,16 @@ impl<R: Read> Decompressor<R> {
         }
     }
 
-    /// Reads one event, or the body of one block. Returns false if there is no room for it.
+    /// Reads one event, or the body of one block, or submits a block. Returns false if there is no room for it.
     fn read_event(&mut self) -> Result<bool, Error> {
         if self.monitor.stopped() {
             return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
         }
+        if let Some(block) = self.next_block.take() {
+            return self.submit(block);
+        }
         if let Some((head, offset)) = self.next_block_head {
-            return self.submit(head, offset);
+            return self.read_block(head, offset);
         }
         // Don't wait for input while decoded content is ready.
         let full = self.pending.len() >= MAX_PENDING || self.suspect.is_some();
@@ -169,12 +187,11 @@ impl<R: Read> Decompressor<R> {
     /// Configuration for the current archive.
     fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
         let Some(header) = self.frames.header() else { return Ok(None) };
-        config_of(header, &mut self.config, &self.parts, self.pool.memory()).map(Some)
+        Ok(Some(config_of(header, &mut self.config, &self.parts, self.pool.limit())?))
     }
 
-    /// Submits a block to the pool.
-    fn submit(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
-        let raw_len = head.raw_len as usize;
+    /// Reads the body of a block.
+    fn read_block(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
         let config = match head.mode {
             Mode::Stored => None,
             _ => {
@@ -185,23 +202,37 @@ impl<R: Read> Decompressor<R> {
         let Some(header) = self.frames.header() else { return Ok(false) };
         let role = self.shared.role(header, &head);
         let config = config.map(|config| role.configure(config));
-        if head.number == 0 {
-            self.pool.reserve(role.memory(config.as_deref()));
+        if let Some(config) = &config {
+            self.pool.reserve(config.shared_memory());
         }
-        let work = block_memory(config.as_deref(), &head);
+        // The content, that of the block before, which is being given out, and the body.
         let copies = if self.keep_going { 2 } else { 1 };
-        let memory = work + raw_len as u64 + copies * head.body_len() as u64;
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+        let data = 2 * u64::from(head.raw_len) + copies * head.body_len() as u64;
+        if !self.pool.has_room(data).map_err(|error| error.at(offset))? {
             return Ok(false);
         }
         self.next_block_head = None;
-        let Some(body) = self.frames.read_body(&head, offset)? else { return Ok(true) };
+        if let Some(body) = self.frames.read_body(&head, offset)? {
+            let memory = data + block_memory(config.as_deref(), &head, &body);
+            self.next_block = Some(Next { head, offset, body, config, role, memory });
+        }
+        Ok(true)
+    }
+
+    /// Submits a block to the pool.
+    fn submit(&mut self, block: Next) -> Result<bool, Error> {
+        let Next { head, offset, memory, .. } = block;
+        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+            self.next_block = Some(block);
+            return Ok(false);
+        }
+        let Next { body, config, role, .. } = block;
         if self.keep_going && !self.frames.frame_follows()? {
             self.suspect = Some(body.clone());
         }
         let monitor = Arc::clone(&self.monitor);
         // A block shorter than the block size is the last one.
-        let full = self.frames.header().is_none_or(|header| raw_len == header.block_size.bytes());
+        let full = self.frames.header().is_none_or(|header| head.raw_len as usize == header.block_size.bytes());
         let threads = if full { 1 } else { self.pool.free_threads() };
         self.pool
             .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
@@ -297,26 +328,26 @@ pub(super) fn config_of(
     {
         return Ok(config.clone());
     }
-    // Before the trained parts are loaded.
-    check_memory(codec::min_memory(header.model), memory)?;
-    Ok(last.insert(Arc::new(new_config(header, parts)?)).clone())
+    Ok(last.insert(Arc::new(new_config(header, parts, memory)?)).clone())
 }
 
 /// The configuration for an archive with this header.
 ///
 /// # Errors
-/// Those of [`CodecConfig::of_archive`] and of [`Parts::trained`].
-fn new_config(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
+/// Those of [`config_without_trained`] and of [`Parts::trained`].
+fn new_config(header: &Header, parts: &Parts, memory: u64) -> Result<CodecConfig, Error> {
     let trained = header.trained.map(|id| parts.trained(id)).transpose()?;
-    Ok(config_without_trained(header, parts)?.trained(trained))
+    Ok(config_without_trained(header, parts, memory)?.trained(trained))
 }
 
 /// The same without the trained prior, which all but text and binary data do without.
 ///
 /// # Errors
-/// Those of [`CodecConfig::of_archive`].
-pub(super) fn config_without_trained(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
+/// Those of [`CodecConfig::of_archive`]; [`ErrorKind::MemoryLimit`] if the archive needs more than `memory`.
+pub(super) fn config_without_trained(header: &Header, parts: &Parts, memory: u64) -> Result<CodecConfig, Error> {
     let &Header { model, identity, ref model_name, .. } = header;
+    // Before the trained parts are loaded.
+    check_memory(codec::min_memory(model), memory)?;
     let config = CodecConfig::of_archive(model, header.language_model(), model_name, parts.language_model.clone())?;
     if header.is_short { Ok(config) } else { config.check_identity(identity) }
 }
@@ -331,15 +362,14 @@ fn damaged_block(error: &Error) -> String {
 }
 
 /// Bytes of memory for decoding a block, its content and its body not included. A stored block has no `config`.
-pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead) -> u64 {
+pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead, body: &[u8]) -> u64 {
     let raw_len = head.raw_len as usize;
     match (head.mode, config) {
         (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
-            codec::decode_memory(config, raw_len, profile)
+            config.decode_memory(Kind::Binary, raw_len, profile)
         }
-        (Mode::Segmented { profile, plain_len, .. }, Some(config)) => {
-            let plain_len = plain_len as usize;
-            codec::decode_memory(config, plain_len, profile) + content::rebuild_memory(plain_len, raw_len)
+        (Mode::Segmented { plain_len, .. }, Some(config)) => {
+            segmented::memory(config, body, plain_len as usize, raw_len)
         }
         _ => 0,
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::block_map::BlockMap;
 use super::frame::{BlockHead, Frame, Mode};
-use super::pool::{Pool, check_memory};
-use super::reader::{block_memory, config_of, decode_block, lost_block};
+use super::pool::Pool;
+use super::reader::{Next, block_memory, config_of, decode_block, lost_block};
 use super::shared::Shared;
 use super::short::Short;
 use crate::codec::CodecConfig;
@@ -120,50 +120,54 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
     fn submit(&mut self, block: usize) -> Result<bool, Error> {
         let (head, body_at) = self.head(block)?;
         let (header, number) = self.map.archive_of(block);
-        let (header, offset) = (header.clone(), self.map.blocks[block].frame);
-        if header.shared && number > 0 && head.mode != Mode::Stored && !self.shared.knows(&head) {
-            self.share(block - number)?;
-        }
-        let role = self.shared.role(&header, &head);
-        let config = match head.mode {
-            Mode::Stored => None,
-            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
-        };
-        let config = config.map(|config| role.configure(config));
-        if number == 0 {
-            self.pool.reserve(role.memory(config.as_deref()));
-        }
-        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+        let needs_first = header.shared && number > 0 && head.mode != Mode::Stored;
+        if needs_first && !self.shared.knows(&head) && !self.share(block - number)? {
             return Ok(false);
         }
-        let body = self.body(&head, offset, body_at)?;
+        let Some(next) = self.read_block(block, head, body_at)? else { return Ok(false) };
         let monitor = Arc::clone(&self.options.monitor);
         let threads = self.pool.free_threads();
+        let Next { head, body, config, role, memory, .. } = next;
         self.pool
             .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
         self.pending.push_back(block);
         Ok(true)
     }
 
-    /// Decodes the first block of an archive for what the others begin with.
-    fn share(&mut self, first: usize) -> Result<(), Error> {
+    /// Decodes the first block of an archive for what the others begin with. Returns false if there is no room.
+    fn share(&mut self, first: usize) -> Result<bool, Error> {
         let (head, body_at) = self.head(first)?;
-        let (header, offset) = (self.map.archive_of(first).0.clone(), self.map.blocks[first].frame);
+        let Some(next) = self.read_block(first, head, body_at)? else { return Ok(false) };
+        let (threads, never) = (self.pool.free_threads(), AtomicBool::new(false));
+        let Next { head, body, config, role, .. } = next;
+        let content = decode_block(config, role, &head, body, threads, &self.options.monitor, &never);
+        content.map_err(|error| self.damaged(first, error))?;
+        Ok(true)
+    }
+
+    /// Reads a block whose head was read, if there is room for decoding it.
+    fn read_block(&mut self, block: usize, head: BlockHead, body_at: u64) -> Result<Option<Next>, Error> {
+        let (header, offset) = (self.map.archive_of(block).0.clone(), self.map.blocks[block].frame);
         let role = self.shared.role(&header, &head);
         let config = match head.mode {
             Mode::Stored => None,
-            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.memory())?),
+            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.limit())?),
         };
         let config = config.map(|config| role.configure(config));
-        self.pool.reserve(role.memory(config.as_deref()));
-        let memory = block_memory(config.as_deref(), &head) + u64::from(head.raw_len) + head.body_len() as u64;
-        check_memory(memory + role.memory(config.as_deref()), self.pool.memory()).map_err(|error| error.at(offset))?;
+        if let Some(config) = &config {
+            self.pool.reserve(config.shared_memory());
+        }
+        // The content, that of the block before, and the body.
+        let data = 2 * u64::from(head.raw_len) + head.body_len() as u64;
+        if !self.pool.has_room(data).map_err(|error| error.at(offset))? {
+            return Ok(None);
+        }
         let body = self.body(&head, offset, body_at)?;
-        let (threads, never) = (self.pool.free_threads(), AtomicBool::new(false));
-        let content = decode_block(config, role, &head, body, threads, &self.options.monitor, &never);
-        content.map_err(|error| self.damaged(first, error))?;
-        Ok(())
+        let memory = data + block_memory(config.as_deref(), &head, &body);
+        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+            return Ok(None);
+        }
+        Ok(Some(Next { head, offset, body, config, role, memory }))
     }
 
     /// Reads the head of a block. Returns it and the offset of the body.

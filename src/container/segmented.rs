@@ -2,7 +2,7 @@
 
 use super::checksum::check;
 use crate::codec::{self, CodecConfig, Progress, Verify};
-use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild};
+use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild, rebuild_memory};
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_u32, put_varint};
 
@@ -179,6 +179,16 @@ pub fn decode(
     let corrections = &body[at..];
     table.verify(&plain, corrections)?;
     rebuild(&plain, corrections, raw_len)
+}
+
+/// Bytes of memory for decoding `body`, the content and the body not included; 0 if it can't be decoded.
+pub fn memory(config: &CodecConfig, body: &[u8], plain_len: usize, raw_len: usize) -> u64 {
+    let Ok(table) = Table::read(body, plain_len) else { return 0 };
+    let coded = table
+        .streams
+        .iter()
+        .filter_map(|stream| stream.profile.map(|profile| config.decode_memory(stream.kind, stream.len, profile)));
+    coded.max().unwrap_or(0) + rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len, raw_len)
 }
 
 /// Whether the streams of a block of `raw_len` bytes may have `plain_len` bytes in all.

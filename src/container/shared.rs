@@ -68,14 +68,6 @@ impl Role {
         }
     }
 
-    /// Bytes of memory that the start takes, apart from its copies in blocks; 0 for a block that has nothing to do with it.
-    pub fn memory(&self, config: Option<&CodecConfig>) -> u64 {
-        match (self, config) {
-            (Role::First(FirstBlock(start)) | Role::Later(start), Some(config)) => config.shared_memory(start),
-            _ => 0,
-        }
-    }
-
     /// Waits until the block can be coded.
     ///
     /// # Errors

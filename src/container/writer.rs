@@ -177,7 +177,7 @@ impl<W: Write> Compressor<W> {
         }
         let CompressOptions { level, language_model, trained, lanes, .. } = &self.options;
         // Before the trained parts are loaded.
-        check_memory(codec::min_memory(level.model()), self.pool.memory())?;
+        check_memory(codec::min_memory(level.model()), self.pool.limit())?;
         let config = Arc::new(level.config(language_model.clone(), *lanes)?.trained(trained.clone()));
         self.config = Some(config.clone());
         Ok(config)
@@ -216,7 +216,9 @@ impl<W: Write> Compressor<W> {
         let config = self.config()?;
         let parsed = content::parse(&self.buffer, !self.options.no_recompress, config.preset() != Preset::Fast);
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
-        let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
+        let whole = (Kind::Binary, self.buffer.len());
+        let streams = parsed.iter().flat_map(|parsed| &parsed.streams);
+        let streams = streams.map(|stream| (stream.kind, stream.bytes.len())).chain(parsed.is_none().then_some(whole));
         // A block shorter than the block size is the last one.
         let is_last = self.buffer.len() < self.block_size.unwrap_or_default().bytes();
         let threads = if is_last { self.pool.free_threads() } else { 1 };
@@ -233,13 +235,14 @@ impl<W: Write> Compressor<W> {
             false => Role::None,
         };
         let config = role.configure(config);
-        if number == 0 {
-            self.pool.reserve(role.memory(Some(&config)));
-        }
+        self.pool.reserve(config.shared_memory());
+        let coding = streams.clone().map(|(kind, len)| config.memory(kind, len)).max().unwrap_or(0);
+        let longest = streams.map(|(_, len)| len).max().unwrap_or(0);
         // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
-        let data = 4 * self.buffer.len() as u64 + 3 * plain_len as u64;
+        let undoing = parsed.as_ref().map_or(0, Parsed::memory);
+        let data = 4 * self.buffer.len() as u64 + 3 * plain_len as u64 + undoing;
         let verified = if self.options.verify { longest as u64 } else { 0 };
-        let memory = |codecs| codecs * config.memory(longest) + data + verified;
+        let memory = |codecs| codecs * coding + data + verified;
         let verify = match self.options.verify {
             false => Verify::No,
             true if threads > 1 && memory(2) <= self.pool.memory() => Verify::Along,

@@ -16,9 +16,17 @@ const MIN_LEN: usize = 512;
 const FIXED: usize = 28;
 const REVISION: std::ops::Range<usize> = 16..20;
 
+/// Bytes of memory of Lepton's model and what it runs of its code.
+const MODEL: u64 = 4 << 20;
+
 /// Bytes of memory that coding a JPEG of `len` bytes takes, at most about.
 pub fn memory(len: usize) -> u64 {
-    2 * max_coefficients(len)
+    MODEL + 2 * max_coefficients(len)
+}
+
+/// The same of a usual JPEG, of which each byte stands for some eight coefficients.
+pub fn usual_memory(len: usize) -> u64 {
+    MODEL + 16 * len as u64
 }
 
 /// Images with many coefficients for their length are left alone.

@@ -49,9 +49,10 @@ impl Parsed {
         self.streams.iter().map(|stream| stream.bytes.len()).sum()
     }
 
-    /// Bytes of the longest stream.
-    pub fn longest_stream(&self) -> usize {
-        self.streams.iter().map(|stream| stream.bytes.len()).max().unwrap_or_default()
+    /// Bytes of memory that taking it apart took, beside the streams, about.
+    pub fn memory(&self) -> u64 {
+        let jpegs = self.streams.iter().find(|stream| stream.kind == Kind::Jpeg);
+        jpegs.map_or(0, |stream| jpeg::usual_memory(stream.bytes.len()))
     }
 }
 
@@ -136,7 +137,9 @@ impl Parser {
         }
         match from {
             0 => {
-                let found = if self.samples && whole == Kind::Binary { statistics::image(bytes) } else { None };
+                let is_searched =
+                    self.samples && whole == Kind::Binary && self.charge(statistics::work(bytes.len())).is_some();
+                let found = if is_searched { statistics::image(bytes) } else { None };
                 self.plain(bytes, found.unwrap_or(whole), out);
             }
             _ => self.between(&bytes[from..], whole, out),
@@ -358,4 +361,33 @@ fn gzip_header(bytes: &[u8]) -> Option<usize> {
         }
     }
     Some(if flags & 2 != 0 { at + 2 } else { at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_random::TestRandom;
+
+    /// Content of many files, each of which may be an image, must not take more work than the limit.
+    #[test]
+    fn the_search_for_images_is_work() {
+        let mut random = TestRandom::new(8);
+        let mut profile = vec![60u8];
+        for _ in 1..417 {
+            let step = random.below(13) as u8;
+            profile.push((profile[profile.len() - 1] + step).saturating_sub(6).clamp(20, 180));
+        }
+        let image: Vec<u8> =
+            (0..100).flat_map(|_| profile.clone()).map(|height| height + random.below(4) as u8).collect();
+        let found = |work_left| {
+            let (streams, guess) = (Vec::new(), None);
+            let mut parser = Parser { streams, plain_left: 0, work_left, guess, samples: true, max_depth: 0 };
+            parser.member(&image, 1, &mut Vec::new());
+            (parser.streams[0].kind, parser.work_left)
+        };
+        let work = statistics::work(image.len());
+        assert_eq!(found(work), (Kind::Image { row: 417, pixel: 1, depth: 8 }, 0));
+        assert_eq!(found(work - 1), (Kind::Binary, work - 1));
+        assert_eq!(statistics::work(1000), 0);
+    }
 }

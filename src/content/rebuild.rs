@@ -1,6 +1,7 @@
 //! Streams in, content out: a script is followed.
 
 use super::deflate::{Reader, redo};
+use super::kind::Kind;
 use super::parse::{MAX_DEPTH, max_plain};
 use super::png::Chunks;
 use super::segment::tag;
@@ -31,9 +32,10 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
     Ok(content)
 }
 
-/// Bytes of memory that rebuilding takes, at most about.
-pub fn rebuild_memory(plain_len: usize, raw_len: usize) -> u64 {
-    2 * plain_len as u64 + jpeg::memory(raw_len)
+/// Bytes of memory that rebuilding `raw_len` bytes takes, at most about; from streams of these kinds, `plain_len` bytes in all.
+pub fn rebuild_memory(kinds: impl IntoIterator<Item = Kind>, plain_len: usize, raw_len: usize) -> u64 {
+    let jpeg = if kinds.into_iter().any(|kind| kind == Kind::Jpeg) { jpeg::memory(raw_len) } else { 0 };
+    2 * plain_len as u64 + jpeg
 }
 
 struct Rebuilder<'a> {

@@ -19,6 +19,12 @@ const POSITIONS: usize = 2048;
 /// An image's residuals take at most this part of the bits that its bytes take.
 const MAX_SHARE: f64 = 0.8;
 
+/// What [`image`] takes for so many bytes, as a number of bytes that could be undone meanwhile. Content that nothing is undone in
+/// may be searched wherever it is long enough: see [`super::parse`].
+pub fn work(len: usize) -> usize {
+    if len < MIN_LEN { 0 } else { 16 * MIN_LEN }
+}
+
 /// The image that `bytes` are, if they seem to be one.
 pub fn image(bytes: &[u8]) -> Option<Kind> {
     if bytes.len() < MIN_LEN {

@@ -29,6 +29,14 @@ const LIMIT: u32 = 400;
 #[derive(Clone)]
 pub struct Bilevel(Option<Box<Pixels>>);
 
+/// Bytes of a row of pixels; none in other blocks.
+fn row_of(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::Image { row: row @ 4.., depth: 1, .. } => Some(row as usize),
+        _ => None,
+    }
+}
+
 #[derive(Clone)]
 struct Pixels {
     /// Bytes of a row.
@@ -42,18 +50,22 @@ struct Pixels {
 }
 
 impl Bilevel {
+    /// Bytes of memory of an expert of `kind`.
+    pub fn memory(kind: Kind) -> u64 {
+        if row_of(kind).is_some() { (size_of::<Counter>() * CONTEXTS << TABLE_BITS) as u64 } else { 0 }
+    }
+
     /// An expert of the pixels that a block of `kind` consists of.
     pub fn new(kind: Kind) -> Self {
-        Bilevel(match kind {
-            Kind::Image { row: row @ 4.., depth: 1, .. } => Some(Box::new(Pixels {
-                row: row as usize,
+        Bilevel(row_of(kind).map(|row| {
+            Box::new(Pixels {
+                row,
                 counters: vec![Counter::new(1 << 21, 0); CONTEXTS << TABLE_BITS],
                 entries: [0; CONTEXTS],
                 left: 0,
                 above: [0; 3],
-            })),
-            _ => None,
-        })
+            })
+        }))
     }
 
     /// The nearest pixels, a number below 2048; none in other blocks.

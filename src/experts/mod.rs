@@ -17,6 +17,7 @@ pub mod ppm;
 pub mod prior;
 pub mod token;
 
+use crate::content::Kind;
 use crate::text::{LaneView, Node};
 use bilevel::Bilevel;
 use direct::Direct;
@@ -65,9 +66,9 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
 }
 
-/// Bytes of memory of the experts' tables for a block of `raw_len` bytes.
-pub fn memory(pretrained: Pretrained, raw_len: usize) -> u64 {
+/// Bytes of memory of the experts' tables for a block of `raw_len` bytes of a kind.
+pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize) -> u64 {
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
-    tables + ppm::memory(raw_len) as u64
+    tables + ppm::memory(raw_len) as u64 + Numeric::memory(content, raw_len) + Bilevel::memory(content)
 }

@@ -1,14 +1,9 @@
 //! Threads that evaluate one batch together: each computes a part of every matrix product, then they exchange the parts.
 
-use std::hint::spin_loop;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, SPINS, spin_loop};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
-
-/// Polls of a barrier before a thread sleeps: some tenths of a millisecond. The others are rarely further behind, unless the
-/// system has suspended one.
-const SPINS: usize = 10_000;
 
 /// What the threads of a batch share.
 pub struct Team {
@@ -145,8 +140,10 @@ impl Barrier {
             spin_loop();
             !waits()
         }) {
-            let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(self.wake.wait_while(lock, |()| waits()));
+            let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            while waits() {
+                lock = self.wake.wait(lock).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         assert!(!self.broken.load(Ordering::Acquire), "another thread panicked");
     }

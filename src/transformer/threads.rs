@@ -1,11 +1,7 @@
 //! A pool of threads that run jobs in lock-step. Which thread runs a job does not affect results.
 
-use std::hint::spin_loop;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-
-/// Polls for a message before a thread blocks. This takes some tenths of a millisecond; a small model's batch takes less than
-/// waking a thread does.
-const SPINS: usize = 10_000;
+use crate::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use crate::sync::{SPINS, spin_loop};
 
 /// A job that can be sent to a thread and back.
 pub trait Work: Send + 'static {

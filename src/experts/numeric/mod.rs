@@ -28,6 +28,8 @@ pub const LEVELS: usize = 48;
 const SPREADS: usize = 6;
 /// From this count on, means are moving averages.
 const LIMIT: u32 = 200;
+/// Bytes of memory for a channel: the predictors' matrices, and errors by context.
+const CHANNEL_MEMORY: u64 = 70_000;
 
 /// Bias and mean absolute deviation of a guess in a context, in 2^-8 of the units of numbers.
 #[derive(Clone, Copy)]
@@ -76,6 +78,11 @@ struct Samples {
 }
 
 impl Numeric {
+    /// Bytes of memory of an expert of `raw_len` bytes of `kind`.
+    pub fn memory(kind: Kind, raw_len: usize) -> u64 {
+        Grid::of(kind, raw_len).map_or(0, |grid| grid.channels as u64 * CHANNEL_MEMORY + 4 * ring_len(grid) as u64)
+    }
+
     /// An expert of the samples that a block of `raw_len` bytes of `kind` consists of.
     pub fn new(kind: Kind, raw_len: usize) -> Self {
         Numeric(Grid::of(kind, raw_len).map(|grid| Box::new(Samples::new(grid))))
@@ -87,6 +94,11 @@ impl Numeric {
     pub fn confidence(&self) -> Option<(usize, bool)> {
         self.0.as_ref().map(|samples| (samples.level, samples.len < 1 << (8 * samples.grid.bytes - 7)))
     }
+}
+
+/// Samples whose errors are kept.
+fn ring_len(grid: Grid) -> usize {
+    (grid.row + 4 * grid.channels + 1).next_power_of_two()
 }
 
 impl Samples {
@@ -106,7 +118,7 @@ impl Samples {
             predictors,
             errors: std::array::from_fn(|_| vec![initial; grid.channels * LEVELS * SPREADS]),
             contexts: [0; INPUTS],
-            past: vec![0; (grid.row + 4 * grid.channels + 1).next_power_of_two()],
+            past: vec![0; ring_len(grid)],
             recent: vec![[1 << UNIT_BITS; PREDICTORS.len()]; grid.channels],
             index: 0,
             channel: 0,

@@ -59,6 +59,9 @@ pub struct Prior {
 }
 
 impl Prior {
+    /// Bytes of memory of the embedded one, and of decoding it.
+    pub const MEMORY: u64 = 50 << 20;
+
     /// `None` unless each level has one context for each entry of the level before, the first one for each token.
     fn new(id: u64, vocabulary: Vocabulary, unigram: Vec<u32>, levels: [Level; LEVELS]) -> Option<Prior> {
         let contexts = [vocabulary.len()].into_iter().chain(levels.iter().map(Level::entry_count));

@@ -107,8 +107,11 @@ impl Denoiser {
     #[inline]
     pub fn correction(&mut self, stretched: i32) -> i32 {
         let mut x = stretched;
-        for (corrections, last) in self.corrections[self.context].iter().zip(&mut self.last) {
+        let steps = self.corrections[self.context].iter().zip(&self.bins[self.context]);
+        for ((corrections, bins), last) in steps.zip(&mut self.last) {
             let logit_bin = ((x + 3072) >> 8).clamp(0, LOGIT_BINS as i32 - 1) as usize;
+            // The update reads it.
+            prefetch(bins, logit_bin);
             *last = (logit_bin, x);
             x += i32::from(corrections[logit_bin]);
         }

@@ -150,19 +150,6 @@ impl HeadCache {
         }
     }
 
-    /// Prefetches the keys and values in the first `len` places.
-    pub fn prefetch_visible(&self, layer: usize, len: usize) {
-        const LINE: usize = 64;
-        let shape = self.shape;
-        let start = layer * shape.quants();
-        let keys = len.div_ceil(TILE) * TILE * shape.head_dim;
-        (0..keys).step_by(LINE).for_each(|i| prefetch(&self.keys, start + i));
-        let (stride, values) = (shape.positions() * TILE, len.div_ceil(BLOCK) * BLOCK * TILE);
-        for tile in 0..shape.head_dim / TILE {
-            (0..values).step_by(LINE).for_each(|i| prefetch(&self.values, start + tile * stride + i));
-        }
-    }
-
     /// The keys in the first `len` places, one row each.
     pub fn keys(&self, layer: usize, len: usize) -> Tiles<'_> {
         let shape = self.shape;

@@ -146,12 +146,7 @@ impl Forward {
         self.heads.resize(rows.len() * width, 0.0);
         let stride = product.len() / rows.len();
         let heads = |row: usize, head: usize| row * width + head * group..row * width + (head + 1) * group;
-        let mut own_units = units(share).peekable();
-        while let Some((row, head)) = own_units.next() {
-            if let Some(&(next, head)) = own_units.peek() {
-                let Row { lane, position, .. } = rows[next];
-                lanes[lane].cache.head(head).prefetch_visible(layer, lanes[lane].cache.visible(position));
-            }
+        for (row, head) in units(share) {
             let cache = &lanes[rows[row].lane].cache;
             let (qkv, out) = (&product[row * stride..][..stride], &mut self.heads[heads(row, head)]);
             self.attention.attend(shared, cache, [layer, head], (row, &rows[row]), qkv, out);

@@ -165,6 +165,9 @@ fn what_another_model_made_needs_it_again() {
         assert!(wrong.code == 4 && wrong.stdout.is_empty(), "{}", wrong.said);
         assert!(wrong.said.contains(id) && wrong.said.contains(&other), "{}", wrong.said);
         assert_eq!(shell.run("d -c --model nothing text.nz").code, 4);
+        shell.write("cut.nz", &archive[..archive.len() - 9]);
+        let cut = shell.run("d -c --model tiny cut.nz");
+        assert!(cut.code == 2 && cut.said.contains("ends early"), "{}", cut.said);
         let list = shell.run("l text.nz");
         assert!(String::from_utf8(list.stdout).unwrap().contains(&format!("external:{}", id.trim_end_matches('…'))));
     }

@@ -85,11 +85,17 @@ pub struct Declared {
 
 /// What the heads of an input at its start declare. Leaves it there.
 pub fn declared(mut input: impl Read + Seek) -> Result<Declared> {
-    let summaries = nzip::list(&mut input).map_while(Result::ok);
-    let declared = summaries.fold(Declared { content: 0, needs_model: false }, |declared, summary| Declared {
-        content: declared.content.saturating_add(summary.content),
-        needs_model: declared.needs_model || summary.language_model.is_some(),
-    });
+    let mut declared = Declared { content: 0, needs_model: false };
+    for summary in nzip::list(&mut input) {
+        match summary {
+            Ok(summary) => {
+                declared.content = declared.content.saturating_add(summary.content);
+                declared.needs_model |= summary.language_model.is_some();
+            }
+            // Of a damaged archive it is not known.
+            Err(error) => declared.needs_model |= error.kind() != ErrorKind::NotAnArchive,
+        }
+    }
     input.rewind()?;
     Ok(declared)
 }

@@ -258,6 +258,16 @@ fn a_block_of_another_archive_is_named() {
     assert!(error.is_none() && got == b"tale tub");
     assert_eq!((&damage[0].blocks, &damage[0].reason[..]), (&(1..2), "block 1 is of another archive"));
     assert_eq!(read_all(&archive, false).2.unwrap().reason(), "block 1 is of another archive");
+    // Block 0 says which archive it is: if it is the foreign one, it is given out, and the others are called foreign.
+    let foreign = forge::stored_after(b"a tub", 0, b"a tub");
+    let archive =
+        [&header[..], &foreign, &block(1, b"of a "), &blocks[2], &index, &forge::end(b"tale of a tub")].concat();
+    let (got, damage, error) = read_all(&archive, true);
+    assert!(error.is_none() && got == b"a tub", "{got:?} {damage:?}");
+    for number in 1..3 {
+        let reason = format!("block {number} is of another archive");
+        assert!(damage.iter().any(|damage| damage.reason == reason), "{damage:?}");
+    }
 }
 
 /// A block whose data is intact, but which a machine that predicts otherwise made.

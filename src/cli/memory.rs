@@ -14,9 +14,10 @@ pub fn default_limit() -> u64 {
     available() / 4 * 3
 }
 
-/// What the limit given by `-M`, or the default, leaves for coding.
+/// What the limit given by `-M`, or the default, leaves for coding. More than the address space would end in an abort.
 pub fn for_coding(given: Option<u64>) -> u64 {
-    given.unwrap_or_else(default_limit).saturating_sub(PROGRAM)
+    let most = || address_space_limit().map_or(u64::MAX, |limit| limit / 4 * 3);
+    given.map_or_else(default_limit, |given| given.min(most())).saturating_sub(PROGRAM)
 }
 
 /// The memory available to the process in bytes: the least of the machine's memory, the limits of its control groups

@@ -97,7 +97,7 @@ pub fn len_without(
     progress: &mut Progress,
 ) -> Result<usize, Error> {
     let (filter, filtered) = Filter::choose(content, data);
-    let profile = Profile { filter, ..Profile::from_byte(profile)? };
+    let profile = Profile { filter, ..Profile::from_byte(content, profile) };
     let data = filtered.as_deref().unwrap_or(data);
     let encoder = Encoder::default();
     Ok(encode_without(config, (content, profile), data, left_out, encoder, threads, progress)?.len())
@@ -172,10 +172,11 @@ pub fn observe(
     let (bytes, observer, filter) = decode_with(config, content, profile, observer, raw_len, threads, progress)?;
     let (decoder, mut observation) = observer.finish();
     check_complete(&decoder)?;
-    match filter {
-        Filter::Wide => observation.swap_pairs(0),
-        Filter::WideSigned => observation.swap_pairs(0x80),
-        Filter::None | Filter::X86 => {}
+    // That of machine code changes addresses, of which single bytes say nothing.
+    if filter != Filter::X86
+        && let Some(filtered) = filter.apply(&bytes)
+    {
+        observation.unfilter(filter.reversed(), &filtered, &bytes);
     }
     Ok((bytes, observation))
 }
@@ -190,7 +191,7 @@ fn decode_with<C: BitCoder>(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, C, Filter), Error> {
-    let profile = Profile::from_byte(profile)?;
+    let profile = Profile::from_byte(content, profile);
     if (profile.lanes > 1 || profile.learning > 0) && language_model(config, profile).is_none() {
         return Err(Error::new(
             ErrorKind::Corrupt,
@@ -229,11 +230,8 @@ pub fn min_memory(model: Preset) -> u64 {
 }
 
 /// The kind of data that a profile byte names.
-///
-/// # Errors
-/// [`ErrorKind::Corrupt`] if the profile is not valid.
-pub fn kind(profile: u8) -> Result<DataKind, Error> {
-    Ok(Profile::from_byte(profile)?.kind)
+pub fn kind(profile: u8) -> DataKind {
+    Profile::from_byte(Kind::Binary, profile).kind
 }
 
 /// Codes a block with the full ensemble, in lanes if it uses a transformer.

@@ -4,7 +4,6 @@ use std::io::{Read, Seek};
 
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
-use super::reader::config_without_trained;
 use super::segmented::Table;
 use crate::codec::{self, CodecConfig};
 use crate::content::{DataKind, Kind, SegmentInfo, outline};
@@ -37,7 +36,8 @@ pub struct StreamInfo {
     pub coded_len: u64,
 }
 
-/// The layout of all blocks of the archives in `input`. Only the scripts of segmented blocks are decoded.
+/// The layout of all blocks of the archives in `input`. Only the scripts of segmented blocks are decoded,
+/// for which no archive needs more than the embedded prior.
 ///
 /// # Errors
 /// As [`Decompressor`](crate::Decompressor), if heads or scripts are damaged or missing.
@@ -46,7 +46,7 @@ pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Ve
     let (mut blocks, mut config, mut offset) = (Vec::new(), None, 0);
     while let Some(event) = frames.next()? {
         match event {
-            Event::Start(header) => config = Some(config_without_trained(&header, &options.parts)?),
+            Event::Start(header) => config = Some(CodecConfig::for_scripts(header.model)?),
             Event::Block { head, offset: at } => {
                 let Some(body) = frames.read_body(&head, at)? else { continue };
                 if let Some(config) = &config {
@@ -71,7 +71,7 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8]) -> Re
     let plain_len = match head.mode {
         Mode::Stored => return Ok(whole("stored")),
         Mode::Modelled { profile, .. } | Mode::Short { profile, .. } => {
-            return Ok(whole(match codec::kind(profile)? {
+            return Ok(whole(match codec::kind(profile) {
                 DataKind::Text => Kind::Text.name(),
                 DataKind::Binary => Kind::Binary.name(),
             }));

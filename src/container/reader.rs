@@ -299,7 +299,7 @@ fn new_config(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
 ///
 /// # Errors
 /// Those of [`CodecConfig::of_archive`].
-pub(super) fn config_without_trained(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
+fn config_without_trained(header: &Header, parts: &Parts) -> Result<CodecConfig, Error> {
     let &Header { model, identity, ref model_name, .. } = header;
     match header.is_short {
         true => CodecConfig::new(model, None, LanePolicy::UpTo(1)),

@@ -137,7 +137,10 @@ impl Parser {
         match from {
             0 => {
                 let found = if self.samples && whole == Kind::Binary { statistics::image(bytes) } else { None };
-                self.plain(bytes, found.unwrap_or(whole), out);
+                let (range, kind) = found.unwrap_or((0..bytes.len(), whole));
+                self.plain(&bytes[..range.start], Kind::Headers, out);
+                self.plain(&bytes[range.clone()], kind, out);
+                self.plain(&bytes[range.end..], Kind::Headers, out);
             }
             _ => self.between(&bytes[from..], whole, out),
         }

@@ -156,6 +156,11 @@ fn what_another_model_made_needs_it_again() {
     assert!(wrong.code == 4 && wrong.stdout.is_empty(), "{}", wrong.said);
     assert!(wrong.said.contains(&tiny) && wrong.said.contains(&other), "{}", wrong.said);
     assert_eq!(shell.run("d -c --model nothing text.nz").code, 4);
+    // What it consists of can be listed without it.
+    shell.write("archive.zip", include_bytes!("samples/archive.zip"));
+    shell.run("c -6 --model tiny archive.zip");
+    let listed = String::from_utf8(shell.run("l -v archive.zip.nz").stdout).unwrap();
+    assert!(listed.contains(" deflate\n") && listed.contains(" text\n") && listed.contains(&tiny), "{listed}");
 }
 
 /// Opening a pipe would wait for a writer.

@@ -129,6 +129,9 @@ impl Ensemble {
         if pretrained == Pretrained::External {
             mixer = mixer.with_rate(LearningRate::slow());
         }
+        if setup.sparse {
+            mixer = mixer.with_rate(LearningRate::lively());
+        }
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }

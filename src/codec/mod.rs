@@ -172,11 +172,10 @@ pub fn observe(
     let (bytes, observer, filter) = decode_with(config, content, profile, observer, raw_len, threads, progress)?;
     let (decoder, mut observation) = observer.finish();
     check_complete(&decoder)?;
-    // That of machine code changes addresses, of which single bytes say nothing.
-    if filter != Filter::X86
+    if let Some(size) = filter.reversed()
         && let Some(filtered) = filter.apply(&bytes)
     {
-        observation.unfilter(filter.reversed(), &filtered, &bytes);
+        observation.unfilter(size, &filtered, &bytes);
     }
     Ok((bytes, observation))
 }
@@ -313,6 +312,7 @@ fn new_ensemble(
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
+        sparse: kind == DataKind::Binary && !matches!(content, Kind::Image { row: 1.., .. } | Kind::Audio { .. }),
         contexts: if config.preset.is_primed() || content.is_structured() {
             contexts::FULL + contexts::MORE
         } else {

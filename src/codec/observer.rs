@@ -212,3 +212,25 @@ impl BitCoder for Observer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_numbers_follows_their_bytes() {
+        let detail = |byte| Detail { asked: false, guesses: [(byte, 1.0); GUESSES] };
+        let mut observation = Observation {
+            costs: vec![0.0, 1.0, 2.0, 3.0, 4.0],
+            parts: vec!["a", "b"],
+            details: [0x81, 2, 3, 4, 5].map(detail).to_vec(),
+            shares: (0..10).collect(),
+            ..Observation::default()
+        };
+        // A number of four bytes whose sign was flipped, and a byte beyond.
+        observation.unfilter(4, &[0x81, 2, 3, 4, 5], &[4, 3, 2, 1, 5]);
+        assert_eq!(observation.costs, [3.0, 2.0, 1.0, 0.0, 4.0]);
+        assert_eq!(observation.details, [4, 3, 2, 1, 5].map(detail));
+        assert_eq!(observation.shares, [6, 7, 4, 5, 2, 3, 0, 1, 8, 9]);
+    }
+}

@@ -13,7 +13,7 @@ use super::pool::{Pool, check_memory};
 use super::segmented;
 use super::short::{MAX_CONTENT, Short};
 use crate::codec::{self, CodecConfig, Preset, Verify};
-use crate::content::{self, Kind, Parsed};
+use crate::content::{self, Effort, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{CompressOptions, resolve_threads};
@@ -174,7 +174,15 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         let config = self.config()?;
-        let parsed = content::parse(&self.buffer, !self.options.no_recompress, config.preset() != Preset::Fast);
+        let preset = config.preset();
+        let effort = Effort {
+            recompress: !self.options.no_recompress,
+            samples: preset != Preset::Fast,
+            // Flat images can be a hundred times as long as their deflate, and take so much longer. Text takes longer still at
+            // levels with a transformer.
+            expansion: if preset.is_neural() { 64 } else { 16 },
+        };
+        let parsed = content::parse(&self.buffer, effort);
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let longest = parsed.as_ref().map_or(self.buffer.len(), Parsed::longest_stream);
         // A block shorter than the block size is the last one.

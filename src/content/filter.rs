@@ -4,6 +4,7 @@
 //! encoder: content ─► filter ─► codec        decoder: codec ─► inverse filter ─► content
 //! ```
 
+use super::branches::{self, Way};
 use super::{Kind, x86};
 
 /// A block's filter. Its number is in the profile byte.
@@ -21,6 +22,10 @@ pub enum Filter {
     Floats,
     /// The same of those that had the low byte first.
     FloatsSwapped,
+    /// Relative addresses in Arm64 code are converted to absolute ones.
+    Arm64,
+    /// Relative addresses in RISC-V code are converted to absolute ones.
+    RiscV,
 }
 
 /// With fewer converted addresses than this, the block is not filtered.
@@ -32,6 +37,8 @@ impl Filter {
         let is_float = matches!(kind, Kind::Image { depth: 32, .. });
         match id & 3 {
             0 => Filter::None,
+            1 if kind == Kind::Arm64 => Filter::Arm64,
+            1 if kind == Kind::RiscV => Filter::RiscV,
             1 => Filter::X86,
             2 if is_float => Filter::Floats,
             2 => Filter::Wide,
@@ -44,7 +51,7 @@ impl Filter {
     pub fn id(self) -> u8 {
         match self {
             Filter::None => 0,
-            Filter::X86 => 1,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV => 1,
             Filter::Wide | Filter::Floats => 2,
             Filter::WideSigned | Filter::FloatsSwapped => 3,
         }
@@ -57,6 +64,8 @@ impl Filter {
             Kind::Image { depth: 32, .. } if is_little_endian::<4>(content) => Filter::FloatsSwapped,
             Kind::Image { depth: 32, .. } => Filter::Floats,
             Kind::Audio { depth: 16, .. } => Filter::WideSigned,
+            Kind::Arm64 => Filter::Arm64,
+            Kind::RiscV => Filter::RiscV,
             Kind::Image { .. } | Kind::Audio { .. } => Filter::None,
             _ => {
                 return match x86::encode(content, MIN_ADDRESSES) {
@@ -84,6 +93,8 @@ impl Filter {
                 reverse::<4>(&mut bytes);
                 order(&mut bytes);
             }
+            Filter::Arm64 => branches::arm64(&mut bytes, Way::ToAbsolute),
+            Filter::RiscV => branches::risc_v(&mut bytes, Way::ToAbsolute),
         }
         Some(bytes)
     }
@@ -103,15 +114,19 @@ impl Filter {
                 restore(bytes);
                 reverse::<4>(bytes);
             }
+            Filter::Arm64 => branches::arm64(bytes, Way::ToRelative),
+            Filter::RiscV => branches::risc_v(bytes, Way::ToRelative),
         }
     }
 
-    /// The bytes of the numbers that the filter reverses; 1 if it reverses none.
-    pub fn reversed(self) -> usize {
+    /// The bytes of the numbers that the filter reverses, 1 if it reverses none; None where it changes addresses, of which single
+    /// bytes say nothing.
+    pub fn reversed(self) -> Option<usize> {
         match self {
-            Filter::None | Filter::X86 | Filter::Floats => 1,
-            Filter::Wide | Filter::WideSigned => 2,
-            Filter::FloatsSwapped => 4,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV => None,
+            Filter::None | Filter::Floats => Some(1),
+            Filter::Wide | Filter::WideSigned => Some(2),
+            Filter::FloatsSwapped => Some(4),
         }
     }
 }
@@ -164,6 +179,8 @@ mod tests {
             (Kind::Binary, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
             (pixels, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
             (floats, [Filter::None, Filter::X86, Filter::Floats, Filter::FloatsSwapped]),
+            (Kind::Arm64, [Filter::None, Filter::Arm64, Filter::Wide, Filter::WideSigned]),
+            (Kind::RiscV, [Filter::None, Filter::RiscV, Filter::Wide, Filter::WideSigned]),
         ];
         for (kind, filters) in filters {
             for (id, filter) in (0..4).zip(filters) {

@@ -56,6 +56,11 @@ impl Default for LearningRate {
 }
 
 impl LearningRate {
+    /// For binary data, whose parts differ more than those of a text.
+    pub fn lively() -> Self {
+        LearningRate { last: 20 << 24, ..LearningRate::default() }
+    }
+
     /// For inputs one of which is so good from the start that there is little to learn.
     pub fn slow() -> Self {
         LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }

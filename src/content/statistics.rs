@@ -205,12 +205,20 @@ mod tests {
     #[test]
     fn grids_of_numbers_are_found() {
         let mut random = TestRandom::new(23);
-        let height = |x: u32, y: u32| (x * x / 50 + 3 * x * y / 20 + y * y / 70) as f32 / 64.0;
+        let mut at = 4000;
+        let profile: Vec<u32> = (0..300)
+            .map(|_| {
+                at = at + random.below(61) as u32 - 30;
+                at
+            })
+            .collect();
         let orders: [fn(f32) -> [u8; 4]; 2] = [f32::to_be_bytes, f32::to_le_bytes];
         for (header, to_bytes) in [0, 14].into_iter().zip(orders) {
             let mut bytes = random.bytes(header);
             for y in 0..150 {
-                bytes.extend((0..300).flat_map(|x| to_bytes(height(x, y) + random.below(16) as f32 / 1000.0)));
+                for height in &profile {
+                    bytes.extend(to_bytes((height * 16 + 5 * y + random.below(16) as u32) as f32 / 1000.0));
+                }
             }
             let kind = Kind::Image { row: 1200, pixel: 4, depth: 32 };
             assert_eq!(image(&bytes), Some((header % 4..header % 4 + (bytes.len() - header % 4) / 4 * 4, kind)));

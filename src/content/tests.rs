@@ -84,7 +84,9 @@ fn plain_content_is_one_segment() {
 
 #[test]
 fn text_and_programs_in_one_file_are_told_apart() {
-    let text = include_bytes!("../../corpora/samples/prose.txt").repeat(6);
+    let mut random = TestRandom::new(7);
+    let words: Vec<&[u8]> = include_bytes!("../../corpora/samples/prose.txt").split_inclusive(|&b| b == b' ').collect();
+    let text: Vec<u8> = (0..1800).flat_map(|_| words[random.below(words.len() as u64) as usize]).copied().collect();
     let mut program = b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\xB7\0".to_vec();
     program.extend(TestRandom::new(5).bytes(9000));
     let noise = TestRandom::new(6).bytes(7000);

@@ -29,7 +29,7 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
 
 /// Content of kinds that statistics and headers tell.
 fn kinds_of_content() -> [(&'static str, Vec<u8>); 4] {
-    let height = |x: u32, y: u32| (x * x / 9 + x * y / 5 + y * y / 7 + (x * 7919 + y * 104_729) % 32) as f32 / 512.0;
+    let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
     let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
     let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
         let mut bytes = [&b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0"[..], &machine.to_le_bytes()].concat();

@@ -172,6 +172,11 @@ fn what_another_model_made_needs_it_again() {
         assert!(String::from_utf8(list.stdout).unwrap().contains(&format!("external:{}", id.trim_end_matches('…'))));
     }
     assert!(lengths[0] + 40 < lengths[1], "{lengths:?}");
+    // What it consists of can be listed without it.
+    shell.write("archive.zip", include_bytes!("samples/archive.zip"));
+    shell.run("c -6 --model tiny archive.zip");
+    let listed = String::from_utf8(shell.run("l -v archive.zip.nz").stdout).unwrap();
+    assert!(listed.contains(" deflate\n") && listed.contains(" text\n") && listed.contains(&tiny), "{listed}");
 }
 
 /// Opening a pipe would wait for a writer.

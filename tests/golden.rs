@@ -27,6 +27,29 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
     assert!(made == golden, "{name} is not made as it was ({} bytes, were {})", made.len(), golden.len());
 }
 
+/// Content of kinds that statistics and headers tell.
+fn kinds_of_content() -> [(&'static str, Vec<u8>); 4] {
+    let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
+    let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
+    let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
+        let mut bytes = [&b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0"[..], &machine.to_le_bytes()].concat();
+        (0..600).for_each(|i| bytes.extend(code(i)));
+        bytes
+    };
+    // Calls of a few functions, and other instructions.
+    let arm = |i: u32| {
+        [0x9400_0000 | (i % 7 * 90).wrapping_sub(2 * i) & 0x03FF_FFFF, 0xF940_0260 + i % 5]
+            .map(u32::to_le_bytes)
+            .concat()
+    };
+    let risc = |i: u32| {
+        [0x0000_0517 | i % 3 << 12, 0x0285_0513 | i << 23, 0x0EF | i << 21, 0x0005_3503].map(u32::to_le_bytes).concat()
+    };
+    let pieces =
+        [content(Kind::Text, 7000, 42), elf(62, &|i| vec![0x48, 0x8B, 5, i as u8, (i >> 8) as u8, 0, 0, 0xC3])];
+    [("floats", floats), ("arm64", elf(183, &arm)), ("riscv", elf(243, &risc)), ("pieces", pieces.concat())]
+}
+
 #[test]
 fn archives_stay_as_they_are() {
     for level in [1, 2, 4, 6] {
@@ -53,6 +76,9 @@ fn archives_stay_as_they_are() {
         ] {
             let content = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/").to_owned() + sample).unwrap();
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
+        }
+        for (name, content) in kinds_of_content() {
+            compare(&format!("{name}-{level}.nz"), &content, options.clone());
         }
         let two_blocks = options.block_size(BlockSize::MIN);
         compare(&format!("blocks-{level}.nz"), &content(Kind::Log, 70_000, 42), two_blocks.clone());

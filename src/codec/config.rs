@@ -68,6 +68,14 @@ impl CodecConfig {
         Ok(CodecConfig { preset, language_model, lane_policy, learning: 0, trained: None, sharing: Sharing::None })
     }
 
+    /// Configures a decoder of the scripts in archives with this preset: they are coded without a transformer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`] if the embedded prior is damaged.
+    pub fn for_scripts(preset: Preset) -> Result<CodecConfig, Error> {
+        CodecConfig::new(preset.without_transformer(), None, LanePolicy::UpTo(1))
+    }
+
     /// The same, with the transformer's last `learning` feed-forward layers learning.
     ///
     /// # Panics

@@ -130,6 +130,9 @@ impl Ensemble {
         if pretrained == Pretrained::External {
             mixer = mixer.with_rate(LearningRate::slow());
         }
+        if setup.sparse {
+            mixer = mixer.with_rate(LearningRate::lively());
+        }
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
@@ -203,8 +206,8 @@ impl Ensemble {
         if let Some([likely, position]) = self.experts.hashed.selectors() {
             contexts[1..4].copy_from_slice(&[likely, c1 << 3 | depth, position << 3 | depth]);
         }
-        if let Some((level, is_low)) = self.experts.numeric.confidence() {
-            contexts[2] = (level << 1 | usize::from(is_low)) << 3 | depth;
+        if let Some(confidence) = self.experts.numeric.confidence() {
+            contexts[2] = confidence << 3 | depth;
         }
         if let Some(neighbourhood) = self.experts.bilevel.neighbourhood() {
             contexts[3] = neighbourhood;

@@ -99,7 +99,7 @@ pub fn len_without(
     progress: &mut Progress,
 ) -> Result<usize, Error> {
     let (filter, filtered) = Filter::choose(content, data);
-    let profile = Profile { filter, ..Profile::from_byte(profile)? };
+    let profile = Profile { filter, ..Profile::from_byte(content, profile) };
     let data = filtered.as_deref().unwrap_or(data);
     let encoder = Encoder::default();
     Ok(encode_without(config, (content, profile), data, left_out, encoder, threads, progress)?.len())
@@ -202,10 +202,10 @@ pub fn observe(
     let (bytes, observer, filter) = decode_with(config, content, profile, observer, raw_len, threads, progress)?;
     let (decoder, mut observation) = observer.finish();
     check_complete(&decoder)?;
-    match filter {
-        Filter::Wide => observation.swap_pairs(0),
-        Filter::WideSigned => observation.swap_pairs(0x80),
-        Filter::None | Filter::X86 => {}
+    if let Some(size) = filter.reversed()
+        && let Some(filtered) = filter.apply(&bytes)
+    {
+        observation.unfilter(size, &filtered, &bytes);
     }
     Ok((bytes, observation))
 }
@@ -220,7 +220,7 @@ fn decode_with<C: BitCoder>(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, C, Filter), Error> {
-    let profile = Profile::from_byte(profile)?;
+    let profile = Profile::from_byte(content, profile);
     if (profile.lanes > 1 || profile.learning > 0) && language_model(config, profile).is_none() {
         return Err(Error::new(
             ErrorKind::Corrupt,
@@ -250,11 +250,8 @@ fn check_complete(decoder: &Decoder) -> Result<(), Error> {
 }
 
 /// The kind of data that a profile byte names.
-///
-/// # Errors
-/// [`ErrorKind::Corrupt`] if the profile is not valid.
-pub fn kind(profile: u8) -> Result<DataKind, Error> {
-    Ok(Profile::from_byte(profile)?.kind)
+pub fn kind(profile: u8) -> DataKind {
+    Profile::from_byte(Kind::Binary, profile).kind
 }
 
 /// Codes a block with the full ensemble, in lanes if it uses a transformer.
@@ -339,6 +336,7 @@ fn new_ensemble(
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
+        sparse: kind == DataKind::Binary && !matches!(content, Kind::Image { row: 1.., .. } | Kind::Audio { .. }),
         contexts: if config.preset.is_primed() || content.is_structured() {
             contexts::FULL + contexts::MORE
         } else {

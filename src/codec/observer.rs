@@ -40,17 +40,21 @@ pub struct Detail {
 }
 
 impl Observation {
-    /// Exchanges the bytes of 16-bit numbers, as their filter does. `flip` is what it changes in their first bytes.
-    pub fn swap_pairs(&mut self, flip: u8) {
-        self.costs.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
-        for pair in self.details.as_chunks_mut::<2>().0 {
-            pair[0].guesses.iter_mut().for_each(|(byte, _)| *byte ^= flip);
-            pair.swap(0, 1);
+    /// Tells what is known of `filtered` of the `content` that it was made of, by a filter that reverses numbers of `size` bytes.
+    pub fn unfilter(&mut self, size: usize, filtered: &[u8], content: &[u8]) {
+        for (i, (detail, &byte)) in self.details.iter_mut().zip(filtered).enumerate() {
+            let from = i - i % size;
+            let original = content.get(from + size - 1 - i % size).filter(|_| from + size <= content.len());
+            let flip = byte ^ original.unwrap_or(&byte);
+            detail.guesses.iter_mut().for_each(|(guess, _)| *guess ^= flip);
         }
+        self.costs.chunks_exact_mut(size).for_each(<[_]>::reverse);
+        self.details.chunks_exact_mut(size).for_each(<[_]>::reverse);
         let parts = self.parts.len();
         if parts > 0 {
-            for pair in self.shares.chunks_exact_mut(2 * parts) {
-                pair.rotate_left(parts);
+            for number in self.shares.chunks_exact_mut(size * parts) {
+                number.reverse();
+                number.chunks_exact_mut(parts).for_each(<[_]>::reverse);
             }
         }
     }
@@ -206,5 +210,27 @@ impl BitCoder for Observer<'_> {
         if let Some(detail) = self.observation.details.get_mut(self.at) {
             detail.asked = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_numbers_follows_their_bytes() {
+        let detail = |byte| Detail { asked: false, guesses: [(byte, 1.0); GUESSES] };
+        let mut observation = Observation {
+            costs: vec![0.0, 1.0, 2.0, 3.0, 4.0],
+            parts: vec!["a", "b"],
+            details: [0x81, 2, 3, 4, 5].map(detail).to_vec(),
+            shares: (0..10).collect(),
+            ..Observation::default()
+        };
+        // A number of four bytes whose sign was flipped, and a byte beyond.
+        observation.unfilter(4, &[0x81, 2, 3, 4, 5], &[4, 3, 2, 1, 5]);
+        assert_eq!(observation.costs, [3.0, 2.0, 1.0, 0.0, 4.0]);
+        assert_eq!(observation.details, [4, 3, 2, 1, 5].map(detail));
+        assert_eq!(observation.shares, [6, 7, 4, 5, 2, 3, 0, 1, 8, 9]);
     }
 }

@@ -29,6 +29,11 @@ impl Preset {
         !matches!(self, Preset::Fast | Preset::Full)
     }
 
+    /// The same without a transformer.
+    pub fn without_transformer(self) -> Preset {
+        if self.is_neural() { Preset::Primed } else { self }
+    }
+
     /// Whether it uses a transformer.
     pub fn is_neural(self) -> bool {
         matches!(self, Preset::Neural | Preset::External)

@@ -47,7 +47,8 @@ impl Profile {
     /// # Errors
     /// Those of coding a sample: [`crate::ErrorKind::Io`] if there is not enough memory.
     pub fn choose(config: &CodecConfig, content: Kind, data: &[u8], filter: Filter) -> Result<Profile, Error> {
-        let kind = if content.is_structured() { DataKind::Binary } else { DataKind::of(data) };
+        let is_binary = content == Kind::Script || content.is_structured();
+        let kind = if is_binary { DataKind::Binary } else { DataKind::of(data) };
         let uses_transformer = config.preset.is_neural() && kind == DataKind::Text;
         let lanes = match config.lane_policy {
             _ if !uses_transformer => 1,
@@ -84,16 +85,13 @@ impl Profile {
     /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: the number
     /// of layers that learn.
     pub fn to_byte(self) -> u8 {
-        self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | (self.filter as u8) << 4 | (self.learning as u8) << 6
+        self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | self.filter.id() << 4 | (self.learning as u8) << 6
     }
 
-    /// Reads what [`Profile::to_byte`] gives.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Corrupt`] if the filter is unknown.
-    pub fn from_byte(byte: u8) -> Result<Profile, Error> {
+    /// What [`Profile::to_byte`] gave for `content` of a kind.
+    pub fn from_byte(content: Kind, byte: u8) -> Profile {
         let kind = if byte & 1 == 0 { DataKind::Text } else { DataKind::Binary };
-        Ok(Profile { kind, lanes: lanes(byte), learning: learning(byte), filter: Filter::from_id(byte >> 4 & 3)? })
+        Profile { kind, lanes: lanes(byte), learning: learning(byte), filter: Filter::from_id(byte >> 4, content) }
     }
 }
 

@@ -228,7 +228,7 @@ impl Explanation {
             }
             Mode::Modelled { profile, .. } | Mode::Short { profile, .. } => {
                 // The codec is told nothing of the content's structure.
-                let kind = match codec::kind(profile)? {
+                let kind = match codec::kind(profile) {
                     DataKind::Text => Kind::Text,
                     DataKind::Binary => Kind::Binary,
                 };

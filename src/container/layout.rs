@@ -5,7 +5,6 @@ use std::io::{Read, Seek};
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
 use super::pool::check_memory;
-use super::reader::config_without_trained;
 use super::segmented::Table;
 use crate::codec::{self, CodecConfig};
 use crate::content::{DataKind, Kind, SegmentInfo, outline};
@@ -38,7 +37,8 @@ pub struct StreamInfo {
     pub coded_len: u64,
 }
 
-/// The layout of all blocks of the archives in `input`. Only the scripts of segmented blocks are decoded.
+/// The layout of all blocks of the archives in `input`. Only the scripts of segmented blocks are decoded,
+/// for which no archive needs more than the embedded prior.
 ///
 /// # Errors
 /// As [`Decompressor`](crate::Decompressor), if heads or scripts are damaged or missing.
@@ -48,7 +48,11 @@ pub fn layout<R: Read + Seek>(input: R, options: DecompressOptions) -> Result<Ve
     let (mut blocks, mut config, mut offset) = (Vec::new(), None, 0);
     while let Some(event) = frames.next()? {
         match event {
-            Event::Start(header) => config = Some(config_without_trained(&header, &options.parts, memory)?),
+            Event::Start(header) => {
+                // Before the embedded prior is loaded.
+                check_memory(codec::min_memory(header.model.without_transformer()), memory)?;
+                config = Some(CodecConfig::for_scripts(header.model)?);
+            }
             Event::Block { head, offset: at } => {
                 let Some(body) = frames.read_body(&head, at)? else { continue };
                 if let Some(config) = &config {
@@ -73,7 +77,7 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8], memor
     let plain_len = match head.mode {
         Mode::Stored => return Ok(whole("stored")),
         Mode::Modelled { profile, .. } | Mode::Short { profile, .. } => {
-            return Ok(whole(match codec::kind(profile)? {
+            return Ok(whole(match codec::kind(profile) {
                 DataKind::Text => Kind::Text.name(),
                 DataKind::Binary => Kind::Binary.name(),
             }));

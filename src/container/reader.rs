@@ -344,7 +344,7 @@ fn new_config(header: &Header, parts: &Parts, memory: u64) -> Result<CodecConfig
 ///
 /// # Errors
 /// Those of [`CodecConfig::of_archive`]; [`ErrorKind::MemoryLimit`] if the archive needs more than `memory`.
-pub(super) fn config_without_trained(header: &Header, parts: &Parts, memory: u64) -> Result<CodecConfig, Error> {
+fn config_without_trained(header: &Header, parts: &Parts, memory: u64) -> Result<CodecConfig, Error> {
     let &Header { model, identity, ref model_name, .. } = header;
     // Before the trained parts are loaded.
     check_memory(codec::min_memory(model), memory)?;

@@ -4,59 +4,99 @@
 //! encoder: content ─► filter ─► codec        decoder: codec ─► inverse filter ─► content
 //! ```
 
+use super::branches::{self, Way};
 use super::{Kind, x86};
-use crate::error::{Error, ErrorKind};
 
 /// A block's filter. Its number is in the profile byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Filter {
     /// The content as it is.
-    None = 0,
+    None,
     /// Relative addresses in x86 code are converted to absolute ones.
-    X86 = 1,
+    X86,
     /// 16-bit samples have their high byte first.
-    Wide = 2,
+    Wide,
     /// The same, and half their range is added: signed ones are in the order of unsigned ones.
-    WideSigned = 3,
+    WideSigned,
+    /// Numbers of binary32, the high byte first, are in the order of unsigned integers.
+    Floats,
+    /// The same of those that had the low byte first.
+    FloatsSwapped,
+    /// Relative addresses in Arm64 code are converted to absolute ones.
+    Arm64,
+    /// Relative addresses in RISC-V code are converted to absolute ones.
+    RiscV,
 }
 
 /// With fewer converted addresses than this, the block is not filtered.
 const MIN_ADDRESSES: usize = 16;
 
 impl Filter {
-    /// The filter with this number.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Corrupt`] if the number is unknown.
-    pub fn from_id(id: u8) -> Result<Filter, Error> {
-        [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]
-            .into_iter()
-            .find(|filter| *filter as u8 == id)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("unknown filter {id} in a block's profile")))
+    /// The filter with this number, of which only two bits count, in content of a kind.
+    pub fn from_id(id: u8, kind: Kind) -> Filter {
+        let is_float = matches!(kind, Kind::Image { depth: 32, .. });
+        match id & 3 {
+            0 => Filter::None,
+            1 if kind == Kind::Arm64 => Filter::Arm64,
+            1 if kind == Kind::RiscV => Filter::RiscV,
+            1 => Filter::X86,
+            2 if is_float => Filter::Floats,
+            2 => Filter::Wide,
+            _ if is_float => Filter::FloatsSwapped,
+            _ => Filter::WideSigned,
+        }
+    }
+
+    /// The number that [`Filter::from_id`] takes.
+    pub fn id(self) -> u8 {
+        match self {
+            Filter::None => 0,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV => 1,
+            Filter::Wide | Filter::Floats => 2,
+            Filter::WideSigned | Filter::FloatsSwapped => 3,
+        }
     }
 
     /// Chooses a filter for `content` of a kind. Returns it and the filtered content; `None` if that equals `content`.
     pub fn choose(kind: Kind, content: &[u8]) -> (Filter, Option<Vec<u8>>) {
-        match kind {
-            Kind::Image { depth: 16, .. } if is_little_endian(content) => {
-                let mut filtered = content.to_vec();
-                swap(&mut filtered);
-                return (Filter::Wide, Some(filtered));
+        let filter = match kind {
+            Kind::Image { depth: 16, .. } if is_little_endian::<2>(content) => Filter::Wide,
+            Kind::Image { depth: 32, .. } if is_little_endian::<4>(content) => Filter::FloatsSwapped,
+            Kind::Image { depth: 32, .. } => Filter::Floats,
+            Kind::Audio { depth: 16, .. } => Filter::WideSigned,
+            Kind::Arm64 => Filter::Arm64,
+            Kind::RiscV => Filter::RiscV,
+            Kind::Image { .. } | Kind::Audio { .. } => Filter::None,
+            _ => {
+                return match x86::encode(content, MIN_ADDRESSES) {
+                    Some(filtered) => (Filter::X86, Some(filtered)),
+                    None => (Filter::None, None),
+                };
             }
-            Kind::Audio { depth: 16, .. } => {
-                let mut filtered = content.to_vec();
-                swap(&mut filtered);
-                flip(&mut filtered);
-                return (Filter::WideSigned, Some(filtered));
+        };
+        (filter, filter.apply(content))
+    }
+
+    /// The filtered content; `None` if that equals `content`.
+    pub fn apply(self, content: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = content.to_vec();
+        match self {
+            Filter::None => return None,
+            Filter::X86 => return x86::encode(content, 0).filter(|filtered| !filtered.is_empty()),
+            Filter::Wide => reverse::<2>(&mut bytes),
+            Filter::WideSigned => {
+                reverse::<2>(&mut bytes);
+                flip(&mut bytes);
             }
-            Kind::Image { .. } | Kind::Audio { .. } => return (Filter::None, None),
-            _ => {}
+            Filter::Floats => order(&mut bytes),
+            Filter::FloatsSwapped => {
+                reverse::<4>(&mut bytes);
+                order(&mut bytes);
+            }
+            Filter::Arm64 => branches::arm64(&mut bytes, Way::ToAbsolute),
+            Filter::RiscV => branches::risc_v(&mut bytes, Way::ToAbsolute),
         }
-        match x86::encode(content, MIN_ADDRESSES) {
-            Some(filtered) => (Filter::X86, Some(filtered)),
-            None => (Filter::None, None),
-        }
+        Some(bytes)
     }
 
     /// Restores the content in place.
@@ -64,33 +104,67 @@ impl Filter {
         match self {
             Filter::None => {}
             Filter::X86 => x86::decode(bytes),
-            Filter::Wide => swap(bytes),
+            Filter::Wide => reverse::<2>(bytes),
             Filter::WideSigned => {
                 flip(bytes);
-                swap(bytes);
+                reverse::<2>(bytes);
             }
+            Filter::Floats => restore(bytes),
+            Filter::FloatsSwapped => {
+                restore(bytes);
+                reverse::<4>(bytes);
+            }
+            Filter::Arm64 => branches::arm64(bytes, Way::ToRelative),
+            Filter::RiscV => branches::risc_v(bytes, Way::ToRelative),
+        }
+    }
+
+    /// The bytes of the numbers that the filter reverses, 1 if it reverses none; None where it changes addresses, of which single
+    /// bytes say nothing.
+    pub fn reversed(self) -> Option<usize> {
+        match self {
+            Filter::X86 | Filter::Arm64 | Filter::RiscV => None,
+            Filter::None | Filter::Floats => Some(1),
+            Filter::Wide | Filter::WideSigned => Some(2),
+            Filter::FloatsSwapped => Some(4),
         }
     }
 }
 
-/// Whether the second bytes of 16-bit numbers are the high ones: those that differ the less from one number to the next.
-fn is_little_endian(bytes: &[u8]) -> bool {
-    let (mut first, mut second) = (0, 0);
-    for pair in bytes.as_chunks::<2>().0.windows(2) {
+/// Whether the last of `N` bytes of numbers are the high ones: those that differ the less from one number to the next.
+fn is_little_endian<const N: usize>(bytes: &[u8]) -> bool {
+    let (mut first, mut last) = (0, 0);
+    for pair in bytes.as_chunks::<N>().0.windows(2) {
         first += u64::from(pair[0][0].abs_diff(pair[1][0]));
-        second += u64::from(pair[0][1].abs_diff(pair[1][1]));
+        last += u64::from(pair[0][N - 1].abs_diff(pair[1][N - 1]));
     }
-    second < first
+    last < first
 }
 
-/// Swaps the bytes of 16-bit numbers.
-fn swap(bytes: &mut [u8]) {
-    bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.swap(0, 1));
+/// Reverses the bytes of numbers of `N` bytes.
+fn reverse<const N: usize>(bytes: &mut [u8]) {
+    bytes.as_chunks_mut::<N>().0.iter_mut().for_each(|number| number.reverse());
 }
 
 /// Flips the highest bit of big-endian 16-bit numbers.
 fn flip(bytes: &mut [u8]) {
     bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair[0] ^= 0x80);
+}
+
+/// Sets the highest bit of positive numbers of binary32, flips all bits of negative ones.
+fn order(bytes: &mut [u8]) {
+    for number in bytes.as_chunks_mut::<4>().0 {
+        let bits = u32::from_be_bytes(*number);
+        *number = (if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }).to_be_bytes();
+    }
+}
+
+/// Inverse of [`order`].
+fn restore(bytes: &mut [u8]) {
+    for number in bytes.as_chunks_mut::<4>().0 {
+        let code = u32::from_be_bytes(*number);
+        *number = (if code >> 31 == 1 { code ^ 1 << 31 } else { !code }).to_be_bytes();
+    }
 }
 
 #[cfg(test)]
@@ -99,12 +173,37 @@ mod tests {
     use crate::test_random::TestRandom;
 
     #[test]
-    fn numbers_are_known_or_refused() {
-        for filter in [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned] {
-            assert_eq!(Filter::from_id(filter as u8).unwrap(), filter);
+    fn numbers_are_known() {
+        let [pixels, floats] = [16, 32].map(|depth| Kind::Image { row: 64, pixel: 4, depth });
+        let filters = [
+            (Kind::Binary, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
+            (pixels, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
+            (floats, [Filter::None, Filter::X86, Filter::Floats, Filter::FloatsSwapped]),
+            (Kind::Arm64, [Filter::None, Filter::Arm64, Filter::Wide, Filter::WideSigned]),
+            (Kind::RiscV, [Filter::None, Filter::RiscV, Filter::Wide, Filter::WideSigned]),
+        ];
+        for (kind, filters) in filters {
+            for (id, filter) in (0..4).zip(filters) {
+                assert_eq!((Filter::from_id(id, kind), filter.id()), (filter, id));
+            }
         }
-        let error = Filter::from_id(4).unwrap_err();
-        assert_eq!((error.kind(), error.reason()), (ErrorKind::Corrupt, "unknown filter 4 in a block's profile"));
+    }
+
+    #[test]
+    fn floats_are_in_order() {
+        let numbers: Vec<f32> = (-40..41).map(|i| i as f32 * 2.5e-3).collect();
+        let kind = Kind::Image { row: 40, pixel: 4, depth: 32 };
+        let orders: [(Filter, fn(f32) -> [u8; 4]); 2] =
+            [(Filter::Floats, f32::to_be_bytes), (Filter::FloatsSwapped, f32::to_le_bytes)];
+        for (expected, to_bytes) in orders {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|&number| to_bytes(number)).chain([1, 2, 3]).collect();
+            let (filter, filtered) = Filter::choose(kind, &bytes);
+            let mut filtered = filtered.unwrap();
+            assert_eq!(filter, expected);
+            assert!(filtered.as_chunks::<4>().0.is_sorted());
+            filter.undo(&mut filtered);
+            assert_eq!(filtered, bytes);
+        }
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub enum Kind {
     },
     /// A JPEG coded by Lepton: not to be coded again.
     Jpeg,
+    /// Machine code of 64-bit Arm processors, with what belongs to a program.
+    Arm64,
+    /// The same of RISC-V processors.
+    RiscV,
     /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
     Audio {
         /// Samples at a time.
@@ -48,16 +52,20 @@ const MAX_LEN: u64 = 1 << 24;
 impl Kind {
     /// The kind of `bytes`, of which nothing else is known.
     pub fn of(bytes: &[u8]) -> Kind {
-        match DataKind::of(bytes) {
-            _ if is_x86(bytes) => Kind::Code,
+        program(bytes).unwrap_or(match DataKind::of(bytes) {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
-        }
+        })
     }
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        matches!(self, Kind::Code | Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+        self.is_code() || matches!(self, Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+    }
+
+    /// Whether it is machine code.
+    pub fn is_code(self) -> bool {
+        matches!(self, Kind::Code | Kind::Arm64 | Kind::RiscV)
     }
 
     /// As it is called in lists.
@@ -72,6 +80,8 @@ impl Kind {
             Kind::Image { .. } => "image",
             Kind::Jpeg => "jpeg",
             Kind::Audio { .. } => "audio",
+            Kind::Arm64 => "arm64",
+            Kind::RiscV => "riscv",
         }
     }
 
@@ -87,6 +97,8 @@ impl Kind {
             Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
             Kind::Jpeg => (7, vec![]),
             Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
+            Kind::Arm64 => (9, vec![]),
+            Kind::RiscV => (10, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -113,23 +125,31 @@ impl Kind {
             6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
             7 => Kind::Jpeg,
             8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
+            9 => Kind::Arm64,
+            10 => Kind::RiscV,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
 }
 
-/// Whether `bytes` begin as an ELF or PE file for x86 processors does.
-fn is_x86(bytes: &[u8]) -> bool {
-    let u16_at = |at: usize| bytes.get(at..at + 2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+/// The machine code in the ELF or PE file that `bytes` begin as.
+pub fn program(bytes: &[u8]) -> Option<Kind> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     if bytes.starts_with(b"\x7FELF") {
-        return matches!(u16_at(18), Some(3 | 62));
+        return match u16_at(18)? {
+            3 | 62 => Some(Kind::Code),
+            183 => Some(Kind::Arm64),
+            243 => Some(Kind::RiscV),
+            _ => None,
+        };
     }
-    if bytes.starts_with(b"MZ") {
-        let Some(at) = u16_at(0x3C).map(usize::from) else { return false };
-        let is_pe = bytes.get(at..at + 4) == Some(b"PE\0\0");
-        return is_pe && matches!(u16_at(at + 4), Some(0x14C | 0x8664));
+    let at = u16_at(0x3C).filter(|_| bytes.starts_with(b"MZ"))?.into();
+    bytes.get(at..)?.strip_prefix(b"PE\0\0")?;
+    match u16_at(at + 4)? {
+        0x14C | 0x8664 => Some(Kind::Code),
+        0xAA64 => Some(Kind::Arm64),
+        _ => None,
     }
-    false
 }
 
 #[cfg(test)]
@@ -148,13 +168,15 @@ mod tests {
             Kind::Image { row: 3073, pixel: 3, depth: 8 },
             Kind::Jpeg,
             Kind::Audio { channels: 2, depth: 16 },
+            Kind::Arm64,
+            Kind::RiscV,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();
             kind.write(&mut bytes);
             assert_eq!(Kind::read(&mut FieldReader::new(&bytes)).unwrap(), kind);
         }
-        assert_eq!(Kind::read(&mut FieldReader::new(&[9])).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(Kind::read(&mut FieldReader::new(&[99])).unwrap_err().kind(), ErrorKind::Corrupt);
         assert_eq!(
             Kind::read(&mut FieldReader::new(&[5, 0x81, 0x80, 0x80, 8])).unwrap_err().kind(),
             ErrorKind::Corrupt

@@ -7,6 +7,7 @@
 //! decoder: codec ─► filter undone ─► streams ─► rebuild (script, corrections) ─► content
 //! ```
 
+mod branches;
 mod data_kind;
 mod deflate;
 mod filter;
@@ -15,6 +16,8 @@ mod jpeg;
 mod kind;
 mod outline;
 mod parse;
+mod pdf;
+mod pieces;
 mod png;
 mod rebuild;
 mod samples;
@@ -27,7 +30,7 @@ pub use data_kind::DataKind;
 pub use filter::Filter;
 pub use kind::Kind;
 pub use outline::{SegmentInfo, outline};
-pub use parse::{MAX_STREAMS, Parsed, max_plain, parse};
+pub use parse::{Effort, MAX_STREAMS, Parsed, max_plain, parse};
 pub use rebuild::{rebuild, rebuild_memory};
 
 #[cfg(test)]

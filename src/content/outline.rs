@@ -16,7 +16,7 @@ pub struct SegmentInfo {
     pub offset: u64,
     /// Length in bytes there.
     pub len: u64,
-    /// `text`, `binary`, `x86`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
+    /// `text`, `binary`, `x86`, `arm64`, `riscv`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
     /// (filtered ones of a PNG), `gif`, `jpeg`.
     pub kind: &'static str,
     /// The stream that its plain data are the next bytes of, and their number, if nothing was undone in it but JPEG.

@@ -1,11 +1,13 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
+use super::data_kind::DataKind;
 use super::deflate::{self, Parameters, Undone, Writer};
 use super::gif::Gif;
-use super::kind::Kind;
+use super::kind::{Kind, program};
+use super::pieces::pieces;
 use super::png::Chunks;
 use super::segment::{Deflate, Segment};
-use super::{gif, jpeg, png, samples, segment, statistics, tar};
+use super::{gif, jpeg, pdf, png, samples, segment, statistics, tar};
 
 /// The most streams of a block. Once there are half as many, images go to the one for all sizes.
 pub const MAX_STREAMS: usize = 64;
@@ -19,12 +21,14 @@ const MIN_PIECE: usize = 32;
 const MAX_HEADERS: usize = 4096;
 /// An image of fewer plain bytes shares a stream with others.
 const MIN_IMAGE: usize = 1 << 14;
+/// Programs inside other data are at least so long.
+const MIN_PROGRAM: usize = 4096;
 /// Corrections may take one in so many bytes of the deflate.
 const MAX_CORRECTIONS: usize = 6;
 
 /// The most bytes that the streams of a block of `raw_len` bytes may hold, and that any list of segments in it may make.
 pub fn max_plain(raw_len: usize) -> usize {
-    raw_len.saturating_mul(16).saturating_add(1 << 16).min(raw_len.saturating_add(256 << 20))
+    raw_len.saturating_mul(64).saturating_add(1 << 16).min(raw_len.saturating_add(256 << 20))
 }
 
 /// Segments of one kind.
@@ -56,16 +60,27 @@ impl Parsed {
     }
 }
 
-/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is. `recompress`: whether what is
-/// compressed is undone. `samples`: whether the codec has models of images and audio; else they are left as any binary data.
-pub fn parse(content: &[u8], recompress: bool, samples: bool) -> Option<Parsed> {
+/// How far content is taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Whether what is compressed is undone.
+    pub recompress: bool,
+    /// Whether the codec has models of images and audio; else they are left as any binary data.
+    pub samples: bool,
+    /// How many times as long as the content its plain data may be: they take so much longer.
+    pub expansion: usize,
+}
+
+/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is.
+pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
+    let plain = content.len().saturating_mul(effort.expansion);
     let mut parser = Parser {
         streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
-        plain_left: max_plain(content.len()) - content.len(),
-        work_left: content.len().saturating_mul(16).saturating_add(1 << 22),
+        plain_left: max_plain(content.len()).min(plain.saturating_add(1 << 16)) - content.len(),
+        work_left: plain.saturating_add(1 << 22),
         guess: None,
-        samples,
-        max_depth: if recompress { MAX_DEPTH } else { 0 },
+        samples: effort.samples,
+        max_depth: if effort.recompress { MAX_DEPTH } else { 0 },
     };
     let mut segments = Vec::new();
     parser.list(content, 1, &mut segments);
@@ -125,10 +140,14 @@ impl Parser {
             && let Some(candidate) = next_candidate(bytes, at)
         {
             at = candidate;
-            let Some(Found { skip, what }) = self.undo(&bytes[at..]) else {
+            let Some(Found { skip, mut what }) = self.undo(&bytes[at..]) else {
                 at += 1;
                 continue;
             };
+            if let What::Deflate(deflate) = &mut what {
+                let image = pdf::image(&bytes[..at + skip], deflate.undone.plain.len());
+                deflate.image = image.map(|image| (image.kind, image.is_filtered));
+            }
             self.between(&bytes[from..at + skip], whole, out);
             let segment = self.enter(what, depth);
             at += skip + segment.len();
@@ -136,14 +155,45 @@ impl Parser {
             out.push(segment);
         }
         match from {
-            0 => {
-                let is_searched =
-                    self.samples && whole == Kind::Binary && self.charge(statistics::work(bytes.len())).is_some();
-                let found = if is_searched { statistics::image(bytes) } else { None };
-                self.plain(bytes, found.unwrap_or(whole), out);
-            }
+            0 => self.closed(bytes, whole, out),
             _ => self.between(&bytes[from..], whole, out),
         }
+    }
+
+    /// Adds what can't be undone, of kind `whole`, by statistics.
+    fn closed(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
+        if whole.is_code() {
+            return self.plain(bytes, whole, out);
+        }
+        if let Some((at, code)) = program_in(bytes) {
+            self.closed(&bytes[..at], Kind::of(&bytes[..at]), out);
+            return self.plain(&bytes[at..], code, out);
+        }
+        if whole == Kind::Binary && self.image_in(bytes, out) {
+            return;
+        }
+        let pieces = pieces(bytes);
+        let is_one = pieces.len() == 1;
+        for (kind, range) in pieces {
+            let bytes = &bytes[range];
+            match kind {
+                _ if is_one => self.plain(bytes, whole, out),
+                DataKind::Binary if self.image_in(bytes, out) => {}
+                DataKind::Binary => self.plain(bytes, Kind::Binary, out),
+                DataKind::Text => self.plain(bytes, Kind::Text, out),
+            }
+        }
+    }
+
+    /// Adds `bytes` if they are an image or a grid of numbers.
+    fn image_in(&mut self, bytes: &[u8], out: &mut Vec<Segment>) -> bool {
+        let is_searched = self.samples && self.charge(statistics::work(bytes.len())).is_some();
+        let found = if is_searched { statistics::image(bytes) } else { None };
+        let Some((range, kind)) = found else { return false };
+        self.plain(&bytes[..range.start], Kind::Headers, out);
+        self.plain(&bytes[range.clone()], kind, out);
+        self.plain(&bytes[range.end..], Kind::Headers, out);
+        true
     }
 
     /// Undoes what begins at the beginning of `bytes`, if that is possible and worth it.
@@ -159,7 +209,7 @@ impl Parser {
                 if deflate.undone.consumed + 6 != png.body.len() {
                     return None;
                 }
-                deflate.kind = Some(png.kind);
+                deflate.image = Some((png.kind, true));
                 Some(Found { skip: png.start, what: What::Png(png.chunks, deflate) })
             }
             [b'G', ..] => {
@@ -208,7 +258,7 @@ impl Parser {
         }
         self.plain_left -= undone.plain.len().min(self.plain_left);
         self.guess = Some(undone.parameters);
-        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, kind: None }) })
+        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None }) })
     }
 
     fn charge(&mut self, work: usize) -> Option<()> {
@@ -236,10 +286,14 @@ impl Parser {
     }
 
     fn enter_deflate(&mut self, deflate: FoundDeflate, depth: usize) -> Segment {
-        let FoundDeflate { undone, wrapper, kind } = deflate;
+        let FoundDeflate { undone, wrapper, image } = deflate;
         let mut plain = Vec::new();
-        match kind {
-            Some(kind) => self.rows(&undone.plain, kind, &mut plain),
+        match image {
+            Some((kind, true)) => self.rows(&undone.plain, kind, &mut plain),
+            Some((kind, false)) => {
+                let kind = self.image(kind, undone.plain.len());
+                self.plain(&undone.plain, kind, &mut plain);
+            }
             None => self.list(&undone.plain, depth + 1, &mut plain),
         }
         let (len, parameters, notes) = (undone.consumed, undone.parameters, undone.notes);
@@ -268,10 +322,10 @@ impl Parser {
     /// Adds bytes between what was undone in a file of kind `whole`.
     fn between(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
         let kind = match Kind::of(bytes) {
-            _ if whole == Kind::Code && bytes.len() > MAX_HEADERS => whole,
+            _ if whole.is_code() && bytes.len() > MAX_HEADERS => whole,
             _ if bytes.len() < MIN_PIECE || bytes.starts_with(b"PK\x01\x02") => Kind::Headers,
             Kind::Binary if bytes.len() <= MAX_HEADERS => Kind::Headers,
-            kind => kind,
+            kind => return self.closed(bytes, kind, out),
         };
         self.plain(bytes, kind, out);
     }
@@ -323,8 +377,8 @@ enum What {
 struct FoundDeflate {
     undone: Undone,
     wrapper: Option<[u8; 2]>,
-    /// What the plain data are, if that is known.
-    kind: Option<Kind>,
+    /// If the plain data are known to be an image, its kind, and whether each row begins with a filter type.
+    image: Option<(Kind, bool)>,
 }
 
 /// The next place from `at` on where something may begin that can be undone.
@@ -338,6 +392,14 @@ fn next_candidate(bytes: &[u8], at: usize) -> Option<usize> {
         _ => false,
     };
     bytes.get(at..)?.windows(2).position(is_candidate).map(|skip| at + skip)
+}
+
+/// Where a program begins inside `bytes`, and its code; it is taken to reach to the end.
+fn program_in(bytes: &[u8]) -> Option<(usize, Kind)> {
+    let starts = bytes.windows(2).enumerate().filter(|(_, pair)| matches!(**pair, [0x7F, b'E'] | [b'M', b'Z']));
+    starts
+        .take_while(|(at, _)| bytes.len() - at >= MIN_PROGRAM)
+        .find_map(|(at, _)| Some((at, program(&bytes[at..])?)).filter(|_| at > 0))
 }
 
 /// Bytes of the zip header at the beginning of `bytes`, if a deflated member follows it (PKWARE's APPNOTE, 4.3.7).

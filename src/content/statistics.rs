@@ -1,9 +1,10 @@
-//! Images without a header, found by statistics: neighbouring rows are alike, and gradients predict samples well.
+//! Images and grids of numbers without a header, found by statistics: neighbouring rows are alike, and gradients predict samples well.
 //!
 //! Only the encoder looks. What it takes for an image by mistake costs ratio, nothing else.
 
 use super::kind::Kind;
 use crate::num::elementary::ln;
+use std::ops::Range;
 
 /// Shorter data are not looked at.
 const MIN_LEN: usize = 1 << 14;
@@ -25,23 +26,29 @@ pub fn work(len: usize) -> usize {
     if len < MIN_LEN { 0 } else { 16 * MIN_LEN }
 }
 
-/// The image that `bytes` are, if they seem to be one.
-pub fn image(bytes: &[u8]) -> Option<Kind> {
+/// The image or the grid of numbers that `bytes` seem to be, and where in them it is.
+pub fn image(bytes: &[u8]) -> Option<(Range<usize>, Kind)> {
     if bytes.len() < MIN_LEN {
         return None;
     }
-    let start = (bytes.len() - WINDOW.min(bytes.len())) / 2;
+    let start = (bytes.len() - WINDOW.min(bytes.len())) / 2 / 4 * 4;
     let window = &bytes[start..][..WINDOW.min(bytes.len())];
-    bilevel(window).or_else(|| {
-        let row = row(window, |a, b| (u32::from(a.abs_diff(b)) + 1).ilog2())?;
-        let kinds = [(1, 8), (3, 8), (4, 8), (2, 16)];
-        let kinds = kinds.into_iter().filter(|(pixel, _)| row.is_multiple_of(*pixel));
-        let costed = kinds.map(|(pixel, depth)| (cost(window, row, pixel, depth), pixel, depth));
-        let (cost, pixel, depth) = costed.min_by(|a, b| a.0.total_cmp(&b.0))?;
-        let kind = Kind::Image { row: row as u32, pixel: pixel as u8, depth };
-        let is_less_than = |other: f64| cost < MAX_SHARE * other;
-        (is_less_than(entropy_after_byte(window, pixel)) && is_less_than(entropy_of_changes(window))).then_some(kind)
-    })
+    if let Some(kind) = bilevel(window) {
+        return Some((0..bytes.len(), kind));
+    }
+    let row = row(window, |a, b| (u32::from(a.abs_diff(b)) + 1).ilog2())?;
+    let kinds = [(1, 8), (3, 8), (4, 8), (2, 16)];
+    let kinds = kinds.into_iter().filter(|(pixel, _)| row.is_multiple_of(*pixel));
+    let mut costed: Vec<_> = kinds.map(|(pixel, depth)| (cost(window, row, pixel, depth), pixel, depth, 0)).collect();
+    let grids = (1..=4).map(|channels| 4 * channels).filter(|pixel| row.is_multiple_of(*pixel));
+    let grids = grids.flat_map(|pixel| (0..4).map(move |phase| (pixel, phase)));
+    costed.extend(grids.map(|(pixel, phase)| (float_cost(&window[phase..], row, pixel), pixel, 32, phase)));
+    let (cost, pixel, depth, phase) = costed.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let kind = Kind::Image { row: row as u32, pixel: pixel as u8, depth };
+    let is_less_than = |other: f64| cost < MAX_SHARE * other;
+    let end = phase + if depth == 32 { (bytes.len() - phase) / 4 * 4 } else { bytes.len() };
+    let is_image = is_less_than(entropy_after_byte(window, pixel)) && is_less_than(entropy_of_changes(window));
+    is_image.then_some((phase..end, kind))
 }
 
 /// The length of rows in bytes by which bytes differ the least from those above.
@@ -99,6 +106,37 @@ fn cost(window: &[u8], row: usize, pixel: usize, depth: u8) -> f64 {
         (entropy(&counts) + f64::from(rest) / f64::from(total.max(1))) / bytes as f64
     });
     little.min(big)
+}
+
+/// Bits per byte of what gradients leave of numbers of binary32; infinite if they do not seem to be such numbers.
+fn float_cost(window: &[u8], row: usize, pixel: usize) -> f64 {
+    let read: [fn([u8; 4]) -> u32; 2] = [u32::from_le_bytes, u32::from_be_bytes];
+    let [little, big] = read.map(|read| {
+        let codes: Vec<i64> = window.as_chunks().0.iter().map(|&number| float_code(read(number))).collect();
+        // Neither whole numbers nor noise.
+        let is_usual = |code: &&i64| **code == 0 || (127 - 40..127 + 40).contains(&(code.unsigned_abs() >> 23));
+        if codes.iter().filter(is_usual).count() * 16 < codes.len() * 15 {
+            return f64::INFINITY;
+        }
+        let (pixel, row) = (pixel / 4, row / 4);
+        let (mut counts, mut rest, mut total) = ([0u32; 128], 0u64, 0u32);
+        for at in row + pixel..codes.len() {
+            let [w, n, nw] = [pixel, row, row + pixel].map(|back| codes[at - back]);
+            let residual = codes[at] - (w + n - nw).clamp(w.min(n), w.max(n));
+            let size = 64 - residual.unsigned_abs().leading_zeros();
+            counts[2 * size as usize + usize::from(residual < 0)] += 1;
+            rest += u64::from(size.saturating_sub(1));
+            total += 1;
+        }
+        (entropy(&counts) + rest as f64 / f64::from(total.max(1))) / 4.0
+    });
+    little.min(big)
+}
+
+/// A whole number in the order of the number of binary32 with these bits; 0 of zero.
+fn float_code(bits: u32) -> i64 {
+    let magnitude = i64::from(bits & u32::MAX >> 1);
+    if bits >> 31 == 0 { magnitude } else { -magnitude }
 }
 
 /// Bits per byte of records: which bytes differ from those of the record before, and what they are then. Takes the length of
@@ -165,7 +203,32 @@ mod tests {
             }
             let found = image(&bytes);
             let pixel = (depth / 8) as u8;
-            assert_eq!(found, Some(Kind::Image { row: row as u32, pixel, depth: depth as u8 }));
+            assert_eq!(found, Some((0..bytes.len(), Kind::Image { row: row as u32, pixel, depth: depth as u8 })));
+        }
+    }
+
+    /// A smooth surface as numbers of both orders of bytes, behind a header.
+    #[test]
+    fn grids_of_numbers_are_found() {
+        let mut random = TestRandom::new(23);
+        let mut at = 4000;
+        let profile: Vec<u32> = (0..300)
+            .map(|_| {
+                at = at + random.below(61) as u32 - 30;
+                at
+            })
+            .collect();
+        let orders: [fn(f32) -> [u8; 4]; 2] = [f32::to_be_bytes, f32::to_le_bytes];
+        for (header, to_bytes) in [0, 14].into_iter().zip(orders) {
+            let mut bytes = random.bytes(header);
+            for y in 0..150 {
+                for height in &profile {
+                    bytes.extend(to_bytes((height * 16 + 5 * y + random.below(16) as u32) as f32 / 1000.0));
+                }
+            }
+            let expected = header % 4..header % 4 + (bytes.len() - header % 4) / 4 * 4;
+            let Some((range, Kind::Image { row, depth, .. })) = image(&bytes) else { panic!("it is a grid") };
+            assert_eq!((range, row, depth), (expected, 1200, 32));
         }
     }
 

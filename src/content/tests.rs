@@ -4,6 +4,8 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::test_random::TestRandom;
 
+const EFFORT: Effort = Effort { recompress: true, samples: true, expansion: 16 };
+
 const SAMPLES: [(&str, &[u8]); 8] = [
     ("archive.zip", include_bytes!("../../tests/samples/archive.zip")),
     ("image.png", include_bytes!("../../tests/samples/image.png")),
@@ -21,7 +23,7 @@ fn streams(parsed: &Parsed) -> Vec<&[u8]> {
 
 /// Whether `content` was taken apart; it must come together again.
 fn round_trip(content: &[u8]) -> bool {
-    let Some(parsed) = parse(content, true, true) else { return false };
+    let Some(parsed) = parse(content, EFFORT) else { return false };
     assert!(parsed.plain_len() <= 2 * max_plain(content.len()));
     assert!(rebuild(&streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
     true
@@ -42,7 +44,7 @@ fn samples_are_taken_apart() {
     };
     for (name, content) in SAMPLES {
         assert!(round_trip(content), "{name}");
-        let parsed = parse(content, true, true).unwrap();
+        let parsed = parse(content, EFFORT).unwrap();
         let found: Vec<&str> = parsed.streams.iter().map(|stream| stream.kind.name()).collect();
         assert_eq!(found, kinds(name), "{name}");
         assert!(parsed.corrections.len() <= 40, "{name}: {} bytes of corrections", parsed.corrections.len());
@@ -52,7 +54,7 @@ fn samples_are_taken_apart() {
 #[test]
 fn outlines_name_the_segments() {
     let (_, content) = SAMPLES[0];
-    let parsed = parse(content, true, true).unwrap();
+    let parsed = parse(content, EFFORT).unwrap();
     let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
     let outline = outline(&parsed.streams[0].bytes, &kinds).unwrap();
     let top: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
@@ -67,7 +69,7 @@ fn outlines_name_the_segments() {
 #[test]
 fn compressed_data_can_be_left_alone() {
     for (name, content) in SAMPLES.into_iter().filter(|(name, _)| *name != "mixed.tar") {
-        assert!(parse(content, false, true).is_none(), "{name}");
+        assert!(parse(content, Effort { recompress: false, ..EFFORT }).is_none(), "{name}");
     }
 }
 
@@ -76,7 +78,27 @@ fn plain_content_is_one_segment() {
     let mut random = TestRandom::new(1);
     let text = include_bytes!("../../corpora/samples/prose.txt");
     for content in [&text[..], &random.bytes(100_000), &[], &[0x78, 0x9C], b"PK\x03\x04", &[0; 70_000]] {
-        assert!(parse(content, true, true).is_none());
+        assert!(parse(content, EFFORT).is_none());
+    }
+}
+
+#[test]
+fn text_and_programs_in_one_file_are_told_apart() {
+    let mut random = TestRandom::new(7);
+    let words: Vec<&[u8]> = include_bytes!("../../corpora/samples/prose.txt").split_inclusive(|&b| b == b' ').collect();
+    let text: Vec<u8> = (0..1800).flat_map(|_| words[random.below(words.len() as u64) as usize]).copied().collect();
+    let mut program = b"\x7FELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\xB7\0".to_vec();
+    program.extend(TestRandom::new(5).bytes(9000));
+    let noise = TestRandom::new(6).bytes(7000);
+    for (content, kinds) in [
+        ([&text[..], &program].concat(), &["script", "text", "arm64"][..]),
+        ([&noise[..], &text].concat(), &["script", "binary", "text"]),
+        ([&noise[..], &text, &program].concat(), &["script", "binary", "text", "arm64"]),
+    ] {
+        assert!(round_trip(&content));
+        let parsed = parse(&content, EFFORT).unwrap();
+        let found: Vec<&str> = parsed.streams.iter().map(|stream| stream.kind.name()).collect();
+        assert_eq!(found, kinds);
     }
 }
 
@@ -116,7 +138,7 @@ fn planted_streams_come_back() {
 fn damaged_streams_are_refused_or_make_other_bytes() {
     let mut random = TestRandom::new(3);
     for (name, content) in SAMPLES {
-        let parsed = parse(content, true, true).unwrap();
+        let parsed = parse(content, EFFORT).unwrap();
         for _ in 0..200 {
             let mut plain: Vec<Vec<u8>> = streams(&parsed).into_iter().map(<[u8]>::to_vec).collect();
             plain.push(parsed.corrections.clone());

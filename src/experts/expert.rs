@@ -28,6 +28,8 @@ pub struct Setup {
     pub tree: &'static SymbolTree,
     /// Hashed contexts of bit histories: see [`super::contexts`].
     pub contexts: usize,
+    /// Whether there are those of [`super::contexts::sparse`], too.
+    pub sparse: bool,
     /// The embedded n-gram model, if the block uses it.
     pub prior: Option<&'static Prior>,
     /// The vocabulary of the transformer, if the block uses one. Then it uses the prior, too.

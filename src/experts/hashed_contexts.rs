@@ -13,6 +13,8 @@ pub struct HashedContexts {
     ngram: Ngram,
     indirect: Indirect,
     more: bool,
+    /// Where those of [`contexts::sparse`] begin, if there are any.
+    sparse: Option<usize>,
     structure: Option<Structure>,
     selectors: [usize; 2],
 }
@@ -23,10 +25,12 @@ impl HashedContexts {
     /// # Errors
     /// The operating system's, if there is not enough memory.
     pub fn new(setup: &Setup, line_bits: u32) -> std::io::Result<Self> {
+        let all = setup.contexts + if setup.sparse { contexts::SPARSE } else { 0 };
         Ok(HashedContexts {
-            ngram: Ngram::new(setup.contexts, contexts::ORDERS, line_bits)?,
+            ngram: Ngram::new(all, contexts::ORDERS, line_bits)?,
             indirect: Indirect::default(),
             more: setup.contexts > contexts::FULL,
+            sparse: setup.sparse.then_some(setup.contexts),
             structure: Structure::of(setup.content),
             selectors: [0; 2],
         })
@@ -65,7 +69,7 @@ impl Expert for HashedContexts {
 
     /// The inputs of the contexts are vectors, which begin at a multiple of [`LINE`].
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
-        // Of contexts::full and of contexts::more: the history's probability, and the damped one.
+        // Of contexts::full and of all others: the history's probability, and the damped one.
         let groups = match pretrained {
             _ if self.structure.is_some() => [[16, 28]; 2],
             Pretrained::None => [[36, 60]; 2],
@@ -73,13 +77,19 @@ impl Expert for HashedContexts {
             Pretrained::Transformer | Pretrained::External => [[-8, 28], [-3, 12]],
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
-        for [plain, damped] in &groups[..1 + usize::from(self.more)] {
+        let others = usize::from(self.more) + usize::from(self.sparse.is_some());
+        for [plain, damped] in groups.iter().chain([&groups[1]]).take(1 + others) {
             weights.extend([plain; LINE]);
             weights.extend([damped; LINE]);
         }
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
+        if let Some(first) = self.sparse {
+            for (i, context) in contexts::sparse(byte.view).into_iter().enumerate() {
+                self.ngram.prefetch(first + i, context);
+            }
+        }
         if let Some(structure) = &self.structure {
             for (i, context) in structure.contexts(byte, &self.indirect).into_iter().enumerate() {
                 self.ngram.prefetch(i, context);

@@ -56,6 +56,11 @@ impl Default for LearningRate {
 }
 
 impl LearningRate {
+    /// For binary data, whose parts differ more than those of a text.
+    pub fn lively() -> Self {
+        LearningRate { last: 20 << 24, ..LearningRate::default() }
+    }
+
     /// For inputs one of which is so good from the start that there is little to learn.
     pub fn slow() -> Self {
         LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }
@@ -353,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "97 inputs")]
+    #[should_panic(expected = "129 inputs")]
     fn too_many_inputs_are_refused() {
         Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }

@@ -17,6 +17,7 @@ impl Image {
     pub fn contexts(self, byte: &NextByte) -> [u32; CONTEXTS] {
         let mut contexts = match (self.pixel, self.sample) {
             (_, 2) => self.wide(byte),
+            (_, 4) => self.floats(byte),
             (1, _) => self.single(byte),
             _ => self.colour(byte),
         };
@@ -38,6 +39,10 @@ impl Image {
 
     /// What the mixer's weights are chosen by: the likely byte, and the texture with the channel.
     pub fn selectors(self, byte: &NextByte) -> [usize; 2] {
+        if self.sample == 4 {
+            let [first, .., mean] = byte.guesses.map(usize::from);
+            return [mean, self.column(byte) & 3 | ((first.abs_diff(mean) + 1).ilog2() as usize) << 2];
+        }
         let [w, n, nw] = [(-1, 0), (0, 1), (-1, 1)].map(|(x, y)| self.at(byte, x, y, 0));
         let class = |difference: i32| (difference.unsigned_abs() + 1).ilog2() as usize;
         let texture = class(w - nw) + 8 * class(n - nw).min(7);
@@ -140,6 +145,52 @@ impl Image {
             [guesses[4], guesses[0], guesses[2], -1],
             [guesses[1], guesses[3], -1, -1],
         ])
+    }
+
+    /// Numbers of four bytes, the high one first. Their low bytes are noise: a few contexts find what is not.
+    fn floats(self, byte: &NextByte) -> [u32; CONTEXTS] {
+        let at = |x, y| self.at(byte, x, y, 0);
+        let back = |back: usize| i32::from(byte.view.back(back));
+        let place = (byte.view.bytes().len() & 3) as i32;
+        let known = (1..=place as usize).fold(1, |known, i| known << 8 | back(i));
+        let (w, n) = (at(-1, 0), at(0, 1));
+        let guesses = byte.guesses.map(i32::from);
+        let mut contexts = numbered([
+            [guesses[4], -1, -1, -1],
+            [guesses[4], known, -1, -1],
+            [guesses[0], known, -1, -1],
+            [guesses[1], known, -1, -1],
+            [guesses[2], known, -1, -1],
+            [guesses[3], known, -1, -1],
+            [guesses[0], guesses[2], -1, -1],
+            [guesses[1], guesses[3], -1, -1],
+            [w, known, -1, -1],
+            [n, known, -1, -1],
+            [w, n, known, -1],
+            [w, n, at(-1, 1), known],
+            [w, at(-2, 0), known, -1],
+            [n, at(0, 2), known, -1],
+            [guesses[4], w, n, -1],
+            [0, 0, 0, 0],
+            [clamp(w + n - at(-1, 1)), -1, -1, -1],
+            [clamp(2 * w - at(-2, 0)), -1, -1, -1],
+            [clamp(2 * n - at(0, 2)), -1, -1, -1],
+            [clamp(w + at(1, 1) - n), -1, -1, -1],
+            [known, -1, -1, -1],
+            [-1, -1, -1, -1],
+            [back(1), -1, -1, -1],
+            [back(1), back(2), -1, -1],
+            [back(1), back(2), back(3), -1],
+            [back(1), back(2), back(3), back(4)],
+            [back(4), back(8), -1, -1],
+            [guesses[4], back(1), back(2), -1],
+            [guesses[4], guesses[3], guesses[2], -1],
+            [guesses[4] >> 2, w >> 2, n >> 2, -1],
+            [at(-1, 0), self.at(byte, -1, 0, 1), self.at(byte, -1, 0, 2), -1],
+            [at(0, 1), self.at(byte, 0, 1, 1), self.at(byte, 0, 1, 2), -1],
+        ]);
+        contexts.iter_mut().for_each(|context| *context = hash2(*context, place as u32));
+        contexts
     }
 
     /// Samples of two bytes, the high one first.

@@ -13,6 +13,8 @@ pub const FULL: usize = 16;
 pub const MORE: usize = 16;
 /// Hashed contexts of blocks with a known structure: see [`structured`].
 pub const CONTEXTS: usize = FULL + MORE;
+/// Hashed contexts of bytes at distances, which binary blocks have beside others: see [`sparse`].
+pub const SPARSE: usize = 16;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 
@@ -232,6 +234,32 @@ fn more_binary(h: LaneView, ind: &Indirect) -> [u32; MORE] {
         hash3(back(4), back(8), hash2(back(12), h.at as u32 & 3)),
         ind.after_one(c4),
         hash2(ind.after_two(c4), c4 & 0x00FF_FFFF),
+    ]
+}
+
+/// Contexts of bytes at some distance, without those between, and of parts of bytes.
+pub fn sparse(h: LaneView) -> [u32; SPARSE] {
+    let c4 = h.last8 as u32;
+    let c8 = (h.last8 >> 32) as u32;
+    let back = |back: usize| u32::from(h.back(back));
+    let place = h.at as u32 & 3;
+    [
+        hash2(c4 & 0x0000_FF00, 21),
+        hash2(c4 & 0x00FF_0000, 22),
+        hash2(c4 & 0xFF00_0000, 23),
+        hash2(c4 & 0xFF00_00FF, 24),
+        hash2(c4 & 0x00FF_00FF, 25),
+        hash2(c4 & 0xFF00_FF00, 26),
+        hash2(c8 & 0x0000_00FF, 27),
+        hash3(c4 & 0xFF00_0000, c8 & 0xFF00_0000, 28),
+        hash3(c8 & 0xFFFF, 0, 29),
+        hash3(c4 & 0xF0F0_F0FF, 0, 30),
+        hash3(c4 & 0xE0E0_E0E0, c8 & 0xE0E0_E0E0, 31),
+        hash3(c4 & 0xFFF0, place, 32),
+        hash3(c4 & 0xFF, place, 33),
+        hash3(back(8), back(16), 34),
+        hash3(back(12), back(24), hash2(c4 & 0xFF, 35)),
+        hash3(c4 & 0xF0F0, c8 & 0xF0F0_F0F0, hash2(c4 >> 24, 36)),
     ]
 }
 

@@ -19,7 +19,7 @@ impl Structure {
     /// The structure of blocks of a kind; none if contexts for any binary data suit them.
     pub fn of(kind: Kind) -> Option<Structure> {
         match kind {
-            Kind::Image { row, pixel, depth: depth @ (1 | 8 | 16) } if row > 0 && pixel > 0 => {
+            Kind::Image { row, pixel, depth: depth @ (1 | 8 | 16 | 32) } if row > 0 && pixel > 0 => {
                 let (row, pixel) = (row as usize, usize::from(pixel));
                 let sample = usize::from(depth / 8).max(1);
                 (row > 3 * pixel && pixel >= sample).then_some(Structure::Image(Image { row, pixel, sample }))

@@ -7,7 +7,7 @@ const MAX_CHANNELS: usize = 8;
 /// The most neighbours of a sample.
 pub const MAX_NEIGHBOURS: usize = 26;
 
-/// Samples of one or two bytes, the high one first.
+/// Samples of one, two or four bytes, the high one first.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
     /// Bytes of a sample.
@@ -21,7 +21,7 @@ impl Grid {
     /// The grid of a block of `raw_len` bytes of samples; none if it consists of something else.
     pub fn of(kind: Kind, raw_len: usize) -> Option<Grid> {
         let (row, channels, depth) = match kind {
-            Kind::Image { row, pixel, depth: depth @ (8 | 16) } if row > 0 => {
+            Kind::Image { row, pixel, depth: depth @ (8 | 16 | 32) } if row > 0 => {
                 (row as usize * 8 / usize::from(depth), usize::from(pixel) * 8 / usize::from(depth), depth)
             }
             Kind::Audio { channels, depth: depth @ (8 | 16) } => (0, channels.into(), depth),

@@ -1,20 +1,21 @@
-//! Samples of images and audio as numbers: several linear predictors guess the next one; each input is the next bit's share of a
+//! Numbers in images, audio and grids: several linear predictors guess the next one; each input is the next bit's share of a
 //! logistic distribution about a guess.
 
+mod floats;
 mod grid;
 mod least_squares;
 mod logistic;
+mod samples;
 
 use super::expert::{Expert, GUESSES, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::content::Kind;
-use crate::num::RECIPROCAL;
 use crate::text::{LaneView, Node};
-use grid::{Grid, MAX_NEIGHBOURS};
-use least_squares::LeastSquares;
-use logistic::{Logistic, UNIT_BITS};
+use floats::Floats;
+use grid::Grid;
+use samples::Samples;
 
-/// The linear predictors: neighbours, forgetting, and samples between two solutions.
+/// The linear predictors: neighbours, forgetting, and numbers between two solutions.
 const PREDICTORS: [(usize, f64, u32); 4] = [(8, 0.95, 1), (14, 0.99, 2), (26, 0.998, 4), (26, 0.9998, 6)];
 // The guesses are those of the predictors, and their mean.
 const _: () = assert!(GUESSES == PREDICTORS.len() + 1);
@@ -22,8 +23,8 @@ const MEAN: usize = PREDICTORS.len();
 /// Inputs of the mixer: of each guess, and of the mean in another context.
 const INPUTS: usize = GUESSES + 1;
 
-/// Levels of the deviation around a sample: half powers of two.
-pub const LEVELS: usize = 48;
+/// Levels of the deviation around a number: half powers of two.
+const LEVELS: usize = 48;
 /// Classes of how much the guesses differ.
 const SPREADS: usize = 6;
 /// From this count on, means are moving averages.
@@ -31,190 +32,50 @@ const LIMIT: u32 = 200;
 /// Bytes of memory for a channel: the predictors' matrices, and errors by context.
 const CHANNEL_MEMORY: u64 = 70_000;
 
-/// Bias and mean absolute deviation of a guess in a context, in 2^-8 of the units of numbers.
-#[derive(Clone, Copy)]
-struct Errors {
-    bias: i64,
-    deviation: i64,
-    count: u32,
-}
-
-impl Errors {
-    fn learn(&mut self, error: i32) {
-        let rate = i64::from(RECIPROCAL[self.count as usize]);
-        self.bias += (((i64::from(error) << 8) - self.bias) * rate) >> 16;
-        self.deviation += ((i64::from(error.abs() << 8) - self.deviation) * rate) >> 16;
-        self.count = (self.count + 1).min(LIMIT);
-    }
-}
-
-/// The expert; it has no inputs in blocks without samples.
+/// The expert; it has no inputs in blocks without numbers.
 #[derive(Clone)]
-pub struct Numeric(Option<Box<Samples>>);
+pub struct Numeric(Option<Box<Numbers>>);
 
 #[derive(Clone)]
-struct Samples {
-    grid: Grid,
-    /// By channel.
-    neighbours: Vec<Vec<usize>>,
-    predictors: Vec<[LeastSquares; PREDICTORS.len()]>,
-    /// By input, channel and context.
-    errors: [Vec<Errors>; INPUTS],
-    contexts: [usize; INPUTS],
-    /// Absolute errors of the mean guess, by sample number, in a ring.
-    past: Vec<u32>,
-    /// Recent absolute errors of each predictor.
-    recent: Vec<[u32; PREDICTORS.len()]>,
-    /// The number of the current sample, its channel, and its guesses.
-    index: usize,
-    channel: usize,
-    guesses: [i32; GUESSES],
-    anchor: i32,
-    level: usize,
-    distributions: [Logistic; INPUTS],
-    /// The numbers that the sample may be.
-    low: i32,
-    len: i32,
+enum Numbers {
+    Samples(Samples),
+    Floats(Floats),
+}
+
+/// The length of the ring of numbers that are kept, or whose errors are: it reaches as far back as they are looked at.
+fn ring_len(grid: Grid) -> usize {
+    let furthest = match grid.bytes {
+        4 => (0..grid.channels).flat_map(|channel| grid.neighbours(channel)).max().unwrap_or_default(),
+        _ => grid.row + 4 * grid.channels,
+    };
+    (furthest + 1).next_power_of_two()
 }
 
 impl Numeric {
     /// Bytes of memory of an expert of `raw_len` bytes of `kind`.
     pub fn memory(kind: Kind, raw_len: usize) -> u64 {
-        Grid::of(kind, raw_len).map_or(0, |grid| grid.channels as u64 * CHANNEL_MEMORY + 4 * ring_len(grid) as u64)
+        let Some(grid) = Grid::of(kind, raw_len) else { return 0 };
+        let kept = if grid.bytes == 4 { 16 } else { 4 };
+        grid.channels as u64 * CHANNEL_MEMORY + kept * ring_len(grid) as u64
     }
 
-    /// An expert of the samples that a block of `raw_len` bytes of `kind` consists of.
+    /// An expert of the numbers that a block of `raw_len` bytes of `kind` consists of.
     pub fn new(kind: Kind, raw_len: usize) -> Self {
-        Numeric(Grid::of(kind, raw_len).map(|grid| Box::new(Samples::new(grid))))
-    }
-
-    /// The level of deviation that is expected, below [`LEVELS`], and whether a sample's high byte is known; none in blocks
-    /// without samples.
-    #[inline]
-    pub fn confidence(&self) -> Option<(usize, bool)> {
-        self.0.as_ref().map(|samples| (samples.level, samples.len < 1 << (8 * samples.grid.bytes - 7)))
-    }
-}
-
-/// Samples whose errors are kept.
-fn ring_len(grid: Grid) -> usize {
-    (grid.row + 4 * grid.channels + 1).next_power_of_two()
-}
-
-impl Samples {
-    fn new(grid: Grid) -> Self {
-        let neighbours: Vec<_> = (0..grid.channels).map(|channel| grid.neighbours(channel)).collect();
-        let predictors = neighbours
-            .iter()
-            .map(|neighbours| {
-                PREDICTORS
-                    .map(|(n, forgetting, interval)| LeastSquares::new(n.min(neighbours.len()), forgetting, interval))
-            })
-            .collect();
-        let initial = Errors { bias: 0, deviation: 4 << (UNIT_BITS + 8), count: 0 };
-        Samples {
-            grid,
-            neighbours,
-            predictors,
-            errors: std::array::from_fn(|_| vec![initial; grid.channels * LEVELS * SPREADS]),
-            contexts: [0; INPUTS],
-            past: vec![0; ring_len(grid)],
-            recent: vec![[1 << UNIT_BITS; PREDICTORS.len()]; grid.channels],
-            index: 0,
-            channel: 0,
-            guesses: [0; GUESSES],
-            anchor: 0,
-            level: 0,
-            distributions: Default::default(),
-            low: 0,
-            len: 0,
-        }
-    }
-
-    /// Guesses the next sample.
-    fn guess(&mut self, view: LaneView) {
-        let (grid, index) = (self.grid, self.index);
-        self.channel = grid.channel(index);
-        let neighbours = &self.neighbours[self.channel];
-        self.anchor = grid.sample(view, index, neighbours[0]);
-        let mut x = [0.0; MAX_NEIGHBOURS];
-        for (x, &back) in x.iter_mut().zip(neighbours) {
-            *x = f64::from(grid.sample(view, index, back) - self.anchor);
-        }
-        let most = (1 << (8 * grid.bytes)) - 1;
-        let (mut sum, mut total) = (0, 0);
-        let recent = &self.recent[self.channel];
-        for ((guess, predictor), &recent) in self.guesses.iter_mut().zip(&mut self.predictors[self.channel]).zip(recent)
-        {
-            let difference = (predictor.predict(&x) * f64::from(1 << UNIT_BITS)) as i32;
-            *guess = (self.anchor << UNIT_BITS).saturating_add(difference).clamp(0, most << UNIT_BITS);
-            let recent = u64::from(recent) + 4;
-            let weight = ((1u64 << 44) / (recent * recent)).max(1) as i64;
-            (sum, total) = (sum + weight * i64::from(*guess), total + weight);
-        }
-        self.guesses[MEAN] = (sum / total) as i32;
-        self.level = self.deviation_around();
-        let (least, greatest) = self.guesses.iter().fold((i32::MAX, 0), |(a, b), &guess| (a.min(guess), b.max(guess)));
-        let spread = level((greatest - least) as u32) as i32 - self.level as i32;
-        let spread = (spread / 3 + 4).clamp(0, SPREADS as i32 - 1) as usize;
-        for input in 0..INPUTS {
-            let context = match input {
-                MEAN => self.level * SPREADS + spread,
-                GUESSES => level(self.past_error(grid.channels) + self.past_error(1)) * SPREADS + spread,
-                predictor => {
-                    level(2 * self.recent[self.channel][predictor]) * SPREADS + (self.level / 4).min(SPREADS - 1)
-                }
-            };
-            self.contexts[input] = self.channel * LEVELS * SPREADS + context;
-            let errors = &self.errors[input][self.contexts[input]];
-            let guess = self.guesses[input.min(MEAN)];
-            self.distributions[input].set(guess + (errors.bias >> 8) as i32, (errors.deviation >> 8) as i32);
-        }
-        (self.low, self.len) = (0, 1 << (8 * grid.bytes));
-    }
-
-    /// The error of the mean guess of an earlier sample.
-    fn past_error(&self, back: usize) -> u32 {
-        self.past[self.index.wrapping_sub(back) & (self.past.len() - 1)]
-    }
-
-    /// The level of the errors around the current sample.
-    fn deviation_around(&self) -> usize {
-        let (c, r) = (self.grid.channels, self.grid.row);
-        let sum = if r > 0 {
-            let near = 2 * (self.past_error(c) + self.past_error(r));
-            near + self.past_error(r + c)
-                + self.past_error(r - c)
-                + if self.channel > 0 { 2 * self.past_error(1) } else { 0 }
-        } else {
-            3 * self.past_error(c) + 2 * self.past_error(2 * c) + self.past_error(3 * c) + self.past_error(4 * c)
+        let numbers = |grid: Grid| match grid.bytes {
+            4 => Numbers::Floats(Floats::new(grid)),
+            _ => Numbers::Samples(Samples::new(grid)),
         };
-        level(sum)
+        Numeric(Grid::of(kind, raw_len).map(|grid| Box::new(numbers(grid))))
     }
 
-    /// Learns the sample, whose value is known.
-    fn learn(&mut self) {
-        let value = self.low << UNIT_BITS;
-        for input in 0..INPUTS {
-            self.errors[input][self.contexts[input]].learn(value - self.guesses[input.min(MEAN)]);
-        }
-        for (recent, guess) in self.recent[self.channel].iter_mut().zip(&self.guesses) {
-            *recent = (*recent * 7 + 2 * value.abs_diff(*guess)) / 8;
-        }
-        for predictor in &mut self.predictors[self.channel] {
-            predictor.update(f64::from(self.low - self.anchor));
-        }
-        let slot = self.index & (self.past.len() - 1);
-        self.past[slot] = value.abs_diff(self.guesses[MEAN]);
-        self.index += 1;
+    /// The deviation that is expected, with how much of the number is known, below 256; none in blocks without numbers.
+    #[inline]
+    pub fn confidence(&self) -> Option<usize> {
+        self.0.as_ref().map(|numbers| match &**numbers {
+            Numbers::Samples(samples) => samples.confidence(),
+            Numbers::Floats(floats) => floats.confidence(),
+        })
     }
-}
-
-/// Twice the base-2 logarithm of a number, with one bit after the point.
-fn level(x: u32) -> usize {
-    let x = x + 2;
-    let log2 = x.ilog2();
-    (2 * log2 + (x >> (log2 - 1) & 1)) as usize - 2
 }
 
 impl Expert for Numeric {
@@ -229,38 +90,45 @@ impl Expert for Numeric {
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
-        let Some(samples) = &mut self.0 else { return };
-        if byte.view.bytes().len().is_multiple_of(samples.grid.bytes) {
-            samples.guess(byte.view);
-        }
-        // The high byte, or the low one if the high one is what was guessed.
-        let shift = UNIT_BITS + if samples.len > 256 { 8 } else { 0 };
-        byte.guesses = samples.guesses.map(|guess| {
-            let rounded = guess + (1 << (UNIT_BITS - 1)) - (samples.low << UNIT_BITS);
-            (rounded >> shift).clamp(0, 255) as u8
-        });
+        let Some(numbers) = &mut self.0 else { return };
+        byte.guesses = match &mut **numbers {
+            Numbers::Samples(samples) => {
+                samples.begin_byte(byte.view);
+                samples.next_bytes()
+            }
+            Numbers::Floats(floats) => {
+                floats.begin_byte(byte.view);
+                floats.next_bytes()
+            }
+        };
     }
 
     #[inline]
     fn predict(&mut self, _: Node, inputs: &mut Inputs) {
-        if let Some(samples) = &self.0 {
-            inputs.push(samples.distributions.each_ref().map(|logistic| logistic.stretched(samples.low, samples.len)));
+        if let Some(numbers) = &self.0 {
+            inputs.push(match &**numbers {
+                Numbers::Samples(samples) => samples.predict(),
+                Numbers::Floats(floats) => floats.predict(),
+            });
         }
     }
 
     #[inline]
     fn update(&mut self, bit: u32, _: Option<Node>) {
-        if let Some(samples) = &mut self.0 {
-            samples.len /= 2;
-            samples.low += samples.len * bit as i32;
+        if let Some(numbers) = &mut self.0 {
+            match &mut **numbers {
+                Numbers::Samples(samples) => samples.update(bit),
+                Numbers::Floats(floats) => floats.update(bit),
+            }
         }
     }
 
-    fn end_byte(&mut self, _: u8, _: LaneView) {
-        if let Some(samples) = &mut self.0
-            && samples.len == 1
-        {
-            samples.learn();
+    fn end_byte(&mut self, _: u8, view: LaneView) {
+        if let Some(numbers) = &mut self.0 {
+            match &mut **numbers {
+                Numbers::Samples(samples) => samples.end_byte(),
+                Numbers::Floats(floats) => floats.end_byte(view),
+            }
         }
     }
 }

@@ -14,14 +14,16 @@ impl CodecConfig {
     fn memory_with(&self, raw_len: usize, lanes: usize, learning: usize) -> u64 {
         // The state that blocks start with is shared, but counted with each.
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
+        let text_before = self.sharing.text_before(raw_len) as u64;
         let raw_len = self.sharing.table_len(raw_len);
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        copies * self.predictor_memory(raw_len) + language_model
+        copies * self.predictor_memory(raw_len) + text_before + language_model
     }
 
     /// Bytes of memory that a shared start takes, apart from the copies in blocks.
     pub fn shared_memory(&self, start: &SharedStart) -> u64 {
-        self.predictor_memory(start.longest())
+        let (tables, text) = start.longest();
+        self.predictor_memory(tables) + text as u64
     }
 
     fn predictor_memory(&self, len: usize) -> u64 {

@@ -55,6 +55,14 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// Bytes of text that come before a stream of `len` bytes.
+    pub fn text_before(&self, len: usize) -> usize {
+        match self {
+            Sharing::Begins(_) => self.start_for(len).map_or(0, |start| start.first_len),
+            _ => 0,
+        }
+    }
+
     /// Whether the block has nothing to do with a shared start.
     pub fn is_none(&self) -> bool {
         matches!(self, Sharing::None)
@@ -192,9 +200,9 @@ impl SharedStart {
         Arc::clone(state).downcast().ok()
     }
 
-    /// The most bytes that the tables of the state are made for.
-    pub fn longest(&self) -> usize {
-        self.table_len(self.first_len)
+    /// The most bytes that the tables of the state are made for, and the most bytes of its text.
+    pub fn longest(&self) -> (usize, usize) {
+        (self.table_len(self.first_len), self.first_len)
     }
 
     fn end(&self, phase: Phase, keeps: bool) {

@@ -8,7 +8,7 @@ use common::{KINDS, Kind, content, forge};
 use nzip::internals::container::explain;
 use nzip::{
     BlockSize, CompressOptions, Compressor, Damage, DecompressOptions, Decompressor, Error, ErrorKind, Level,
-    SeekableDecompressor, TrainedPrior, compress_with, decompress, decompress_with,
+    SeekableDecompressor, TrainedPrior, compress_with, decompress, decompress_with, list,
 };
 
 const BLOCK: usize = 64 << 10;
@@ -272,4 +272,21 @@ fn memory_is_counted() {
     assert!(need(64 << 20).unwrap() == text);
     let options = shared(1).memory(16 << 20);
     assert_eq!(compress_with(&text, options).unwrap_err().kind(), ErrorKind::MemoryLimit);
+}
+
+#[test]
+fn long_content_is_divided_by_default() {
+    let content = sentences(9 << 20);
+    let options = || CompressOptions::new().level(Level::MIN);
+    let archive = compress_with(&content, options()).unwrap();
+    let summary = list(Cursor::new(&archive)).next().unwrap().unwrap();
+    assert_eq!((summary.blocks, summary.block_size), (3, 4 << 20));
+    assert!(is_shared(&archive) && decompress(&archive).unwrap() == content);
+    // What was written when, and a flush before the end, make no difference to what is divided.
+    let mut compressor = Compressor::new(Vec::new(), options());
+    for part in content.chunks(1_234_567) {
+        compressor.write_all(part).unwrap();
+    }
+    compressor.flush().unwrap();
+    assert!(compressor.finish().unwrap().len() == archive.len() - 1, "without the content's length");
 }

@@ -22,9 +22,10 @@ impl CodecConfig {
     fn memory_with(&self, content: Kind, raw_len: usize, lanes: usize, learning: usize) -> u64 {
         // The state that blocks start with is shared, but counted with each.
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
+        let text_before = self.sharing.text_before(raw_len) as u64;
         let raw_len = self.sharing.table_len(raw_len);
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        copies * predictor(self.preset, content, raw_len) + language_model
+        copies * predictor(self.preset, content, raw_len) + text_before + language_model
     }
 
     /// Bytes of memory of what all blocks share.
@@ -40,8 +41,8 @@ impl CodecConfig {
 
     /// Bytes of memory of the archive's shared start, apart from the copies in blocks.
     pub fn start_memory(&self) -> u64 {
-        let Some(len) = self.sharing.longest() else { return 0 };
-        predictor(self.preset, Kind::Binary, len).max(predictor(self.preset, Kind::Code, len))
+        let Some((tables, text)) = self.sharing.longest() else { return 0 };
+        predictor(self.preset, Kind::Binary, tables).max(predictor(self.preset, Kind::Code, tables)) + text as u64
     }
 }
 

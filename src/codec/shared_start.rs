@@ -55,6 +55,14 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// Bytes of text that come before a stream of `len` bytes.
+    pub fn text_before(&self, len: usize) -> usize {
+        match self {
+            Sharing::Begins(_) => self.start_for(len).map_or(0, |start| start.first_len),
+            _ => 0,
+        }
+    }
+
     /// Whether the block has nothing to do with a shared start.
     pub fn is_none(&self) -> bool {
         matches!(self, Sharing::None)
@@ -83,11 +91,13 @@ impl Sharing {
         self.start_for(len).map_or(len, |start| start.table_len(start.first_len.max(len)))
     }
 
-    /// The most bytes that the tables of the shared state are made for, if there is one.
-    pub fn longest(&self) -> Option<usize> {
+    /// The most bytes that the tables of the shared state are made for, and the most bytes of its text, if there is one.
+    pub fn longest(&self) -> Option<(usize, usize)> {
         match self {
             Sharing::None => None,
-            Sharing::Makes(start) | Sharing::Begins(start) => Some(start.table_len(start.first_len)),
+            Sharing::Makes(start) | Sharing::Begins(start) => {
+                Some((start.table_len(start.first_len), start.first_len))
+            }
         }
     }
 

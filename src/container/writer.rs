@@ -188,7 +188,7 @@ impl<W: Write> Compressor<W> {
         if self.block_size.is_some() {
             return Ok(());
         }
-        let size = plan::block_size(self.options.level.model(), &self.buffer);
+        let size = plan::block_size(self.options.level.model(), !self.options.no_recompress, &self.buffer);
         self.block_size = Some(size);
         if self.buffer.len() > size.bytes() {
             let all = mem::take(&mut self.buffer);

@@ -23,7 +23,10 @@ macro_rules! mixer_entries {
                     64 => mix_blocks::<4>(weights, starts, inputs, last, outputs, predictions),
                     80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
                     96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 96"),
+                    112 => mix_blocks::<7>(weights, starts, inputs, last, outputs, predictions),
+                    128 => mix_blocks::<8>(weights, starts, inputs, last, outputs, predictions),
+                    144 => mix_blocks::<9>(weights, starts, inputs, last, outputs, predictions),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
                 }
             }
         }
@@ -50,7 +53,10 @@ macro_rules! mixer_entries {
                     64 => train_blocks::<4>(weights, starts, inputs, &errors),
                     80 => train_blocks::<5>(weights, starts, inputs, &errors),
                     96 => train_blocks::<6>(weights, starts, inputs, &errors),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 96"),
+                    112 => train_blocks::<7>(weights, starts, inputs, &errors),
+                    128 => train_blocks::<8>(weights, starts, inputs, &errors),
+                    144 => train_blocks::<9>(weights, starts, inputs, &errors),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
                 }
             }
         }

@@ -99,10 +99,10 @@ impl Distribution {
         // How much of the class is nearer to 0.
         let nearer = (u128::from((size - (1 << bits)).min(1 << bits)) << PART_BITS >> bits) as u64;
         let nearer = ((high - low) * nearer) >> PART_BITS;
-        if difference > 0 {
-            low + nearer
-        } else {
-            high - nearer - ((high - low - nearer) >> bits).min(high - low - nearer)
+        match difference {
+            1.. => low + nearer,
+            // Those nearer to 0, and this one, are not below.
+            _ => high - (nearer + ((high - low) >> bits)).min(high - low),
         }
     }
 }
@@ -250,7 +250,7 @@ mod tests {
         };
         assert_eq!(value("1121598278 x"), (10, 1_121_598_278));
         assert_eq!(value("10:02:03 x"), (8, 36_123));
-        assert_eq!(value("10.02.03.1234"), (8, 36_123));
+        assert_eq!(value("10.02.03/456"), (8, 36_123));
         assert_eq!(value("10:02:03,456"), (12, 36_123_456));
         assert_eq!(value("10:02:3"), (2, 10));
         assert_eq!(value("x"), (0, 0));

@@ -4,6 +4,7 @@ use super::bits::{BitPredictor, Insight, Learner, Part, probability};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
+use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
 use crate::experts::language::{LanguageExpert, TRANSFORMER};
 use crate::experts::match_model::MatchFinder;
@@ -172,7 +173,9 @@ impl Ensemble {
         self.experts.begin_bit();
         let node = self.node.number();
         let likely = self.experts.hashed.selectors().map(|[likely, _]| likely);
-        let order1 = likely.unwrap_or(usize::from(self.text.view(self.lane).last8 as u8)) << 8 | node;
+        let place = self.experts.fields.selectors().map(|fields| fields.place);
+        let last = usize::from(self.text.view(self.lane).last8 as u8);
+        let order1 = likely.or(place).unwrap_or(last) << 8 | node;
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
         self.refinement.prefetch(order1, node, class);
@@ -211,6 +214,10 @@ impl Ensemble {
         }
         if let Some(neighbourhood) = self.experts.bilevel.neighbourhood() {
             contexts[3] = neighbourhood;
+        }
+        if let Some(Selectors { comparison, len, place }) = self.experts.fields.selectors() {
+            contexts[2] = place << 3 | depth;
+            contexts[3] = (comparison << 3 | len) << 2 | depth >> 1;
         }
         self.mixer.select(contexts, [node, self.experts.ppm.order()]);
     }

@@ -2,7 +2,7 @@
 //! over long distances, which blocks can't see.
 
 use crate::codec::Preset;
-use crate::content::{self, DataKind};
+use crate::content::{self, DataKind, Effort};
 use crate::options::BlockSize;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -33,6 +33,17 @@ pub fn block_size(preset: Preset, recompress: bool, content: &[u8]) -> BlockSize
     sizes.find(|size| is_uniform(preset, recompress, content, size.bytes())).unwrap_or_default()
 }
 
+/// How far a block's content is taken apart.
+pub fn effort(preset: Preset, recompress: bool) -> Effort {
+    Effort {
+        recompress,
+        samples: preset != Preset::Fast,
+        // Flat images can be a hundred times as long as their deflate, and take so much longer. Text takes longer still at
+        // levels with a transformer.
+        expansion: if preset.is_neural() { 64 } else { 16 },
+    }
+}
+
 /// Whether little is lost by blocks of this length.
 fn is_uniform(preset: Preset, recompress: bool, content: &[u8], block: usize) -> bool {
     let mut blocks = content.chunks(block);
@@ -41,7 +52,7 @@ fn is_uniform(preset: Preset, recompress: bool, content: &[u8], block: usize) ->
     // Blocks that begin within an archive would not be taken apart as its first one is: samba in two blocks grows by 2.7 %.
     blocks.all(|other| DataKind::of(other) == kind)
         && !has_far_repeats(content, block)
-        && content::parse(first, recompress, preset != Preset::Fast).is_none()
+        && content::parse(first, effort(preset, recompress)).is_none()
 }
 
 /// Whether much of the content repeats what is neither in the same block nor in the first one.

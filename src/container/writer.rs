@@ -14,8 +14,8 @@ use super::pool::{Pool, check_memory};
 use super::segmented;
 use super::shared::{Role, Shared};
 use super::short::{MAX_CONTENT, Short};
-use crate::codec::{self, CodecConfig, Preset, Verify};
-use crate::content::{self, Effort, Kind, Parsed};
+use crate::codec::{self, CodecConfig, Verify};
+use crate::content::{self, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{BlockSize, CompressOptions, resolve_threads};
@@ -214,15 +214,7 @@ impl<W: Write> Compressor<W> {
             self.shares = more && shared_start && self.options.trained.is_none();
         }
         let config = self.config()?;
-        let preset = config.preset();
-        let effort = Effort {
-            recompress: !self.options.no_recompress,
-            samples: preset != Preset::Fast,
-            // Flat images can be a hundred times as long as their deflate, and take so much longer. Text takes longer still at
-            // levels with a transformer.
-            expansion: if preset.is_neural() { 64 } else { 16 },
-        };
-        let parsed = content::parse(&self.buffer, effort);
+        let parsed = content::parse(&self.buffer, plan::effort(config.preset(), !self.options.no_recompress));
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let whole = (Kind::Binary, self.buffer.len());
         let streams = parsed.iter().flat_map(|parsed| &parsed.streams);

@@ -1,7 +1,7 @@
 //! The vector of mixer inputs.
 
 /// The most inputs that a mixer takes.
-pub const MAX_INPUTS: usize = 128;
+pub const MAX_INPUTS: usize = 144;
 
 /// 32-bit weights in a cache line. Weight vectors have a multiple of this length.
 pub const LINE: usize = 16;
@@ -25,6 +25,12 @@ impl Inputs {
     #[inline]
     pub fn clear(&mut self) {
         self.len = 0;
+    }
+
+    /// The length of the weight vectors for the inputs.
+    #[inline]
+    pub fn stride(&self) -> usize {
+        self.len.next_multiple_of(LINE)
     }
 
     /// Appends inputs.

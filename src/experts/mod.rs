@@ -7,6 +7,7 @@ pub mod contexts;
 pub mod cost_gate;
 pub mod direct;
 pub mod expert;
+pub mod fields;
 pub mod hashed_contexts;
 pub mod inputs;
 pub mod language;
@@ -22,6 +23,7 @@ use crate::text::{LaneView, Node};
 use bilevel::Bilevel;
 use direct::Direct;
 use expert::{Expert, NextByte, Pretrained, Setup, experts};
+use fields::Fields;
 use hashed_contexts::HashedContexts;
 use inputs::Inputs;
 use language::LanguageExpert;
@@ -39,6 +41,7 @@ experts! {
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
     bilevel: Bilevel = Bilevel::new(setup.content),
     hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
+    fields: Fields = Fields::new(setup, line_bits(setup.raw_len) - 1)?,
 }
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
@@ -70,5 +73,6 @@ fn match_bits(raw_len: usize) -> u32 {
 pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize) -> u64 {
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
-    tables + ppm::memory(raw_len) as u64 + Numeric::memory(content, raw_len) + Bilevel::memory(content)
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
+    tables + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

@@ -182,7 +182,7 @@ impl Mixer {
     pub fn mix(&mut self, inputs: &Inputs) -> i32 {
         let selected = &self.selected[..self.sets];
         let last = self.last.each_ref().map(|last| &last.weights[last.selected]);
-        let x = &inputs.values[..self.stride];
+        let x = &inputs.values[..inputs.stride()];
         let mixed = (self.kernels.mix)(&self.weights, selected, x, last, &mut self.outputs, &mut self.predictions);
         let [a, b] = mixed.map(|sum| (sum >> 12).clamp(-STRETCH_MAX, STRETCH_MAX));
         self.last[0].prediction = squash16(a);
@@ -206,7 +206,7 @@ impl Mixer {
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
         let selected = &self.selected[..self.sets];
-        let x = &inputs.values[..self.stride];
+        let x = &inputs.values[..inputs.stride()];
         let target = if bit == 1 { 65535 } else { 0 };
         let rate = self.rate.now();
         (self.kernels.train)(&mut self.weights, selected, x, &self.predictions, target, rate);

@@ -82,12 +82,13 @@ pub fn apm(h: LaneView, expected: u8) -> [u32; APM_CONTEXTS] {
 
 /// A hash of two numbers.
 #[inline]
-fn hash2(a: u32, b: u32) -> u32 {
+pub fn hash2(a: u32, b: u32) -> u32 {
     let h = a.wrapping_mul(0x2F0B_4C47).wrapping_add(b.wrapping_mul(0x85EB_CA6B)).wrapping_add(0x27D4_EB2F);
     (h ^ h >> 15).wrapping_mul(0x9E37_79B1)
 }
 
-fn hash3(a: u32, b: u32, c: u32) -> u32 {
+/// A hash of three numbers.
+pub fn hash3(a: u32, b: u32, c: u32) -> u32 {
     hash2(hash2(a, b), c)
 }
 

@@ -14,8 +14,11 @@ pub const INPUTS: usize = 2;
 /// Calibration distinguishes so many ranges of probability, for each of so many context lengths (0 to 3 tokens).
 const STEPS: usize = 64;
 const ORDERS: usize = 4;
-/// Bytes over which the prior must not cost more than it saves.
+/// Bytes over which the prior must not cost more than it saves by [`MIN_SAVED`].
 const WINDOW: usize = 8192;
+/// What it may cost, in units of -1/256 bit per byte: other experts make use of its tokens, and what a log costs in all is little
+/// more than what such measurements are off by.
+const MIN_SAVED: i64 = -4;
 /// Bytes of context that a cursor is given when the gate reopens.
 const CONTEXT: usize = 48;
 
@@ -41,7 +44,7 @@ pub struct PriorExpert {
 impl PriorExpert {
     /// An expert for `lanes` lanes, all at the start of a text, with the gates open.
     pub fn new(prior: &'static Prior, tree: &'static SymbolTree, lanes: usize) -> Self {
-        let lane = || Lane { cursor: Cursor::new(prior, tree), gate: CostGate::new(WINDOW, 0) };
+        let lane = || Lane { cursor: Cursor::new(prior, tree), gate: CostGate::new(WINDOW, MIN_SAVED) };
         PriorExpert {
             prior,
             tree,
@@ -139,7 +142,7 @@ mod tests {
             }
             closed += usize::from(expert.prediction.is_none());
             block.push(0, byte);
-            expert.record_saving(-1, at + 1);
+            expert.record_saving(MIN_SAVED - 1, at + 1);
             None
         });
         let (at, p16, tokens) = reopened.expect("the gate reopens");

@@ -25,7 +25,8 @@ macro_rules! mixer_entries {
                     96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
                     112 => mix_blocks::<7>(weights, starts, inputs, last, outputs, predictions),
                     128 => mix_blocks::<8>(weights, starts, inputs, last, outputs, predictions),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 128"),
+                    144 => mix_blocks::<9>(weights, starts, inputs, last, outputs, predictions),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
                 }
             }
         }
@@ -54,7 +55,8 @@ macro_rules! mixer_entries {
                     96 => train_blocks::<6>(weights, starts, inputs, &errors),
                     112 => train_blocks::<7>(weights, starts, inputs, &errors),
                     128 => train_blocks::<8>(weights, starts, inputs, &errors),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 128"),
+                    144 => train_blocks::<9>(weights, starts, inputs, &errors),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
                 }
             }
         }

@@ -15,8 +15,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 static EMBEDDED: &[u8] = nzip_transformer::TRANSFORMER;
 
-/// Tokens in the attention window of the only lane, if the model is an external one; of a lane with one or two lanes; and with more.
-const LONG_WINDOW: usize = 2048;
+/// Tokens in the attention window of the only lane and of one of two lanes, if the model is an external one.
+const LONG_WINDOWS: [usize; 2] = [2048, 1024];
+/// The same of the embedded model, in one lane or two, and of any in more.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
 /// Bytes of int8 weights from which a GPU is used unasked. Below, a CPU is about as fast as the launches of a GPU.
@@ -186,8 +187,8 @@ impl LanguageModel {
     /// Tokens in the attention window of each of `lanes` lanes.
     pub fn window(&self, lanes: usize) -> usize {
         let most = match (self.cuts, lanes) {
-            (Cuts::ByModel, 1) => LONG_WINDOW,
-            (_, 1 | 2) => WINDOW,
+            (Cuts::ByModel, 1 | 2) => LONG_WINDOWS[lanes - 1],
+            (Cuts::Longest, 1 | 2) => WINDOW,
             _ => SHORT_WINDOW,
         };
         self.model.config().context.clamp(16, most)

@@ -448,7 +448,7 @@ mod tests {
             (parser.streams[0].kind, parser.work_left)
         };
         let work = statistics::work(image.len());
-        assert_eq!(found(work), (Kind::Image { row: 417, pixel: 1, depth: 8 }, 0));
+        assert!(matches!(found(work), (Kind::Image { depth: 8, .. }, 0)));
         assert_eq!(found(work - 1), (Kind::Binary, work - 1));
         assert_eq!(statistics::work(1000), 0);
     }

@@ -1,5 +1,6 @@
-//! Grids of binary32 numbers. They are stored so that their order as codes of 32 bits is that of the numbers
-//! (see [`crate::content::Filter`]), so that each bit halves an interval of numbers, though not always in the middle.
+//! Grids of binary32 numbers, computed with in binary64 (`+ − × ÷` and [`crate::num::elementary`] only). They are stored so that
+//! their order as codes of 32 bits is that of the numbers (see [`crate::content::Filter`]), so that each bit halves an interval of
+//! numbers, though not always in the middle.
 
 use super::grid::{Grid, MAX_NEIGHBOURS};
 use super::least_squares::LeastSquares;
@@ -187,7 +188,7 @@ impl Floats {
     }
 
     /// Learns the number, if that was its last byte.
-    pub fn end_byte(&mut self, _: LaneView) {
+    pub fn end_byte(&mut self) {
         if self.len == 1 {
             self.learn();
         }

@@ -123,11 +123,11 @@ impl Expert for Numeric {
         }
     }
 
-    fn end_byte(&mut self, _: u8, view: LaneView) {
+    fn end_byte(&mut self, _: u8, _: LaneView) {
         if let Some(numbers) = &mut self.0 {
             match &mut **numbers {
                 Numbers::Samples(samples) => samples.end_byte(),
-                Numbers::Floats(floats) => floats.end_byte(view),
+                Numbers::Floats(floats) => floats.end_byte(),
             }
         }
     }

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "129 inputs")]
+    #[should_panic(expected = "145 inputs")]
     fn too_many_inputs_are_refused() {
         Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }

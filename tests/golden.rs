@@ -43,7 +43,9 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 4] {
             .concat()
     };
     let risc = |i: u32| {
-        [0x0000_0517 | i % 3 << 12, 0x0285_0513 | i << 23, 0x0EF | i << 21, 0x0005_3503].map(u32::to_le_bytes).concat()
+        [0x0000_0517 | (i % 3) << 12, 0x0285_0513 | i << 23, 0x0EF | i << 21, 0x0005_3503]
+            .map(u32::to_le_bytes)
+            .concat()
     };
     let pieces =
         [content(Kind::Text, 7000, 42), elf(62, &|i| vec![0x48, 0x8B, 5, i as u8, (i >> 8) as u8, 0, 0, 0xC3])];

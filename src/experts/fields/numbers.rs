@@ -94,7 +94,7 @@ impl Guess {
             Guess { is_right: false, .. } => 1,
             Guess { text, len, at, reliability, .. } => {
                 let expected = if at < len { u32::from(text[at]) } else { 0 };
-                expected << 16 | u32::from(reliability) << 8 | 2 + at.min(3) as u32
+                expected << 16 | u32::from(reliability) << 8 | (2 + at.min(3) as u32)
             }
         }
     }

@@ -95,9 +95,7 @@ impl Sharing {
     pub fn longest(&self) -> Option<(usize, usize)> {
         match self {
             Sharing::None => None,
-            Sharing::Makes(start) | Sharing::Begins(start) => {
-                Some((start.table_len(start.first_len), start.first_len))
-            }
+            Sharing::Makes(start) | Sharing::Begins(start) => Some((start.table_len(start.first_len), start.first_len)),
         }
     }
 

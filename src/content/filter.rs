@@ -193,10 +193,11 @@ mod tests {
     fn floats_are_in_order() {
         let numbers: Vec<f32> = (-40..41).map(|i| i as f32 * 2.5e-3).collect();
         let kind = Kind::Image { row: 40, pixel: 4, depth: 32 };
-        let orders: [(Filter, fn(f32) -> [u8; 4]); 2] =
-            [(Filter::Floats, f32::to_be_bytes), (Filter::FloatsSwapped, f32::to_le_bytes)];
-        for (expected, to_bytes) in orders {
-            let bytes: Vec<u8> = numbers.iter().flat_map(|&number| to_bytes(number)).chain([1, 2, 3]).collect();
+        let [big, little] =
+            [f32::to_be_bytes, f32::to_le_bytes].map(|to_bytes| numbers.iter().copied().flat_map(to_bytes));
+        let orders = [(Filter::Floats, big.collect::<Vec<u8>>()), (Filter::FloatsSwapped, little.collect())];
+        for (expected, numbers) in orders {
+            let bytes = [&numbers[..], &[1, 2, 3]].concat();
             let (filter, filtered) = Filter::choose(kind, &bytes);
             let mut filtered = filtered.unwrap();
             assert_eq!(filter, expected);

@@ -52,7 +52,7 @@ struct Pixels {
 impl Bilevel {
     /// Bytes of memory of an expert of `kind`.
     pub fn memory(kind: Kind) -> u64 {
-        if row_of(kind).is_some() { (size_of::<Counter>() * CONTEXTS << TABLE_BITS) as u64 } else { 0 }
+        if row_of(kind).is_some() { ((size_of::<Counter>() * CONTEXTS) << TABLE_BITS) as u64 } else { 0 }
     }
 
     /// An expert of the pixels that a block of `kind` consists of.

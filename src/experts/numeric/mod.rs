@@ -13,6 +13,7 @@ use crate::content::Kind;
 use crate::text::{LaneView, Node};
 use floats::Floats;
 use grid::Grid;
+use least_squares::LeastSquares;
 use samples::Samples;
 
 /// The linear predictors: neighbours, forgetting, and numbers between two solutions.
@@ -49,6 +50,16 @@ fn ring_len(grid: Grid) -> usize {
         _ => grid.row + 4 * grid.channels,
     };
     (furthest + 1).next_power_of_two()
+}
+
+/// By channel: how far back the neighbours are, and the predictors from them.
+fn predictors(grid: Grid) -> (Vec<Vec<usize>>, Vec<[LeastSquares; PREDICTORS.len()]>) {
+    let neighbours: Vec<_> = (0..grid.channels).map(|channel| grid.neighbours(channel)).collect();
+    let of = |neighbours: &Vec<usize>| {
+        PREDICTORS.map(|(n, forgetting, interval)| LeastSquares::new(n.min(neighbours.len()), forgetting, interval))
+    };
+    let predictors = neighbours.iter().map(of).collect();
+    (neighbours, predictors)
 }
 
 impl Numeric {

@@ -4,7 +4,7 @@
 use super::grid::{Grid, MAX_NEIGHBOURS};
 use super::least_squares::LeastSquares;
 use super::logistic::{Logistic, UNIT_BITS};
-use super::{INPUTS, LEVELS, LIMIT, MEAN, PREDICTORS, SPREADS, ring_len};
+use super::{INPUTS, LEVELS, LIMIT, MEAN, PREDICTORS, SPREADS, predictors, ring_len};
 use crate::experts::expert::GUESSES;
 use crate::num::RECIPROCAL;
 use crate::text::LaneView;
@@ -54,14 +54,7 @@ pub struct Samples {
 impl Samples {
     /// Samples that lie in a grid.
     pub fn new(grid: Grid) -> Self {
-        let neighbours: Vec<_> = (0..grid.channels).map(|channel| grid.neighbours(channel)).collect();
-        let predictors = neighbours
-            .iter()
-            .map(|neighbours| {
-                PREDICTORS
-                    .map(|(n, forgetting, interval)| LeastSquares::new(n.min(neighbours.len()), forgetting, interval))
-            })
-            .collect();
+        let (neighbours, predictors) = predictors(grid);
         let initial = Errors { bias: 0, deviation: 4 << (UNIT_BITS + 8), count: 0 };
         Samples {
             grid,

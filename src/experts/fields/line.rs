@@ -15,6 +15,8 @@ pub const DELTAS: usize = 2;
 /// and code have less than 5 % digits.
 const MIN_SPACING: u32 = 16;
 const MAX_SPACING: u32 = 24;
+/// The mixer's weights are chosen by fields if there are so many more digits: prose with numbers has fewer.
+const DENSE_SPACING: u32 = 7;
 /// Bytes from which on that is judged, and of which half are forgotten.
 const MIN_BYTES: u32 = 64;
 const MAX_BYTES: u32 = 4096;
@@ -291,9 +293,13 @@ impl Line {
         self.deltas.each_ref().map(|delta| delta.predict(node, tree))
     }
 
-    /// What the mixer's weights should be chosen by.
-    pub fn selectors(&self) -> Selectors {
+    /// What the mixer's weights should be chosen by, if most of the line are fields.
+    pub fn selectors(&self) -> Option<Selectors> {
+        if self.digits.saturating_mul(DENSE_SPACING) < self.bytes {
+            return None;
+        }
         let [line, tokens] = [0, 1].map(|i| self.pointers[i].comparison as usize);
-        Selectors { comparison: tokens << 3 | line, len: self.len.min(7) as usize, place: (self.place >> 24) as usize }
+        let comparison = tokens << 3 | line;
+        Some(Selectors { comparison, len: self.len.min(7) as usize, place: (self.place >> 24) as usize })
     }
 }

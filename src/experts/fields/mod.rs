@@ -60,7 +60,7 @@ impl Fields {
     #[inline]
     pub fn selectors(&self) -> Option<Selectors> {
         let state = self.0.as_deref().filter(|state| state.is_active)?;
-        Some(state.lines[state.lane].selectors())
+        state.lines[state.lane].selectors()
     }
 
     #[inline]

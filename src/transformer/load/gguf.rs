@@ -61,7 +61,7 @@ fn read(header: &Header, reader: &mut (impl Read + Seek), place: &str) -> Result
         if !shape[shape.len() - 1].is_multiple_of(values) {
             return Err(weights.wrong(name, format!("the length of its rows is not a multiple of {values}")));
         }
-        let bytes = (count / values * bytes) as u64;
+        let bytes = count / values as u64 * bytes as u64;
         // If tensors could share bytes, a small file could fill the memory.
         claimed += bytes;
         if claimed > length || tensor.start.saturating_add(bytes) > length {

@@ -6,7 +6,7 @@ use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::Matrix;
 
-/// Maximum length of a dimension. Models stay far below it, and products of two do not overflow.
+/// Maximum length of a dimension. Models stay far below it, and the product of two fits `u64`.
 const MAX_LENGTH: usize = 1 << 24;
 
 /// The values of a tensor.
@@ -63,11 +63,11 @@ impl Weights {
     }
 
     /// The number of elements of a tensor; an error if no supported model has such a shape.
-    pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<usize, Error> {
+    pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<u64, Error> {
         if !matches!(shape.len(), 1 | 2) || shape.iter().any(|length| !(1..=MAX_LENGTH).contains(length)) {
             return Err(self.wrong(name, format!("has the shape {shape:?}, which no supported model has")));
         }
-        Ok(shape.iter().product())
+        Ok(shape.iter().map(|&length| length as u64).product())
     }
 
     /// Adds `offset` to all vectors.

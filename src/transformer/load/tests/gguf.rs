@@ -207,6 +207,11 @@ fn refuses_tensors() {
     refused(&short, "blk.0.ffn_up.weight: has the shape [2, 4] but the configuration requires [3, 4]");
     let nan = change(&|tensors| tensors[0].1 = quantised(&[4], vec![f32::NAN; 4], GgmlDType::F32));
     refused(&nan, "contains the value NaN");
+    // 2^48 values, which a `usize` of 32 bits can't count.
+    let (mut vast, name) = (file(|_, _| ()), b"blk.0.ffn_up.weight");
+    let shape = vast.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len() + size_of::<u32>();
+    vast[shape..shape + 16].copy_from_slice([(1u64 << 24).to_le_bytes(); 2].as_flattened());
+    refused(&vast, "blk.0.ffn_up.weight: needs 1125899906842624 bytes");
 }
 
 #[test]

@@ -68,13 +68,24 @@ impl Filter {
             Kind::RiscV => Filter::RiscV,
             Kind::Image { .. } | Kind::Audio { .. } => Filter::None,
             _ => {
-                return match x86::encode(content, MIN_ADDRESSES) {
-                    Some(filtered) => (Filter::X86, Some(filtered)),
-                    None => (Filter::None, None),
-                };
+                let filtered = x86::encode(content, MIN_ADDRESSES);
+                return Filter::X86.proved(filtered, content);
             }
         };
-        (filter, filter.apply(content))
+        filter.proved(filter.apply(content), content)
+    }
+
+    /// The filter and what it made of `content`, if undoing it gives `content` again: no filter is trusted with data.
+    fn proved(self, filtered: Option<Vec<u8>>, content: &[u8]) -> (Filter, Option<Vec<u8>>) {
+        let is_right = |filtered: &Vec<u8>| {
+            let mut undone = filtered.clone();
+            self.undo(&mut undone);
+            undone == content
+        };
+        match filtered.filter(is_right) {
+            Some(filtered) => (self, Some(filtered)),
+            None => (Filter::None, None),
+        }
     }
 
     /// The filtered content; `None` if that equals `content`.

@@ -95,6 +95,11 @@ impl CodecConfig {
         CodecConfig { sharing, ..self.clone() }
     }
 
+    /// The same for a decoder that proves what an encoder does.
+    pub fn to_verify(&self) -> CodecConfig {
+        self.sharing(self.sharing.to_verify())
+    }
+
     /// The id of the trained prior.
     pub fn trained_id(&self) -> Option<u32> {
         self.trained.as_ref().map(|trained| trained.id())

@@ -155,7 +155,7 @@ fn finish<P: Learner>(
 
 /// The bytes of a decoded block. Its predictor is kept if others begin with its state.
 fn take_bytes<P: Learner>(config: &CodecConfig, stream: (Kind, Profile), predictor: P) -> Vec<u8> {
-    if config.sharing.is_none() || language_model(config, stream.1).is_some() {
+    if !config.sharing.makes() || language_model(config, stream.1).is_some() {
         return predictor.into_bytes();
     }
     let bytes = predictor.text().content().to_vec();

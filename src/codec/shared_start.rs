@@ -63,9 +63,9 @@ impl Sharing {
         }
     }
 
-    /// Whether the block has nothing to do with a shared start.
-    pub fn is_none(&self) -> bool {
-        matches!(self, Sharing::None)
+    /// Whether the block is the first one, whose states are kept.
+    pub fn makes(&self) -> bool {
+        matches!(self, Sharing::Makes(_))
     }
 
     /// For a decoder that proves what the encoder does, which keeps the states.

@@ -49,7 +49,7 @@ impl Block<'_> {
         let payload = self.encode(Encoder::default(), threads, progress)?;
         let (done, profile) = (self.data.len(), self.profile.to_byte());
         let mut more = |_, _| progress(done, payload.len());
-        let config = self.config.sharing(self.config.sharing.to_verify());
+        let config = self.config.to_verify();
         let decoded = decode(&config, self.content, profile, &payload, done, threads, &mut more);
         self.compare(decoded)?;
         Ok(payload)
@@ -81,7 +81,7 @@ impl Block<'_> {
     fn follow(&self, encoder: Receiver<Vec<u8>>, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
         let decoder = Decoder::following(encoder);
         let profile = self.profile.to_byte();
-        let config = self.config.sharing(self.config.sharing.to_verify());
+        let config = self.config.to_verify();
         let raw_len = self.data.len();
         let (bytes, decoder, _) = decode_with(&config, self.content, profile, decoder, raw_len, threads, progress)?;
         super::check_complete(&decoder)?;

@@ -184,27 +184,11 @@ impl<R: Read> Decompressor<R> {
         Ok(true)
     }
 
-    /// Configuration for the current archive.
-    fn config(&mut self) -> Result<Option<Arc<CodecConfig>>, Error> {
-        let Some(header) = self.frames.header() else { return Ok(None) };
-        Ok(Some(config_of(header, &mut self.config, &self.parts, self.pool.limit())?))
-    }
-
     /// Reads the body of a block.
     fn read_block(&mut self, head: BlockHead, offset: u64) -> Result<bool, Error> {
-        let config = match head.mode {
-            Mode::Stored => None,
-            _ => {
-                let Some(config) = self.config()? else { return Ok(false) };
-                Some(config)
-            }
-        };
         let Some(header) = self.frames.header() else { return Ok(false) };
-        let role = self.shared.role(header, &head);
-        let config = config.map(|config| role.configure(config));
-        if let Some(config) = &config {
-            self.pool.reserve(config.shared_memory());
-        }
+        let (config, role) =
+            block_config(header, &head, &mut self.config, &mut self.shared, &self.parts, &mut self.pool)?;
         // The content, that of the block before, which is being given out, and the body.
         let copies = if self.keep_going { 2 } else { 1 };
         let data = 2 * u64::from(head.raw_len) + copies * head.body_len() as u64;
@@ -329,6 +313,31 @@ pub(super) fn config_of(
         return Ok(config.clone());
     }
     Ok(last.insert(Arc::new(new_config(header, parts, memory)?)).clone())
+}
+
+/// The configuration for a block, none if it is stored, and its role. `last` is as in [`config_of`]. What blocks share is set aside
+/// in the pool.
+///
+/// # Errors
+/// Those of [`config_of`].
+pub(super) fn block_config<T: Send + 'static>(
+    header: &Header,
+    head: &BlockHead,
+    last: &mut Option<Arc<CodecConfig>>,
+    shared: &mut Shared,
+    parts: &Parts,
+    pool: &mut Pool<T>,
+) -> Result<(Option<Arc<CodecConfig>>, Role), Error> {
+    let config = match head.mode {
+        Mode::Stored => None,
+        _ => Some(config_of(header, last, parts, pool.limit())?),
+    };
+    let role = shared.role(header, head);
+    let config = config.map(|config| role.configure(config));
+    if let Some(config) = &config {
+        pool.reserve(config.shared_memory());
+    }
+    Ok((config, role))
 }
 
 /// The configuration for an archive with this header.

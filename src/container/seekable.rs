@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use super::block_map::BlockMap;
 use super::frame::{BlockHead, Frame, Mode};
 use super::pool::Pool;
-use super::reader::{Next, block_memory, config_of, decode_block, lost_block};
+use super::reader::{Next, block_config, block_memory, decode_block, lost_block};
 use super::shared::Shared;
 use super::short::Short;
 use crate::codec::CodecConfig;
@@ -147,16 +147,9 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
 
     /// Reads a block whose head was read, if there is room for decoding it.
     fn read_block(&mut self, block: usize, head: BlockHead, body_at: u64) -> Result<Option<Next>, Error> {
-        let (header, offset) = (self.map.archive_of(block).0.clone(), self.map.blocks[block].frame);
-        let role = self.shared.role(&header, &head);
-        let config = match head.mode {
-            Mode::Stored => None,
-            _ => Some(config_of(&header, &mut self.config, &self.options.parts, self.pool.limit())?),
-        };
-        let config = config.map(|config| role.configure(config));
-        if let Some(config) = &config {
-            self.pool.reserve(config.shared_memory());
-        }
+        let (header, offset) = (self.map.archive_of(block).0, self.map.blocks[block].frame);
+        let parts = &self.options.parts;
+        let (config, role) = block_config(header, &head, &mut self.config, &mut self.shared, parts, &mut self.pool)?;
         // The content, that of the block before, and the body.
         let data = 2 * u64::from(head.raw_len) + head.body_len() as u64;
         if !self.pool.has_room(data).map_err(|error| error.at(offset))? {

@@ -6,6 +6,7 @@
 
 use super::branches::{self, Way};
 use super::{Kind, x86};
+use crate::num::{float_bits, float_code};
 
 /// A block's filter. Its number is in the profile byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +91,23 @@ impl Filter {
 
     /// The filtered content; `None` if that equals `content`.
     pub fn apply(self, content: &[u8]) -> Option<Vec<u8>> {
-        let mut bytes = content.to_vec();
         match self {
             Filter::None => return None,
             Filter::X86 => return x86::encode(content, 0).filter(|filtered| !filtered.is_empty()),
+            _ => {}
+        }
+        let mut bytes = content.to_vec();
+        match self {
+            Filter::None | Filter::X86 => {}
             Filter::Wide => reverse::<2>(&mut bytes),
             Filter::WideSigned => {
                 reverse::<2>(&mut bytes);
                 flip(&mut bytes);
             }
-            Filter::Floats => order(&mut bytes),
+            Filter::Floats => replace(&mut bytes, float_code),
             Filter::FloatsSwapped => {
                 reverse::<4>(&mut bytes);
-                order(&mut bytes);
+                replace(&mut bytes, float_code);
             }
             Filter::Arm64 => branches::arm64(&mut bytes, Way::ToAbsolute),
             Filter::RiscV => branches::risc_v(&mut bytes, Way::ToAbsolute),
@@ -120,9 +125,9 @@ impl Filter {
                 flip(bytes);
                 reverse::<2>(bytes);
             }
-            Filter::Floats => restore(bytes),
+            Filter::Floats => replace(bytes, float_bits),
             Filter::FloatsSwapped => {
-                restore(bytes);
+                replace(bytes, float_bits);
                 reverse::<4>(bytes);
             }
             Filter::Arm64 => branches::arm64(bytes, Way::ToRelative),
@@ -162,19 +167,10 @@ fn flip(bytes: &mut [u8]) {
     bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair[0] ^= 0x80);
 }
 
-/// Sets the highest bit of positive numbers of binary32, flips all bits of negative ones.
-fn order(bytes: &mut [u8]) {
+/// Replaces big-endian numbers of 32 bits.
+fn replace(bytes: &mut [u8], by: fn(u32) -> u32) {
     for number in bytes.as_chunks_mut::<4>().0 {
-        let bits = u32::from_be_bytes(*number);
-        *number = (if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }).to_be_bytes();
-    }
-}
-
-/// Inverse of [`order`].
-fn restore(bytes: &mut [u8]) {
-    for number in bytes.as_chunks_mut::<4>().0 {
-        let code = u32::from_be_bytes(*number);
-        *number = (if code >> 31 == 1 { code ^ 1 << 31 } else { !code }).to_be_bytes();
+        *number = by(u32::from_be_bytes(*number)).to_be_bytes();
     }
 }
 

@@ -3,7 +3,7 @@
 //! The file is cut into blocks. Each speaks for text or against it, and a change of kind costs more than a few blocks can say:
 //! the cheapest path through both kinds is taken (Viterbi's algorithm). Only the encoder looks.
 
-use super::data_kind::DataKind;
+use super::data_kind::{DataKind, is_control};
 use std::ops::Range;
 
 const BLOCK: usize = 256;
@@ -48,7 +48,7 @@ pub fn pieces(bytes: &[u8]) -> Vec<(DataKind, Range<usize>)> {
 
 /// Control characters other than white space, and a part of the bytes that are neither ASCII nor UTF-8.
 fn odd(block: &[u8]) -> i32 {
-    let control = block.iter().filter(|&&byte| byte < 9 || (14..32).contains(&byte)).count();
+    let control = block.iter().filter(|byte| is_control(**byte)).count();
     let starts = block.iter().filter(|&&byte| byte >= 0xC0).count();
     let continued = block.iter().filter(|&&byte| (0x80..0xC0).contains(&byte)).count();
     // In UTF-8, one to three bytes follow a start.
@@ -58,7 +58,7 @@ fn odd(block: &[u8]) -> i32 {
 
 /// Where text begins or ends near `at`, the start of a block from which on the kind is number `kind`.
 fn boundary(bytes: &[u8], at: usize, kind: usize) -> usize {
-    let is_odd = |byte: &u8| *byte < 9 || (14..32).contains(byte) || *byte >= 0x80;
+    let is_odd = |byte: &u8| is_control(*byte) || *byte >= 0x80;
     let (from, to) = (at.saturating_sub(BLOCK), (at + BLOCK).min(bytes.len()));
     let near = &bytes[from..to];
     match kind {

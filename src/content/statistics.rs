@@ -112,7 +112,7 @@ fn cost(window: &[u8], row: usize, pixel: usize, depth: u8) -> f64 {
 fn float_cost(window: &[u8], row: usize, pixel: usize) -> f64 {
     let read: [fn([u8; 4]) -> u32; 2] = [u32::from_le_bytes, u32::from_be_bytes];
     let [little, big] = read.map(|read| {
-        let codes: Vec<i64> = window.as_chunks().0.iter().map(|&number| float_code(read(number))).collect();
+        let codes: Vec<i64> = window.as_chunks().0.iter().map(|&number| whole_number(read(number))).collect();
         // Neither whole numbers nor noise.
         let is_usual = |code: &&i64| **code == 0 || (127 - 40..127 + 40).contains(&(code.unsigned_abs() >> 23));
         if codes.iter().filter(is_usual).count() * 16 < codes.len() * 15 {
@@ -134,7 +134,7 @@ fn float_cost(window: &[u8], row: usize, pixel: usize) -> f64 {
 }
 
 /// A whole number in the order of the number of binary32 with these bits; 0 of zero.
-fn float_code(bits: u32) -> i64 {
+fn whole_number(bits: u32) -> i64 {
     let magnitude = i64::from(bits & u32::MAX >> 1);
     if bits >> 31 == 0 { magnitude } else { -magnitude }
 }

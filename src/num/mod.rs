@@ -17,6 +17,16 @@ pub mod tiles;
 pub use logistic::{COARSE_SQUASH, LOGS, STRETCH};
 pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
+/// A code of a number of binary32 with these bits: codes are in the order of the numbers.
+pub fn float_code(bits: u32) -> u32 {
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// Inverse of [`float_code`].
+pub fn float_bits(code: u32) -> u32 {
+    if code >> 31 == 1 { code ^ 1 << 31 } else { !code }
+}
+
 /// 2^16 / (n + 1.5): the learning rate of an adaptive probability after `n` observations, in units of 2^-16.
 pub static RECIPROCAL: [i32; 1024] = {
     let mut table = [0; 1024];

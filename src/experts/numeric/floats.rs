@@ -7,6 +7,7 @@ use super::least_squares::LeastSquares;
 use super::logistic::FloatLogistic;
 use super::{INPUTS, LEVELS, LIMIT, MEAN, PREDICTORS, SPREADS, predictors, ring_len};
 use crate::experts::expert::GUESSES;
+use crate::num::{float_bits, float_code};
 use crate::text::LaneView;
 
 /// The predictors see numbers in units of this part of a usual step.
@@ -214,19 +215,15 @@ impl Floats {
 
 /// The number with a code; of 2^32, and of what is no number, infinity, which is 2^128 here.
 fn number(code: u64) -> f64 {
-    let (is_negative, magnitude) = match code as u32 {
-        _ if code > u32::MAX.into() => (false, u32::MAX >> 1),
-        code if code >> 31 == 1 => (false, code & u32::MAX >> 1),
-        code => (true, !code & u32::MAX >> 1),
-    };
+    let bits = u32::try_from(code).map_or(u32::MAX >> 1, float_bits);
+    let magnitude = bits & u32::MAX >> 1;
     let value = if magnitude >= 0x7F80_0000 { INFINITY } else { f64::from(f32::from_bits(magnitude)) };
-    if is_negative { -value } else { value }
+    if bits >> 31 == 1 { -value } else { value }
 }
 
 /// The code of the number that is nearest to zero of those around `number`.
 fn code(number: f64) -> u32 {
-    let bits = (number as f32).to_bits();
-    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+    float_code((number as f32).to_bits())
 }
 
 /// The unit in the last place of a number, at least of normal ones.

@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::campaign::{Campaign, Counts};
+use common::campaign::{Campaign, Counts, Recipe};
 
 #[test]
 fn damaged_archives_keep_all_promises() {
     let mut counts = Counts::default();
-    let mut campaign = Campaign::new(&[1, 1, 2], 1);
+    let mut campaign = Campaign::new(&[1, 1, 2].map(|level| Recipe { level, shared_start: false }), 1);
     for _ in 0..1500 {
         campaign.step(&mut counts);
     }

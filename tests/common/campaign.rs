@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use nzip::{CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Level, Monitor};
+use nzip::{BlockSize, CompressOptions, Compressor, DecompressOptions, Decompressor, Error, ErrorKind, Level, Monitor};
 
 use super::random::Random;
-use super::{KINDS, content, forge};
+use super::{KINDS, Kind, content, forge};
 
 /// Limits of each decoding.
 const MEMORY: u64 = 256 << 20;
@@ -99,6 +99,14 @@ impl Segment {
     }
 }
 
+/// How an undamaged archive is made.
+#[derive(Clone, Copy)]
+pub struct Recipe {
+    pub level: u8,
+    /// Blocks begin with what the first one has taught the model. It is a full one, so each decoding takes longer.
+    pub shared_start: bool,
+}
+
 /// An undamaged archive of some blocks.
 struct Original {
     segments: Vec<Segment>,
@@ -106,12 +114,20 @@ struct Original {
 }
 
 impl Original {
-    fn new(level: u8, random: &mut Random) -> Self {
-        let options = CompressOptions::new().level(Level::new(level).unwrap()).threads(1);
-        let mut compressor = Compressor::new(Vec::new(), options);
-        let blocks: Vec<Vec<u8>> = (0..1 + random.below(5))
-            .map(|_| content(KINDS[random.below(KINDS.len())], 1 + random.below(1500), random.below(1 << 30) as u64))
+    fn new(recipe: Recipe, random: &mut Random) -> Self {
+        let mut options = CompressOptions::new().level(Level::new(recipe.level).unwrap()).threads(1);
+        let mut blocks: Vec<Vec<u8>> = (0..1 + random.below(5))
+            .map(|_| {
+                // Most are short: what is damaged matters more than how long it is.
+                let len = 1 + (random.below(1500) >> random.below(5));
+                content(KINDS[random.below(KINDS.len())], len, random.below(1 << 30) as u64)
+            })
             .collect();
+        if recipe.shared_start {
+            options = options.block_size(BlockSize::MIN).shared_start(true);
+            blocks.insert(0, content(Kind::Text, BlockSize::MIN.bytes(), random.below(1 << 30) as u64));
+        }
+        let mut compressor = Compressor::new(Vec::new(), options);
         for block in &blocks {
             compressor.write_all(block).unwrap();
             compressor.flush().unwrap();
@@ -190,10 +206,10 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Archives of `levels`, and mutations that depend on `seed` only.
-    pub fn new(levels: &[u8], seed: u64) -> Self {
+    /// Archives made by `recipes`, and mutations that depend on `seed` only.
+    pub fn new(recipes: &[Recipe], seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let originals = (0..24).map(|i| Original::new(levels[i % levels.len()], &mut random)).collect();
+        let originals = (0..24).map(|i| Original::new(recipes[i % recipes.len()], &mut random)).collect();
         let current = Arc::new(Mutex::new(None::<Decoding>));
         let watched = Arc::downgrade(&current);
         thread::spawn(move || {

@@ -37,7 +37,7 @@ impl Progress {
         let start = Instant::now();
         let run = (batch.inputs.len() > 1).then(|| Run::new(batch));
         let draw = move || {
-            let bars = terminal.then(|| Bars::new(run.is_some()));
+            let bars = terminal.then(|| Bars::new(ProgressDrawTarget::stderr(), run.is_some()));
             let interval = if terminal { REDRAW } else { NEW_LINE };
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 let file = Line::of_file(&name, &monitor, total.or(monitor.content_total()), start.elapsed());
@@ -137,8 +137,8 @@ struct Bars {
 }
 
 impl Bars {
-    fn new(several: bool) -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+    fn new(target: ProgressDrawTarget, several: bool) -> Self {
+        let all = MultiProgress::with_draw_target(target);
         let file = all.add(ProgressBar::no_length());
         let run = several.then(|| all.add(ProgressBar::no_length()));
         for bar in [Some(&file), run.as_ref()].into_iter().flatten() {
@@ -186,6 +186,27 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use indicatif::{InMemoryTerm, TermLike};
+
+    #[test]
+    fn a_narrow_terminal_shows_one_line_for_each_bar() {
+        for width in [20, 40, 200] {
+            let terminal = InMemoryTerm::new(10, width);
+            let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+            let bars = Bars::new(target, true);
+            terminal.write_line("before").unwrap();
+            for done in [20_000, 30_000, 40_000] {
+                let line = |name| Line::new(name, done, Some(50_000), Duration::from_secs(10), Some(1.5));
+                bars.draw(line("a file with a long name.txt"), Some(line("file 2 of 3")));
+            }
+            let shown = terminal.contents();
+            let lines: Vec<&str> = shown.lines().collect();
+            assert!(lines.len() == 3 && lines[1].starts_with("[") && lines[2].starts_with("["), "{width}: {shown}");
+            assert_eq!(shown.contains("10.00 kB/s") || shown.contains("4.00 kB/s"), width == 200, "{shown}");
+            bars.clear();
+            assert_eq!(terminal.contents(), "before");
+        }
+    }
 
     #[test]
     fn figures_are_for_people() {

@@ -197,9 +197,10 @@ impl SharedStart {
         }
     }
 
-    /// The length that the tables of a stream of `len` bytes in the first block are made for: others go on with them.
+    /// The length that the tables of a stream of `len` bytes in the first block are made for. Others go on with them: tables for as much
+    /// again save 0.03 to 0.06 % at level 1, nothing above, and take twice the memory.
     fn table_len(&self, len: usize) -> usize {
-        len + self.block_size
+        len.max(self.block_size)
     }
 
     fn state<P: 'static + Send + Sync>(&self, class: Class, left_out: LeftOut) -> Option<Arc<P>> {

@@ -130,6 +130,21 @@ fn any_range_is_read() {
 }
 
 #[test]
+fn a_reader_that_fails_says_the_same_again() {
+    let content = sentences(3 * BLOCK);
+    let archive = compress_with(&content, shared(1)).unwrap();
+    for memory in [1 << 20, 9 << 20] {
+        let options = DecompressOptions::new().threads(1).memory(memory);
+        let mut reader = SeekableDecompressor::new(Cursor::new(&archive), options).unwrap();
+        for _ in 0..3 {
+            reader.seek(SeekFrom::Start(2 * BLOCK as u64)).unwrap();
+            let error = Error::from(reader.read(&mut [0; 9]).unwrap_err());
+            assert_eq!(error.kind(), ErrorKind::MemoryLimit, "{error}");
+        }
+    }
+}
+
+#[test]
 fn archives_are_explained_to_the_byte() {
     let content = sentences(2 * BLOCK + 9000);
     for level in [1, 2] {

@@ -173,6 +173,11 @@ impl SharedStart {
         start
     }
 
+    /// Whether the first block is damaged or missing, or was given up.
+    pub fn is_lost(&self) -> bool {
+        self.lock().phase == Phase::Lost
+    }
+
     /// Waits until the first block is done.
     ///
     /// # Errors

@@ -52,9 +52,9 @@ impl Shared {
         })
     }
 
-    /// Whether the start of a block's archive is known.
+    /// Whether the start of a block's archive is known, or will be.
     pub fn knows(&self, head: &BlockHead) -> bool {
-        self.latest.as_ref().is_some_and(|(archive, _)| *archive == head.archive)
+        self.latest.as_ref().is_some_and(|(archive, start)| *archive == head.archive && !start.is_lost())
     }
 }
 

@@ -10,7 +10,7 @@ const FALLBACK: u64 = 4 << 30;
 const PROGRAM: u64 = 10 << 20;
 
 /// Default of `-M`: three quarters of the memory available to the process.
-pub fn default_limit() -> u64 {
+fn default_limit() -> u64 {
     available() / 4 * 3
 }
 

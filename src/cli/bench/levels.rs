@@ -47,7 +47,7 @@ impl RoundTrip {
 /// Compresses and decompresses `content`, compares, and measures.
 pub fn measure(candidate: &Candidate, name: &str, content: &[u8], args: &BenchArgs) -> Result<Row> {
     let Candidate { level, model } = candidate;
-    let limit = args.memory.unwrap_or_else(memory::default_limit);
+    let limit = memory::for_coding(args.memory);
     let rate = |time: Duration| content.len() as f64 / 1e3 / time.as_secs_f64().max(1e-9);
 
     memory::reset_peak();

@@ -75,7 +75,7 @@ pub fn run(job: &Job, args: &ExplainArgs) -> Result<Outcome> {
     if args.html.is_some() && job.batch.inputs.len() > 1 {
         bail!("several inputs can't share one page");
     }
-    let limit = args.common.memory.unwrap_or_else(memory::default_limit);
+    let limit = memory::for_coding(args.common.memory);
     let (input, name) = (read(job, limit)?, job.input.to_string());
     let content_len = input.len() as u64;
     let archive = match is_archive(&input) {

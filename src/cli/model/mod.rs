@@ -18,7 +18,7 @@ use nzip::{Device, Error, ErrorKind, LanguageModel, Level};
 
 use super::args::{CommonArgs, ModelVerb};
 use super::exit::{Outcome, report};
-use super::memory::default_limit;
+use super::memory::for_coding;
 
 /// The model that `--model` names.
 static LOADED: OnceLock<Arc<LanguageModel>> = OnceLock::new();
@@ -78,7 +78,7 @@ pub fn load(path: Option<&Path>, device: Device, memory: Option<u64>) -> Result<
 /// # Errors
 /// See [`language_model`].
 pub fn open(path: &Path, device: Device, memory: Option<u64>) -> Result<Arc<LanguageModel>, Error> {
-    let limit = memory.unwrap_or_else(default_limit);
+    let limit = for_coding(memory);
     let cache = cache();
     let bytes = weight_bytes(&locate(path, cache.as_deref())?)?;
     if bytes > limit {

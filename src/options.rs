@@ -73,7 +73,9 @@ impl Level {
         language_model: Option<Arc<LanguageModel>>,
         lanes: Option<Lanes>,
     ) -> Result<CodecConfig, Error> {
-        Ok(CodecConfig::new(self.model(), language_model, self.lane_policy(lanes))?.learning(self.learning()))
+        Ok(CodecConfig::new(self.model(), language_model, self.lane_policy(lanes))?
+            .learning(self.learning())
+            .thorough(self.0 >= 7))
     }
 }
 

@@ -43,6 +43,8 @@ pub struct CodecConfig {
     pub(super) lane_policy: LanePolicy,
     /// Number of the transformer's last feed-forward layers that learn while an encoder works.
     pub(super) learning: usize,
+    /// Whether binary data may take several times as long as usual.
+    pub(super) thorough: bool,
     pub(super) trained: Option<Arc<TrainedPrior>>,
     pub(super) sharing: Sharing,
 }
@@ -65,7 +67,15 @@ impl CodecConfig {
             }
             _ => (preset, None),
         };
-        Ok(CodecConfig { preset, language_model, lane_policy, learning: 0, trained: None, sharing: Sharing::None })
+        Ok(CodecConfig {
+            preset,
+            language_model,
+            lane_policy,
+            learning: 0,
+            thorough: false,
+            trained: None,
+            sharing: Sharing::None,
+        })
     }
 
     /// Configures a decoder of the scripts in archives with this preset: they are coded without a transformer.
@@ -83,6 +93,11 @@ impl CodecConfig {
     pub fn learning(self, learning: usize) -> CodecConfig {
         assert!(learning <= 3, "{learning} learning layers, at most 3 are possible");
         CodecConfig { learning, ..self }
+    }
+
+    /// The same, with more contexts and weights for binary data, if the preset has a transformer for text.
+    pub fn thorough(self, thorough: bool) -> CodecConfig {
+        CodecConfig { thorough, ..self }
     }
 
     /// The same, with a prior trained on similar data.

@@ -19,6 +19,8 @@ use std::io;
 /// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
 /// exist only with a prior.
 const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
+/// The same of the second mixer: see [`Ensemble::select_second`].
+const SECOND_SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 1024, 1024];
 /// Two weight sets with one selector, the node. The second masks the inputs of a pretrained model, so the difference measures
 /// what the model saves.
 const FULL_SET: usize = 0;
@@ -29,10 +31,14 @@ const CONFIDENCE_CLASSES: usize = 20;
 /// Bytes of memory of what does not depend on the content: the mixer, the final stages, maps of bit histories.
 const FIXED_MEMORY: u64 = 9 << 20;
 
+/// The same of what binary data has where time matters less, mostly the second mixer.
+const THOROUGH_MEMORY: u64 = 9 << 20;
+
 /// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
 pub fn memory(preset: Preset, content: Kind, raw_len: usize) -> u64 {
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
-    FIXED_MEMORY + experts::memory(pretrained, content, raw_len)
+    let thorough = if preset.is_neural() { THOROUGH_MEMORY } else { 0 };
+    FIXED_MEMORY + thorough + experts::memory(pretrained, content, raw_len, preset.is_neural())
 }
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
@@ -105,6 +111,8 @@ pub struct Ensemble {
     experts: Experts,
     inputs: Inputs,
     mixer: Mixer,
+    /// Another mixer of the same inputs, with weights that other things select.
+    second: Option<Mixer>,
     parts: Vec<Part>,
     /// Whether the mixer has [`MASKED_SET`].
     has_masked_set: bool,
@@ -131,15 +139,22 @@ impl Ensemble {
         if pretrained == Pretrained::External {
             mixer = mixer.with_rate(LearningRate::slow());
         }
-        if setup.sparse {
+        if setup.content == Kind::Workbook && setup.thorough {
+            mixer = mixer.with_rate(LearningRate::calm());
+        } else if setup.sparse {
             mixer = mixer.with_rate(LearningRate::lively());
         }
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
+        let mut second = setup.thorough.then(|| {
+            Mixer::new(&experts.initial_weights(pretrained), &SECOND_SETS, [256, 256]).with_rate(LearningRate::calm())
+        });
         let parts = parts(&experts, pretrained);
         if let LeftOut::Part(name) = left_out {
-            parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
+            for mixer in [&mut mixer].into_iter().chain(&mut second) {
+                parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
+            }
         }
         Ok(Ensemble {
             kind: setup.kind,
@@ -148,6 +163,7 @@ impl Ensemble {
             experts,
             inputs: Inputs::default(),
             mixer,
+            second,
             parts,
             has_masked_set,
             refinement: Refinement::new(left_out, pretrained),
@@ -172,19 +188,57 @@ impl Ensemble {
     fn predict(&mut self) {
         self.experts.begin_bit();
         let node = self.node.number();
-        let likely = self.experts.hashed.selectors().map(|[likely, _]| likely);
+        let likely = self.experts.hashed.selectors().map(|[likely, ..]| likely);
         let place = self.experts.fields.selectors().map(|fields| fields.place);
         let last = usize::from(self.text.view(self.lane).last8 as u8);
-        let order1 = likely.or(place).unwrap_or(last) << 8 | node;
+        let pixels = self.experts.bilevel.selectors().map(|pixels| pixels.nearest);
+        let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
         self.refinement.prefetch(order1, node, class);
         self.inputs.clear();
         self.select_weights();
         self.experts.predict(self.node, &mut self.inputs);
-        let mixed = self.mixer.mix(&self.inputs);
+        let mut mixed = self.mixer.mix(&self.inputs);
+        if self.second.is_some() {
+            self.select_second();
+        }
+        if let Some(second) = &mut self.second {
+            mixed = (mixed + second.mix(&self.inputs)) >> 1;
+        }
         let transformer = self.experts.language.transformer();
         self.p24 = probability(self.refinement.refine([mixed, transformer], order1, class));
+    }
+
+    /// Selects the second mixer's weight vectors.
+    fn select_second(&mut self) {
+        let view = self.text.view(self.lane);
+        let node = self.node.number();
+        let depth = usize::from(self.node.depth.min(7));
+        let byte = |back: u32| (view.last8 >> (8 * (back - 1))) as usize & 0xFF;
+        let above = usize::from(view.back(view.record.max(4)));
+        let nibbles = byte(1) >> 4 | byte(2) & 0xF0;
+        let confidence = self.experts.hashed.confidence([1, 3, 8, 11]);
+        let matches = self.experts.long_match.finder.confidence().min(15) * 4
+            + self.experts.short_match.finder.confidence().min(3);
+        let order = self.experts.ppm.order().min(15);
+        let word = (view.skeleton & 0x1FF) as usize;
+        let mut contexts = [
+            byte(3),
+            above,
+            byte(2) << 3 | depth,
+            nibbles << 3 | depth,
+            confidence,
+            byte(4),
+            matches << 4 | order,
+            word << 1 | usize::from(depth > 3),
+        ];
+        if let Some([a, b, c]) = self.experts.hashed.more_selectors() {
+            (contexts[0], contexts[1], contexts[5]) = (a, b, c);
+        }
+        if let Some(second) = &mut self.second {
+            second.select(contexts, [node, byte(1)]);
+        }
     }
 
     /// Selects the mixer's weight vectors.
@@ -206,14 +260,14 @@ impl Ensemble {
         // The last set has few vectors, which learn the soonest.
         let long_match = self.experts.long_match.finder.confidence();
         let mut contexts = [node, c1, c2 << 3 | depth, position, confidence, more_confidence, node, long_match];
-        if let Some([likely, position]) = self.experts.hashed.selectors() {
-            contexts[1..4].copy_from_slice(&[likely, c1 << 3 | depth, position << 3 | depth]);
+        if let Some([likely, position, other]) = self.experts.hashed.selectors() {
+            contexts[1..4].copy_from_slice(&[likely, other << 3 | depth, position << 3 | depth]);
         }
         if let Some(confidence) = self.experts.numeric.confidence() {
             contexts[2] = confidence << 3 | depth;
         }
-        if let Some(neighbourhood) = self.experts.bilevel.neighbourhood() {
-            contexts[3] = neighbourhood;
+        if let Some(pixels) = self.experts.bilevel.selectors() {
+            contexts[1..4].copy_from_slice(&[pixels.above, pixels.wide, pixels.near]);
         }
         if let Some(Selectors { comparison, len, place }) = self.experts.fields.selectors() {
             contexts[2] = place << 3 | depth;
@@ -240,6 +294,7 @@ impl Learner for Ensemble {
             inputs: self.inputs.clone(),
             parts: self.parts.clone(),
             mixer: self.mixer.clone(),
+            second: self.second.clone(),
             refinement: self.refinement.clone(),
             ..*self
         })
@@ -256,7 +311,9 @@ impl Insight for Ensemble {
     }
 
     fn contribution(&self, part: &Part) -> i64 {
-        self.mixer.contribution(&self.inputs, &part.inputs)
+        let first = self.mixer.contribution(&self.inputs, &part.inputs);
+        let Some(second) = &self.second else { return first };
+        (first + second.contribution(&self.inputs, &part.inputs)) >> 1
     }
 
     fn guess(&self, shares: &mut [f64; 256]) {
@@ -299,6 +356,9 @@ impl BitPredictor for Ensemble {
         if let Some(node) = next {
             self.node = node;
             self.mixer.update(&self.inputs, bit);
+            if let Some(second) = &mut self.second {
+                second.update(&self.inputs, bit);
+            }
             self.refinement.update(bit);
             self.predict();
             return true;
@@ -329,6 +389,9 @@ impl BitPredictor for Ensemble {
         if let Some(bit) = self.last_bit.take() {
             self.experts.update_late(bit);
             self.mixer.update(&self.inputs, bit);
+            if let Some(second) = &mut self.second {
+                second.update(&self.inputs, bit);
+            }
             self.refinement.update(bit);
         }
         self.experts.lookup(&mut byte);

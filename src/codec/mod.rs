@@ -221,6 +221,9 @@ fn decode_with<C: BitCoder>(
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, C, Filter), Error> {
     let profile = Profile::from_byte(content, profile);
+    if profile.thorough && !config.preset.is_neural() {
+        return Err(Error::new(ErrorKind::Corrupt, "a block of a preset without a transformer is coded thoroughly"));
+    }
     if (profile.lanes > 1 || profile.learning > 0) && language_model(config, profile).is_none() {
         return Err(Error::new(
             ErrorKind::Corrupt,
@@ -280,7 +283,7 @@ fn prior(
     raw_len: usize,
 ) -> Result<Option<&'static Prior>, Error> {
     let used = config.preset.is_primed()
-        && !content.is_structured()
+        && content.may_have_text()
         && (profile.kind == DataKind::Text || raw_len < LONG_BINARY);
     used.then(Prior::embedded).transpose()
 }
@@ -309,6 +312,7 @@ fn start<P: Pupil>(
         preset: config.preset,
         table_len,
         lanes: profile.lanes,
+        thorough: profile.thorough,
         primed: prior(config, content, profile, raw_len)?.is_some(),
         language_model: language_model(config, profile).map(LanguageModel::id),
         cuts,
@@ -336,12 +340,9 @@ fn new_ensemble(
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
-        sparse: kind == DataKind::Binary && !matches!(content, Kind::Image { row: 1.., .. } | Kind::Audio { .. }),
-        contexts: if config.preset.is_primed() || content.is_structured() {
-            contexts::FULL + contexts::MORE
-        } else {
-            contexts::FULL
-        },
+        sparse: kind == DataKind::Binary && !content.is_samples(),
+        contexts: contexts(config.preset, content),
+        thorough: profile.thorough,
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
         cuts,
@@ -349,6 +350,13 @@ fn new_ensemble(
         min_p_end: profile.min_p_end(cuts),
     };
     Ensemble::new(&setup, left_out).map_err(no_memory)
+}
+
+/// The number of hashed contexts beside sparse ones.
+fn contexts(preset: Preset, content: Kind) -> usize {
+    // The neighbourhoods of pixels tell more than bytes do.
+    let is_full = !content.is_bilevel() && (preset.is_primed() || content.is_structured());
+    contexts::FULL + if is_full { contexts::MORE } else { 0 }
 }
 
 fn new_fast(profile: Profile, raw_len: usize) -> Result<Fast, Error> {

@@ -37,6 +37,8 @@ pub struct Profile {
     pub lanes: usize,
     /// Number of the transformer's last feed-forward layers that learn, 0 to 3.
     pub learning: usize,
+    /// Whether binary data has the contexts and weights that take more time.
+    pub thorough: bool,
     /// The filter that was applied to the content.
     pub filter: Filter,
 }
@@ -67,7 +69,10 @@ impl Profile {
             }
         };
         let learning = if uses_transformer { config.learning } else { 0 };
-        Ok(Profile { kind, lanes, learning, filter })
+        let may_be_thorough = config.thorough && config.preset.is_neural() && content != Kind::Script;
+        // Models of samples have nothing to gain.
+        let thorough = may_be_thorough && kind == DataKind::Binary && !content.is_samples();
+        Ok(Profile { kind, lanes, learning, thorough, filter })
     }
 
     /// The least probability, in units of 2^-16, that a token has ended for which the transformer is asked what follows it. To
@@ -82,16 +87,24 @@ impl Profile {
         }
     }
 
-    /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: the number
-    /// of layers that learn.
+    /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: of text, the
+    /// number of layers that learn; of binary data, 1 if it is coded thoroughly.
     pub fn to_byte(self) -> u8 {
-        self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | self.filter.id() << 4 | (self.learning as u8) << 6
+        let effort = self.learning as u8 | u8::from(self.thorough);
+        self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | self.filter.id() << 4 | effort << 6
     }
 
-    /// What [`Profile::to_byte`] gave for `content` of a kind.
+    /// What [`Profile::to_byte`] gave for `content` of a kind. A byte that it does not give means layers that learn in binary data.
     pub fn from_byte(content: Kind, byte: u8) -> Profile {
         let kind = if byte & 1 == 0 { DataKind::Text } else { DataKind::Binary };
-        Profile { kind, lanes: lanes(byte), learning: learning(byte), filter: Filter::from_id(byte >> 4, content) }
+        let thorough = kind == DataKind::Binary && byte >> 6 == 1;
+        Profile {
+            kind,
+            lanes: lanes(byte),
+            learning: learning(byte),
+            thorough,
+            filter: Filter::from_id(byte >> 4, content),
+        }
     }
 }
 
@@ -111,11 +124,11 @@ pub fn lanes(profile: u8) -> usize {
 
 /// The number of layers that learn in a profile byte.
 pub fn learning(profile: u8) -> usize {
-    usize::from(profile >> 6)
+    if profile & 0b1100_0001 == 0b0100_0001 { 0 } else { usize::from(profile >> 6) }
 }
 
 /// Of both profiles, the most lanes and the most layers that learn; nothing else of them.
 pub fn costlier(a: u8, b: u8) -> u8 {
-    let (lanes, learning) = (0b1110, 0b1100_0000);
-    (a & lanes).max(b & lanes) | (a & learning).max(b & learning)
+    let lanes = 0b1110;
+    (a & lanes).max(b & lanes) | (learning(a).max(learning(b)) as u8) << 6
 }

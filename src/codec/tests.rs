@@ -44,9 +44,10 @@ fn profiles_round_trip() {
 
 #[test]
 fn profile_bits_are_those_of_the_format() {
-    let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 2, filter: Filter::X86 };
-    assert_eq!(profile.to_byte(), 0b1001_0111);
-    let profile = Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, filter: Filter::None };
+    let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 0, thorough: true, filter: Filter::X86 };
+    assert_eq!(profile.to_byte(), 0b0101_0111);
+    let profile =
+        Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, thorough: false, filter: Filter::None };
     assert_eq!(profile.to_byte(), 0b0100_1110);
 }
 
@@ -140,7 +141,7 @@ fn damage_does_not_panic() {
 fn lanes_and_learning_need_the_transformer() {
     let data = prose(400);
     let full = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();
-    for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x41)] {
+    for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x81)] {
         let coded = in_lanes(&config, &data, 1, 1);
         let error = decode(&config, Kind::Binary, profile, &coded.payload, data.len(), 1, &mut proceed).unwrap_err();
         assert_eq!(
@@ -148,4 +149,26 @@ fn lanes_and_learning_need_the_transformer() {
             (ErrorKind::Corrupt, "a block without a transformer has several lanes, or layers that learn")
         );
     }
+}
+
+#[test]
+fn binary_data_is_coded_thoroughly_where_it_may_be() {
+    let mut random = TestRandom::new(9);
+    let data: Vec<u8> =
+        (0..600u32).flat_map(|i| [(i * i).to_le_bytes(), (random.below(9) as u32).to_le_bytes()]).flatten().collect();
+    let usual = encode(&neural(), Kind::Binary, &data, Verify::No, 1, &mut proceed).unwrap();
+    let config = neural().thorough(true);
+    for kind in [Kind::Binary, Kind::Code, Kind::Risc { big_endian: true }, Kind::Arm64, Kind::Workbook] {
+        let coded = encode(&config, kind, &data, Verify::No, 1, &mut proceed).unwrap();
+        assert_eq!((coded.profile & 0b1100_0001, usual.profile & 0b1100_0001), (0b0100_0001, 1));
+        assert_ne!(coded.payload, usual.payload);
+        let back =
+            |config: &CodecConfig, profile| decode(config, kind, profile, &coded.payload, data.len(), 1, &mut proceed);
+        // The profile says how, not the level.
+        assert!(back(&neural(), coded.profile).unwrap() == data);
+        let primed = CodecConfig::new(Preset::Primed, None, LanePolicy::UpTo(1)).unwrap();
+        assert_eq!(back(&primed, coded.profile).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+    let text = encode(&config, Kind::Text, &prose(400), Verify::No, 1, &mut proceed).unwrap();
+    assert_eq!(text.profile >> 6, 0);
 }

@@ -1,6 +1,7 @@
 //! The kinds of segments a block consists of. Segments of one kind are coded together, in a stream.
 
 use super::DataKind;
+use super::workbook::is_workbook;
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_varint};
 
@@ -37,6 +38,13 @@ pub enum Kind {
     Arm64,
     /// The same of RISC-V processors.
     RiscV,
+    /// Machine code of other processors whose instructions have four bytes.
+    Risc {
+        /// Whether their high byte comes first.
+        big_endian: bool,
+    },
+    /// A spreadsheet of records: see [`super::workbook`].
+    Workbook,
     /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
     Audio {
         /// Samples at a time.
@@ -52,7 +60,7 @@ const MAX_LEN: u64 = 1 << 24;
 impl Kind {
     /// The kind of `bytes`, of which nothing else is known.
     pub fn of(bytes: &[u8]) -> Kind {
-        program(bytes).unwrap_or(match DataKind::of(bytes) {
+        program(bytes).or_else(|| is_workbook(bytes).then_some(Kind::Workbook)).unwrap_or(match DataKind::of(bytes) {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
         })
@@ -60,12 +68,27 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || matches!(self, Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+        self.is_code() || self.is_samples() || self == Kind::Workbook
+    }
+
+    /// Whether it is an image of one bit per pixel.
+    pub fn is_bilevel(self) -> bool {
+        matches!(self, Kind::Image { row: 4.., depth: 1, .. })
+    }
+
+    /// Whether it consists of samples with a model of their own.
+    pub fn is_samples(self) -> bool {
+        matches!(self, Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+    }
+
+    /// Whether the embedded prior may serve: there may be text in it.
+    pub fn may_have_text(self) -> bool {
+        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Risc { .. } | Kind::Arm64)
     }
 
     /// Whether it is machine code.
     pub fn is_code(self) -> bool {
-        matches!(self, Kind::Code | Kind::Arm64 | Kind::RiscV)
+        matches!(self, Kind::Code | Kind::Arm64 | Kind::RiscV | Kind::Risc { .. })
     }
 
     /// As it is called in lists.
@@ -82,6 +105,8 @@ impl Kind {
             Kind::Audio { .. } => "audio",
             Kind::Arm64 => "arm64",
             Kind::RiscV => "riscv",
+            Kind::Workbook => "workbook",
+            Kind::Risc { .. } => "risc",
         }
     }
 
@@ -99,6 +124,8 @@ impl Kind {
             Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
             Kind::Arm64 => (9, vec![]),
             Kind::RiscV => (10, vec![]),
+            Kind::Workbook => (11, vec![]),
+            Kind::Risc { big_endian } => (12, vec![big_endian.into()]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -127,6 +154,8 @@ impl Kind {
             8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
             9 => Kind::Arm64,
             10 => Kind::RiscV,
+            11 => Kind::Workbook,
+            12 => Kind::Risc { big_endian: number(1)? == 1 },
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -136,10 +165,13 @@ impl Kind {
 pub fn program(bytes: &[u8]) -> Option<Kind> {
     let u16_at = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     if bytes.starts_with(b"\x7FELF") {
-        return match u16_at(18)? {
+        let (big_endian, machine) = (bytes.get(5)? == &2, u16_at(18)?);
+        return match if big_endian { machine.swap_bytes() } else { machine } {
             3 | 62 => Some(Kind::Code),
-            183 => Some(Kind::Arm64),
-            243 => Some(Kind::RiscV),
+            183 if !big_endian => Some(Kind::Arm64),
+            243 if !big_endian => Some(Kind::RiscV),
+            // SPARC, MIPS, PowerPC, Arm, Alpha, LoongArch.
+            2 | 18 | 43 | 8 | 20 | 21 | 40 | 0x9026 | 258 => Some(Kind::Risc { big_endian }),
             _ => None,
         };
     }
@@ -170,6 +202,8 @@ mod tests {
             Kind::Audio { channels: 2, depth: 16 },
             Kind::Arm64,
             Kind::RiscV,
+            Kind::Workbook,
+            Kind::Risc { big_endian: true },
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

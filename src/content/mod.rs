@@ -24,6 +24,7 @@ mod samples;
 mod segment;
 mod statistics;
 mod tar;
+pub mod workbook;
 mod x86;
 
 pub use data_kind::DataKind;

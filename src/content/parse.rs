@@ -162,7 +162,7 @@ impl Parser {
 
     /// Adds what can't be undone, of kind `whole`, by statistics.
     fn closed(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
-        if whole.is_code() {
+        if whole.is_structured() {
             return self.plain(bytes, whole, out);
         }
         if let Some((at, code)) = program_in(bytes) {

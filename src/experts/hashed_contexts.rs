@@ -5,6 +5,7 @@ use super::contexts::{self, Indirect};
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::{Inputs, LINE};
 use super::ngram::Ngram;
+use super::runs::Runs;
 use crate::text::{LaneView, Node};
 
 /// The contexts of [`contexts::full`], those of [`contexts::more`] if the setup has room for them, and their bit histories. If the
@@ -15,9 +16,16 @@ pub struct HashedContexts {
     more: bool,
     /// Where those of [`contexts::sparse`] begin, if there are any.
     sparse: Option<usize>,
+    /// Where those of [`contexts::thorough`] begin, if there are any.
+    thorough: Option<usize>,
+    /// What followed the first contexts, if that is known.
+    runs: Option<Runs>,
     structure: Option<Structure>,
-    selectors: [usize; 2],
+    selectors: Option<[usize; 3]>,
 }
+
+/// Contexts with [`Runs`]: all but those of [`contexts::thorough`].
+const RUNS: usize = contexts::CONTEXTS + contexts::SPARSE;
 
 impl HashedContexts {
     /// `setup.contexts` contexts in 2^`line_bits` cache lines.
@@ -25,21 +33,38 @@ impl HashedContexts {
     /// # Errors
     /// The operating system's, if there is not enough memory.
     pub fn new(setup: &Setup, line_bits: u32) -> std::io::Result<Self> {
-        let all = setup.contexts + if setup.sparse { contexts::SPARSE } else { 0 };
+        let sparse = setup.contexts + if setup.sparse { contexts::SPARSE } else { 0 };
+        let all = sparse + if setup.thorough { contexts::THOROUGH } else { 0 };
         Ok(HashedContexts {
             ngram: Ngram::new(all, contexts::ORDERS, line_bits)?,
             indirect: Indirect::default(),
             more: setup.contexts > contexts::FULL,
             sparse: setup.sparse.then_some(setup.contexts),
+            thorough: setup.thorough.then_some(sparse),
+            runs: setup.thorough.then(|| Runs::new(RUNS, line_bits - 1, setup.tree)),
             structure: Structure::of(setup.content),
-            selectors: [0; 2],
+            selectors: None,
         })
     }
 
     /// What the structure says the mixer's weights should be chosen by: see [`Structure::selectors`].
     #[inline]
-    pub fn selectors(&self) -> Option<[usize; 2]> {
-        self.structure.is_some().then_some(self.selectors)
+    pub fn selectors(&self) -> Option<[usize; 3]> {
+        self.selectors
+    }
+
+    /// See [`Structure::more_selectors`].
+    #[inline]
+    pub fn more_selectors(&self) -> Option<[usize; 3]> {
+        self.structure.as_ref().and_then(Structure::more_selectors)
+    }
+
+    #[inline]
+    fn prefetch_context(&mut self, i: usize, context: u32) {
+        self.ngram.prefetch(i, context);
+        if let Some(runs) = &mut self.runs {
+            runs.prefetch(i, context);
+        }
     }
 
     /// See [`Ngram::known_orders`].
@@ -63,6 +88,7 @@ impl Expert for HashedContexts {
             ngram: self.ngram.try_clone()?,
             indirect: self.indirect.clone(),
             structure: self.structure.clone(),
+            runs: self.runs.clone(),
             ..*self
         })
     }
@@ -77,39 +103,54 @@ impl Expert for HashedContexts {
             Pretrained::Transformer | Pretrained::External => [[-8, 28], [-3, 12]],
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
-        let others = usize::from(self.more) + usize::from(self.sparse.is_some());
-        for [plain, damped] in groups.iter().chain([&groups[1]]).take(1 + others) {
+        let thorough = if self.thorough.is_some() { contexts::THOROUGH / LINE } else { 0 };
+        let others = usize::from(self.more) + usize::from(self.sparse.is_some()) + thorough;
+        for [plain, damped] in groups.iter().chain([&groups[1]; 5]).take(1 + others) {
             weights.extend([plain; LINE]);
             weights.extend([damped; LINE]);
         }
+        weights.extend(self.runs.iter().flat_map(|runs| vec![0; runs.len()]));
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
+        if let Some(first) = self.thorough {
+            let mut contexts = contexts::thorough(byte.view, &self.indirect, self.structure.is_some());
+            if let Some(own) = self.structure.as_ref().and_then(|structure| structure.thorough(byte)) {
+                contexts[..own.len()].copy_from_slice(&own);
+            }
+            for (i, context) in contexts.into_iter().enumerate() {
+                self.prefetch_context(first + i, context);
+            }
+        }
         if let Some(first) = self.sparse {
             for (i, context) in contexts::sparse(byte.view).into_iter().enumerate() {
-                self.ngram.prefetch(first + i, context);
+                self.prefetch_context(first + i, context);
             }
         }
         if let Some(structure) = &self.structure {
-            for (i, context) in structure.contexts(byte, &self.indirect).into_iter().enumerate() {
-                self.ngram.prefetch(i, context);
-            }
+            let contexts = structure.contexts(byte, &self.indirect);
             self.selectors = structure.selectors(byte);
+            for (i, context) in contexts.into_iter().enumerate() {
+                self.prefetch_context(i, context);
+            }
             return;
         }
         for (i, context) in contexts::full(byte.kind, byte.view, &self.indirect).into_iter().enumerate() {
-            self.ngram.prefetch(i, context);
+            self.prefetch_context(i, context);
         }
         if self.more {
             let contexts = contexts::more(byte.kind, byte.view, &self.indirect, byte.tokens);
             for (i, context) in contexts.into_iter().enumerate() {
-                self.ngram.prefetch(contexts::FULL + i, context);
+                self.prefetch_context(contexts::FULL + i, context);
             }
         }
     }
 
     fn lookup(&mut self, byte: &mut NextByte) {
-        self.ngram.prefetch(contexts::EXPECTED, contexts::expected(byte.expected, byte.view));
+        self.prefetch_context(contexts::EXPECTED, contexts::expected(byte.expected, byte.view));
+        if let Some(runs) = &mut self.runs {
+            runs.lookup();
+        }
     }
 
     #[inline]
@@ -118,16 +159,25 @@ impl Expert for HashedContexts {
     }
 
     #[inline]
-    fn predict(&mut self, _: Node, inputs: &mut Inputs) {
+    fn predict(&mut self, node: Node, inputs: &mut Inputs) {
         self.ngram.predict(inputs);
+        if let Some(runs) = &mut self.runs {
+            runs.predict(node, inputs);
+        }
     }
 
     #[inline]
     fn update(&mut self, bit: u32, next: Option<Node>) {
         self.ngram.update(bit, next);
+        if let Some(runs) = &mut self.runs {
+            runs.update(bit);
+        }
     }
 
     fn end_byte(&mut self, byte: u8, view: LaneView) {
+        if let Some(runs) = &mut self.runs {
+            runs.end_byte(byte);
+        }
         self.indirect.push((view.last8 >> 8) as u32, byte);
         if let Some(structure) = &mut self.structure {
             structure.end_byte(byte);

@@ -16,6 +16,7 @@ pub mod ngram;
 pub mod numeric;
 pub mod ppm;
 pub mod prior;
+pub mod runs;
 pub mod token;
 
 use crate::content::Kind;
@@ -69,10 +70,11 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
 }
 
-/// Bytes of memory of the experts' tables for a block of `raw_len` bytes of a kind.
-pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize) -> u64 {
+/// Bytes of memory of the experts' tables for a block of `raw_len` bytes of a kind, which may be coded thoroughly.
+pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, may_be_thorough: bool) -> u64 {
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
+    let runs = if may_be_thorough { 16 << line_bits(raw_len) } else { 0 };
     let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
-    tables + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
+    tables + runs + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

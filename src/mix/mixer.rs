@@ -61,6 +61,11 @@ impl LearningRate {
         LearningRate { last: 20 << 24, ..LearningRate::default() }
     }
 
+    /// For data that are mostly as they were.
+    pub fn calm() -> Self {
+        LearningRate { last: 6 << 24, ..LearningRate::default() }
+    }
+
     /// For inputs one of which is so good from the start that there is little to learn.
     pub fn slow() -> Self {
         LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }
@@ -358,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "145 inputs")]
+    #[should_panic(expected = "257 inputs")]
     fn too_many_inputs_are_refused() {
         Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }

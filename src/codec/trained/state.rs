@@ -22,6 +22,8 @@ pub struct Key {
     /// The length that its tables are made for.
     pub table_len: usize,
     pub lanes: usize,
+    /// See [`crate::experts::expert::Setup::thorough`].
+    pub thorough: bool,
     /// Whether the embedded prior is used.
     pub primed: bool,
     /// The id of another transformer; how its text is cut, and [`crate::experts::expert::Setup::min_p_end`].

@@ -1,7 +1,9 @@
 //! The contexts of both ensembles, as hashes.
 
 mod image;
+mod risc;
 pub mod structured;
+mod workbook;
 mod x86;
 
 use crate::content::DataKind;
@@ -15,6 +17,8 @@ pub const MORE: usize = 16;
 pub const CONTEXTS: usize = FULL + MORE;
 /// Hashed contexts of bytes at distances, which binary blocks have beside others: see [`sparse`].
 pub const SPARSE: usize = 16;
+/// Hashed contexts that binary blocks have beside all others where time matters less: see [`thorough`].
+pub const THOROUGH: usize = 32;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 
@@ -262,6 +266,59 @@ pub fn sparse(h: LaneView) -> [u32; SPARSE] {
         hash3(back(12), back(24), hash2(c4 & 0xFF, 35)),
         hash3(c4 & 0xF0F0, c8 & 0xF0F0_F0F0, hash2(c4 >> 24, 36)),
     ]
+}
+
+/// Contexts of binary data where time matters less. Structured data get those of any binary data, which it lacks otherwise.
+pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THOROUGH] {
+    let mut contexts = [0; THOROUGH];
+    if is_structured {
+        let general = binary(h, ind);
+        contexts[..11].copy_from_slice(&general[4..]);
+        contexts[11..27].copy_from_slice(&more_binary(h, ind));
+        return contexts;
+    }
+    let c4 = h.last8 as u32;
+    let c8 = (h.last8 >> 32) as u32;
+    let back = |back: usize| u32::from(h.back(back));
+    let (r, rc) = record(h);
+    let above = |x: usize| back(r - x.min(r - 1));
+    let w = c4 & 0xFF;
+    let word = |back: usize| u32::from(h.back(back)) << 8 | u32::from(h.back(back - 1));
+    let own = [
+        hash3(rc, back(r), hash3(back(2 * r), w, 41)),
+        hash3(rc, back(r), hash3(above(1), above(2), 42)),
+        hash3(rc, back(2 * r), 43),
+        hash3(rc, c4 & 0xFFFF, hash2(back(r), 44)),
+        hash3(rc, c4 & 0xFF_FFFF, hash2(back(r), 45)),
+        hash3(back(r + 1), back(r), hash3(w, back(2 * r), 46)),
+        hash3(back(r).wrapping_sub(back(2 * r)) & 0xFF, back(r), hash2(rc, 47)),
+        hash3(rc, 0, 48),
+        hash3(c4 & 0xFF00, rc, 49),
+        hash3(c4 & 0xFFFF_0000, rc, 50),
+        hash3(back(4), w, 51),
+        hash3(back(4), back(8), hash2(w, 52)),
+        hash3(back(4).wrapping_mul(2).wrapping_sub(back(8)) & 0xFF, h.at as u32 & 3, 53),
+        hash3(word(4), word(8), hash2(h.at as u32 & 3, 54)),
+        hash3(back(2), back(4), hash3(back(6), back(8), 55)),
+        hash3(c4 & 0x00FF_FF00, h.at as u32 & 3, 56),
+        hash3(c4, c8 & 0xFF, 57),
+        hash3(c4 & 0xFFFF_FF00, c8 & 0xFFFF, 58),
+        hash3(c4 & 0xFFFF_0000, c8 & 0xFFFF, 59),
+        hash3(h.word, h.words[0], w),
+        hash3(h.word, h.words[0], h.words[1]),
+        hash3(h.token, w, 60),
+        hash3(h.gap, h.word, 61),
+        hash3((h.skeleton & 0xFF_FFFF) as u32, w, 62),
+        hash3((h.skeleton & 0x3FFF_FFFF) as u32, (h.skeleton >> 30) as u32 & 0x3F_FFFF, 63),
+        hash3(ind.after_one(c4), c4 & 0xFFFF, 64),
+        hash3(back(16), back(32), 65),
+        hash3(back(16), w, 66),
+        hash3(back(6), back(12), 67),
+        hash3(c4 & 0xC0C0_C0C0, c8 & 0xC0C0_C0C0, 68),
+        hash3(c4 & 0xFFF8, back(r) >> 3, hash2(rc, 69)),
+        hash2(order(h.last8, 8), 70),
+    ];
+    own
 }
 
 fn fast_text(h: LaneView, byte: u8) -> [u32; FAST] {

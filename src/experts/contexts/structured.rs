@@ -1,6 +1,8 @@
 //! The contexts of blocks whose structure is known from their kind.
 
 use super::image::Image;
+use super::risc::Risc;
+use super::workbook::Workbook;
 use super::x86::X86;
 use super::{CONTEXTS, Indirect};
 use crate::content::Kind;
@@ -13,13 +15,17 @@ pub enum Structure {
     Image(Image),
     /// Machine code.
     Code(X86),
+    /// Machine code of instructions of four bytes.
+    Risc(Risc),
+    /// Records of a spreadsheet.
+    Workbook(Workbook),
 }
 
 impl Structure {
     /// The structure of blocks of a kind; none if contexts for any binary data suit them.
     pub fn of(kind: Kind) -> Option<Structure> {
         match kind {
-            Kind::Image { row, pixel, depth: depth @ (1 | 8 | 16 | 32) } if row > 0 && pixel > 0 => {
+            Kind::Image { row, pixel, depth: depth @ (8 | 16 | 32) } if row > 0 && pixel > 0 => {
                 let (row, pixel) = (row as usize, usize::from(pixel));
                 let sample = usize::from(depth / 8).max(1);
                 (row > 3 * pixel && pixel >= sample).then_some(Structure::Image(Image { row, pixel, sample }))
@@ -29,6 +35,9 @@ impl Structure {
                 Some(Structure::Image(Image { row: 0, pixel: usize::from(channels) * sample, sample }))
             }
             Kind::Code => Some(Structure::Code(X86::default())),
+            Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
+            Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
+            Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
             _ => None,
         }
     }
@@ -38,14 +47,38 @@ impl Structure {
         match self {
             Structure::Image(image) => image.contexts(byte),
             Structure::Code(code) => code.contexts(byte.view, indirect),
+            Structure::Risc(code) => code.contexts(byte.view, indirect),
+            Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
         }
     }
 
-    /// Two numbers below 256 that the mixer's weights for the next byte are chosen by.
-    pub fn selectors(&self, byte: &NextByte) -> [usize; 2] {
+    /// Three more numbers below 256, for the second mixer.
+    pub fn more_selectors(&self) -> Option<[usize; 3]> {
         match self {
-            Structure::Image(image) => image.selectors(byte),
-            Structure::Code(code) => [usize::from(byte.view.last8 as u8), code.position()],
+            Structure::Workbook(workbook) => workbook.more_selectors(),
+            _ => None,
+        }
+    }
+
+    /// Contexts of the next byte where time matters less, in place of some for any data.
+    pub fn thorough(&self, byte: &NextByte) -> Option<[u32; 16]> {
+        match self {
+            Structure::Workbook(workbook) => workbook.thorough(byte),
+            _ => None,
+        }
+    }
+
+    /// Three numbers below 256 that the mixer's weights for the next byte are chosen by; none where those for any data suit it.
+    pub fn selectors(&self, byte: &NextByte) -> Option<[usize; 3]> {
+        let last = usize::from(byte.view.last8 as u8);
+        match self {
+            Structure::Image(image) => {
+                let [likely, texture] = image.selectors(byte);
+                Some([likely, texture, last])
+            }
+            Structure::Code(code) => Some([last, code.position(), last]),
+            Structure::Risc(code) => Some(code.selectors(byte.view)),
+            Structure::Workbook(workbook) => workbook.selectors(byte),
         }
     }
 
@@ -54,6 +87,8 @@ impl Structure {
         match self {
             Structure::Image(_) => {}
             Structure::Code(code) => code.push(byte),
+            Structure::Risc(code) => code.push(byte),
+            Structure::Workbook(workbook) => workbook.push(byte),
         }
     }
 }

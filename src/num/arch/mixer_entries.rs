@@ -26,7 +26,14 @@ macro_rules! mixer_entries {
                     112 => mix_blocks::<7>(weights, starts, inputs, last, outputs, predictions),
                     128 => mix_blocks::<8>(weights, starts, inputs, last, outputs, predictions),
                     144 => mix_blocks::<9>(weights, starts, inputs, last, outputs, predictions),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
+                    160 => mix_blocks::<10>(weights, starts, inputs, last, outputs, predictions),
+                    176 => mix_blocks::<11>(weights, starts, inputs, last, outputs, predictions),
+                    192 => mix_blocks::<12>(weights, starts, inputs, last, outputs, predictions),
+                    208 => mix_blocks::<13>(weights, starts, inputs, last, outputs, predictions),
+                    224 => mix_blocks::<14>(weights, starts, inputs, last, outputs, predictions),
+                    240 => mix_blocks::<15>(weights, starts, inputs, last, outputs, predictions),
+                    256 => mix_blocks::<16>(weights, starts, inputs, last, outputs, predictions),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 256"),
                 }
             }
         }
@@ -56,7 +63,14 @@ macro_rules! mixer_entries {
                     112 => train_blocks::<7>(weights, starts, inputs, &errors),
                     128 => train_blocks::<8>(weights, starts, inputs, &errors),
                     144 => train_blocks::<9>(weights, starts, inputs, &errors),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 144"),
+                    160 => train_blocks::<10>(weights, starts, inputs, &errors),
+                    176 => train_blocks::<11>(weights, starts, inputs, &errors),
+                    192 => train_blocks::<12>(weights, starts, inputs, &errors),
+                    208 => train_blocks::<13>(weights, starts, inputs, &errors),
+                    224 => train_blocks::<14>(weights, starts, inputs, &errors),
+                    240 => train_blocks::<15>(weights, starts, inputs, &errors),
+                    256 => train_blocks::<16>(weights, starts, inputs, &errors),
+                    len => panic!("{len} inputs are not a multiple of 16 up to 256"),
                 }
             }
         }

@@ -31,8 +31,8 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
-    /// A JPEG coded by Lepton: not to be coded again.
-    Jpeg,
+    /// JPEGs coded by Lepton: not to be coded again.
+    Lepton,
     /// Machine code of 64-bit Arm processors, with what belongs to a program.
     Arm64,
     /// The same of RISC-V processors.
@@ -44,6 +44,8 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
+    /// Sequential JPEGs without what precedes their tables: see [`super::jpeg`].
+    Jpeg,
 }
 
 /// Rows and records longer than this are none.
@@ -60,7 +62,7 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || matches!(self, Kind::Image { row: 1.., .. } | Kind::Audio { .. })
+        self.is_code() || matches!(self, Kind::Image { row: 1.., .. } | Kind::Audio { .. } | Kind::Jpeg)
     }
 
     /// Whether it is machine code.
@@ -78,6 +80,7 @@ impl Kind {
             Kind::Headers => "headers",
             Kind::Records { .. } => "records",
             Kind::Image { .. } => "image",
+            Kind::Lepton => "lepton",
             Kind::Jpeg => "jpeg",
             Kind::Audio { .. } => "audio",
             Kind::Arm64 => "arm64",
@@ -95,10 +98,11 @@ impl Kind {
             Kind::Headers => (4, vec![]),
             Kind::Records { len } => (5, vec![len]),
             Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
-            Kind::Jpeg => (7, vec![]),
+            Kind::Lepton => (7, vec![]),
             Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
             Kind::Arm64 => (9, vec![]),
             Kind::RiscV => (10, vec![]),
+            Kind::Jpeg => (11, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -123,10 +127,11 @@ impl Kind {
             4 => Kind::Headers,
             5 => Kind::Records { len: number(MAX_LEN)? },
             6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
-            7 => Kind::Jpeg,
+            7 => Kind::Lepton,
             8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
             9 => Kind::Arm64,
             10 => Kind::RiscV,
+            11 => Kind::Jpeg,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -166,10 +171,11 @@ mod tests {
             Kind::Headers,
             Kind::Records { len: 512 },
             Kind::Image { row: 3073, pixel: 3, depth: 8 },
-            Kind::Jpeg,
+            Kind::Lepton,
             Kind::Audio { channels: 2, depth: 16 },
             Kind::Arm64,
             Kind::RiscV,
+            Kind::Jpeg,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

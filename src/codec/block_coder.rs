@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 pub type Progress<'a> = dyn FnMut(usize, usize) -> bool + 'a;
 
 /// Bytes of content between two calls of [`Progress`].
-const PROGRESS_STEP: usize = 1 << 14;
+pub const PROGRESS_STEP: usize = 1 << 14;
 
 /// Encodes or decodes one block, which depends on the coder.
 pub struct BlockCoder<'a, P, C> {

@@ -3,7 +3,7 @@
 use super::config::CodecConfig;
 use super::language_model::LanguageModel;
 use super::preset::Preset;
-use super::{ensemble, fast, profile};
+use super::{coefficients, ensemble, fast, profile};
 use crate::content::Kind;
 use crate::experts::prior::Prior;
 
@@ -48,6 +48,9 @@ impl CodecConfig {
 
 /// Bytes of memory of a predictor, without the trained parts and without what it predicts.
 fn predictor(preset: Preset, content: Kind, raw_len: usize) -> u64 {
+    if content == Kind::Jpeg {
+        return coefficients::MEMORY;
+    }
     if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len) }
 }
 

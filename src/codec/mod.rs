@@ -3,10 +3,12 @@
 mod alone;
 mod bits;
 mod block_coder;
+mod coefficients;
 mod config;
 mod device;
 mod ensemble;
 mod fast;
+mod jpeg;
 mod lane_scheduler;
 mod language_model;
 mod memory;
@@ -40,6 +42,7 @@ use crate::experts::token::expert::Cuts;
 use crate::text::SymbolTree;
 use bits::{BitCoder, Learner};
 use block_coder::BlockCoder;
+use coefficients::Coder;
 use ensemble::Ensemble;
 use fast::Fast;
 use lane_scheduler::LaneScheduler;
@@ -125,6 +128,9 @@ fn encode_without(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
+    if content == Kind::Jpeg {
+        return Ok(jpeg::code(encoder, Some(data), data.len(), progress)?.1.finish());
+    }
     if config.preset == Preset::Fast {
         let fast = start(config, content, profile, data.len(), left_out, |len| new_fast(profile, len), progress)?;
         let block = BlockCoder::new(fast, encoder, Some(data)).run(progress)?;
@@ -211,7 +217,7 @@ pub fn observe(
 }
 
 /// Decodes one block with a coder at its start. Returns the bytes, the coder, and the filter that was undone.
-fn decode_with<C: BitCoder>(
+fn decode_with<C: BitCoder + Coder>(
     config: &CodecConfig,
     content: Kind,
     profile: u8,
@@ -230,7 +236,9 @@ fn decode_with<C: BitCoder>(
             "a block without a transformer has several lanes, or layers that learn",
         ));
     }
-    let (mut bytes, coder) = if config.preset == Preset::Fast {
+    let (mut bytes, coder) = if content == Kind::Jpeg {
+        jpeg::code(coder, None, raw_len, progress)?
+    } else if config.preset == Preset::Fast {
         let fast = start(config, content, profile, raw_len, LeftOut::Nothing, |len| new_fast(profile, len), progress)?;
         let block = BlockCoder::new(fast, coder, None).run(progress)?;
         (take_bytes(config, (content, profile), block.predictor), block.coder)

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "nothing is coded with it")]
 
 use super::bits::{BitCoder, BitPredictor, Part};
+use super::coefficients::Coder;
 use crate::coder::{Decoder, PROB_ONE};
 
 /// Most probable bytes that are kept for each byte.
@@ -209,6 +210,25 @@ impl BitCoder for Observer<'_> {
     fn note_query(&mut self) {
         if let Some(detail) = self.observation.details.get_mut(self.at) {
             detail.asked = true;
+        }
+    }
+}
+
+impl Coder for Observer<'_> {
+    fn code(&mut self, _: u32, p1: u32) -> u32 {
+        let bit = self.decoder.decode(p1);
+        let ones = f64::from(p1) / f64::from(PROB_ONE);
+        self.bits -= if bit == 1 { ones } else { 1.0 - ones }.log2();
+        bit
+    }
+
+    /// Divides what the decisions have cost among the bytes that they decided.
+    fn reach(&mut self, len: usize) {
+        let decided = self.observation.costs.get_mut(self.at..len).unwrap_or_default();
+        if !decided.is_empty() {
+            decided.fill((self.bits / decided.len() as f64) as f32);
+            self.observation.bits += self.bits;
+            (self.at, self.bits) = (len, 0.0);
         }
     }
 }

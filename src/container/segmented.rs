@@ -131,7 +131,7 @@ pub fn encode(
         let before = data.len();
         let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
         let coded = match stream.kind {
-            Kind::Jpeg => None,
+            Kind::Lepton => None,
             _ => Some(codec::encode(config, stream.kind, &stream.bytes, verify, threads, &mut part)?),
         };
         let coded = coded.filter(|coded| coded.payload.len() < len);

@@ -67,7 +67,7 @@ impl Filter {
             Kind::Audio { depth: 16, .. } => Filter::WideSigned,
             Kind::Arm64 => Filter::Arm64,
             Kind::RiscV => Filter::RiscV,
-            Kind::Image { .. } | Kind::Audio { .. } => Filter::None,
+            Kind::Image { .. } | Kind::Audio { .. } | Kind::Jpeg => Filter::None,
             _ => {
                 let filtered = x86::encode(content, MIN_ADDRESSES);
                 return Filter::X86.proved(filtered, content);

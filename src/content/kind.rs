@@ -32,8 +32,8 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
-    /// A JPEG coded by Lepton: not to be coded again.
-    Jpeg,
+    /// JPEGs coded by Lepton: not to be coded again.
+    Lepton,
     /// Machine code of 64-bit Arm processors, with what belongs to a program.
     Arm64,
     /// The same of RISC-V processors.
@@ -52,6 +52,8 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
+    /// Sequential JPEGs without what precedes their tables: see [`super::jpeg`].
+    Jpeg,
 }
 
 /// Rows and records longer than this are none.
@@ -68,7 +70,7 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || self.is_samples() || self == Kind::Workbook
+        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Jpeg)
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -101,6 +103,7 @@ impl Kind {
             Kind::Headers => "headers",
             Kind::Records { .. } => "records",
             Kind::Image { .. } => "image",
+            Kind::Lepton => "lepton",
             Kind::Jpeg => "jpeg",
             Kind::Audio { .. } => "audio",
             Kind::Arm64 => "arm64",
@@ -120,12 +123,13 @@ impl Kind {
             Kind::Headers => (4, vec![]),
             Kind::Records { len } => (5, vec![len]),
             Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
-            Kind::Jpeg => (7, vec![]),
+            Kind::Lepton => (7, vec![]),
             Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
             Kind::Arm64 => (9, vec![]),
             Kind::RiscV => (10, vec![]),
             Kind::Workbook => (11, vec![]),
             Kind::Risc { big_endian } => (12, vec![big_endian.into()]),
+            Kind::Jpeg => (13, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -150,12 +154,13 @@ impl Kind {
             4 => Kind::Headers,
             5 => Kind::Records { len: number(MAX_LEN)? },
             6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
-            7 => Kind::Jpeg,
+            7 => Kind::Lepton,
             8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
             9 => Kind::Arm64,
             10 => Kind::RiscV,
             11 => Kind::Workbook,
             12 => Kind::Risc { big_endian: number(1)? == 1 },
+            13 => Kind::Jpeg,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -198,12 +203,13 @@ mod tests {
             Kind::Headers,
             Kind::Records { len: 512 },
             Kind::Image { row: 3073, pixel: 3, depth: 8 },
-            Kind::Jpeg,
+            Kind::Lepton,
             Kind::Audio { channels: 2, depth: 16 },
             Kind::Arm64,
             Kind::RiscV,
             Kind::Workbook,
             Kind::Risc { big_endian: true },
+            Kind::Jpeg,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

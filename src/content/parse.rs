@@ -7,7 +7,7 @@ use super::kind::{Kind, program};
 use super::pieces::pieces;
 use super::png::Chunks;
 use super::segment::{Deflate, Segment};
-use super::{gif, jpeg, pdf, png, samples, segment, statistics, tar};
+use super::{gif, jpeg, lepton, pdf, png, samples, segment, statistics, tar};
 
 /// The most streams of a block. Once there are half as many, images go to the one for all sizes.
 pub const MAX_STREAMS: usize = 64;
@@ -55,8 +55,8 @@ impl Parsed {
 
     /// Bytes of memory that taking it apart took, beside the streams, about.
     pub fn memory(&self) -> u64 {
-        let jpegs = self.streams.iter().find(|stream| stream.kind == Kind::Jpeg);
-        jpegs.map_or(0, |stream| jpeg::usual_memory(stream.bytes.len()))
+        let leptons = self.streams.iter().find(|stream| stream.kind == Kind::Lepton);
+        leptons.map_or(0, |stream| lepton::usual_memory(stream.bytes.len()))
     }
 }
 
@@ -65,7 +65,7 @@ impl Parsed {
 pub struct Effort {
     /// Whether what is compressed is undone.
     pub recompress: bool,
-    /// Whether the codec has models of images and audio; else they are left as any binary data.
+    /// Whether the codec has models of images, audio and JPEG; else images and audio are left as any binary data, and JPEG to Lepton.
     pub samples: bool,
     /// How many times as long as the content its plain data may be: they take so much longer.
     pub expansion: usize,
@@ -220,11 +220,16 @@ impl Parser {
                 Some(Found { skip: gif.start, what: What::Gif(gif) })
             }
             [0xFF, ..] => {
-                let len = jpeg::find(bytes)?;
+                let len = lepton::find(bytes)?;
                 self.charge(2 * len)?;
-                let lepton = jpeg::undo(&bytes[..len])?;
+                if self.samples
+                    && let Some(range) = jpeg::find(&bytes[..len])
+                {
+                    return Some(Found { skip: range.start, what: What::Jpeg(bytes[range].to_vec()) });
+                }
+                let lepton = lepton::undo(&bytes[..len])?;
                 self.plain_left = self.plain_left.checked_sub(lepton.len())?;
-                Some(Found { skip: 0, what: What::Jpeg { len, lepton } })
+                Some(Found { skip: 0, what: What::Lepton { len, lepton } })
             }
             _ => self.undo_zlib(bytes),
         }
@@ -277,8 +282,13 @@ impl Parser {
                 self.plain(&pixels, kind, &mut segments);
                 Segment::Gif { len, shape, notes, pixels: segments }
             }
-            What::Jpeg { len, lepton } => {
+            What::Jpeg(bytes) => {
                 let stream = self.stream(Kind::Jpeg);
+                self.streams[stream].bytes.extend(&bytes);
+                Segment::Plain { stream, len: bytes.len() }
+            }
+            What::Lepton { len, lepton } => {
+                let stream = self.stream(Kind::Lepton);
                 self.streams[stream].bytes.extend(&lepton);
                 Segment::Jpeg { len, stream, coded: lepton.len() }
             }
@@ -371,7 +381,8 @@ enum What {
     Deflate(FoundDeflate),
     Png(Chunks, FoundDeflate),
     Gif(Gif),
-    Jpeg { len: usize, lepton: Vec<u8> },
+    Jpeg(Vec<u8>),
+    Lepton { len: usize, lepton: Vec<u8> },
 }
 
 struct FoundDeflate {

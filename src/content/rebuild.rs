@@ -5,7 +5,7 @@ use super::kind::Kind;
 use super::parse::{MAX_DEPTH, max_plain};
 use super::png::Chunks;
 use super::segment::tag;
-use super::{gif, jpeg, png};
+use super::{gif, lepton, png};
 use crate::error::{Error, ErrorKind};
 use crate::fields::FieldReader;
 
@@ -34,8 +34,8 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
 
 /// Bytes of memory that rebuilding `raw_len` bytes takes, at most about; from streams of these kinds, `plain_len` bytes in all.
 pub fn rebuild_memory(kinds: impl IntoIterator<Item = Kind>, plain_len: usize, raw_len: usize) -> u64 {
-    let jpeg = if kinds.into_iter().any(|kind| kind == Kind::Jpeg) { jpeg::memory(raw_len) } else { 0 };
-    2 * plain_len as u64 + jpeg
+    let lepton = if kinds.into_iter().any(|kind| kind == Kind::Lepton) { lepton::memory(raw_len) } else { 0 };
+    2 * plain_len as u64 + lepton
 }
 
 struct Rebuilder<'a> {
@@ -89,8 +89,8 @@ impl<'a> Rebuilder<'a> {
                 tag::JPEG => {
                     let stream = self.script.varint()?;
                     let (len, coded) = (self.len(left)?, self.script.varint()?);
-                    let lepton = self.take(stream, coded)?;
-                    out.extend(jpeg::redo(lepton, len).ok_or_else(|| corrupt("has a damaged JPEG"))?);
+                    let coded = self.take(stream, coded)?;
+                    out.extend(lepton::redo(coded, len).ok_or_else(|| corrupt("has a damaged JPEG"))?);
                 }
                 plain => {
                     let len = self.len(left)?;

@@ -66,6 +66,11 @@ impl LearningRate {
         LearningRate { last: 6 << 24, ..LearningRate::default() }
     }
 
+    /// For little data: images of a few hundred kilobytes.
+    pub fn eager() -> Self {
+        LearningRate { now: 100 << 24, last: 12 << 24, log2_time: 16 }
+    }
+
     /// For inputs one of which is so good from the start that there is little to learn.
     pub fn slow() -> Self {
         LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }

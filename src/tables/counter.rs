@@ -19,10 +19,16 @@ impl Counter {
         self.0 >> 10
     }
 
+    /// The number of bits learned, up to the limit.
+    #[inline]
+    pub fn count(self) -> u32 {
+        self.0 & 1023
+    }
+
     /// Learns a bit. From a count of `limit` on (at most 1023), the probability is a moving average.
     #[inline]
     pub fn update(&mut self, bit: u32, limit: u32) {
-        let count = self.0 & 1023;
+        let count = self.count();
         let p = self.p22() as i32;
         let target = if bit == 1 { (1 << 22) - 1 } else { 0 };
         let step = ((i64::from(target - p) * i64::from(RECIPROCAL[count as usize])) >> 16) as i32;

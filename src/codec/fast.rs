@@ -6,7 +6,7 @@ use crate::experts::contexts;
 use crate::experts::match_model::MatchFinder;
 use crate::experts::ngram::Confidence;
 use crate::mix::LearningRate;
-use crate::num::arch::{Decision, FastKernels, GROUP, INPUTS, Map, StateTables, Weights};
+use crate::num::arch::{Decision, FastKernels, GROUP, INPUTS, Map, StateTables, Weights, prefetch};
 use crate::num::{STRETCH_MAX, squash16, stretch_fine};
 use crate::tables::hash_table::{Bucket, HashTable, first_nibble, next_nibble};
 use crate::tables::{Apm, StateMap};
@@ -76,6 +76,11 @@ pub struct Fast {
     prefetched: u8,
 }
 
+/// A decision's context of order 1.
+fn order1_context(last: u8, node: Node) -> usize {
+    usize::from(last) << 8 | node.number()
+}
+
 impl Fast {
     /// An ensemble that has seen nothing.
     ///
@@ -122,17 +127,29 @@ impl Fast {
     }
 
     fn order1_context(&self) -> usize {
-        usize::from(self.text.view(0).last8 as u8) << 8 | self.node.number()
+        order1_context(self.text.view(0).last8 as u8, self.node)
     }
 
     /// Prefetches the contexts of the byte after `byte`.
     fn prefetch(&mut self, byte: u8) {
+        let order1 = order1_context(byte, self.tree.root());
+        prefetch(&self.order1, order1);
+        self.apm.prefetch(order1);
         let contexts = contexts::fast(self.kind, self.text.view(0), byte);
         for (i, (hash, context)) in self.hashes[HASHED].iter_mut().zip(contexts).enumerate() {
             *hash = first_nibble(i, context);
             self.table.prefetch(*hash);
         }
         self.prefetched = byte;
+    }
+
+    /// Prefetches what the next decision needs but for the contexts, if it is `next`.
+    fn prefetch_decision(&mut self, next: Node) {
+        let order1 = order1_context(self.text.view(0).last8 as u8, next);
+        self.apm.prefetch(order1);
+        if next.nibble_path == 1 {
+            prefetch(&self.order1, order1);
+        }
     }
 
     /// Prefetches the next nibble's buckets before this nibble's last two bits are known: they do not change the line.
@@ -298,10 +315,11 @@ impl BitPredictor for Fast {
             _ => {}
         }
         self.predict();
+        // One bit early, for its more probable value.
         let likely = self.p24 >> 23;
-        if self.tree.next(node, likely).is_none() {
-            // One bit early, for the more probable value of the last bit.
-            self.prefetch(self.tree.byte(node, likely));
+        match self.tree.next(node, likely) {
+            Some(next) => self.prefetch_decision(next),
+            None => self.prefetch(self.tree.byte(node, likely)),
         }
         true
     }

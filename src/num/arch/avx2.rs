@@ -43,25 +43,19 @@ fn mix_blocks<const BLOCKS: usize>(
     predictions: &mut [i32; MAX_SETS],
 ) -> [i32; 2] {
     assert_eq!(inputs.len(), 16 * BLOCKS);
-    let mut x = [_mm256_setzero_si256(); BLOCKS];
-    for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
-        let all = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
-        // Interleaved as the upper halves of the weights are below: the second eight at even positions, the first at odd.
-        let (first, second) = (_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
-        *x = _mm256_set_m128i(_mm_unpackhi_epi16(second, first), _mm_unpacklo_epi16(second, first));
+    let mut x = [[_mm256_setzero_si256(); 2]; BLOCKS];
+    for (x, eight) in x.as_flattened_mut().iter_mut().zip(inputs.chunks_exact(8)) {
+        // Shifted, so that the weights' upper halves are multiplied by inputs and their lower ones by 0.
+        // SAFETY: the chunk holds 8 values, half a vector; the load is unaligned.
+        *x = _mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(unsafe { _mm_loadu_si128(eight.as_ptr().cast()) }));
     }
     let mut sums = [_mm256_setzero_si256(); MAX_SETS];
     for (sum, &start) in sums.iter_mut().zip(starts) {
         let vector = &weights[start..start + 16 * BLOCKS];
-        for (block, x) in vector.chunks_exact(16).zip(x) {
-            // SAFETY: the block holds 16 values, two full vectors; the loads are unaligned.
-            let (first, second) = unsafe {
-                let at = block.as_ptr().cast::<__m256i>();
-                (_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1)))
-            };
-            let tops = _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(second), first);
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(tops, x));
+        for (eight, &x) in vector.chunks_exact(8).zip(x.as_flattened()) {
+            // SAFETY: the chunk holds 8 values, a full vector; the load is unaligned.
+            let weights = unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) };
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(weights, x));
         }
     }
     finish(sums, last, outputs, predictions)

@@ -30,17 +30,17 @@ fn mix_blocks<const BLOCKS: usize>(
     assert_eq!(inputs.len(), 16 * BLOCKS);
     let mut x = [_mm512_setzero_si512(); BLOCKS];
     for (x, block) in x.iter_mut().zip(inputs.chunks_exact(16)) {
-        // Zero-extended: the upper halves meet the sign extension of the weights' upper halves.
+        // Shifted, so that the weights' upper halves are multiplied by inputs and their lower ones by 0.
         // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
-        *x = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) });
+        *x = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(block.as_ptr().cast()) }));
     }
     let mut sums = [_mm256_setzero_si256(); MAX_SETS];
     for (sum, &start) in sums.iter_mut().zip(starts) {
         let mut products = _mm512_setzero_si512();
         for (block, x) in weights[start..start + 16 * BLOCKS].chunks_exact(16).zip(x) {
             // SAFETY: the block holds 16 values, a full vector; the load is unaligned.
-            let tops = _mm512_srai_epi32::<16>(unsafe { _mm512_loadu_si512(block.as_ptr().cast()) });
-            products = _mm512_add_epi32(products, _mm512_madd_epi16(tops, x));
+            let weights = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+            products = _mm512_add_epi32(products, _mm512_madd_epi16(weights, x));
         }
         *sum = _mm256_add_epi32(_mm512_castsi512_si256(products), _mm512_extracti64x4_epi64::<1>(products));
     }
@@ -281,6 +281,46 @@ fn update_and_train(
         for weights in weights {
             let at = weights.0.as_mut_ptr().cast();
             _mm512_storeu_si512(at, _mm512_add_epi32(_mm512_loadu_si512(at.cast_const()), delta));
+        }
+    }
+}
+
+/// See [`super::scalar::transpose`].
+pub fn transpose(rows: &[[u8; 16]; 16], columns: &mut [[u8; 16]; 16]) {
+    // SAFETY: AVX-512 has been detected.
+    unsafe { transpose_all(rows.as_flattened(), columns.as_flattened_mut()) };
+}
+
+/// For four rows of 16 bytes: where in them the bytes of each 32-bit lane come from, so that lane `k` of quarter `q` holds column
+/// `4 * k + q`.
+const COLUMNS: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        places[i] = (i % 4 * 16 + i / 4 % 4 * 4 + i / 16) as u8;
+        i += 1;
+    }
+    places
+};
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn transpose_all(from: &[u8], to: &mut [u8]) {
+    assert!(from.len() == 256 && to.len() == 256);
+    // SAFETY: both are four vectors, and `COLUMNS` is one; the accesses are unaligned.
+    unsafe {
+        let columns = _mm512_loadu_si512(COLUMNS.as_ptr().cast());
+        let rows = |i: usize| _mm512_permutexvar_epi8(columns, _mm512_loadu_si512(from.as_ptr().add(64 * i).cast()));
+        let [a, b, c, d] = [rows(0), rows(1), rows(2), rows(3)];
+        let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (low2, high2) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        let all = [
+            _mm512_unpacklo_epi64(low, low2),
+            _mm512_unpackhi_epi64(low, low2),
+            _mm512_unpacklo_epi64(high, high2),
+            _mm512_unpackhi_epi64(high, high2),
+        ];
+        for (i, vector) in all.into_iter().enumerate() {
+            _mm512_storeu_si512(to.as_mut_ptr().add(64 * i).cast(), vector);
         }
     }
 }

@@ -49,7 +49,7 @@ impl MapKernels {
                 predict: avx512::predict,
                 update: avx512::update,
                 learn: avx2::learn_entries,
-                transpose: avx2::transpose,
+                transpose: avx512::transpose,
             }),
         ];
         kernels.into_iter().flatten().collect()

@@ -14,6 +14,7 @@ mod filter;
 mod gif;
 mod jpeg;
 mod kind;
+mod line_ends;
 mod outline;
 mod parse;
 mod pdf;

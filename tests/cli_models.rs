@@ -186,7 +186,9 @@ fn line_ends_come_back() {
     write_model(&shell, "tiny", 32, 5.0);
     let lines: String = (0..60).map(|i| format!("a line {} of a text\r\n", i * i % 97)).collect();
     let few = lines.replace('\r', "");
-    for (text, is_filtered) in [(lines.clone(), true), (lines.clone() + "a\n", false), (lines + "\r", false), (few, false)] {
+    for (text, is_filtered) in
+        [(lines.clone(), true), (lines.clone() + "a\n", false), (lines + "\r", false), (few, false)]
+    {
         shell.write("lines", text.as_bytes());
         for options in ["-6", "-6 --lanes 4", "-9 -T2", "-8 --no-verify"] {
             let archive = shell.run(&format!("c -c {options} --model tiny lines")).stdout;

@@ -44,10 +44,12 @@ impl Level {
         }
     }
 
-    /// How blocks are divided into lanes: `lanes` if given, otherwise the level's default.
-    fn lane_policy(self, lanes: Option<Lanes>) -> LanePolicy {
+    /// How blocks are divided into lanes: `lanes` if given, otherwise the level's default, which depends on whether the transformer
+    /// is a large one.
+    fn lane_policy(self, lanes: Option<Lanes>, large: bool) -> LanePolicy {
         match (lanes, self.0) {
             (Some(lanes), _) => LanePolicy::Exactly(lanes.0),
+            (None, ..=6) if large => LanePolicy::UpTo(16),
             (None, ..=6) => LanePolicy::UpTo(4),
             (None, 7) => LanePolicy::UpTo(2),
             (None, _) => LanePolicy::UpTo(1),
@@ -73,7 +75,8 @@ impl Level {
         language_model: Option<Arc<LanguageModel>>,
         lanes: Option<Lanes>,
     ) -> Result<CodecConfig, Error> {
-        Ok(CodecConfig::new(self.model(), language_model, self.lane_policy(lanes))?
+        let large = language_model.as_ref().is_some_and(|model| model.is_large());
+        Ok(CodecConfig::new(self.model(), language_model, self.lane_policy(lanes, large))?
             .learning(self.learning())
             .thorough(self.0 >= 7))
     }
@@ -405,8 +408,10 @@ mod tests {
     fn lanes_are_powers_of_two() {
         let good: Vec<usize> = (0..1000).filter(|&number| Lanes::new(number).is_ok()).collect();
         assert_eq!(good, [1, 2, 4, 8, 16, 32, 64, 128]);
-        assert_eq!(Level::MAX.lane_policy(Lanes::new(16).ok()), LanePolicy::Exactly(16));
-        assert_eq!(Level::MAX.lane_policy(None), LanePolicy::UpTo(1));
+        assert_eq!(Level::MAX.lane_policy(Lanes::new(16).ok(), false), LanePolicy::Exactly(16));
+        let policies =
+            [false, true].map(|large| [Level::MAX, Level::default()].map(|level| level.lane_policy(None, large)));
+        assert_eq!(policies, [[1, 4], [1, 16]].map(|most| most.map(LanePolicy::UpTo)));
     }
 
     #[test]

@@ -179,6 +179,30 @@ fn what_another_model_made_needs_it_again() {
     assert!(listed.contains(" deflate\n") && listed.contains(" text\n") && listed.contains(&tiny), "{listed}");
 }
 
+/// The transformer is shown LF in place of CR LF if all lines end so.
+#[test]
+fn line_ends_come_back() {
+    let shell = Shell::new();
+    write_model(&shell, "tiny", 32, 5.0);
+    let lines: String = (0..60).map(|i| format!("a line {} of a text\r\n", i * i % 97)).collect();
+    let few = lines.replace('\r', "");
+    for (text, is_filtered) in
+        [(lines.clone(), true), (lines.clone() + "a\n", false), (lines + "\r", false), (few, false)]
+    {
+        shell.write("lines", text.as_bytes());
+        for options in ["-6", "-6 --lanes 4", "-9 -T2", "-8 --no-verify"] {
+            let archive = shell.run(&format!("c -c {options} --model tiny lines")).stdout;
+            shell.write("lines.nz", &archive);
+            let back = shell.run("d -c --model tiny lines.nz");
+            assert_eq!(back.stdout, text.as_bytes(), "{options}: {}", back.said);
+        }
+        // The short form's profile comes after its magic and its version.
+        assert_eq!(shell.read("lines.nz")[3] >> 4 & 3 == 2, is_filtered);
+        let explained = shell.run("explain --json --model tiny lines.nz");
+        assert_eq!(explained.code, 0, "{}", explained.said);
+    }
+}
+
 /// Opening a pipe would wait for a writer.
 #[cfg(unix)]
 #[test]

@@ -196,19 +196,17 @@ impl LanguageModel {
 
     /// Whether it may be better than any mixture: an external model that is not tiny.
     pub fn is_strong(&self) -> bool {
-        self.cuts == Cuts::ByModel && self.weights() >= STRONG
+        self.cuts == Cuts::ByModel && self.model.config().weights() >= STRONG
     }
 
-    /// Number of weights in matrices, the head counted twice.
-    fn weights(&self) -> usize {
-        let config = self.model.config();
-        let layer = config.hidden * (config.head_dim * (config.heads + config.kv_heads) * 2 + 3 * config.feed_forward);
-        config.layers * layer + 2 * config.vocabulary * config.hidden
+    /// Whether more lanes take hardly more time: the weights come from memory, which takes as long for one token as for sixteen.
+    pub fn is_large(&self) -> bool {
+        self.model.config().is_large()
     }
 
     /// Bytes of memory of the weights, which all backends share.
     pub fn shared_memory(&self) -> u64 {
-        2 * self.weights() as u64
+        2 * self.model.config().weights() as u64
     }
 
     /// Bytes of memory for a backend, without [`Self::shared_memory`].

@@ -8,6 +8,7 @@ mod config;
 mod device;
 mod ensemble;
 mod fast;
+mod filtered;
 mod jpeg;
 mod lane_scheduler;
 mod language_model;
@@ -74,17 +75,17 @@ pub fn encode(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Coded, Error> {
-    let (filter, filtered) = Filter::choose(content, data);
+    let (filter, filtered) = filtered::choose(config, content, data);
     let profile = Profile::choose(config, content, data, filter)?;
     let filtered = filtered.as_deref().unwrap_or(data);
-    let payload = if verify == Verify::No {
+    let coded = if verify == Verify::No {
         let encoder = Encoder::default();
         encode_without(config, (content, profile), filtered, LeftOut::Nothing, encoder, threads, progress)?
     } else {
         let block = verified::Block { config, content, profile, data, filtered };
         block.encode_and_decode(verify == Verify::Along, threads, progress)?
     };
-    Ok(Coded { profile: profile.to_byte(), payload })
+    Ok(Coded { profile: profile.to_byte(), payload: filtered::payload(filter, [data, filtered], coded) })
 }
 
 /// The length of the payload that `data`, content of a kind with this profile byte, would have without something. No archive is
@@ -101,11 +102,12 @@ pub fn len_without(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<usize, Error> {
-    let (filter, filtered) = Filter::choose(content, data);
-    let profile = Profile { filter, ..Profile::from_byte(content, profile) };
-    let data = filtered.as_deref().unwrap_or(data);
+    let profile = Profile::from_byte(content, profile);
+    let filtered = profile.filter.apply(data);
+    let filtered = filtered.as_deref().unwrap_or(data);
     let encoder = Encoder::default();
-    Ok(encode_without(config, (content, profile), data, left_out, encoder, threads, progress)?.len())
+    let coded = encode_without(config, (content, profile), filtered, left_out, encoder, threads, progress)?;
+    Ok(filtered::payload(profile.filter, [data, filtered], coded).len())
 }
 
 /// The length of the payload that a block would have without the denoiser.
@@ -114,7 +116,7 @@ pub fn len_without(
 /// As [`encode`].
 pub fn len_without_denoiser(config: &CodecConfig, data: &[u8]) -> Result<usize, Error> {
     let kind = Kind::of(data);
-    let profile = Profile::choose(config, kind, data, Filter::choose(kind, data).0)?.to_byte();
+    let profile = Profile::choose(config, kind, data, filtered::choose(config, kind, data).0)?.to_byte();
     len_without(config, kind, profile, data, LeftOut::Denoiser, 1, &mut |_, _| true)
 }
 
@@ -184,8 +186,10 @@ pub fn decode(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    let (bytes, decoder, _) = decode_with(config, content, profile, Decoder::new(payload), raw_len, threads, progress)?;
-    check_complete(&decoder)?;
+    let profile = Profile::from_byte(content, profile);
+    let (len, coded) = filtered::split_payload(profile.filter, payload, raw_len)?;
+    let (bytes, decoder) = decode_with(config, content, profile, Decoder::new(coded), len, threads, progress)?;
+    check_complete(&decoder, &bytes, raw_len)?;
     Ok(bytes)
 }
 
@@ -204,11 +208,16 @@ pub fn observe(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, Observation), Error> {
-    let observer = Observer::new(payload, raw_len, detailed);
-    let (bytes, observer, filter) = decode_with(config, content, profile, observer, raw_len, threads, progress)?;
+    let profile = Profile::from_byte(content, profile);
+    let filter = profile.filter;
+    let (len, coded) = filtered::split_payload(filter, payload, raw_len)?;
+    let observer = Observer::new(coded, len, detailed);
+    let (bytes, observer) = decode_with(config, content, profile, observer, len, threads, progress)?;
     let (decoder, mut observation) = observer.finish();
-    check_complete(&decoder)?;
-    if let Some(size) = filter.reversed()
+    check_complete(&decoder, &bytes, raw_len)?;
+    if filter == Filter::LineEnds {
+        observation.add_returns(&bytes, detailed);
+    } else if let Some(size) = filter.reversed()
         && let Some(filtered) = filter.apply(&bytes)
     {
         observation.unfilter(size, &filtered, &bytes);
@@ -216,17 +225,16 @@ pub fn observe(
     Ok((bytes, observation))
 }
 
-/// Decodes one block with a coder at its start. Returns the bytes, the coder, and the filter that was undone.
+/// Decodes one block of `raw_len` filtered bytes with a coder at its start. Returns the bytes before filtering, and the coder.
 fn decode_with<C: BitCoder + Coder>(
     config: &CodecConfig,
     content: Kind,
-    profile: u8,
+    profile: Profile,
     coder: C,
     raw_len: usize,
     threads: usize,
     progress: &mut Progress,
-) -> Result<(Vec<u8>, C, Filter), Error> {
-    let profile = Profile::from_byte(content, profile);
+) -> Result<(Vec<u8>, C), Error> {
     if profile.thorough && !config.preset.is_neural() {
         return Err(Error::new(ErrorKind::Corrupt, "a block of a preset without a transformer is coded thoroughly"));
     }
@@ -249,11 +257,15 @@ fn decode_with<C: BitCoder + Coder>(
         (take_bytes(config, (content, profile), block.predictor), block.coder)
     };
     profile.filter.undo(&mut bytes);
-    Ok((bytes, coder, profile.filter))
+    Ok((bytes, coder))
 }
 
-/// Checks that a decoder has used up its payload.
-fn check_complete(decoder: &Decoder) -> Result<(), Error> {
+/// Checks that a decoder has used up its payload, and made `raw_len` bytes of it.
+fn check_complete(decoder: &Decoder, bytes: &[u8], raw_len: usize) -> Result<(), Error> {
+    if bytes.len() != raw_len {
+        let message = format!("{} bytes came back, of {raw_len}", bytes.len());
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
     if !decoder.is_complete() {
         return Err(Error::new(ErrorKind::Corrupt, "coded data is missing or left over at the block's end"));
     }

@@ -61,6 +61,31 @@ impl Observation {
     }
 }
 
+impl Observation {
+    /// Adds what is known of the CRs that a filter has taken from `content`: they have cost nothing. There are details of its first
+    /// `detailed` bytes then.
+    pub fn add_returns(&mut self, content: &[u8], detailed: usize) {
+        let parts = self.parts.len();
+        let mut coded = 0;
+        let (mut costs, mut details, mut shares) = (Vec::with_capacity(content.len()), Vec::new(), Vec::new());
+        for (at, &byte) in content.iter().enumerate() {
+            let is_coded = byte != b'\r';
+            costs.push(if is_coded { self.costs[coded] } else { 0.0 });
+            if at < detailed && is_coded {
+                details.push(self.details[coded]);
+                shares.extend_from_slice(&self.shares[coded * parts..][..parts]);
+            } else if at < detailed {
+                let mut guesses = [(0, 0.0); GUESSES];
+                guesses[0] = (byte, 1.0);
+                details.push(Detail { asked: false, guesses });
+                shares.resize(shares.len() + parts, 0);
+            }
+            coded += usize::from(is_coded);
+        }
+        (self.costs, self.details, self.shares) = (costs, details, shares);
+    }
+}
+
 /// Decodes, and observes the predictor.
 pub struct Observer<'a> {
     decoder: Decoder<'a>,
@@ -236,6 +261,22 @@ impl Coder for Observer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn returns_cost_nothing() {
+        let detail = |byte| Detail { asked: true, guesses: [(byte, 1.0); GUESSES] };
+        let mut observation = Observation {
+            costs: vec![1.0, 2.0, 3.0],
+            parts: vec!["a", "b"],
+            details: [b'x', b'\n', b'y'].map(detail).to_vec(),
+            shares: (1..7).collect(),
+            ..Observation::default()
+        };
+        observation.add_returns(b"x\r\ny", 3);
+        assert_eq!(observation.costs, [1.0, 0.0, 2.0, 3.0]);
+        assert_eq!(observation.details.iter().map(|detail| detail.guesses[0].0).collect::<Vec<_>>(), *b"x\r\n");
+        assert_eq!(observation.shares, [1, 2, 0, 0, 3, 4]);
+    }
 
     #[test]
     fn what_is_known_of_numbers_follows_their_bytes() {

@@ -4,12 +4,12 @@ use super::block_coder::Progress;
 use super::config::CodecConfig;
 use super::ensemble::LeftOut;
 use super::profile::Profile;
-use super::{decode, decode_with, encode_without};
+use super::{check_complete, decode_with, encode_without};
 use crate::coder::{Decoder, Encoder};
 use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
 /// The stack size of a main thread.
@@ -38,7 +38,7 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The block's payload, once it has been decoded to its data.
+    /// The block's coded data, once it has been decoded to its data.
     ///
     /// # Errors
     /// As [`super::encode`]; [`ErrorKind::Internal`] if something else comes back.
@@ -46,20 +46,18 @@ impl Block<'_> {
         if along && threads > 1 {
             return self.decode_along(threads / 2, progress);
         }
-        let payload = self.encode(Encoder::default(), threads, progress)?;
-        let (done, profile) = (self.data.len(), self.profile.to_byte());
-        let mut more = |_, _| progress(done, payload.len());
-        let config = self.config.to_verify();
-        let decoded = decode(&config, self.content, profile, &payload, done, threads, &mut more);
+        let coded = self.encode(Encoder::default(), threads, progress)?;
+        let done = self.data.len();
+        let decoded = self.decode(Decoder::new(&coded), threads, &mut |_, _| progress(done, coded.len()));
         self.compare(decoded)?;
-        Ok(payload)
+        Ok(coded)
     }
 
     fn decode_along(&self, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
         let (to, from) = channel();
         let stopped = AtomicBool::new(false);
         thread::scope(|scope| {
-            let follow = || self.follow(from, threads, &mut |_, _| !stopped.load(Relaxed));
+            let follow = || self.decode(Decoder::following(from), threads, &mut |_, _| !stopped.load(Relaxed));
             let follower = thread::Builder::new().name("nzip verify".into()).stack_size(STACK_SIZE);
             let follower = follower
                 .spawn_scoped(scope, follow)
@@ -78,13 +76,11 @@ impl Block<'_> {
         encode_without(config, (content, profile), filtered, LeftOut::Nothing, encoder, threads, progress)
     }
 
-    fn follow(&self, encoder: Receiver<Vec<u8>>, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
-        let decoder = Decoder::following(encoder);
-        let profile = self.profile.to_byte();
-        let config = self.config.to_verify();
-        let raw_len = self.data.len();
-        let (bytes, decoder, _) = decode_with(&config, self.content, profile, decoder, raw_len, threads, progress)?;
-        super::check_complete(&decoder)?;
+    fn decode(&self, decoder: Decoder, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
+        let profile = Profile::from_byte(self.content, self.profile.to_byte());
+        let (config, len) = (self.config.to_verify(), self.filtered.len());
+        let (bytes, decoder) = decode_with(&config, self.content, profile, decoder, len, threads, progress)?;
+        check_complete(&decoder, &bytes, self.data.len())?;
         Ok(bytes)
     }
 

@@ -5,7 +5,7 @@
 //! ```
 
 use super::branches::{self, Way};
-use super::{Kind, x86};
+use super::{Kind, line_ends, x86};
 use crate::num::{float_bits, float_code};
 
 /// A block's filter. Its number is in the profile byte.
@@ -27,6 +27,8 @@ pub enum Filter {
     Arm64,
     /// Relative addresses in RISC-V code are converted to absolute ones.
     RiscV,
+    /// Lines end in LF instead of CR LF. The only filter that changes the length.
+    LineEnds,
 }
 
 /// With fewer converted addresses than this, the block is not filtered.
@@ -41,6 +43,7 @@ impl Filter {
             1 if kind == Kind::Arm64 => Filter::Arm64,
             1 if kind == Kind::RiscV => Filter::RiscV,
             1 => Filter::X86,
+            2 if matches!(kind, Kind::Text | Kind::Binary) => Filter::LineEnds,
             2 if is_float => Filter::Floats,
             2 => Filter::Wide,
             _ if is_float => Filter::FloatsSwapped,
@@ -53,12 +56,18 @@ impl Filter {
         match self {
             Filter::None => 0,
             Filter::X86 | Filter::Arm64 | Filter::RiscV => 1,
-            Filter::Wide | Filter::Floats => 2,
+            Filter::Wide | Filter::Floats | Filter::LineEnds => 2,
             Filter::WideSigned | Filter::FloatsSwapped => 3,
         }
     }
 
-    /// Chooses a filter for `content` of a kind. Returns it and the filtered content; `None` if that equals `content`.
+    /// [`Filter::LineEnds`], if it changes `content`, and the filtered content.
+    pub fn line_ends(content: &[u8]) -> Option<(Filter, Vec<u8>)> {
+        let (filter, filtered) = Filter::LineEnds.proved(line_ends::without_returns(content), content);
+        Some((filter, filtered?))
+    }
+
+    /// Chooses a filter for `content` of a kind that does not change the length. Returns it and the filtered content; `None` if that equals `content`.
     pub fn choose(kind: Kind, content: &[u8]) -> (Filter, Option<Vec<u8>>) {
         let filter = match kind {
             Kind::Image { depth: 16, .. } if is_little_endian::<2>(content) => Filter::Wide,
@@ -94,11 +103,12 @@ impl Filter {
         match self {
             Filter::None => return None,
             Filter::X86 => return x86::encode(content, 0).filter(|filtered| !filtered.is_empty()),
+            Filter::LineEnds => return line_ends::without_returns(content),
             _ => {}
         }
         let mut bytes = content.to_vec();
         match self {
-            Filter::None | Filter::X86 => {}
+            Filter::None | Filter::X86 | Filter::LineEnds => {}
             Filter::Wide => reverse::<2>(&mut bytes),
             Filter::WideSigned => {
                 reverse::<2>(&mut bytes);
@@ -116,7 +126,7 @@ impl Filter {
     }
 
     /// Restores the content in place.
-    pub fn undo(self, bytes: &mut [u8]) {
+    pub fn undo(self, bytes: &mut Vec<u8>) {
         match self {
             Filter::None => {}
             Filter::X86 => x86::decode(bytes),
@@ -132,14 +142,15 @@ impl Filter {
             }
             Filter::Arm64 => branches::arm64(bytes, Way::ToRelative),
             Filter::RiscV => branches::risc_v(bytes, Way::ToRelative),
+            Filter::LineEnds => line_ends::add_returns(bytes),
         }
     }
 
     /// The bytes of the numbers that the filter reverses, 1 if it reverses none; None where it changes addresses, of which single
-    /// bytes say nothing.
+    /// bytes say nothing, or the length.
     pub fn reversed(self) -> Option<usize> {
         match self {
-            Filter::X86 | Filter::Arm64 | Filter::RiscV => None,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV | Filter::LineEnds => None,
             Filter::None | Filter::Floats => Some(1),
             Filter::Wide | Filter::WideSigned => Some(2),
             Filter::FloatsSwapped => Some(4),
@@ -183,7 +194,8 @@ mod tests {
     fn numbers_are_known() {
         let [pixels, floats] = [16, 32].map(|depth| Kind::Image { row: 64, pixel: 4, depth });
         let filters = [
-            (Kind::Binary, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
+            (Kind::Binary, [Filter::None, Filter::X86, Filter::LineEnds, Filter::WideSigned]),
+            (Kind::Text, [Filter::None, Filter::X86, Filter::LineEnds, Filter::WideSigned]),
             (pixels, [Filter::None, Filter::X86, Filter::Wide, Filter::WideSigned]),
             (floats, [Filter::None, Filter::X86, Filter::Floats, Filter::FloatsSwapped]),
             (Kind::Arm64, [Filter::None, Filter::Arm64, Filter::Wide, Filter::WideSigned]),

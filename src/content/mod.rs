@@ -15,6 +15,7 @@ mod gif;
 pub(crate) mod jpeg;
 mod kind;
 mod lepton;
+mod line_ends;
 mod outline;
 mod parse;
 mod pdf;

@@ -9,6 +9,9 @@ use super::arch::int8::Kernel;
 use super::arch::prefetch;
 use super::tiles::{BLOCK, Quantised, SMALL, STEP, TILE, TILE_BLOCK, Tiles};
 
+/// Bytes of matrices used in turn of which few are left in any cache when their turn comes again.
+const FAR: usize = 32 << 20;
+
 /// `len` zero bytes, on large pages if the system has them, which saves TLB misses.
 ///
 /// # Errors
@@ -38,6 +41,7 @@ pub struct Packed {
     offset: u8,
     quants: Quants,
     scales: Vec<f32>,
+    far: bool,
 }
 
 impl Packed {
@@ -55,7 +59,7 @@ impl Packed {
         for (row, from) in rows.enumerate() {
             put_row(&mut quants, &mut scales, row, from, blocks, offset);
         }
-        Packed { rows: count, blocks, small, offset, quants: Quants::Own(quants), scales }
+        Packed { rows: count, blocks, small, offset, quants: Quants::Own(quants), scales, far: false }
     }
 
     /// Moves the quants of `matrices` to one allocation on large pages, in this order.
@@ -72,9 +76,11 @@ impl Packed {
             offsets.push(end);
             end += quants.len();
         }
+        let far = end >= FAR;
         let all = Arc::new(all);
         for (matrix, offset) in matrices.iter_mut().zip(offsets) {
             matrix.quants = Quants::Shared(all.clone(), offset);
+            matrix.far |= far;
         }
         Ok(())
     }
@@ -140,7 +146,8 @@ impl Packed {
     /// The whole matrix as a kernel's operand.
     pub fn tiles(&self) -> Tiles<'_> {
         let (stride, count) = (self.blocks, self.rows.div_ceil(TILE));
-        Tiles { quants: self.quants(), offset: self.offset, scales: &self.scales, stride, count, blocks: stride }
+        let (quants, scales) = (self.quants(), &self.scales[..]);
+        Tiles { quants, offset: self.offset, scales, stride, count, blocks: stride, far: self.far }
     }
 
     /// Copies one row's quants, as two's complement, and scales.

@@ -91,6 +91,8 @@ pub struct Tiles<'a> {
     pub count: usize,
     /// Number of blocks of each tile to multiply.
     pub blocks: usize,
+    /// Whether the quants are too many to stay in a cache until they are used again.
+    pub far: bool,
 }
 
 impl Tiles<'_> {

@@ -161,6 +161,7 @@ impl HeadCache {
             stride,
             count: len.div_ceil(TILE),
             blocks: stride,
+            far: false,
         }
     }
 
@@ -175,6 +176,7 @@ impl HeadCache {
             stride: shape.positions() / BLOCK,
             count: shape.head_dim / TILE,
             blocks: len.div_ceil(BLOCK),
+            far: false,
         };
         (tiles, &self.value_scales[layer * shape.positions()..][..shape.positions()])
     }

@@ -32,6 +32,22 @@ pub struct Config {
     pub extras: Extras,
 }
 
+/// The fewest weights of a large model.
+const LARGE: usize = 30_000_000;
+
+impl Config {
+    /// Number of weights in matrices, the head counted twice.
+    pub fn weights(&self) -> usize {
+        let layer = self.hidden * (self.head_dim * (self.heads + self.kv_heads) * 2 + 3 * self.feed_forward);
+        self.layers * layer + 2 * self.vocabulary * self.hidden
+    }
+
+    /// Whether the model has much to lose by forgetting, and weights that no cache keeps.
+    pub fn is_large(&self) -> bool {
+        self.weights() >= LARGE
+    }
+}
+
 /// What a model has beyond a Llama; by default, nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extras {

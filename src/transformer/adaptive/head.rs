@@ -1,6 +1,7 @@
 //! The trainable output head: one step of normalised least mean squares (Widrow and Hoff, 1960) for each prediction.
 
 use super::super::model::Model;
+use super::Rates;
 use crate::num::arch::prefetch;
 use crate::num::packed::Packed;
 use crate::num::tiles::Quantised;
@@ -8,9 +9,7 @@ use std::io;
 
 /// Learning rate of the first step: the share of its error that an output loses.
 const INITIAL_RATE: f32 = 0.1;
-/// The rate's limit after many steps.
-const FINAL_RATE: f32 = 0.02;
-/// Steps after which the rate is halfway between the two.
+/// Steps after which the rate is halfway between the first and its limit.
 const HALFWAY: f32 = 30_000.0;
 /// Outputs less probable than one in this many are not trained unless they occur.
 const UNLIKELY: u32 = 256;
@@ -66,6 +65,8 @@ pub struct Head {
     row: Quantised,
     /// The mean of the initial rows.
     mean: Vec<f32>,
+    /// The rate's limit after many steps.
+    final_rate: f32,
     /// Steps so far.
     steps: f32,
     /// Rows trained since [`Head::forget_changes`].
@@ -90,6 +91,7 @@ impl Head {
             packed: model.head.to_own()?,
             row: Quantised::default(),
             mean,
+            final_rate: Rates::of(&model.config).head,
             steps: 0.0,
             changed: Vec::new(),
         })
@@ -118,7 +120,8 @@ impl Head {
         if !squares.is_normal() {
             return;
         }
-        let rate = (FINAL_RATE + (INITIAL_RATE - FINAL_RATE) / (1.0 + self.steps / HALFWAY)) / squares;
+        let above = (INITIAL_RATE - self.final_rate) / (1.0 + self.steps / HALFWAY);
+        let rate = (self.final_rate + above) / squares;
         self.steps += 1.0;
         let learns = |&&(output, p): &&(usize, f32)| output != target && p >= 1.0 / UNLIKELY as f32;
         self.prefetch(target, input.len());

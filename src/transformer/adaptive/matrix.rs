@@ -1,12 +1,11 @@
 //! A weight matrix trained with Adafactor (Shazeer and Stern, 2018).
 
 use super::super::model::Model;
+use super::Rates;
 use crate::num::packed::Packed;
 use crate::num::tiles::{BLOCK, Quantised};
 use std::io;
 
-/// Learning rate: the root mean square of a step, relative to that of the weights.
-const RATE: f32 = 0.0004;
 /// Minimum weight of the newest gradient in the running means of squares.
 const MIN_SHARE: f32 = 0.02;
 /// Damping of small second moments, relative to their root mean square.
@@ -23,6 +22,8 @@ pub struct Matrix {
     width: usize,
     /// The root mean square of the initial weights.
     size: f32,
+    /// The root mean square of a step, relative to that.
+    rate: f32,
     /// Running means of squared gradients: of each row and of each column.
     rows: Vec<f32>,
     columns: Vec<f32>,
@@ -47,6 +48,7 @@ impl Matrix {
         weights.chunks_exact_mut(width).enumerate().for_each(|(i, row)| packed.row(i, row));
         Ok(Matrix {
             size: ((model.floats.squares)(&weights) / weights.len() as f32).sqrt(),
+            rate: Rates::of(&model.config).layers,
             packed: packed.to_own()?,
             rows: vec![0.0; rows],
             columns: vec![0.0; width],
@@ -91,7 +93,7 @@ impl Matrix {
         }
         let both = gradient.chunks_exact(*width).zip(self.weights.chunks_exact_mut(*width));
         for (i, ((gradient, weights), row)) in both.zip(&*rows).enumerate() {
-            let factor = RATE * self.size / ((row / mean).sqrt() + EPSILON);
+            let factor = self.rate * self.size / ((row / mean).sqrt() + EPSILON);
             (model.floats.descend_scaled)(weights, gradient, scales, factor);
             (model.floats.quantise_weights)(weights, f32::from(self.packed.limit()), &mut self.row);
             self.packed.set_row(i, &self.row);

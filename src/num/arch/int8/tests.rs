@@ -22,19 +22,23 @@ fn compare(rows: usize, outputs: usize, blocks: usize, mut quant: impl FnMut(boo
     let scales_of_inputs = (0..rows * blocks).map(|_| scale()).collect();
     let inputs = Quantised { scales: scales_of_inputs, quants, offsets, small_offsets };
     // Attention uses only some of the blocks.
-    for used in [blocks, blocks.div_ceil(2)] {
+    for (used, far) in [(blocks, false), (blocks.div_ceil(2), false), (blocks, true)] {
         let run = |kernel: &Kernel| {
             let rows_of = weights.iter().zip(&scales).map(|(q, s)| (&q[..], &s[..]));
             let packed = Packed::new(rows_of, blocks, kernel);
             let stride = outputs.next_multiple_of(TILE) + 3;
             let mut out = vec![f32::NAN; stride * rows];
-            let tiles = Tiles { blocks: used, ..packed.tiles() };
+            let tiles = Tiles { blocks: used, far, ..packed.tiles() };
             (kernel.multiply)(tiles, inputs.rows(0, rows, blocks), &mut out, stride);
             out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let exact = run(&Kernel::scalar());
         for kernel in Kernel::all() {
-            assert!(run(&kernel) == exact, "{}: {rows} rows, {outputs} outputs, {used} blocks", kernel.name);
+            assert!(
+                run(&kernel) == exact,
+                "{}: {rows} rows, {outputs} outputs, {used} blocks, far: {far}",
+                kernel.name
+            );
         }
     }
 }
@@ -42,7 +46,7 @@ fn compare(rows: usize, outputs: usize, blocks: usize, mut quant: impl FnMut(boo
 #[test]
 fn kernels_equal_the_scalar_reference() {
     let mut state = 1;
-    for rows in 1..=13 {
+    for rows in 1..=19 {
         for (outputs, blocks) in [(1, 1), (16, 3), (40, 2), (81, 7)] {
             compare(rows, outputs, blocks, |weight| {
                 let quant = (random(&mut state) % 256) as u8 as i8;

@@ -52,7 +52,7 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
-    /// Sequential JPEGs without what precedes their tables: see [`super::jpeg`].
+    /// Sequential JPEGs, without what precedes their tables.
     Jpeg,
 }
 

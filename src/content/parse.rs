@@ -135,7 +135,22 @@ impl Parser {
             return self.between(&bytes[range.end..], Kind::Binary, out);
         }
         let whole = Kind::of(bytes);
-        let (mut from, mut at) = (0, 0);
+        match self.undone(bytes, (0, 0), whole, depth, out) {
+            0 => self.closed(bytes, whole, out),
+            from => self.between(&bytes[from..], whole, out),
+        }
+    }
+
+    /// Adds what can be undone in a file of kind `whole`, searched from `at` on, and what lies between, from `from` on. Returns where
+    /// the last of it ends.
+    fn undone(
+        &mut self,
+        bytes: &[u8],
+        (mut from, mut at): (usize, usize),
+        whole: Kind,
+        depth: usize,
+        out: &mut Vec<Segment>,
+    ) -> usize {
         while depth < self.max_depth
             && let Some(candidate) = next_candidate(bytes, at)
         {
@@ -144,9 +159,14 @@ impl Parser {
                 at += 1;
                 continue;
             };
-            if let What::Deflate(deflate) = &mut what {
-                let image = pdf::image(&bytes[..at + skip], deflate.undone.plain.len());
-                deflate.image = image.map(|image| (image.kind, image.is_filtered));
+            match &mut what {
+                What::Deflate(deflate) => {
+                    let image = pdf::image(&bytes[..at + skip], deflate.undone.plain.len());
+                    deflate.image = image.map(|image| (image.kind, image.is_filtered));
+                }
+                // Before its tables may be a thumbnail.
+                What::Jpeg(_) => from = self.undone(&bytes[..at + skip], (from, at + 2), whole, depth + 1, out),
+                _ => {}
             }
             self.between(&bytes[from..at + skip], whole, out);
             let segment = self.enter(what, depth);
@@ -154,10 +174,7 @@ impl Parser {
             from = at;
             out.push(segment);
         }
-        match from {
-            0 => self.closed(bytes, whole, out),
-            _ => self.between(&bytes[from..], whole, out),
-        }
+        from
     }
 
     /// Adds what can't be undone, of kind `whole`, by statistics.

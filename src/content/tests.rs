@@ -1,5 +1,6 @@
 //! Taking content apart and putting it together again.
 
+use super::segment::Segment;
 use super::*;
 use crate::error::ErrorKind;
 use crate::test_random::TestRandom;
@@ -50,6 +51,25 @@ fn samples_are_taken_apart() {
         assert_eq!(found, kinds(name), "{name}");
         assert!(parsed.corrections.len() <= 40, "{name}: {} bytes of corrections", parsed.corrections.len());
     }
+}
+
+#[test]
+fn thumbnails_in_jpegs_are_found() {
+    let (_, photo) = SAMPLES[2];
+    let len = (photo.len() as u16 + 2 + 40).to_be_bytes();
+    let content = [&photo[..2], &[0xFF, 0xE1], &len, &[b'.'; 40], photo, &photo[2..]].concat();
+    assert!(round_trip(&content));
+    let parsed = parse(&content, EFFORT).unwrap();
+    let kinds = parsed.segments.iter().map(|segment| match segment {
+        Segment::Plain { stream, .. } => parsed.streams[*stream].kind.name(),
+        _ => "undone",
+    });
+    assert_eq!(kinds.collect::<Vec<_>>(), ["headers", "jpeg", "headers", "jpeg"]);
+    // Without a model of JPEG, Lepton takes it as one.
+    let parsed = parse(&content, Effort { samples: false, ..EFFORT }).unwrap();
+    assert!(matches!(parsed.segments[..], [Segment::Jpeg { .. }]));
+    let again = rebuild(&streams(&parsed), &parsed.corrections, content.len()).unwrap();
+    assert!(again == content);
 }
 
 #[test]

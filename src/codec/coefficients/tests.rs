@@ -66,7 +66,7 @@ fn damaged_jpegs_come_back() {
 fn damaged_code_is_refused_or_makes_other_bytes() {
     let mut random = TestRandom::new(3);
     let mut refused = 0;
-    for i in 0..300 {
+    for i in 0..60 {
         let image = SHAPES[i % SHAPES.len()].image(&mut random);
         let part = &image[find(&image).unwrap()];
         let mut coded = encode(part).unwrap();
@@ -84,7 +84,7 @@ fn damaged_code_is_refused_or_makes_other_bytes() {
             }
         }
     }
-    assert!(refused > 100, "{refused}");
+    assert!(refused > 20, "{refused}");
 }
 
 #[test]

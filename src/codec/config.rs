@@ -4,6 +4,7 @@ use super::language_model::LanguageModel;
 use super::preset::Preset;
 use super::shared_start::Sharing;
 use super::trained::TrainedPrior;
+use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
 use crate::experts::prior::Prior;
 use std::sync::Arc;
@@ -98,6 +99,11 @@ impl CodecConfig {
     /// The same, with more contexts and weights for binary data, if the preset has a transformer for text.
     pub fn thorough(self, thorough: bool) -> CodecConfig {
         CodecConfig { thorough, ..self }
+    }
+
+    /// Whether binary data in content of a kind gets these. Models of samples have nothing to gain from them.
+    pub(super) fn codes_thoroughly(&self, content: Kind) -> bool {
+        self.thorough && self.preset.is_neural() && content != Kind::Script && !content.is_samples()
     }
 
     /// The same, with a prior trained on similar data.

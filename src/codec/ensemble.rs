@@ -35,10 +35,10 @@ const FIXED_MEMORY: u64 = 9 << 20;
 const THOROUGH_MEMORY: u64 = 9 << 20;
 
 /// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
-pub fn memory(preset: Preset, content: Kind, raw_len: usize) -> u64 {
+pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
-    let thorough = if preset.is_neural() { THOROUGH_MEMORY } else { 0 };
-    FIXED_MEMORY + thorough + experts::memory(pretrained, content, raw_len, preset.is_neural())
+    let second = if thorough { THOROUGH_MEMORY } else { 0 };
+    FIXED_MEMORY + second + experts::memory(pretrained, content, raw_len, thorough)
 }
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears

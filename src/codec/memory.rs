@@ -10,22 +10,24 @@ use crate::experts::prior::Prior;
 impl CodecConfig {
     /// Bytes of memory for encoding content of a kind; input, output and [`Self::shared_memory`] not included.
     pub fn memory(&self, content: Kind, raw_len: usize) -> u64 {
-        self.memory_with(content, raw_len, self.lane_policy.max_lanes(), self.learning)
+        let thorough = self.codes_thoroughly(content) && content != Kind::Text;
+        self.memory_with(content, raw_len, self.lane_policy.max_lanes(), self.learning, thorough)
     }
 
     /// Bytes of memory for decoding content of a kind with this profile byte; input, output and [`Self::shared_memory`] not
     /// included.
     pub fn decode_memory(&self, content: Kind, raw_len: usize, profile: u8) -> u64 {
-        self.memory_with(content, raw_len, profile::lanes(profile), profile::learning(profile))
+        let thorough = profile::is_thorough(profile);
+        self.memory_with(content, raw_len, profile::lanes(profile), profile::learning(profile), thorough)
     }
 
-    fn memory_with(&self, content: Kind, raw_len: usize, lanes: usize, learning: usize) -> u64 {
+    fn memory_with(&self, content: Kind, raw_len: usize, lanes: usize, learning: usize, thorough: bool) -> u64 {
         // The state that blocks start with is shared, but counted with each.
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
         let text_before = self.sharing.text_before(raw_len) as u64;
         let raw_len = self.sharing.table_len(raw_len);
         let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        copies * predictor(self.preset, content, raw_len) + text_before + language_model
+        copies * predictor(self.preset, content, raw_len, thorough) + text_before + language_model
     }
 
     /// Bytes of memory of what all blocks share.
@@ -42,16 +44,17 @@ impl CodecConfig {
     /// Bytes of memory of the archive's shared start, apart from the copies in blocks.
     pub fn start_memory(&self) -> u64 {
         let Some((tables, text)) = self.sharing.longest() else { return 0 };
-        predictor(self.preset, Kind::Binary, tables).max(predictor(self.preset, Kind::Code, tables)) + text as u64
+        predictor(self.preset, Kind::Binary, tables, false).max(predictor(self.preset, Kind::Code, tables, false))
+            + text as u64
     }
 }
 
 /// Bytes of memory of a predictor, without the trained parts and without what it predicts.
-fn predictor(preset: Preset, content: Kind, raw_len: usize) -> u64 {
+fn predictor(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     if content == Kind::Jpeg {
         return coefficients::MEMORY;
     }
-    if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len) }
+    if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len, thorough) }
 }
 
 /// A profile byte with the most lanes and learning layers of `profiles`: it stands for the memory that any of them needs.
@@ -63,5 +66,5 @@ pub fn costliest(profiles: impl IntoIterator<Item = u8>) -> u8 {
 pub fn min_memory(preset: Preset) -> u64 {
     let prior = if preset.is_primed() { Prior::MEMORY } else { 0 };
     let transformer = if preset == Preset::Neural { LanguageModel::EMBEDDED_LEN } else { 0 };
-    prior + transformer + predictor(preset, Kind::Binary, 1)
+    prior + transformer + predictor(preset, Kind::Binary, 1, false)
 }

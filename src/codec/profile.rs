@@ -74,9 +74,7 @@ impl Profile {
             }
         };
         let learning = if uses_transformer { config.learning } else { 0 };
-        let may_be_thorough = config.thorough && config.preset.is_neural() && content != Kind::Script;
-        // Models of samples have nothing to gain.
-        let thorough = may_be_thorough && kind == DataKind::Binary && !content.is_samples();
+        let thorough = kind == DataKind::Binary && config.codes_thoroughly(content);
         Ok(Profile { kind, lanes, learning, thorough, filter })
     }
 
@@ -102,7 +100,7 @@ impl Profile {
     /// What [`Profile::to_byte`] gave for `content` of a kind. A byte that it does not give means layers that learn in binary data.
     pub fn from_byte(content: Kind, byte: u8) -> Profile {
         let kind = if byte & 1 == 0 { DataKind::Text } else { DataKind::Binary };
-        let thorough = kind == DataKind::Binary && byte >> 6 == 1;
+        let thorough = is_thorough(byte);
         Profile {
             kind,
             lanes: lanes(byte),
@@ -129,7 +127,12 @@ pub fn lanes(profile: u8) -> usize {
 
 /// The number of layers that learn in a profile byte.
 pub fn learning(profile: u8) -> usize {
-    if profile & 0b1100_0001 == 0b0100_0001 { 0 } else { usize::from(profile >> 6) }
+    if is_thorough(profile) { 0 } else { usize::from(profile >> 6) }
+}
+
+/// Whether a profile byte is that of binary data that is coded thoroughly.
+pub fn is_thorough(profile: u8) -> bool {
+    profile & 0b1100_0001 == 0b0100_0001
 }
 
 /// Of both profiles, the most lanes and the most layers that learn; nothing else of them.

@@ -41,17 +41,25 @@ experts! {
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
     bilevel: Bilevel = Bilevel::new(setup.content),
-    hashed: HashedContexts = HashedContexts::new(setup, line_bits(setup.raw_len))?,
+    hashed: HashedContexts = HashedContexts::new(setup, hashed_bits(setup.raw_len, setup.thorough))?,
     fields: Fields = Fields::new(setup, line_bits(setup.raw_len) - 1)?,
 }
 
 /// The largest table of bit histories: 2^23 cache lines, 512 MiB.
 const MAX_LINE_BITS: u32 = 23;
+/// The largest one that is so large only because many contexts share it.
+const MAX_THOROUGH_BITS: u32 = 22;
 
 /// Base-2 logarithm of the number of cache lines of bit histories.
 fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.max(1 << 11).ilog2();
     (if bits < 20 { bits + 1 } else { bits + 2 }).min(MAX_LINE_BITS)
+}
+
+/// The same of the hashed contexts' bit histories, of which there are up to three times as many where time matters less.
+fn hashed_bits(raw_len: usize, thorough: bool) -> u32 {
+    let bits = line_bits(raw_len);
+    if thorough { (bits + 3).clamp(bits, bits.max(MAX_THOROUGH_BITS)) } else { bits }
 }
 
 /// Base-2 logarithm of the number of cache lines of `contexts` direct contexts.
@@ -70,11 +78,12 @@ fn match_bits(raw_len: usize) -> u32 {
     raw_len.max(1 << 10).ilog2().clamp(10, 22)
 }
 
-/// Bytes of memory of the experts' tables for a block of `raw_len` bytes of a kind, which may be coded thoroughly.
-pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, may_be_thorough: bool) -> u64 {
+/// Bytes of memory of the experts' tables for a block of `raw_len` bytes of a kind.
+pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
-    let tables = (64 << line_bits(raw_len)) + (64 << direct) + (5 << match_bits(raw_len));
-    let runs = if may_be_thorough { 16 << line_bits(raw_len) } else { 0 };
+    let hashed = hashed_bits(raw_len, thorough);
+    let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
+    let runs = if thorough { 16 << hashed } else { 0 };
     let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
     tables + runs + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

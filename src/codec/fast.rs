@@ -53,6 +53,8 @@ pub struct Fast {
     /// Of each hashed context: the hash of the current nibble, and its bucket's number.
     hashes: [u32; MATCH],
     bucket_numbers: [u32; MATCH],
+    /// The same hashes of the next byte's first nibble, if the current byte is `prefetched`.
+    next_hashes: [u32; MATCH],
     /// The current nibble's bit histories: `histories[node][context]`.
     histories: [[u8; GROUP]; 16],
     maps: Box<[Map; GROUP]>,
@@ -72,8 +74,8 @@ pub struct Fast {
     node: Node,
     bits: u8,
     p24: u32,
-    /// The byte after which the next byte's contexts were prefetched.
-    prefetched: u8,
+    /// The current byte after which the next byte's contexts were prefetched last.
+    prefetched: Option<u8>,
 }
 
 /// A decision's context of order 1.
@@ -105,6 +107,7 @@ impl Fast {
             table: HashTable::new(line_bits(raw_len))?,
             hashes: [0; MATCH],
             bucket_numbers: [0; MATCH],
+            next_hashes: [0; MATCH],
             histories: [[0; GROUP]; 16],
             maps,
             finder: MatchFinder::new(MIN_MATCH, match_bits(raw_len), 1),
@@ -120,9 +123,10 @@ impl Fast {
             node: tree.root(),
             bits: 0,
             p24: 1 << 23,
-            prefetched: 0,
+            prefetched: None,
         };
         fast.prefetch(0);
+        fast.turn_to_next_byte();
         Ok(fast)
     }
 
@@ -130,31 +134,46 @@ impl Fast {
         order1_context(self.text.view(0).last8 as u8, self.node)
     }
 
-    /// Prefetches the contexts of the byte after `byte`.
+    /// Prefetches the contexts of the byte after `byte`, unless they were the last ones prefetched.
+    #[inline]
     fn prefetch(&mut self, byte: u8) {
-        let order1 = order1_context(byte, self.tree.root());
-        prefetch(&self.order1, order1);
-        self.apm.prefetch(order1);
-        let contexts = contexts::fast(self.kind, self.text.view(0), byte);
-        for (i, (hash, context)) in self.hashes[HASHED].iter_mut().zip(contexts).enumerate() {
+        if self.prefetched != Some(byte) {
+            self.prefetch_contexts(byte);
+        }
+    }
+
+    fn prefetch_contexts(&mut self, byte: u8) {
+        let view = self.text.view(0);
+        let contexts = contexts::fast(self.kind, view, byte);
+        for (i, (hash, context)) in self.next_hashes[HASHED].iter_mut().zip(contexts).enumerate() {
             *hash = first_nibble(i, context);
             self.table.prefetch(*hash);
         }
-        self.prefetched = byte;
+        let order1 = order1_context(byte, self.tree.root());
+        prefetch(&self.order1, order1);
+        self.apm.prefetch(order1);
+        self.finder.prefetch_ahead(view, byte);
+        self.prefetched = Some(byte);
+    }
+
+    /// The contexts prefetched last are those of the current byte.
+    fn turn_to_next_byte(&mut self) {
+        self.hashes = self.next_hashes;
+        self.prefetched = None;
     }
 
     /// Prefetches what the next decision needs but for the contexts, if it is `next`.
     fn prefetch_decision(&mut self, next: Node) {
         let order1 = order1_context(self.text.view(0).last8 as u8, next);
         self.apm.prefetch(order1);
-        if next.nibble_path == 1 {
+        if next.nibble_path() == 1 {
             prefetch(&self.order1, order1);
         }
     }
 
     /// Prefetches the next nibble's buckets before this nibble's last two bits are known: they do not change the line.
     fn prefetch_next_nibble(&mut self) {
-        let nibble = u32::from(self.node.nibble_path) - 3;
+        let nibble = u32::from(self.node.nibble_path()) - 3;
         for hash in &mut self.hashes[HASHED] {
             *hash = next_nibble(*hash, nibble);
             self.table.prefetch(*hash);
@@ -163,7 +182,7 @@ impl Fast {
 
     /// The node within its nibble.
     fn nibble_node(&self) -> usize {
-        usize::from(self.node.nibble_path) & 15
+        usize::from(self.node.nibble_path()) & 15
     }
 
     /// Looks up the buckets of a nibble that begins.
@@ -255,9 +274,8 @@ impl Insight for Fast {
     }
 
     fn guess(&self, shares: &mut [f64; 256]) {
-        let expected = self.finder.expected();
-        if let Some(byte) = (0..=255).find(|&byte| Some(self.tree.leaf(byte)) == expected) {
-            shares[usize::from(byte)] += 1.0;
+        if let Some(leaf) = self.finder.expected() {
+            shares[usize::from(self.tree.byte_of(leaf))] += 1.0;
         }
     }
 }
@@ -292,6 +310,9 @@ impl BitPredictor for Fast {
         self.finder.lookup(self.text.view(0));
         self.lookup();
         self.finder.select(0, self.text.view(0), self.tree);
+        if let Some(leaf) = self.finder.expected() {
+            self.prefetch(self.tree.byte_of(leaf));
+        }
         self.predict();
     }
 
@@ -301,16 +322,15 @@ impl BitPredictor for Fast {
         self.learn(bit, next);
         let Some(node) = next else {
             let byte = self.tree.byte(self.node, bit);
-            if byte != self.prefetched {
-                self.prefetch(byte);
-            }
+            self.prefetch(byte);
+            self.turn_to_next_byte();
             self.text.push(0, byte);
             self.finder.prefetch(self.text.view(0));
             return false;
         };
         self.node = node;
-        match node.nibble_path {
-            4..8 if node.crosses_nibble => self.prefetch_next_nibble(),
+        match node.nibble_path() {
+            4..8 if node.crosses_nibble() => self.prefetch_next_nibble(),
             1 => self.lookup(),
             _ => {}
         }

@@ -110,7 +110,7 @@ impl Expert for Direct {
         }
         let Some(next) = next else { return };
         let nibble = (self.node as u32) << 1 | bit;
-        self.node = usize::from(next.nibble_path);
+        self.node = usize::from(next.nibble_path());
         if self.node == 1 {
             self.hashes[..self.count].iter_mut().for_each(|hash| *hash = next_nibble(*hash, nibble));
             self.prefetch_lines();

@@ -77,8 +77,18 @@ impl MatchFinder {
             let older = older.iter().fold(0u64, |key, &byte| key << 8 | u64::from(byte));
             view.last8.wrapping_add(older.wrapping_mul(0xD6E8_FEB8_6659_FD93))
         };
-        self.slot = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - self.heads.len().ilog2())) as usize;
+        self.slot = self.slot_of(key);
         prefetch(&self.heads, self.slot);
+    }
+
+    /// Prefetches the slot that [`Self::prefetch`] will want if `byte` comes next, for matches of less than 8 bytes.
+    pub fn prefetch_ahead(&self, view: LaneView, byte: u8) {
+        prefetch(&self.heads, self.slot_of((view.last8 << 8 | u64::from(byte)) << (64 - 8 * self.min)));
+    }
+
+    #[inline]
+    fn slot_of(&self, key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - self.heads.len().ilog2())) as usize
     }
 
     /// Reads the slot, replaces it with the current position, and prefetches the text that it referred to.

@@ -192,10 +192,10 @@ impl Ngram {
             return;
         };
         self.last_bit = bit as u8;
-        self.node = usize::from(next.nibble_path);
+        self.node = usize::from(next.nibble_path());
         match self.node {
             // One bit early: the buckets for both values of the nibble's last bit are in the same line.
-            8..16 if next.crosses_nibble => {
+            8..16 if next.crosses_nibble() => {
                 let nibble = self.node as u32 - 7;
                 for slot in self.groups.iter_mut().flat_map(|group| &mut group.slots) {
                     slot.hash = next_nibble(slot.hash, nibble);

@@ -51,17 +51,14 @@ const ORDERED_LEAVES: [(u8, RangeInclusive<u8>); 119] = [
     (10, 250..=255),
 ];
 
-/// An inner node: a range of leaves, and the decision which of two subranges a byte is in.
+/// An inner node: a range of leaves, and the decision which of two subranges a byte is in. It has 8 bytes, which are copied at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     number: u8,
     /// Decisions before this one.
     pub depth: u8,
-    /// A nibble is a group of four decisions, depths 0 to 3, 4 to 7 and so on. These are the decisions of the current nibble so
-    /// far, behind a leading 1: 1 to 15.
-    pub nibble_path: u8,
-    /// Whether the node has descendants in the next nibble.
-    pub crosses_nibble: bool,
+    /// [`Node::nibble_path`], and [`CROSSES`] if the node has descendants in the next nibble.
+    nibble: u8,
     /// The range: its first leaf, the first leaf of its upper half, its last leaf.
     first: u8,
     middle: u8,
@@ -70,7 +67,23 @@ pub struct Node {
     children: [u8; 2],
 }
 
+/// See [`Node::crosses_nibble`].
+const CROSSES: u8 = 1 << 7;
+
 impl Node {
+    /// A nibble is a group of four decisions, depths 0 to 3, 4 to 7 and so on. These are the decisions of the current nibble so
+    /// far, behind a leading 1: 1 to 15.
+    #[inline]
+    pub fn nibble_path(self) -> u8 {
+        self.nibble & 15
+    }
+
+    /// Whether the node has descendants in the next nibble.
+    #[inline]
+    pub fn crosses_nibble(self) -> bool {
+        self.nibble & CROSSES != 0
+    }
+
     /// 1 to 255, in breadth-first order: the root is 1.
     #[inline]
     pub fn number(self) -> usize {
@@ -184,15 +197,17 @@ impl SymbolTree {
             }
             let [first, middle, last] = [range.start, middle, range.end - 1].map(|leaf| leaf as u8);
             tree.nodes[number] =
-                Node { number: number as u8, depth, nibble_path, first, middle, last, children, ..Node::default() };
+                Node { number: number as u8, depth, nibble: nibble_path, first, middle, last, children };
             number += 1;
         }
         for number in (1..256).rev() {
             let crosses_nibble = |&child: &u8| {
                 let child = tree.nodes[usize::from(child)];
-                child.number > 0 && (child.nibble_path == 1 || child.crosses_nibble)
+                child.number > 0 && (child.nibble_path() == 1 || child.crosses_nibble())
             };
-            tree.nodes[number].crosses_nibble = tree.nodes[number].children.iter().any(crosses_nibble);
+            if tree.nodes[number].children.iter().any(crosses_nibble) {
+                tree.nodes[number].nibble |= CROSSES;
+            }
         }
         tree
     }
@@ -234,6 +249,12 @@ impl SymbolTree {
     pub fn bytes(&self, node: Node, bit: u32) -> &[u8] {
         let [first, middle, last] = [node.first, node.middle, node.last].map(usize::from);
         if bit == 1 { &self.bytes[middle..=last] } else { &self.bytes[first..middle] }
+    }
+
+    /// The byte of a leaf.
+    #[inline]
+    pub fn byte_of(&self, leaf: u8) -> u8 {
+        self.bytes[usize::from(leaf)]
     }
 
     /// The index of a byte's leaf, from left to right.
@@ -284,13 +305,13 @@ mod tests {
                 let children: Vec<Node> = [0, 1].into_iter().filter_map(|bit| tree.next(node, bit)).collect();
                 for child in &children {
                     assert_eq!(child.depth, node.depth + 1);
-                    assert!(child.depth % 4 == 0 || child.nibble_path >> 1 == node.nibble_path);
+                    assert!(child.depth % 4 == 0 || child.nibble_path() >> 1 == node.nibble_path());
                     numbers.push(child.number);
                 }
-                assert_eq!(node.nibble_path == 1, node.depth % 4 == 0);
+                assert_eq!(node.nibble_path() == 1, node.depth % 4 == 0);
                 assert_eq!(
-                    node.crosses_nibble,
-                    children.iter().any(|child| child.nibble_path == 1 || child.crosses_nibble)
+                    node.crosses_nibble(),
+                    children.iter().any(|child| child.nibble_path() == 1 || child.crosses_nibble())
                 );
                 assert!(node.upper().len() < node.leaves() as usize);
             }

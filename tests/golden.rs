@@ -28,7 +28,7 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
 }
 
 /// Content of kinds that statistics and headers tell.
-fn kinds_of_content() -> [(&'static str, Vec<u8>); 4] {
+fn kinds_of_content() -> [(&'static str, Vec<u8>); 6] {
     let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
     let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
     let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
@@ -47,9 +47,27 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 4] {
             .map(u32::to_le_bytes)
             .concat()
     };
+    // The same for a processor that reads the high byte first, SPARC: calls, and loads of registers from the stack.
+    let sparc = |i: u32| [0x4000_0000 | (i % 7 * 90).wrapping_sub(2 * i) & 0x3FFF_FFFF, 0xD007_A040 + (i % 5 << 2)];
+    let mut sparc_program = b"\x7FELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x02".to_vec();
+    (0..600).flat_map(sparc).for_each(|word| sparc_program.extend(word.to_be_bytes()));
+    // BOF, and rows of three numbers.
+    let mut workbook = [&[9, 8, 16, 0][..], &[0; 16]].concat();
+    for i in 0..900u16 {
+        workbook.extend([3, 2, 14, 0]);
+        workbook.extend([i / 3, i % 3, 15 + i % 3].map(u16::to_le_bytes).as_flattened());
+        workbook.extend((f64::from(i / 3) * [1.0, 0.25, 12.5][usize::from(i % 3)]).to_le_bytes());
+    }
     let pieces =
         [content(Kind::Text, 7000, 42), elf(62, &|i| vec![0x48, 0x8B, 5, i as u8, (i >> 8) as u8, 0, 0, 0xC3])];
-    [("floats", floats), ("arm64", elf(183, &arm)), ("riscv", elf(243, &risc)), ("pieces", pieces.concat())]
+    [
+        ("floats", floats),
+        ("arm64", elf(183, &arm)),
+        ("riscv", elf(243, &risc)),
+        ("sparc", sparc_program),
+        ("workbook", workbook),
+        ("pieces", pieces.concat()),
+    ]
 }
 
 #[test]
@@ -89,9 +107,13 @@ fn archives_stay_as_they_are() {
             compare(&format!("shared-{level}.nz"), &content(Kind::Log, 100_000, 42), shared);
         }
     }
-    for kind in [Kind::Text, Kind::Utf8] {
+    for kind in [Kind::Text, Kind::Utf8, Kind::Records] {
         let name = format!("{}-9.nz", format!("{kind:?}").to_lowercase());
         compare(&name, &content(kind, 8000, 42), CompressOptions::new().level(Level::MAX));
+    }
+    // What binary data has only at the highest levels.
+    for (name, content) in kinds_of_content() {
+        compare(&format!("{name}-9.nz"), &content, CompressOptions::new().level(Level::MAX));
     }
     compare("stored.nz", &content(Kind::Random, 500, 42), CompressOptions::new());
     compare("empty.nz", b"", CompressOptions::new());

@@ -223,7 +223,7 @@ impl Ac {
             place | near << 8 | 1 << 14,
             place | below << 8 | right << 12 | 1 << 16,
             place | inside << 8 | 2 << 14,
-            place >> 6 | near << 1 | inside << 5 | (k as u32 + 3) / 4 << 13,
+            place >> 6 | near << 1 | inside << 5 | (k as u32).div_ceil(4) << 13,
             place | above << 8 | 3 << 14,
             place | left << 8 | 4 << 14,
             place | above << 8 | left << 12 | 2 << 16,
@@ -311,7 +311,7 @@ impl Ac {
             place | near << 8 | 1 << 14,
             place | below << 8 | right << 12 | 1 << 16,
             place | inside << 8 | 2 << 14,
-            place >> 6 | near << 1 | inside << 5 | (k as u32 + 3) / 4 << 13,
+            place >> 6 | near << 1 | inside << 5 | (k as u32).div_ceil(4) << 13,
             place | above << 8 | 3 << 14,
             place | left << 8 | 4 << 14,
             place | above << 8 | left << 13 | 2 << 18,
@@ -329,7 +329,7 @@ impl Ac {
             place | coarse << 8 | best << 14 | 13 << 20,
             place | coarse << 8 | mean << 14 | 13 << 20,
         ]);
-        let rows = [place, near, inside, expected, best, fine, mean, first / 2 << 3 | other / 2];
+        let rows = [place, near, inside, expected, best, fine, mean, ((first / 2) << 3) | (other / 2)];
         let mut decide = |bit: bool, node: usize| {
             let selected = rows.map(|row| row as usize * NODES + node);
             let refined = [expected, best].map(|row| row as usize * NODES + node);

@@ -69,7 +69,7 @@ impl<const N: usize, const NODES: usize> Decisions<N, NODES> {
             let counter = self.counters[start + node];
             let p16 = counter.p22() >> 6;
             let seen = counter.count().min(255) as i32;
-            self.inputs.push([stretch_fine(p16) * TRUST[seen as usize] >> 8, (p16 as i32 - (1 << 15)) >> 6]);
+            self.inputs.push([(stretch_fine(p16) * TRUST[seen as usize]) >> 8, (p16 as i32 - (1 << 15)) >> 6]);
         }
         self.mixer.select(selected, [node, 0]);
         let mixed = self.mixer.mix(&self.inputs);

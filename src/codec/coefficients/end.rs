@@ -33,8 +33,8 @@ impl Ends {
             ends[1],
             nonzero,
             other_end | other.nonzero << 6,
-            mean / 6 | nonzero / 6 << 8,
-            ends[0] / 4 | ends[1] / 4 << 6 | other_end / 8 << 12,
+            (mean / 6) | ((nonzero / 6) << 8),
+            (ends[0] / 4) | ((ends[1] / 4) << 6) | ((other_end / 8) << 12),
             nonzero + corners,
             ends.iter().sum(),
         ];

@@ -225,7 +225,7 @@ impl<'a> Writer<'a> {
                     for _ in 0..run / 16 {
                         self.put_code(ac.code(0xF0)?);
                     }
-                    self.put_code(ac.code((run % 16 << 4 | size(value)) as u8)?);
+                    self.put_code(ac.code((((run % 16) << 4) | size(value)) as u8)?);
                     self.put_number(value);
                     run = 0;
                 }

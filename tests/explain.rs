@@ -41,6 +41,11 @@ fn checked_archive(archive: &[u8], content: &[u8], options: DecompressOptions) -
         let sum: f64 = observation.costs.iter().map(|&cost| f64::from(cost)).sum();
         assert!((sum - observation.bits).abs() < 1.0, "{sum} instead of {}", observation.bits);
         assert_eq!(observation.details.len(), stream.plain.len());
+        if stream.kind.name() == "jpeg" {
+            // What is predicted are coefficients, not bytes.
+            assert!(observation.details.iter().all(|detail| detail.guesses.iter().all(|guess| guess.1 == 0.0)));
+            continue;
+        }
         for (detail, (&byte, &cost)) in observation.details.iter().zip(stream.plain.iter().zip(&observation.costs)) {
             let probabilities = detail.guesses.map(|(_, probability)| probability);
             assert!(probabilities.is_sorted_by(|a, b| a >= b) && probabilities.iter().sum::<f32>() < 1.001);

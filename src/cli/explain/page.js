@@ -223,10 +223,11 @@ function describe(i) {
     const expected = make('table'), rows = [];
     for (let g = 0; g < 3; g++) {
       const [byte, share] = [guesses[6 * i + 2 * g], guesses[6 * i + 2 * g + 1] / 255];
-      if (share > 0 || g === 0) rows.push([shown(byte) + (byte === bytes[i] ? ' (it came)' : ''), percent(share, 0), bar(share)]);
+      if (share > 0) rows.push([shown(byte) + (byte === bytes[i] ? ' (it came)' : ''), percent(share, 0), bar(share)]);
     }
     table(expected, ['byte', 'probability', ''], rows);
-    parts.push(make('h3', 'What was expected'), expected);
+    if (rows.length) parts.push(make('h3', 'What was expected'), expected);
+    else parts.push(make('p', 'Coefficients of the JPEG are predicted here, not bytes. The cost is that of its block, divided among its bytes.', 'note'));
     if (data.parts.length) {
       const experts = make('table'), count = data.parts.length;
       const all = data.parts.map((name, part) => [name, shares[i * count + part] / 255]).filter(([, share]) => share > 0.004);

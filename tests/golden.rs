@@ -48,7 +48,7 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 6] {
             .concat()
     };
     // The same for a processor that reads the high byte first, SPARC: calls, and loads of registers from the stack.
-    let sparc = |i: u32| [0x4000_0000 | (i % 7 * 90).wrapping_sub(2 * i) & 0x3FFF_FFFF, 0xD007_A040 + (i % 5 << 2)];
+    let sparc = |i: u32| [0x4000_0000 | (i % 7 * 90).wrapping_sub(2 * i) & 0x3FFF_FFFF, 0xD007_A040 + 4 * (i % 5)];
     let mut sparc_program = b"\x7FELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x02".to_vec();
     (0..600).flat_map(sparc).for_each(|word| sparc_program.extend(word.to_be_bytes()));
     // BOF, and rows of three numbers.

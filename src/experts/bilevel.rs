@@ -113,7 +113,7 @@ impl Bilevel {
         Some(Selectors {
             near: pixels.exact([3, 2, 3, 1, 2]) as usize,
             wide: pixels.exact([6, 1, 2, 0, 2]) as usize,
-            above: pixels.exact([1, 1, 1, 1, 1]) as usize | (pixels.above[2] >> 30 & 7) as usize * 32,
+            above: pixels.exact([1, 1, 1, 1, 1]) as usize | ((pixels.above[2] >> 30 & 7) as usize) << 5,
             nearest: pixels.exact([4, 3, 4, 2, 3]) as usize,
         })
     }

@@ -109,7 +109,7 @@ impl Expert for HashedContexts {
             weights.extend([plain; LINE]);
             weights.extend([damped; LINE]);
         }
-        weights.extend(self.runs.iter().flat_map(|runs| vec![0; runs.len()]));
+        weights.extend(self.runs.iter().flat_map(|runs| vec![0; runs.inputs()]));
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {

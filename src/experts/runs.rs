@@ -59,8 +59,8 @@ impl Runs {
         }
     }
 
-    /// The number of contexts.
-    pub fn len(&self) -> usize {
+    /// The number of mixer inputs: one for each context.
+    pub fn inputs(&self) -> usize {
         self.hashes.len()
     }
 

@@ -284,7 +284,7 @@ pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THORO
     let above = |x: usize| back(r - x.min(r - 1));
     let w = c4 & 0xFF;
     let word = |back: usize| u32::from(h.back(back)) << 8 | u32::from(h.back(back - 1));
-    let own = [
+    [
         hash3(rc, back(r), hash3(back(2 * r), w, 41)),
         hash3(rc, back(r), hash3(above(1), above(2), 42)),
         hash3(rc, back(2 * r), 43),
@@ -317,8 +317,7 @@ pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THORO
         hash3(c4 & 0xC0C0_C0C0, c8 & 0xC0C0_C0C0, 68),
         hash3(c4 & 0xFFF8, back(r) >> 3, hash2(rc, 69)),
         hash2(order(h.last8, 8), 70),
-    ];
-    own
+    ]
 }
 
 fn fast_text(h: LaneView, byte: u8) -> [u32; FAST] {

@@ -193,7 +193,7 @@ impl Workbook {
 
     /// Numbers below 256 that the mixer's weights are chosen by: the column, the place in the record, the likely byte.
     pub fn selectors(&self, byte: &NextByte) -> Option<[usize; 3]> {
-        let position = 1 + self.offset.min(30) | ((self.equal & 7) << 5) as usize;
+        let position = (1 + self.offset.min(30)) | ((self.equal & 7) << 5) as usize;
         let column = (self.column() & 0xFF) as usize;
         self.is_in_record().then(|| [column, position, usize::from(self.likely(byte))])
     }

@@ -56,10 +56,16 @@ fn salvage(archive: &[u8], threads: usize) -> (Vec<u8>, Vec<Damage>) {
     (content, decompressor.damage().to_vec())
 }
 
-/// Offsets of the frames of blocks, and of the index.
+/// Offsets of the frames of blocks. Coded data may look like a frame, but hardly like the next one.
 fn frames(archive: &[u8]) -> Vec<usize> {
-    let starts = |at: &usize| archive[*at] == 0xF5 && matches!(archive[at + 1], 0xC1..=0xC3 | 0xC6);
-    (0..archive.len() - 20).filter(starts).filter(|&at| archive[at + 2] < 16).collect()
+    let mut frames = Vec::new();
+    for at in 0..archive.len() - 20 {
+        let starts = archive[at] == 0xF5 && matches!(archive[at + 1], 0xC1 | 0xC2 | 0xC6);
+        if starts && usize::from(archive[at + 2]) == frames.len() {
+            frames.push(at);
+        }
+    }
+    frames
 }
 
 #[test]

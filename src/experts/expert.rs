@@ -30,7 +30,7 @@ pub struct Setup {
     pub contexts: usize,
     /// Whether there are those of [`super::contexts::sparse`], too.
     pub sparse: bool,
-    /// Whether binary data has still more contexts, and more sets of weights: see [`super::contexts::Thorough`].
+    /// Whether binary data has still more contexts, and more sets of weights: see [`super::contexts::THOROUGH`].
     pub thorough: bool,
     /// The embedded n-gram model, if the block uses it.
     pub prior: Option<&'static Prior>,

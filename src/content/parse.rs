@@ -65,7 +65,8 @@ impl Parsed {
 pub struct Effort {
     /// Whether what is compressed is undone.
     pub recompress: bool,
-    /// Whether the codec has models of images, audio and JPEG; else images and audio are left as any binary data, and JPEG to Lepton.
+    /// Whether the codec has models of images, audio, spreadsheets, programs with instructions of four bytes, and JPEG; else JPEG is left to
+    /// Lepton, the others are any binary data.
     pub samples: bool,
     /// How many times as long as the content its plain data may be: they take so much longer.
     pub expansion: usize,
@@ -362,7 +363,9 @@ impl Parser {
         if bytes.is_empty() {
             return;
         }
-        let index = self.stream(kind);
+        // A stream of its own costs some bytes, which only a model of its own is worth.
+        let has_model = self.samples || !matches!(kind, Kind::Workbook | Kind::Risc { .. });
+        let index = self.stream(if has_model { kind } else { Kind::Binary });
         self.streams[index].bytes.extend_from_slice(bytes);
         match out.last_mut() {
             Some(Segment::Plain { stream, len }) if *stream == index => *len += bytes.len(),

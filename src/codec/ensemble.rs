@@ -19,7 +19,7 @@ use std::io;
 /// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
 /// exist only with a prior.
 const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
-/// The same of the second mixer: see [`Ensemble::select_second`].
+/// The same of the second mixer: see [`Ensemble::second_contexts`].
 const SECOND_SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 1024, 1024];
 /// Two weight sets with one selector, the node. The second masks the inputs of a pretrained model, so the difference measures
 /// what the model saves.
@@ -200,18 +200,17 @@ impl Ensemble {
         self.select_weights();
         self.experts.predict(self.node, &mut self.inputs);
         let mut mixed = self.mixer.mix(&self.inputs);
-        if self.second.is_some() {
-            self.select_second();
-        }
-        if let Some(second) = &mut self.second {
+        let second = self.second.is_some().then(|| self.second_contexts());
+        if let (Some(second), Some((contexts, last))) = (&mut self.second, second) {
+            second.select(contexts, last);
             mixed = (mixed + second.mix(&self.inputs)) >> 1;
         }
         let transformer = self.experts.language.transformer();
         self.p24 = probability(self.refinement.refine([mixed, transformer], order1, class));
     }
 
-    /// Selects the second mixer's weight vectors.
-    fn select_second(&mut self) {
+    /// What selects the second mixer's weight vectors.
+    fn second_contexts(&self) -> ([usize; 8], [usize; 2]) {
         let view = self.text.view(self.lane);
         let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
@@ -236,9 +235,7 @@ impl Ensemble {
         if let Some([a, b, c]) = self.experts.hashed.more_selectors() {
             (contexts[0], contexts[1], contexts[5]) = (a, b, c);
         }
-        if let Some(second) = &mut self.second {
-            second.select(contexts, [node, byte(1)]);
-        }
+        (contexts, [node, byte(1)])
     }
 
     /// Selects the mixer's weight vectors.

@@ -59,9 +59,7 @@ impl Observation {
             }
         }
     }
-}
 
-impl Observation {
     /// Adds what is known of the CRs that a filter has taken from `content`: they have cost nothing. There are details of its first
     /// `detailed` bytes then.
     pub fn add_returns(&mut self, content: &[u8], detailed: usize) {
@@ -139,6 +137,15 @@ impl<'a> Observer<'a> {
         *shares = vec![0; parts.len() * details.len()];
     }
 
+    /// Reads a bit and notes what it has cost. Returns it and its probability.
+    fn decode(&mut self, p24: u32) -> (u32, f64) {
+        let bit = self.decoder.decode(p24);
+        let ones = f64::from(p24) / f64::from(PROB_ONE);
+        let probability = if bit == 1 { ones } else { 1.0 - ones };
+        self.bits -= probability.log2();
+        (bit, probability)
+    }
+
     /// Divides the probability `mass` among the bytes that a decision rules out.
     fn rule_out(&mut self, mass: f64, bytes: &[u8]) {
         let all: f64 = bytes.iter().map(|&byte| self.expected[usize::from(byte)]).sum();
@@ -190,10 +197,7 @@ impl BitCoder for Observer<'_> {
                 *sum += predictor.contribution(part).unsigned_abs() as f64;
             }
         }
-        let bit = self.decoder.decode(p24);
-        let ones = f64::from(p24) / f64::from(PROB_ONE);
-        let probability = if bit == 1 { ones } else { 1.0 - ones };
-        self.bits -= probability.log2();
+        let (bit, probability) = self.decode(p24);
         let (tree, node) = predictor.decision();
         if is_detailed {
             self.rule_out(self.path * (1.0 - probability), tree.bytes(node, 1 - bit));
@@ -241,10 +245,7 @@ impl BitCoder for Observer<'_> {
 
 impl Coder for Observer<'_> {
     fn code(&mut self, _: u32, p1: u32) -> u32 {
-        let bit = self.decoder.decode(p1);
-        let ones = f64::from(p1) / f64::from(PROB_ONE);
-        self.bits -= if bit == 1 { ones } else { 1.0 - ones }.log2();
-        bit
+        self.decode(p1).0
     }
 
     /// Divides what the decisions have cost among the bytes that they decided.

@@ -5,7 +5,7 @@ use super::expert::{Expert, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::content::Kind;
 use crate::num::stretch_fine;
-use crate::tables::bit_history::StateTable;
+use crate::tables::bit_history::{StateTable, initial_p16};
 use crate::tables::{Counter, StateMap};
 use crate::text::Node;
 
@@ -88,11 +88,7 @@ impl Bilevel {
     pub fn new(kind: Kind) -> Self {
         Bilevel(row_of(kind).map(|row| {
             let StateTable { next, counts } = StateTable::generate();
-            let map = StateMap::new(256, 1023, |state| {
-                let (n0, n1) = counts[state];
-                let (n0, n1) = (u32::from(n0), u32::from(n1));
-                (2 * n1 + 1) * 65535 / (2 * (n0 + n1) + 2)
-            });
+            let map = StateMap::new(256, 1023, |state| initial_p16(counts[state]));
             Box::new(Pixels {
                 row,
                 counters: vec![Counter::new(1 << 21, 0); CONTEXTS << TABLE_BITS],

@@ -4,7 +4,7 @@
 
 use crate::experts::inputs::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
-use crate::tables::bit_history::StateTable;
+use crate::tables::bit_history::{StateTable, initial_p16};
 use crate::tables::hash_table::{Bucket, HashTable, first_nibble, next_nibble};
 use crate::text::Node;
 
@@ -21,13 +21,10 @@ impl Confidence {
     }
 }
 
-/// The tables of all bit histories: transitions, confidence, and the initial map, P(1) = (n1 + 1/2) / (n0 + n1 + 1).
+/// The tables of all bit histories: transitions, confidence, and the initial map: see [`initial_p16`].
 pub fn tables() -> (StateTables, Confidence, Map) {
     let StateTable { next, counts } = StateTable::generate();
-    let map = counts.map(|(n0, n1)| {
-        let (n0, n1) = (u32::from(n0), u32::from(n1));
-        ((2 * n1 + 1) * 65535 / (2 * (n0 + n1) + 2)) << 16
-    });
+    let map = counts.map(|counts| initial_p16(counts) << 16);
     let confidence = counts.map(|counts| match counts {
         (0, 0) => 0,
         (0, n) | (n, 0) => 1 + u8::from(n > 2),

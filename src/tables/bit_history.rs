@@ -64,6 +64,12 @@ fn advance(from: State, bit: u8) -> State {
     State { zeros, ones, last }
 }
 
+/// P(1) after a history with these counts of zeros and ones, in units of 2^-16: (n1 + 1/2) / (n0 + n1 + 1).
+pub fn initial_p16((n0, n1): (u8, u8)) -> u32 {
+    let (n0, n1) = (u32::from(n0), u32::from(n1));
+    (2 * n1 + 1) * 65535 / (2 * (n0 + n1) + 2)
+}
+
 impl StateTable {
     /// Numbers the states in the order in which a breadth-first search from state 0, an empty history, reaches them.
     pub fn generate() -> Self {

@@ -57,6 +57,14 @@ struct Progress {
     last: [i32; 2],
 }
 
+impl Progress {
+    /// The last two magnitudes as a number below 16.
+    fn last(&self) -> u32 {
+        let [last, before] = self.last.map(|magnitude| magnitude.min(3) as u32);
+        last * 4 + before
+    }
+}
+
 /// What a coefficient's contexts are made of.
 struct Features {
     /// Its index in zigzag order, and the same with the class of its component.
@@ -216,7 +224,7 @@ impl Ac {
         let [other, first] = [features.other, features.first].map(level);
         let [same_above, same_left] = [features.above, features.left].map(|value| value.unsigned_abs());
         let zeros = progress.zeros;
-        let last = progress.last[0].min(3) as u32 * 4 + progress.last[1].min(3) as u32;
+        let last = progress.last();
         self.zero.set([
             place,
             place | level((same_above + same_left) as i32) << 8,
@@ -304,7 +312,7 @@ impl Ac {
             [features.from_above[0], features.from_left[0], features.best, features.mean].map(|x| signed(x * flip));
         let [below, right] = features.beside.map(level);
         let [other, first] = [features.other, features.first].map(level);
-        let last = progress.last[0].min(3) as u32 * 4 + progress.last[1].min(3) as u32;
+        let last = progress.last();
         self.size.set([
             place,
             place | level(features.above.abs() + features.left.abs()) << 8,

@@ -27,7 +27,7 @@ impl Structure {
         match kind {
             Kind::Image { row, pixel, depth: depth @ (8 | 16 | 32) } if row > 0 && pixel > 0 => {
                 let (row, pixel) = (row as usize, usize::from(pixel));
-                let sample = usize::from(depth / 8).max(1);
+                let sample = usize::from(depth / 8);
                 (row > 3 * pixel && pixel >= sample).then_some(Structure::Image(Image { row, pixel, sample }))
             }
             Kind::Audio { channels, depth: depth @ (8 | 16) } if channels > 0 => {

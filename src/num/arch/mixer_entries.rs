@@ -1,5 +1,31 @@
 //! The safe entry points of a mixer kernel.
 
+/// Calls a function that is generic in the number of blocks of 16 inputs, for so many inputs.
+#[cfg(target_arch = "x86_64")]
+macro_rules! by_blocks {
+    ($len:expr, $function:ident($($argument:expr),*)) => {
+        match $len {
+            16 => $function::<1>($($argument),*),
+            32 => $function::<2>($($argument),*),
+            48 => $function::<3>($($argument),*),
+            64 => $function::<4>($($argument),*),
+            80 => $function::<5>($($argument),*),
+            96 => $function::<6>($($argument),*),
+            112 => $function::<7>($($argument),*),
+            128 => $function::<8>($($argument),*),
+            144 => $function::<9>($($argument),*),
+            160 => $function::<10>($($argument),*),
+            176 => $function::<11>($($argument),*),
+            192 => $function::<12>($($argument),*),
+            208 => $function::<13>($($argument),*),
+            224 => $function::<14>($($argument),*),
+            240 => $function::<15>($($argument),*),
+            256 => $function::<16>($($argument),*),
+            len => panic!("{len} inputs are not a multiple of 16 up to 256"),
+        }
+    };
+}
+
 /// Defines a module's `mix` and `train` from its `find_errors` and its `mix_blocks` and `train_blocks`, which are generic in
 /// the number of blocks of 16 inputs. `MixKernels::all` hands them out only where the CPU has the module's features.
 #[cfg(target_arch = "x86_64")]
@@ -15,27 +41,7 @@ macro_rules! mixer_entries {
             predictions: &mut [i32; MAX_SETS],
         ) -> [i32; 2] {
             // SAFETY: `MixKernels::all` has detected the features.
-            unsafe {
-                match inputs.len() {
-                    16 => mix_blocks::<1>(weights, starts, inputs, last, outputs, predictions),
-                    32 => mix_blocks::<2>(weights, starts, inputs, last, outputs, predictions),
-                    48 => mix_blocks::<3>(weights, starts, inputs, last, outputs, predictions),
-                    64 => mix_blocks::<4>(weights, starts, inputs, last, outputs, predictions),
-                    80 => mix_blocks::<5>(weights, starts, inputs, last, outputs, predictions),
-                    96 => mix_blocks::<6>(weights, starts, inputs, last, outputs, predictions),
-                    112 => mix_blocks::<7>(weights, starts, inputs, last, outputs, predictions),
-                    128 => mix_blocks::<8>(weights, starts, inputs, last, outputs, predictions),
-                    144 => mix_blocks::<9>(weights, starts, inputs, last, outputs, predictions),
-                    160 => mix_blocks::<10>(weights, starts, inputs, last, outputs, predictions),
-                    176 => mix_blocks::<11>(weights, starts, inputs, last, outputs, predictions),
-                    192 => mix_blocks::<12>(weights, starts, inputs, last, outputs, predictions),
-                    208 => mix_blocks::<13>(weights, starts, inputs, last, outputs, predictions),
-                    224 => mix_blocks::<14>(weights, starts, inputs, last, outputs, predictions),
-                    240 => mix_blocks::<15>(weights, starts, inputs, last, outputs, predictions),
-                    256 => mix_blocks::<16>(weights, starts, inputs, last, outputs, predictions),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 256"),
-                }
-            }
+            unsafe { by_blocks!(inputs.len(), mix_blocks(weights, starts, inputs, last, outputs, predictions)) }
         }
 
         /// See [`super::scalar::train`].
@@ -53,25 +59,7 @@ macro_rules! mixer_entries {
                 if !find_errors(predictions, target, rate, starts.len(), &mut errors) {
                     return;
                 }
-                match inputs.len() {
-                    16 => train_blocks::<1>(weights, starts, inputs, &errors),
-                    32 => train_blocks::<2>(weights, starts, inputs, &errors),
-                    48 => train_blocks::<3>(weights, starts, inputs, &errors),
-                    64 => train_blocks::<4>(weights, starts, inputs, &errors),
-                    80 => train_blocks::<5>(weights, starts, inputs, &errors),
-                    96 => train_blocks::<6>(weights, starts, inputs, &errors),
-                    112 => train_blocks::<7>(weights, starts, inputs, &errors),
-                    128 => train_blocks::<8>(weights, starts, inputs, &errors),
-                    144 => train_blocks::<9>(weights, starts, inputs, &errors),
-                    160 => train_blocks::<10>(weights, starts, inputs, &errors),
-                    176 => train_blocks::<11>(weights, starts, inputs, &errors),
-                    192 => train_blocks::<12>(weights, starts, inputs, &errors),
-                    208 => train_blocks::<13>(weights, starts, inputs, &errors),
-                    224 => train_blocks::<14>(weights, starts, inputs, &errors),
-                    240 => train_blocks::<15>(weights, starts, inputs, &errors),
-                    256 => train_blocks::<16>(weights, starts, inputs, &errors),
-                    len => panic!("{len} inputs are not a multiple of 16 up to 256"),
-                }
+                by_blocks!(inputs.len(), train_blocks(weights, starts, inputs, &errors))
             }
         }
     };

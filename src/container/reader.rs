@@ -57,9 +57,6 @@ pub struct Decompressor<R> {
     position: usize,
     content_check: ContentCheck,
     damage: DamageList,
-    /// The body of the most recent block, if its length may be wrong. Nothing is read until the block is decoded: if it
-    /// is damaged, the body may contain the following blocks.
-    suspect: Option<Vec<u8>>,
     ended: bool,
     failed: Option<ErrorKind>,
 }
@@ -77,7 +74,9 @@ pub(super) struct Next {
 }
 
 enum Pending {
-    Block(BlockHead, u64),
+    /// A block, the offset of its frame, and its body, if its length may be wrong. Nothing is read until such a block is decoded: if it
+    /// is damaged, the body may contain the following blocks.
+    Block(BlockHead, u64, Option<Vec<u8>>),
     Event(Event),
     Failed(Error),
 }
@@ -100,7 +99,6 @@ impl<R: Read> Decompressor<R> {
             position: 0,
             content_check: ContentCheck::default(),
             damage: DamageList::default(),
-            suspect: None,
             ended: false,
             failed: None,
         }
@@ -124,17 +122,16 @@ impl<R: Read> Decompressor<R> {
                 None => return Ok(None),
                 Some(Pending::Failed(error)) => return Err(error),
                 Some(Pending::Event(event)) => self.handle_event(event)?,
-                Some(Pending::Block(head, offset)) => match self.pool.try_pop() {
+                Some(Pending::Block(head, offset, suspect)) => match self.pool.try_pop() {
                     None => {
-                        self.pending.push_front(Pending::Block(head, offset));
+                        self.pending.push_front(Pending::Block(head, offset, suspect));
                         self.pool.wait();
                     }
                     Some(Ok(content)) => {
-                        self.suspect = None;
                         self.content_check.update(&content);
                         return Ok(Some(content));
                     }
-                    Some(Err(error)) => match self.suspect.take() {
+                    Some(Err(error)) => match suspect {
                         Some(body) if error.kind() == ErrorKind::Corrupt => {
                             let error = Error::new(ErrorKind::Corrupt, damaged_block(&error)).at(offset);
                             self.frames.reject_block(&head, offset, body, error)?;
@@ -172,7 +169,8 @@ impl<R: Read> Decompressor<R> {
             return self.read_block(head, offset);
         }
         // Don't wait for input while decoded content is ready.
-        let full = self.pending.len() >= MAX_PENDING || self.suspect.is_some();
+        let in_doubt = matches!(self.pending.back(), Some(Pending::Block(_, _, Some(_))));
+        let full = self.pending.len() >= MAX_PENDING || in_doubt;
         if full || !self.pool.has_room(0)? || self.pool.is_ready() {
             return Ok(false);
         }
@@ -211,16 +209,15 @@ impl<R: Read> Decompressor<R> {
             return Ok(false);
         }
         let Next { body, config, role, .. } = block;
-        if self.keep_going && !self.frames.frame_follows()? {
-            self.suspect = Some(body.clone());
-        }
+        let in_doubt = self.keep_going && !self.frames.frame_follows()?;
+        let suspect = in_doubt.then(|| body.clone());
         let monitor = Arc::clone(&self.monitor);
         // A block shorter than the block size is the last one.
         let full = self.frames.header().is_none_or(|header| head.raw_len as usize == header.block_size.bytes());
         let threads = if full { 1 } else { self.pool.free_threads() };
         self.pool
             .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
-        self.pending.push_back(Pending::Block(head, offset));
+        self.pending.push_back(Pending::Block(head, offset, suspect));
         Ok(true)
     }
 

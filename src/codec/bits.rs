@@ -35,8 +35,8 @@ pub trait Learner: BitPredictor + Sized + Send + Sync + 'static {
 
 /// A look at a predictor between two bits. Nothing that is coded depends on it.
 pub trait Insight {
-    /// The tree of decisions that codes a byte, and the next one.
-    fn decision(&self) -> (&'static SymbolTree, Node);
+    /// The next decision.
+    fn decision(&self) -> Choice;
     /// The groups of predictions that are mixed.
     fn parts(&self) -> &[Part];
     /// What a part's predictions contribute to the mixed one of the next bit, in the logistic domain: positive for a 1. The unit
@@ -44,6 +44,15 @@ pub trait Insight {
     fn contribution(&self, part: &Part) -> i64;
     /// Adds what is known of the next byte before its first bit: shares of 1, by byte.
     fn guess(&self, shares: &mut [f64; 256]);
+}
+
+/// What the next bit decides.
+#[derive(Clone, Copy)]
+pub enum Choice {
+    /// Whether this is the byte: 1 if it is.
+    Is(u8),
+    /// This decision of the tree.
+    At(&'static SymbolTree, Node),
 }
 
 /// Predictions that have one source: an expert, or a pretrained model.

@@ -1,6 +1,7 @@
 //! The full ensemble: all experts, the mixer, and the final stages, as one predictor of bits.
 
-use super::bits::{BitPredictor, Insight, Learner, Part, probability};
+use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
+use super::flat::FlatAreas;
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
@@ -92,6 +93,26 @@ impl Refinement {
     }
 }
 
+/// What makes one prediction of those of the experts.
+#[derive(Clone)]
+struct Mixing {
+    mixer: Mixer,
+    /// Another mixer of the same inputs, with weights that other things select.
+    second: Option<Mixer>,
+    refinement: Refinement,
+}
+
+impl Mixing {
+    #[inline]
+    fn learn(&mut self, inputs: &Inputs, bit: u32) {
+        self.mixer.update(inputs, bit);
+        if let Some(second) = &mut self.second {
+            second.update(inputs, bit);
+        }
+        self.refinement.update(bit);
+    }
+}
+
 /// What an encoder does without, to measure what it gains. No archive is made this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
@@ -110,16 +131,16 @@ pub struct Ensemble {
     lane: usize,
     experts: Experts,
     inputs: Inputs,
-    mixer: Mixer,
-    /// Another mixer of the same inputs, with weights that other things select.
-    second: Option<Mixer>,
     parts: Vec<Part>,
     /// Whether the mixer has [`MASKED_SET`].
     has_masked_set: bool,
-    refinement: Refinement,
+    mixing: Mixing,
     tree: &'static SymbolTree,
     /// The byte's next decision.
     node: Node,
+    /// The flat areas of an image, and the byte that the next decision is about, if it is one of theirs.
+    flat: Option<Box<FlatAreas>>,
+    expected: Option<u8>,
     /// A byte's last bit until the next byte's prefetch, after which it is learned.
     last_bit: Option<u32>,
     p24: u32,
@@ -158,17 +179,22 @@ impl Ensemble {
         }
         Ok(Ensemble {
             kind: setup.kind,
-            text: BlockBuffer::new(setup.raw_len, setup.lanes, setup.kind == DataKind::Binary, true),
+            text: BlockBuffer::new(
+                setup.raw_len,
+                setup.lanes,
+                setup.kind == DataKind::Binary && !setup.content.is_samples(),
+                !setup.content.is_samples(),
+            ),
             lane: 0,
             experts,
             inputs: Inputs::default(),
-            mixer,
-            second,
             parts,
             has_masked_set,
-            refinement: Refinement::new(left_out, pretrained),
+            mixing: Mixing { mixer, second, refinement: Refinement::new(left_out, pretrained) },
             tree: setup.tree,
             node: setup.tree.root(),
+            flat: FlatAreas::of(setup.content).map(Box::new),
+            expected: None,
             last_bit: None,
             p24: 1 << 23,
         })
@@ -195,18 +221,18 @@ impl Ensemble {
         let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
-        self.refinement.prefetch(order1, node, class);
+        self.mixing.refinement.prefetch(order1, node, class);
         self.inputs.clear();
         self.select_weights();
         self.experts.predict(self.node, &mut self.inputs);
-        let mut mixed = self.mixer.mix(&self.inputs);
-        let second = self.second.is_some().then(|| self.second_contexts());
-        if let (Some(second), Some((contexts, last))) = (&mut self.second, second) {
+        let mut mixed = self.mixing.mixer.mix(&self.inputs);
+        let second = self.mixing.second.is_some().then(|| self.second_contexts());
+        if let (Some(second), Some((contexts, last))) = (&mut self.mixing.second, second) {
             second.select(contexts, last);
             mixed = (mixed + second.mix(&self.inputs)) >> 1;
         }
         let transformer = self.experts.language.transformer();
-        self.p24 = probability(self.refinement.refine([mixed, transformer], order1, class));
+        self.p24 = probability(self.mixing.refinement.refine([mixed, transformer], order1, class));
     }
 
     /// What selects the second mixer's weight vectors.
@@ -270,7 +296,44 @@ impl Ensemble {
             contexts[2] = place << 3 | depth;
             contexts[3] = (comparison << 3 | len) << 2 | depth >> 1;
         }
-        self.mixer.select(contexts, [node, self.experts.ppm.order()]);
+        self.mixing.mixer.select(contexts, [node, self.experts.ppm.order()]);
+    }
+
+    /// Starts a byte, and predicts the first decision of the tree.
+    #[inline]
+    fn begin_byte(&mut self, is_exception: bool) {
+        let view = self.text.view(self.lane);
+        let mut byte = NextByte {
+            kind: self.kind,
+            lane: self.lane,
+            view,
+            tree: self.tree,
+            tokens: [0; 3],
+            expected: 0,
+            is_exception,
+            guesses: [0; GUESSES],
+        };
+        self.experts.prefetch(&mut byte);
+        // Learning the last bit hides the latency of the prefetched memory.
+        if let Some(bit) = self.last_bit.take() {
+            self.experts.update_late(bit);
+            self.mixing.learn(&self.inputs, bit);
+        }
+        self.experts.lookup(&mut byte);
+        self.experts.begin_byte(&byte);
+        self.predict();
+    }
+
+    /// Learns whether `byte` came in a flat area. Returns false if it did.
+    fn update_flat(&mut self, byte: u8, bit: u32) -> bool {
+        self.flat.iter_mut().for_each(|flat| flat.update(bit));
+        if bit == 0 {
+            self.begin_byte(true);
+            return true;
+        }
+        self.text.push(self.lane, byte);
+        self.experts.skip(byte, self.text.view(self.lane));
+        false
     }
 }
 
@@ -290,17 +353,16 @@ impl Learner for Ensemble {
             experts: self.experts.try_clone()?,
             inputs: self.inputs.clone(),
             parts: self.parts.clone(),
-            mixer: self.mixer.clone(),
-            second: self.second.clone(),
-            refinement: self.refinement.clone(),
+            mixing: self.mixing.clone(),
+            flat: self.flat.clone(),
             ..*self
         })
     }
 }
 
 impl Insight for Ensemble {
-    fn decision(&self) -> (&'static SymbolTree, Node) {
-        (self.tree, self.node)
+    fn decision(&self) -> Choice {
+        self.expected.map_or(Choice::At(self.tree, self.node), Choice::Is)
     }
 
     fn parts(&self) -> &[Part] {
@@ -308,8 +370,11 @@ impl Insight for Ensemble {
     }
 
     fn contribution(&self, part: &Part) -> i64 {
-        let first = self.mixer.contribution(&self.inputs, &part.inputs);
-        let Some(second) = &self.second else { return first };
+        if self.expected.is_some() {
+            return 0;
+        }
+        let first = self.mixing.mixer.contribution(&self.inputs, &part.inputs);
+        let Some(second) = &self.mixing.second else { return first };
         (first + second.contribution(&self.inputs, &part.inputs)) >> 1
     }
 
@@ -334,7 +399,7 @@ impl BitPredictor for Ensemble {
 
     #[inline]
     fn bit_of(&self, byte: u8) -> u32 {
-        self.node.bit(self.tree.leaf(byte))
+        self.expected.map_or_else(|| self.node.bit(self.tree.leaf(byte)), |expected| u32::from(byte == expected))
     }
 
     #[inline]
@@ -344,19 +409,18 @@ impl BitPredictor for Ensemble {
 
     #[inline]
     fn update(&mut self, bit: u32) -> bool {
+        if let Some(byte) = self.expected.take() {
+            return self.update_flat(byte, bit);
+        }
         let next = self.tree.next(self.node, bit);
         if self.has_masked_set {
-            let [masked, full] = [MASKED_SET, FULL_SET].map(|set| cost(self.mixer.prediction(set), bit));
+            let [masked, full] = [MASKED_SET, FULL_SET].map(|set| cost(self.mixing.mixer.prediction(set), bit));
             self.experts.language.add_saved(i64::from(masked) - i64::from(full));
         }
         self.experts.update(bit, next);
         if let Some(node) = next {
             self.node = node;
-            self.mixer.update(&self.inputs, bit);
-            if let Some(second) = &mut self.second {
-                second.update(&self.inputs, bit);
-            }
-            self.refinement.update(bit);
+            self.mixing.learn(&self.inputs, bit);
             self.predict();
             return true;
         }
@@ -371,28 +435,19 @@ impl BitPredictor for Ensemble {
     fn turn_to(&mut self, lane: usize) {
         self.lane = lane;
         self.node = self.tree.root();
-        let view = self.text.view(lane);
-        let mut byte = NextByte {
-            kind: self.kind,
-            lane,
-            view,
-            tree: self.tree,
-            tokens: [0; 3],
-            expected: 0,
-            guesses: [0; GUESSES],
-        };
-        self.experts.prefetch(&mut byte);
-        // Learning the last bit hides the latency of the prefetched memory.
-        if let Some(bit) = self.last_bit.take() {
-            self.experts.update_late(bit);
-            self.mixer.update(&self.inputs, bit);
-            if let Some(second) = &mut self.second {
-                second.update(&self.inputs, bit);
+        if let Some(flat) = &mut self.flat {
+            let view = self.text.view(lane);
+            let matches = [&self.experts.short_match, &self.experts.long_match];
+            self.expected = flat.begin_byte(view, matches.map(|model| model.finder.following(lane, view)));
+            if self.expected.is_some() {
+                self.p24 = probability(flat.predict());
+                if let Some(bit) = self.last_bit.take() {
+                    self.experts.update_late(bit);
+                    self.mixing.learn(&self.inputs, bit);
+                }
+                return;
             }
-            self.refinement.update(bit);
         }
-        self.experts.lookup(&mut byte);
-        self.experts.begin_byte(&byte);
-        self.predict();
+        self.begin_byte(false);
     }
 }

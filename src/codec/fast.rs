@@ -1,6 +1,6 @@
 //! The fast ensemble: eight bit histories (order 1, six hashed contexts, the match) and order 0, mixed by one layer.
 
-use super::bits::{BitPredictor, Insight, Learner, Part, probability};
+use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
 use crate::content::DataKind;
 use crate::experts::contexts;
 use crate::experts::match_model::MatchFinder;
@@ -260,8 +260,8 @@ impl Learner for Fast {
 }
 
 impl Insight for Fast {
-    fn decision(&self) -> (&'static SymbolTree, Node) {
-        (self.tree, self.node)
+    fn decision(&self) -> Choice {
+        Choice::At(self.tree, self.node)
     }
 
     /// None: one kernel predicts and mixes.

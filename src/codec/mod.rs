@@ -9,6 +9,7 @@ mod device;
 mod ensemble;
 mod fast;
 mod filtered;
+mod flat;
 mod jpeg;
 mod lane_scheduler;
 mod language_model;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "nothing is coded with it")]
 
-use super::bits::{BitCoder, BitPredictor, Part};
+use super::bits::{BitCoder, BitPredictor, Choice, Part};
 use super::coefficients::Coder;
 use crate::coder::{Decoder, PROB_ONE};
 
@@ -150,7 +150,7 @@ impl<'a> Observer<'a> {
     fn rule_out(&mut self, mass: f64, bytes: &[u8]) {
         let all: f64 = bytes.iter().map(|&byte| self.expected[usize::from(byte)]).sum();
         for byte in bytes.iter().map(|&byte| usize::from(byte)) {
-            self.probabilities[byte] = mass * self.expected[byte] / all;
+            self.probabilities[byte] += mass * self.expected[byte] / all;
         }
     }
 
@@ -198,13 +198,28 @@ impl BitCoder for Observer<'_> {
             }
         }
         let (bit, probability) = self.decode(p24);
-        let (tree, node) = predictor.decision();
-        if is_detailed {
-            self.rule_out(self.path * (1.0 - probability), tree.bytes(node, 1 - bit));
-        }
+        let left = self.path * (1.0 - probability);
         self.path *= probability;
-        if tree.next(node, bit).is_none() {
-            self.end_byte(tree.byte(node, bit));
+        match predictor.decision() {
+            Choice::Is(byte) if bit == 1 => {
+                if is_detailed {
+                    let others: Vec<u8> = (0..=255).filter(|&other| other != byte).collect();
+                    self.rule_out(left, &others);
+                }
+                self.end_byte(byte);
+            }
+            Choice::Is(byte) => {
+                self.probabilities[usize::from(byte)] = left;
+                self.expected[usize::from(byte)] = ANY;
+            }
+            Choice::At(tree, node) => {
+                if is_detailed {
+                    self.rule_out(left, tree.bytes(node, 1 - bit));
+                }
+                if tree.next(node, bit).is_none() {
+                    self.end_byte(tree.byte(node, bit));
+                }
+            }
         }
         bit
     }

@@ -69,6 +69,41 @@ fn blocks_round_trip_in_any_lanes() {
     }
 }
 
+/// An image with a frame, boxes of a few colours, some noise, and a last row that is cut.
+fn boxes(row: usize, pixel: usize) -> Vec<u8> {
+    let mut random = TestRandom::new((row * pixel) as u64);
+    let mut image = [200, 201, 202, 255][..pixel].iter().copied().cycle().take(row / pixel * pixel).collect::<Vec<_>>();
+    image.resize(row, 0);
+    let mut image = image.repeat(90);
+    for _ in 0..6 {
+        let colour = random.bytes(pixel);
+        let (left, top) = (random.below(row as u64 / 2) as usize / pixel * pixel, random.below(60) as usize);
+        for y in top..top + 25 {
+            let pixels = image[y * row + left..].chunks_exact_mut(pixel).take(row / pixel / 3);
+            pixels.for_each(|bytes| bytes.copy_from_slice(&colour));
+        }
+    }
+    for _ in 0..40 {
+        let at = random.below(image.len() as u64) as usize;
+        image[at] = random.byte();
+    }
+    image.truncate(image.len() - row / 3);
+    image
+}
+
+#[test]
+fn flat_images_round_trip_and_take_little() {
+    for (row, pixel, depth) in [(300, 3, 8), (301, 3, 8), (200, 1, 8), (400, 4, 8), (150, 1, 4), (64, 8, 8), (2, 1, 8)] {
+        let kind = Kind::Image { row, pixel, depth };
+        let image = boxes(row as usize, usize::from(pixel).min(4));
+        let config = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();
+        let coded = encode(&config, kind, &image, Verify::No, 1, &mut proceed).unwrap();
+        let back = decode(&config, kind, coded.profile, &coded.payload, image.len(), 1, &mut proceed).unwrap();
+        assert!(back == image, "{kind:?}");
+        assert!(coded.payload.len() < 60 + image.len() / 10, "{kind:?}: {} of {}", coded.payload.len(), image.len());
+    }
+}
+
 #[test]
 fn long_binary_data_round_trips() {
     let data: Vec<u8> = (0..LONG_BINARY as u32 / 8)

@@ -38,8 +38,8 @@ pub fn effort(preset: Preset, recompress: bool) -> Effort {
     Effort {
         recompress,
         samples: preset != Preset::Fast,
-        // Flat images can be a hundred times as long as their deflate, and take so much longer. Text takes longer still at
-        // levels with a transformer.
+        // What repeats can be a hundred times as long as its deflate, and take so much longer. Text takes longer still at levels with
+        // a transformer.
         expansion: if preset.is_neural() { 64 } else { 16 },
     }
 }

@@ -8,9 +8,11 @@
 //! ```
 
 mod branches;
+mod budget;
 mod data_kind;
 mod deflate;
 mod filter;
+pub(crate) mod flat;
 mod gif;
 pub(crate) mod jpeg;
 mod kind;
@@ -29,11 +31,12 @@ mod tar;
 pub mod workbook;
 mod x86;
 
+pub use budget::max_plain;
 pub use data_kind::DataKind;
 pub use filter::Filter;
 pub use kind::Kind;
 pub use outline::{SegmentInfo, outline};
-pub use parse::{Effort, MAX_STREAMS, Parsed, max_plain, parse};
+pub use parse::{Effort, MAX_STREAMS, Parsed, parse};
 pub use rebuild::{rebuild, rebuild_memory};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
+use super::budget::Budget;
 use super::data_kind::DataKind;
 use super::deflate::{self, Parameters, Undone, Writer};
+use super::flat::Rows;
 use super::gif::Gif;
 use super::kind::{Kind, program};
 use super::pieces::pieces;
@@ -25,11 +27,6 @@ const MIN_IMAGE: usize = 1 << 14;
 const MIN_PROGRAM: usize = 4096;
 /// Corrections may take one in so many bytes of the deflate.
 const MAX_CORRECTIONS: usize = 6;
-
-/// The most bytes that the streams of a block of `raw_len` bytes may hold, and that any list of segments in it may make.
-pub fn max_plain(raw_len: usize) -> usize {
-    raw_len.saturating_mul(64).saturating_add(1 << 16).min(raw_len.saturating_add(256 << 20))
-}
 
 /// Segments of one kind.
 pub struct Stream {
@@ -68,17 +65,15 @@ pub struct Effort {
     /// Whether the codec has models of images, audio, spreadsheets, programs with instructions of four bytes, and JPEG; else JPEG is left to
     /// Lepton, the others are any binary data.
     pub samples: bool,
-    /// How many times as long as the content its plain data may be: they take so much longer.
+    /// How many times as long as the content its plain data may be, without most of images' flat areas: they take so much longer.
     pub expansion: usize,
 }
 
 /// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is.
 pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
-    let plain = content.len().saturating_mul(effort.expansion);
     let mut parser = Parser {
         streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
-        plain_left: max_plain(content.len()).min(plain.saturating_add(1 << 16)) - content.len(),
-        work_left: plain.saturating_add(1 << 22),
+        budget: Budget::new(content.len(), effort.expansion),
         guess: None,
         samples: effort.samples,
         max_depth: if effort.recompress { MAX_DEPTH } else { 0 },
@@ -100,9 +95,7 @@ pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
 
 struct Parser {
     streams: Vec<Stream>,
-    /// Plain bytes that may still be added, and looked at.
-    plain_left: usize,
-    work_left: usize,
+    budget: Budget,
     /// The parameters of the last deflate stream.
     guess: Option<Parameters>,
     /// Whether there are models of samples.
@@ -205,7 +198,7 @@ impl Parser {
 
     /// Adds `bytes` if they are an image or a grid of numbers.
     fn image_in(&mut self, bytes: &[u8], out: &mut Vec<Segment>) -> bool {
-        let is_searched = self.samples && self.charge(statistics::work(bytes.len())).is_some();
+        let is_searched = self.samples && self.budget.charge(statistics::work(bytes.len())).is_some();
         let found = if is_searched { statistics::image(bytes) } else { None };
         let Some((range, kind)) = found else { return false };
         self.plain(&bytes[..range.start], Kind::Headers, out);
@@ -217,11 +210,12 @@ impl Parser {
     /// Undoes what begins at the beginning of `bytes`, if that is possible and worth it.
     fn undo(&mut self, bytes: &[u8]) -> Option<Found> {
         match *bytes {
-            [b'P', b'K', ..] => self.undo_deflate(bytes, zip_header(bytes)?),
-            [0x1F, ..] => self.undo_deflate(bytes, gzip_header(bytes)?),
+            [b'P', b'K', ..] => self.undo_deflate(bytes, zip_header(bytes)?, None),
+            [0x1F, ..] => self.undo_deflate(bytes, gzip_header(bytes)?, None),
             [0x89, ..] => {
                 let png = png::parse(bytes)?;
-                let Found { skip: 0, what: What::Deflate(mut deflate) } = self.undo_zlib(&png.body)? else {
+                let Found { skip: 0, what: What::Deflate(mut deflate) } = self.undo_zlib(&png.body, Some(png.kind))?
+                else {
                     return None;
                 };
                 if deflate.undone.consumed + 6 != png.body.len() {
@@ -231,62 +225,72 @@ impl Parser {
                 Some(Found { skip: png.start, what: What::Png(png.chunks, deflate) })
             }
             [b'G', ..] => {
-                let limit = self.plain_left.min(self.work_left);
-                let gif = gif::undo(bytes, limit)?;
-                self.charge(gif.pixels.len())?;
-                self.plain_left -= gif.pixels.len();
+                let gif = gif::undo(bytes, self.budget.flat_bytes())?;
+                self.budget.charge(gif.pixels.len())?;
+                let time = self.time(&gif.pixels, gif.kind);
+                self.budget.add(gif.pixels.len(), time)?;
                 Some(Found { skip: gif.start, what: What::Gif(gif) })
             }
             [0xFF, ..] => {
                 let len = lepton::find(bytes)?;
-                self.charge(2 * len)?;
+                self.budget.charge(2 * len)?;
                 if self.samples
                     && let Some(range) = jpeg::find(&bytes[..len])
                 {
                     return Some(Found { skip: range.start, what: What::Jpeg(bytes[range].to_vec()) });
                 }
                 let lepton = lepton::undo(&bytes[..len])?;
-                self.plain_left = self.plain_left.checked_sub(lepton.len())?;
+                self.budget.add(lepton.len(), lepton.len())?;
                 Some(Found { skip: 0, what: What::Lepton { len, lepton } })
             }
-            _ => self.undo_zlib(bytes),
+            _ => self.undo_zlib(bytes, None),
         }
     }
 
-    fn undo_zlib(&mut self, bytes: &[u8]) -> Option<Found> {
+    /// Undoes a zlib stream: of a PNG, if `png` tells of its rows.
+    fn undo_zlib(&mut self, bytes: &[u8], png: Option<Kind>) -> Option<Found> {
         let wrapper = *bytes.first_chunk()?;
-        let Found { what: What::Deflate(mut deflate), .. } = self.undo_deflate(bytes, 2)? else { return None };
+        let Found { what: What::Deflate(mut deflate), .. } = self.undo_deflate(bytes, 2, png)? else { return None };
         let sum = bytes[2 + deflate.undone.consumed..].first_chunk()?;
         deflate.wrapper = Some(wrapper);
         let is_right = adler2::adler32_slice(&deflate.undone.plain) == u32::from_be_bytes(*sum);
         is_right.then_some(Found { skip: 0, what: What::Deflate(deflate) })
     }
 
-    /// Undoes the deflate stream at byte `skip`.
-    fn undo_deflate(&mut self, bytes: &[u8], skip: usize) -> Option<Found> {
-        let limit = self.plain_left.min(self.work_left);
+    /// Undoes the deflate stream at byte `skip`: of a PNG, if `png` tells of its rows.
+    fn undo_deflate(&mut self, bytes: &[u8], skip: usize, png: Option<Kind>) -> Option<Found> {
+        let limit = if png.is_some() { self.budget.flat_bytes() } else { self.budget.bytes() };
         let undone = match deflate::undo(bytes.get(skip..)?, limit, self.guess) {
             Ok(undone) => undone,
             Err(work) => {
-                self.work_left -= work.min(self.work_left);
+                self.budget.waste(work);
                 return None;
             }
         };
-        self.charge(undone.plain.len())?;
+        self.budget.charge(undone.plain.len())?;
         let mut corrections = Writer::default();
         corrections.stream(undone.parameters, &undone.notes);
         let cost = corrections.finish().len();
         if undone.consumed < MIN_DEFLATE || cost > undone.consumed / MAX_CORRECTIONS + MIN_DEFLATE / 2 {
             return None;
         }
-        self.plain_left -= undone.plain.len().min(self.plain_left);
+        let time = png.map_or(undone.plain.len(), |kind| self.filtered_time(&undone.plain, kind));
+        self.budget.add(undone.plain.len(), time)?;
         self.guess = Some(undone.parameters);
         Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None }) })
     }
 
-    fn charge(&mut self, work: usize) -> Option<()> {
-        self.work_left = self.work_left.checked_sub(work)?;
-        Some(())
+    /// The time that pixels take as bytes outside of flat areas.
+    fn time(&self, pixels: &[u8], kind: Kind) -> usize {
+        let rows = Rows::of(kind).filter(|_| self.samples);
+        rows.map_or(pixels.len(), |rows| rows.time(pixels))
+    }
+
+    /// The same of the filtered rows of a PNG, which `kind` tells of.
+    fn filtered_time(&self, filtered: &[u8], kind: Kind) -> usize {
+        let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return filtered.len() };
+        let unfiltered = png::unfilter(filtered, row as usize, pixel.into());
+        unfiltered.map_or(filtered.len(), |(_, pixels)| self.time(&pixels, Kind::Image { row: row - 1, pixel, depth }))
     }
 
     /// Takes apart what was undone.
@@ -472,15 +476,16 @@ mod tests {
         }
         let image: Vec<u8> =
             (0..100).flat_map(|_| profile.clone()).map(|height| height + random.below(4) as u8).collect();
-        let found = |work_left| {
-            let (streams, guess) = (Vec::new(), None);
-            let mut parser = Parser { streams, plain_left: 0, work_left, guess, samples: true, max_depth: 0 };
+        let found = |work| {
+            let mut budget = Budget::new(0, 0);
+            budget.waste((1 << 22) - work);
+            let mut parser = Parser { streams: Vec::new(), budget, guess: None, samples: true, max_depth: 0 };
             parser.member(&image, 1, &mut Vec::new());
-            (parser.streams[0].kind, parser.work_left)
+            (parser.streams[0].kind, parser.budget.charge(1))
         };
         let work = statistics::work(image.len());
-        assert!(matches!(found(work), (Kind::Image { depth: 8, .. }, 0)));
-        assert_eq!(found(work - 1), (Kind::Binary, work - 1));
+        assert!(matches!(found(work), (Kind::Image { depth: 8, .. }, None)));
+        assert_eq!(found(work - 1), (Kind::Binary, Some(())));
         assert_eq!(statistics::work(1000), 0);
     }
 }

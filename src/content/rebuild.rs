@@ -1,8 +1,9 @@
 //! Streams in, content out: a script is followed.
 
+use super::budget::max_plain;
 use super::deflate::{Reader, redo};
 use super::kind::Kind;
-use super::parse::{MAX_DEPTH, max_plain};
+use super::parse::MAX_DEPTH;
 use super::png::Chunks;
 use super::segment::tag;
 use super::{gif, lepton, png};

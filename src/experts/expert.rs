@@ -83,6 +83,8 @@ pub struct NextByte<'a> {
     pub tokens: [u32; 3],
     /// PPM's most probable byte. Set by PPM's `lookup`.
     pub expected: u8,
+    /// Whether it is an exception in a flat area of an image: not what all pixels around are.
+    pub is_exception: bool,
     /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
     pub guesses: [u8; GUESSES],
 }
@@ -94,6 +96,8 @@ pub struct NextByte<'a> {
 /// 1. [`prefetch`](Expert::prefetch), [`lookup`](Expert::lookup), [`begin_byte`](Expert::begin_byte);
 /// 2. for each bit [`begin_bit`](Expert::begin_bit), [`predict`](Expert::predict), [`update`](Expert::update);
 /// 3. [`end_byte`](Expert::end_byte).
+///
+/// Or there is only one, [`skip`](Expert::skip).
 ///
 /// Each is called on all experts of the list before the next one is called on any, so that memory arrives while others work.
 pub trait Expert {
@@ -138,6 +142,10 @@ pub trait Expert {
     /// Learns the byte. `view` ends with it.
     #[inline]
     fn end_byte(&mut self, _byte: u8, _view: LaneView) {}
+
+    /// Passes over a byte that was coded without it. `view` ends with it.
+    #[inline]
+    fn skip(&mut self, _byte: u8, _view: LaneView) {}
 }
 
 /// Declares `struct Experts` with an expert in each field, in the order of their mixer inputs. The [`Expert`] methods of the
@@ -218,6 +226,11 @@ macro_rules! experts {
             #[inline]
             pub fn end_byte(&mut self, byte: u8, view: LaneView) {
                 $(self.$name.end_byte(byte, view);)+
+            }
+
+            #[inline]
+            pub fn skip(&mut self, byte: u8, view: LaneView) {
+                $(self.$name.skip(byte, view);)+
             }
         }
     };

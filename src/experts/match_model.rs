@@ -163,6 +163,22 @@ impl MatchFinder {
             }
         }
     }
+
+    /// The byte that the lane's match expects, if there is one, and the match's length.
+    pub fn following(&self, lane: usize, view: LaneView) -> Option<(u8, usize)> {
+        let found = &self.matches[lane];
+        view.block().known(found.at).filter(|_| found.len > 0).map(|byte| (byte, found.len))
+    }
+
+    /// Passes over `byte`: a match that expected another one ends.
+    pub fn skip(&mut self, byte: u8, view: LaneView) {
+        let found = &mut self.matches[self.lane];
+        if found.len > 0 && view.block().known(found.at) == Some(byte) {
+            (found.len, found.at) = (found.len + 1, found.at + 1);
+        } else {
+            found.len = 0;
+        }
+    }
 }
 
 /// The predictions of a match.
@@ -230,6 +246,10 @@ impl Expert for MatchModel {
             self.map.update(state, bit);
         }
         self.finder.update(bit, next);
+    }
+
+    fn skip(&mut self, byte: u8, view: LaneView) {
+        self.finder.skip(byte, view);
     }
 }
 

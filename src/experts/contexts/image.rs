@@ -21,8 +21,8 @@ impl Image {
             (1, _) => self.single(byte),
             _ => self.colour(byte),
         };
-        // Channels have contexts of their own.
-        let channel = self.column(byte) % self.pixel;
+        // Channels have contexts of their own, and so have exceptions in flat areas, since experts don't hear of the rule.
+        let channel = self.column(byte) % self.pixel + usize::from(byte.is_exception) * self.pixel;
         contexts.iter_mut().for_each(|context| *context = hash2(*context, channel as u32));
         contexts
     }
@@ -45,7 +45,8 @@ impl Image {
         }
         let [w, n, nw] = [(-1, 0), (0, 1), (-1, 1)].map(|(x, y)| self.at(byte, x, y, 0));
         let class = |difference: i32| (difference.unsigned_abs() + 1).ilog2() as usize;
-        let texture = class(w - nw) + 8 * class(n - nw).min(7);
+        // Exceptions share the class of the greatest differences.
+        let texture = if byte.is_exception { 63 } else { class(w - nw).min(7) + 8 * class(n - nw).min(7) };
         [clamp(w + n - nw) as usize, (texture << 2 | (self.column(byte) % self.pixel).min(3)) & 255]
     }
 

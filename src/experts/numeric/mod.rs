@@ -142,4 +142,10 @@ impl Expert for Numeric {
             }
         }
     }
+
+    fn skip(&mut self, _: u8, _: LaneView) {
+        if let Some(Numbers::Samples(samples)) = self.0.as_deref_mut() {
+            samples.skip();
+        }
+    }
 }

@@ -145,6 +145,13 @@ impl Samples {
         self.distributions.each_ref().map(|logistic| logistic.stretched(self.low, self.len))
     }
 
+    /// Passes over a sample of one byte, which was as expected.
+    pub fn skip(&mut self) {
+        let slot = self.index & (self.past.len() - 1);
+        self.past[slot] = 0;
+        self.index += 1;
+    }
+
     /// Halves the numbers that the sample may be.
     #[inline]
     pub fn update(&mut self, bit: u32) {

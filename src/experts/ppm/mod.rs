@@ -296,6 +296,13 @@ impl Expert for Ppm {
     fn end_byte(&mut self, byte: u8, view: LaneView) {
         self.learn(byte, view);
     }
+
+    /// Contexts begin anew after it.
+    fn skip(&mut self, byte: u8, _: LaneView) {
+        let position = &mut self.cursor.position;
+        (position.context, position.order) = (self.tree.root(), 0);
+        position.escape_context.last_byte = byte;
+    }
 }
 
 #[cfg(test)]

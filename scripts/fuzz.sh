@@ -16,12 +16,14 @@ cargo +nightly build --locked --release --target $target
 if [ $# = 0 ]; then
     set -- $(ls fuzz_targets | sed 's/\.rs$//')
 fi
+# A pool's worker may end after the pool.
+export ASAN_OPTIONS=detect_leaks=0
 failed=0
 for name in "$@"; do
     mkdir -p "corpus/$name" "artifacts/$name"
-    # The limits: no input may take a minute, or 2 GB. Leaks are not looked for: a pool's worker may end after the pool.
+    # The limits: no input may take a minute, or 2 GB.
     if ! "target/$target/release/$name" "corpus/$name" "seeds/$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 \
-        -artifact_prefix="artifacts/$name/" -print_final_stats=1 -max_len=16384 -detect_leaks=0 >"corpus/$name.log" 2>&1; then
+        -artifact_prefix="artifacts/$name/" -print_final_stats=1 -max_len=16384 >"corpus/$name.log" 2>&1; then
         failed=1
         grep -m 3 -E "panicked|ERROR|SUMMARY" "corpus/$name.log" || true
         echo "$name: FAILED: see fuzz/corpus/$name.log and fuzz/artifacts/$name"

@@ -9,6 +9,7 @@ use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
 use crate::experts::language::{LanguageExpert, TRANSFORMER};
 use crate::experts::match_model::MatchFinder;
+use crate::experts::recall::Recall;
 use crate::experts::token::expert::TokenExpert;
 use crate::experts::{self, Experts};
 use crate::mix::{Denoiser, FinalMixer, LearningRate, Mixer};
@@ -33,7 +34,7 @@ const CONFIDENCE_CLASSES: usize = 20;
 const FIXED_MEMORY: u64 = 9 << 20;
 
 /// The same of what binary data has where time matters less, mostly the second mixer.
-const THOROUGH_MEMORY: u64 = 9 << 20;
+const THOROUGH_MEMORY: u64 = 14 << 20;
 
 /// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
 pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
@@ -165,11 +166,16 @@ impl Ensemble {
         } else if setup.sparse {
             mixer = mixer.with_rate(LearningRate::lively());
         }
+        if setup.kind == DataKind::Binary && (setup.thorough || has_masked_set) {
+            mixer = mixer.with_bounded_steps();
+        }
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
         let mut second = setup.thorough.then(|| {
-            Mixer::new(&experts.initial_weights(pretrained), &SECOND_SETS, [256, 256]).with_rate(LearningRate::calm())
+            Mixer::new(&experts.initial_weights(pretrained), &SECOND_SETS, [256, 256])
+                .with_rate(LearningRate::calm())
+                .with_bounded_steps()
         });
         let parts = parts(&experts, pretrained);
         if let LeftOut::Part(name) = left_out {
@@ -254,12 +260,12 @@ impl Ensemble {
             byte(2) << 3 | depth,
             nibbles << 3 | depth,
             confidence,
-            byte(4),
+            self.experts.recall.as_ref().and_then(Recall::expected).unwrap_or_default().into(),
             matches << 4 | order,
             word << 1 | usize::from(depth > 3),
         ];
-        if let Some([a, b, c]) = self.experts.hashed.more_selectors() {
-            (contexts[0], contexts[1], contexts[5]) = (a, b, c);
+        if let Some(own) = self.experts.hashed.more_selectors() {
+            contexts[..2].copy_from_slice(&own);
         }
         (contexts, [node, byte(1)])
     }
@@ -311,6 +317,7 @@ impl Ensemble {
             tokens: [0; 3],
             expected: 0,
             is_exception,
+            recalled: 0,
             guesses: [0; GUESSES],
         };
         self.experts.prefetch(&mut byte);

@@ -93,7 +93,8 @@ fn boxes(row: usize, pixel: usize) -> Vec<u8> {
 
 #[test]
 fn flat_images_round_trip_and_take_little() {
-    for (row, pixel, depth) in [(300, 3, 8), (301, 3, 8), (200, 1, 8), (400, 4, 8), (150, 1, 4), (64, 8, 8), (2, 1, 8)] {
+    for (row, pixel, depth) in [(300, 3, 8), (301, 3, 8), (200, 1, 8), (400, 4, 8), (150, 1, 4), (64, 8, 8), (2, 1, 8)]
+    {
         let kind = Kind::Image { row, pixel, depth };
         let image = boxes(row as usize, usize::from(pixel).min(4));
         let config = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();

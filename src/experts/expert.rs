@@ -85,6 +85,9 @@ pub struct NextByte<'a> {
     pub expected: u8,
     /// Whether it is an exception in a flat area of an image: not what all pixels around are.
     pub is_exception: bool,
+    /// The byte that a recalled passage goes on with, and above it how reliable that is; 0 if there is no passage. Set by
+    /// [`super::recall`]'s `lookup`.
+    pub recalled: u16,
     /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
     pub guesses: [u8; GUESSES],
 }
@@ -146,6 +149,59 @@ pub trait Expert {
     /// Passes over a byte that was coded without it. `view` ends with it.
     #[inline]
     fn skip(&mut self, _byte: u8, _view: LaneView) {}
+}
+
+/// An expert that only some blocks have.
+impl<E: Expert> Expert for Option<E> {
+    const LATE_LAST_UPDATE: bool = E::LATE_LAST_UPDATE;
+
+    fn try_clone(&self) -> std::io::Result<Self> {
+        self.as_ref().map(E::try_clone).transpose()
+    }
+
+    fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
+        self.iter().for_each(|expert| expert.initial_weights(pretrained, weights));
+    }
+
+    #[inline]
+    fn prefetch(&mut self, byte: &mut NextByte) {
+        self.iter_mut().for_each(|expert| expert.prefetch(byte));
+    }
+
+    #[inline]
+    fn lookup(&mut self, byte: &mut NextByte) {
+        self.iter_mut().for_each(|expert| expert.lookup(byte));
+    }
+
+    #[inline]
+    fn begin_byte(&mut self, byte: &NextByte) {
+        self.iter_mut().for_each(|expert| expert.begin_byte(byte));
+    }
+
+    #[inline]
+    fn begin_bit(&mut self) {
+        self.iter_mut().for_each(E::begin_bit);
+    }
+
+    #[inline]
+    fn predict(&mut self, node: Node, inputs: &mut Inputs) {
+        self.iter_mut().for_each(|expert| expert.predict(node, inputs));
+    }
+
+    #[inline]
+    fn update(&mut self, bit: u32, next: Option<Node>) {
+        self.iter_mut().for_each(|expert| expert.update(bit, next));
+    }
+
+    #[inline]
+    fn end_byte(&mut self, byte: u8, view: LaneView) {
+        self.iter_mut().for_each(|expert| expert.end_byte(byte, view));
+    }
+
+    #[inline]
+    fn skip(&mut self, byte: u8, view: LaneView) {
+        self.iter_mut().for_each(|expert| expert.skip(byte, view));
+    }
 }
 
 /// Declares `struct Experts` with an expert in each field, in the order of their mixer inputs. The [`Expert`] methods of the

@@ -1,6 +1,7 @@
 //! The bit histories of the ensemble's hashed contexts, as an expert.
 
 use super::contexts::structured::Structure;
+use super::contexts::trail::{TRAIL, Trail};
 use super::contexts::{self, Indirect};
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::{Inputs, LINE};
@@ -16,15 +17,15 @@ pub struct HashedContexts {
     more: bool,
     /// Where those of [`contexts::sparse`] begin, if there are any.
     sparse: Option<usize>,
-    /// Where those of [`contexts::thorough`] begin, if there are any.
-    thorough: Option<usize>,
+    /// Where those of [`contexts::thorough`] and [`contexts::recalled`], then those of [`Trail`], begin, if there are any.
+    thorough: Option<(usize, Trail)>,
     /// What followed the first contexts, if that is known.
     runs: Option<Runs>,
     structure: Option<Structure>,
     selectors: Option<[usize; 3]>,
 }
 
-/// Contexts with [`Runs`]: all but those of [`contexts::thorough`].
+/// Contexts with [`Runs`]: all but those for thorough coding.
 const RUNS: usize = contexts::CONTEXTS + contexts::SPARSE;
 
 impl HashedContexts {
@@ -34,15 +35,15 @@ impl HashedContexts {
     /// The operating system's, if there is not enough memory.
     pub fn new(setup: &Setup, line_bits: u32) -> std::io::Result<Self> {
         let sparse = setup.contexts + if setup.sparse { contexts::SPARSE } else { 0 };
-        let all = sparse + if setup.thorough { contexts::THOROUGH } else { 0 };
+        let all = sparse + if setup.thorough { contexts::THOROUGH + TRAIL } else { 0 };
         Ok(HashedContexts {
             ngram: Ngram::new(all, contexts::ORDERS, line_bits)?,
             indirect: Indirect::default(),
             more: setup.contexts > contexts::FULL,
             sparse: setup.sparse.then_some(setup.contexts),
-            thorough: setup.thorough.then_some(sparse),
-            runs: setup.thorough.then(|| Runs::new(RUNS, line_bits - 1, setup.tree)),
-            structure: Structure::of(setup.content),
+            thorough: setup.thorough.then(|| (sparse, Trail::default())),
+            runs: setup.thorough.then(|| Runs::new(RUNS, line_bits - 2, setup.tree)).transpose()?,
+            structure: Structure::of(setup.content, setup.thorough),
             selectors: None,
         })
     }
@@ -55,7 +56,7 @@ impl HashedContexts {
 
     /// See [`Structure::more_selectors`].
     #[inline]
-    pub fn more_selectors(&self) -> Option<[usize; 3]> {
+    pub fn more_selectors(&self) -> Option<[usize; 2]> {
         self.structure.as_ref().and_then(Structure::more_selectors)
     }
 
@@ -88,7 +89,8 @@ impl Expert for HashedContexts {
             ngram: self.ngram.try_clone()?,
             indirect: self.indirect.clone(),
             structure: self.structure.clone(),
-            runs: self.runs.clone(),
+            thorough: self.thorough.clone(),
+            runs: self.runs.as_ref().map(Runs::try_clone).transpose()?,
             ..*self
         })
     }
@@ -103,23 +105,29 @@ impl Expert for HashedContexts {
             Pretrained::Transformer | Pretrained::External => [[-8, 28], [-3, 12]],
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
-        let thorough = if self.thorough.is_some() { contexts::THOROUGH / LINE } else { 0 };
+        // Many contexts say much the same.
+        let (thorough, share) =
+            if self.thorough.is_some() { ((contexts::THOROUGH + TRAIL) / LINE, 60) } else { (0, 100) };
         let others = usize::from(self.more) + usize::from(self.sparse.is_some()) + thorough;
-        for [plain, damped] in groups.iter().chain([&groups[1]; 5]).take(1 + others) {
-            weights.extend([plain; LINE]);
-            weights.extend([damped; LINE]);
+        for weight in groups.iter().chain(std::iter::repeat(&groups[1])).take(1 + others).flatten() {
+            weights.extend([weight * share / 100; LINE]);
         }
         weights.extend(self.runs.iter().flat_map(|runs| vec![0; runs.inputs()]));
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
-        if let Some(first) = self.thorough {
+        if let Some((first, trail)) = &self.thorough {
+            let first = *first;
             let mut contexts = contexts::thorough(byte.view, &self.indirect, self.structure.is_some());
-            if let Some(own) = self.structure.as_ref().and_then(|structure| structure.thorough(byte)) {
-                contexts[..own.len()].copy_from_slice(&own);
+            if let Some(structure) = &self.structure {
+                structure.thorough(byte, &mut contexts);
             }
+            let trail = trail.contexts(byte.view, &self.indirect);
             for (i, context) in contexts.into_iter().enumerate() {
                 self.prefetch_context(first + i, context);
+            }
+            for (i, context) in trail.into_iter().enumerate() {
+                self.prefetch_context(first + contexts::THOROUGH + i, context);
             }
         }
         if let Some(first) = self.sparse {
@@ -148,6 +156,12 @@ impl Expert for HashedContexts {
 
     fn lookup(&mut self, byte: &mut NextByte) {
         self.prefetch_context(contexts::EXPECTED, contexts::expected(byte.expected, byte.view));
+        if let Some((first, _)) = &self.thorough {
+            let first = first + contexts::THOROUGH - contexts::RECALLED;
+            for (i, context) in contexts::recalled(byte.recalled, byte.expected, byte.view).into_iter().enumerate() {
+                self.prefetch_context(first + i, context);
+            }
+        }
         if let Some(runs) = &mut self.runs {
             runs.lookup();
         }
@@ -177,6 +191,9 @@ impl Expert for HashedContexts {
     fn end_byte(&mut self, byte: u8, view: LaneView) {
         if let Some(runs) = &mut self.runs {
             runs.end_byte(byte);
+        }
+        if let Some((_, trail)) = &mut self.thorough {
+            trail.push(view.last8);
         }
         self.indirect.push((view.last8 >> 8) as u32, byte);
         if let Some(structure) = &mut self.structure {

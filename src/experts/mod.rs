@@ -16,6 +16,7 @@ pub mod ngram;
 pub mod numeric;
 pub mod ppm;
 pub mod prior;
+pub mod recall;
 pub mod runs;
 pub mod token;
 
@@ -31,12 +32,14 @@ use language::LanguageExpert;
 use match_model::MatchModel;
 use numeric::Numeric;
 use ppm::Ppm;
+use recall::Recall;
 
 experts! {
     |setup|
     language: LanguageExpert = LanguageExpert::new(setup),
     short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
     long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
+    recall: Option<Recall> = setup.thorough.then(|| Recall::new(match_bits(setup.raw_len))).transpose()?,
     ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
@@ -83,7 +86,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let hashed = hashed_bits(raw_len, thorough);
     let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
-    let runs = if thorough { 16 << hashed } else { 0 };
+    let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) } else { 0 };
     let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
-    tables + runs + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
+    tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

@@ -3,10 +3,14 @@
 use super::inputs::Inputs;
 use crate::num::arch::prefetch;
 use crate::tables::StateMap;
+use crate::tables::hash_table::{LINE, copy_lines, map_lines};
 use crate::text::{Node, SymbolTree};
+use memmap2::MmapMut;
 
+/// Bytes of a [`Slot`] in the table.
+const SLOT: usize = 4;
 /// Slots of a bucket, which is half a cache line.
-const WAYS: usize = 8;
+const WAYS: usize = LINE / SLOT / 2;
 /// The longest run that is counted.
 const MAX_RUN: u8 = 15;
 /// Classes of a context's state: a run's length, and the expected bit.
@@ -21,10 +25,21 @@ struct Slot {
     run: u8,
 }
 
+impl Slot {
+    fn from_bytes([low, high, byte, run]: [u8; SLOT]) -> Slot {
+        Slot { check: u16::from_le_bytes([low, high]), byte, run }
+    }
+
+    fn to_bytes(self) -> [u8; SLOT] {
+        let [low, high] = self.check.to_le_bytes();
+        [low, high, self.byte, self.run]
+    }
+}
+
 /// A set of contexts.
-#[derive(Clone)]
 pub struct Runs {
-    table: Vec<[Slot; WAYS]>,
+    /// Buckets of [`WAYS`] slots.
+    table: MmapMut,
     /// How far a hash is shifted right to give a bucket's index.
     shift: u32,
     hashes: Vec<u32>,
@@ -40,15 +55,18 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// `contexts` contexts in 2^`bits` buckets of 32 bytes.
-    pub fn new(contexts: usize, bits: u32, tree: &'static SymbolTree) -> Self {
+    /// `contexts` contexts in 2^`line_bits` cache lines of two buckets.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough memory.
+    pub fn new(contexts: usize, line_bits: u32, tree: &'static SymbolTree) -> std::io::Result<Self> {
         let initial = |state: usize| {
             let wrong = (1 << 14) / (1 + state as u32 / 2);
             if state % 2 == 1 { 65535 - wrong } else { wrong }
         };
-        Runs {
-            table: vec![[Slot::default(); WAYS]; 1 << bits],
-            shift: 32 - bits,
+        Ok(Runs {
+            table: map_lines(line_bits)?,
+            shift: 31 - line_bits,
             hashes: vec![0; contexts],
             places: vec![(0, 0); contexts],
             slots: vec![Slot::default(); contexts],
@@ -56,7 +74,24 @@ impl Runs {
             maps: vec![StateMap::new(CLASSES, 1023, initial); contexts],
             states: vec![None; contexts],
             tree,
-        }
+        })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// As [`Runs::new`].
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Runs {
+            table: copy_lines(&self.table)?,
+            hashes: self.hashes.clone(),
+            places: self.places.clone(),
+            slots: self.slots.clone(),
+            leaves: self.leaves.clone(),
+            maps: self.maps.clone(),
+            states: self.states.clone(),
+            ..*self
+        })
     }
 
     /// The number of mixer inputs: one for each context.
@@ -69,7 +104,7 @@ impl Runs {
     pub fn prefetch(&mut self, i: usize, context: u32) {
         if let Some(hash) = self.hashes.get_mut(i) {
             *hash = (context ^ i as u32).wrapping_mul(0x9E37_79B1) ^ (context >> 15).wrapping_mul(0x85EB_CA6B);
-            prefetch(&self.table, (*hash >> self.shift) as usize);
+            prefetch(&self.table, (*hash >> self.shift) as usize * WAYS * SLOT);
         }
     }
 
@@ -77,7 +112,7 @@ impl Runs {
     pub fn lookup(&mut self) {
         for (i, &hash) in self.hashes.iter().enumerate() {
             let (bucket, check) = ((hash >> self.shift) as usize, (hash.wrapping_mul(0x2C1B_3C6D) >> 16) as u16);
-            let slots = &self.table[bucket];
+            let slots: [Slot; WAYS] = self.table.as_chunks().0.as_chunks().0[bucket].map(Slot::from_bytes);
             let known = (0..WAYS).find(|&way| slots[way].run > 0 && slots[way].check == check);
             let way = known.unwrap_or_else(|| (0..WAYS).min_by_key(|&way| slots[way].run).unwrap_or(0));
             self.places[i] = (bucket, way);
@@ -112,7 +147,7 @@ impl Runs {
     pub fn end_byte(&mut self, byte: u8) {
         for (slot, &(bucket, way)) in self.slots.iter().zip(&self.places) {
             let run = if slot.run > 0 && slot.byte == byte { (slot.run + 1).min(MAX_RUN) } else { 1 };
-            self.table[bucket][way] = Slot { byte, run, ..*slot };
+            self.table.as_chunks_mut().0[bucket * WAYS + way] = Slot { byte, run, ..*slot }.to_bytes();
         }
     }
 }
@@ -125,7 +160,7 @@ mod tests {
     #[test]
     fn what_always_follows_is_expected() {
         let tree = SymbolTree::bits();
-        let mut runs = Runs::new(2, 4, tree);
+        let mut runs = Runs::new(2, 3, tree).unwrap();
         for i in 0..40 {
             for (context, byte) in [(0, b'a'), (1, b"xy"[i % 2])] {
                 runs.prefetch(0, context);

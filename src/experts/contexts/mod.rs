@@ -3,8 +3,10 @@
 mod image;
 mod risc;
 pub mod structured;
+pub mod trail;
 mod workbook;
 mod x86;
+mod x86_trace;
 
 use crate::content::DataKind;
 use crate::text::LaneView;
@@ -17,8 +19,10 @@ pub const MORE: usize = 16;
 pub const CONTEXTS: usize = FULL + MORE;
 /// Hashed contexts of bytes at distances, which binary blocks have beside others: see [`sparse`].
 pub const SPARSE: usize = 16;
-/// Hashed contexts that binary blocks have beside all others where time matters less: see [`thorough`].
+/// Hashed contexts that binary blocks have beside all others where time matters less: see [`thorough`] and [`recalled`].
 pub const THOROUGH: usize = 32;
+/// The last ones of these: see [`recalled`].
+pub const RECALLED: usize = 3;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 
@@ -269,8 +273,8 @@ pub fn sparse(h: LaneView) -> [u32; SPARSE] {
 }
 
 /// Contexts of binary data where time matters less. Structured data get those of any binary data, which it lacks otherwise.
-pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THOROUGH] {
-    let mut contexts = [0; THOROUGH];
+pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THOROUGH - RECALLED] {
+    let mut contexts = [0; THOROUGH - RECALLED];
     if is_structured {
         let general = binary(h, ind);
         contexts[..11].copy_from_slice(&general[4..]);
@@ -314,10 +318,13 @@ pub fn thorough(h: LaneView, ind: &Indirect, is_structured: bool) -> [u32; THORO
         hash3(back(16), back(32), 65),
         hash3(back(16), w, 66),
         hash3(back(6), back(12), 67),
-        hash3(c4 & 0xC0C0_C0C0, c8 & 0xC0C0_C0C0, 68),
-        hash3(c4 & 0xFFF8, back(r) >> 3, hash2(rc, 69)),
-        hash2(order(h.last8, 8), 70),
     ]
+}
+
+/// Contexts of the byte that a recalled passage goes on with: see [`crate::experts::expert::NextByte::recalled`].
+pub fn recalled(recalled: u16, expected: u8, h: LaneView) -> [u32; RECALLED] {
+    let recalled = u32::from(recalled);
+    [hash2(recalled, 90), hash3(recalled, h.last8 as u32 & 0xFF, 91), hash3(recalled, expected.into(), 92)]
 }
 
 fn fast_text(h: LaneView, byte: u8) -> [u32; FAST] {

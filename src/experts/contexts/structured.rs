@@ -4,7 +4,7 @@ use super::image::Image;
 use super::risc::Risc;
 use super::workbook::Workbook;
 use super::x86::X86;
-use super::{CONTEXTS, Indirect};
+use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
 use crate::content::Kind;
 use crate::experts::expert::NextByte;
 
@@ -22,8 +22,8 @@ pub enum Structure {
 }
 
 impl Structure {
-    /// The structure of blocks of a kind; none if contexts for any binary data suit them.
-    pub fn of(kind: Kind) -> Option<Structure> {
+    /// The structure of blocks of a kind; none if contexts for any binary data suit them. `thorough` says whether time matters less.
+    pub fn of(kind: Kind, thorough: bool) -> Option<Structure> {
         match kind {
             Kind::Image { row, pixel, depth: depth @ (8 | 16 | 32) } if row > 0 && pixel > 0 => {
                 let (row, pixel) = (row as usize, usize::from(pixel));
@@ -34,7 +34,7 @@ impl Structure {
                 let sample = usize::from(depth / 8);
                 Some(Structure::Image(Image { row: 0, pixel: usize::from(channels) * sample, sample }))
             }
-            Kind::Code => Some(Structure::Code(X86::default())),
+            Kind::Code => Some(Structure::Code(X86::new(thorough))),
             Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
@@ -52,19 +52,29 @@ impl Structure {
         }
     }
 
-    /// Three more numbers below 256, for the second mixer.
-    pub fn more_selectors(&self) -> Option<[usize; 3]> {
+    /// Two more numbers below 256, for the second mixer.
+    pub fn more_selectors(&self) -> Option<[usize; 2]> {
         match self {
             Structure::Workbook(workbook) => workbook.more_selectors(),
+            Structure::Code(code) => Some(code.more_selectors()),
             _ => None,
         }
     }
 
-    /// Contexts of the next byte where time matters less, in place of some for any data.
-    pub fn thorough(&self, byte: &NextByte) -> Option<[u32; 16]> {
+    /// Puts contexts of the next byte where time matters less in place of some for any data.
+    pub fn thorough(&self, byte: &NextByte, contexts: &mut [u32; THOROUGH - RECALLED]) {
         match self {
-            Structure::Workbook(workbook) => workbook.thorough(byte),
-            _ => None,
+            Structure::Workbook(workbook) => {
+                if let Some(own) = workbook.thorough(byte) {
+                    contexts[..own.len()].copy_from_slice(&own);
+                }
+            }
+            Structure::Code(code) => {
+                if let Some(own) = code.thorough(byte.view) {
+                    contexts[16..].copy_from_slice(&own);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -198,11 +198,10 @@ impl Workbook {
         self.is_in_record().then(|| [column, position, usize::from(self.likely(byte))])
     }
 
-    /// Numbers below 256 that the second mixer's weights are chosen by: the last cell, the one above, and which cells were equal
-    /// to those above them.
-    pub fn more_selectors(&self) -> Option<[usize; 3]> {
+    /// Numbers below 256 that the second mixer's weights are chosen by: the last cell, and the one above.
+    pub fn more_selectors(&self) -> Option<[usize; 2]> {
         let [last, above] = [self.last(1), self.above].map(|index| self.hash(index) as usize >> 24);
-        self.is_in_record().then_some([last, above, (self.equal & 0xFF) as usize])
+        self.is_in_record().then_some([last, above])
     }
 
     /// What is known of the record; of a place, the likely byte, which tells more.

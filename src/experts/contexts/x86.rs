@@ -1,6 +1,7 @@
 //! Contexts of x86 machine code: the instruction so far, and those before it (Intel 64 and IA-32 Architectures Software Developer's
 //! Manual, volume 2, chapter 2 and appendix A). Data between the code is decoded as if it were code; other contexts serve it.
 
+use super::x86_trace::{Known, TRACE, Trace};
 use super::{CONTEXTS, Indirect, hash2, hash3, order};
 use crate::text::LaneView;
 
@@ -34,10 +35,13 @@ pub struct X86 {
     /// Opcodes with ModRM of the instructions before, and hashes of all their bytes, the last one first.
     opcodes: [u32; 4],
     instructions: [u32; 2],
+    /// What takes more time to make use of.
+    trace: Option<Trace>,
 }
 
-impl Default for X86 {
-    fn default() -> Self {
+impl X86 {
+    /// A decoder that has seen nothing, with or without a [`Trace`].
+    pub fn new(traces: bool) -> Self {
         X86 {
             phase: Phase::Opcode,
             opcode: 0,
@@ -49,13 +53,16 @@ impl Default for X86 {
             instruction: 0,
             opcodes: [0; 4],
             instructions: [0; 2],
+            trace: traces.then(Trace::default),
         }
     }
-}
 
-impl X86 {
     /// Decodes a byte.
     pub fn push(&mut self, byte: u8) {
+        let known = self.trace.is_some().then(|| self.known());
+        if let (Some(trace), Some(known)) = (&mut self.trace, &known) {
+            trace.push(byte, known);
+        }
         self.instruction = hash2(self.instruction, u32::from(byte) + 1);
         match self.phase {
             Phase::Opcode => match byte {
@@ -138,6 +145,9 @@ impl X86 {
             return;
         }
         self.phase = Phase::Opcode;
+        if let Some(trace) = &mut self.trace {
+            trace.end(self.opcode, self.modrm, self.instruction);
+        }
         self.opcodes.rotate_right(1);
         self.opcodes[0] = self.opcode << 8 | self.modrm;
         self.instructions = [self.instruction, self.instructions[0]];
@@ -153,15 +163,44 @@ impl X86 {
         }
     }
 
+    /// The current instruction, as far as it is known.
+    fn known(&self) -> Known {
+        Known {
+            begins: self.phase == Phase::Opcode,
+            position: self.position() as u32,
+            template: self.template(),
+            opcode: self.opcode,
+            operand: self.operand,
+            instruction: self.instruction,
+            before: [self.opcodes[0], self.opcodes[1]],
+        }
+    }
+
+    /// What the next byte is, with the opcode and ModRM unless these are still to come.
+    fn template(&self) -> u32 {
+        let position = self.position() as u32;
+        if self.phase == Phase::Opcode { position } else { position << 24 ^ self.opcode << 8 ^ self.modrm }
+    }
+
+    /// Two more numbers below 256 that weights are chosen by: the opcode, ModRM.
+    pub fn more_selectors(&self) -> [usize; 2] {
+        let modrm = if self.phase == Phase::Opcode { self.opcodes[0] } else { self.modrm };
+        [self.opcode as usize & 0xFF, modrm as usize & 0xFF]
+    }
+
+    /// Contexts of the next byte where time matters less.
+    pub fn thorough(&self, h: LaneView) -> Option<[u32; TRACE]> {
+        Some(self.trace.as_ref()?.contexts(h, &self.known()))
+    }
+
     /// The contexts of the next byte.
     pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
         let position = self.position() as u32;
-        let code = position << 24 ^ self.opcode << 8 ^ if self.phase == Phase::Opcode { 0 } else { self.modrm };
         let [o1, o2, o3, o4] = self.opcodes;
         let [i1, i2] = self.instructions;
         let c4 = h.last8 as u32;
         let (w, back) = (c4 & 0xFF, |back: usize| u32::from(h.back(back)));
-        let now = if self.phase == Phase::Opcode { position } else { code };
+        let now = self.template();
         let opcode_only = position << 16 ^ self.opcode;
         [
             order(h.last8, 2),
@@ -249,7 +288,7 @@ mod tests {
             &[0x48, 0x8D, 0x05, 1, 2, 3, 4],       // lea rax, [rip + d32]
             &[0xF7, 0xC1, 1, 0, 0, 0],             // test ecx, 1
         ];
-        let mut decoder = X86::default();
+        let mut decoder = X86::new(true);
         for instruction in instructions {
             for (i, &byte) in instruction.iter().enumerate() {
                 assert!(i == 0 || decoder.instruction != 0, "{instruction:X?} goes on at byte {i}");

@@ -21,7 +21,11 @@ macro_rules! by_blocks {
             224 => $function::<14>($($argument),*),
             240 => $function::<15>($($argument),*),
             256 => $function::<16>($($argument),*),
-            len => panic!("{len} inputs are not a multiple of 16 up to 256"),
+            272 => $function::<17>($($argument),*),
+            288 => $function::<18>($($argument),*),
+            304 => $function::<19>($($argument),*),
+            320 => $function::<20>($($argument),*),
+            len => panic!("{len} inputs are not a multiple of 16 up to 320"),
         }
     };
 }

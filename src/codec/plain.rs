@@ -15,6 +15,8 @@ const MAX_LEN: usize = 32 << 10;
 /// In prose and most source code, two of five bytes are lower-case letters, one of twenty is white space. The models know these.
 const LETTERS: [usize; 2] = [2, 5];
 const SPACES: [usize; 2] = [1, 20];
+/// At least nine of ten bytes are ASCII.
+const ASCII: [usize; 2] = [9, 10];
 
 /// The block's coded data, and the profile it is coded with: the block's own, or the same without models.
 ///
@@ -53,7 +55,9 @@ fn looks_like_prose(data: &[u8]) -> bool {
     let is_common = |[part, all]: [usize; 2], is_one: fn(&u8) -> bool| {
         all * data.iter().filter(|byte| is_one(byte)).count() >= part * data.len()
     };
-    is_common(LETTERS, u8::is_ascii_lowercase) && is_common(SPACES, u8::is_ascii_whitespace)
+    is_common(LETTERS, u8::is_ascii_lowercase)
+        && is_common(SPACES, u8::is_ascii_whitespace)
+        && is_common(ASCII, u8::is_ascii)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::io;
 /// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
 /// exist only with a prior.
 const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
-/// The same of the second mixer: see [`Ensemble::second_contexts`].
+/// The same of the second mixer: see [`Ensemble::second_contexts`] and [`Ensemble::field_contexts`].
 const SECOND_SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 1024, 1024];
 /// Two weight sets with one selector, the node. The second masks the inputs of a pretrained model, so the difference measures
 /// what the model saves.
@@ -31,13 +31,13 @@ const CONFIDENCE_CLASSES: usize = 20;
 /// Bytes of memory of what does not depend on the content: the mixer, the final stages, maps of bit histories.
 const FIXED_MEMORY: u64 = 9 << 20;
 
-/// The same of what binary data has where time matters less, mostly the second mixer.
-const THOROUGH_MEMORY: u64 = 9 << 20;
+/// The same of the second mixer, mostly, which text made of fields has, and binary data where time matters less.
+const SECOND_MEMORY: u64 = 9 << 20;
 
 /// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
 pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
-    let second = if thorough { THOROUGH_MEMORY } else { 0 };
+    let second = if thorough || content.may_have_text() { SECOND_MEMORY } else { 0 };
     FIXED_MEMORY + second + experts::memory(pretrained, content, raw_len, thorough)
 }
 
@@ -111,8 +111,11 @@ pub struct Ensemble {
     experts: Experts,
     inputs: Inputs,
     mixer: Mixer,
-    /// Another mixer of the same inputs, with weights that other things select.
+    /// Another mixer of the same inputs, with weights that other things select, and whether it took part in the last prediction.
     second: Option<Mixer>,
+    second_mixes: bool,
+    left_out: LeftOut,
+    pretrained: Pretrained,
     parts: Vec<Part>,
     /// Whether the mixer has [`MASKED_SET`].
     has_masked_set: bool,
@@ -135,10 +138,8 @@ impl Ensemble {
         let pretrained = setup.pretrained();
         let has_masked_set = pretrained != Pretrained::None;
         let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
-        let mut mixer = Mixer::new(&experts.initial_weights(pretrained), sets, [256, 16]);
-        if pretrained == Pretrained::External {
-            mixer = mixer.with_rate(LearningRate::slow());
-        }
+        let weights = experts.initial_weights(pretrained);
+        let mut mixer = Mixer::new(&weights, sets, [256, 16]).with_rate(rate(pretrained));
         if setup.content == Kind::Workbook && setup.thorough {
             mixer = mixer.with_rate(LearningRate::calm());
         } else if setup.sparse {
@@ -147,23 +148,19 @@ impl Ensemble {
         if has_masked_set {
             mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
         }
-        let mut second = setup.thorough.then(|| {
-            Mixer::new(&experts.initial_weights(pretrained), &SECOND_SETS, [256, 256]).with_rate(LearningRate::calm())
-        });
         let parts = parts(&experts, pretrained);
-        if let LeftOut::Part(name) = left_out {
-            for mixer in [&mut mixer].into_iter().chain(&mut second) {
-                parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
-            }
-        }
-        Ok(Ensemble {
+        leave_out(&mut mixer, &parts, left_out);
+        let mut ensemble = Ensemble {
             kind: setup.kind,
             text: BlockBuffer::new(setup.raw_len, setup.lanes, setup.kind == DataKind::Binary, true),
             lane: 0,
             experts,
             inputs: Inputs::default(),
             mixer,
-            second,
+            second: None,
+            second_mixes: false,
+            left_out,
+            pretrained,
             parts,
             has_masked_set,
             refinement: Refinement::new(left_out, pretrained),
@@ -171,7 +168,19 @@ impl Ensemble {
             node: setup.tree.root(),
             last_bit: None,
             p24: 1 << 23,
-        })
+        };
+        if setup.thorough {
+            ensemble.second = Some(ensemble.new_second(LearningRate::calm()));
+        }
+        Ok(ensemble)
+    }
+
+    /// A second mixer that has seen nothing.
+    fn new_second(&self, rate: LearningRate) -> Mixer {
+        let weights = self.experts.initial_weights(self.pretrained);
+        let mut mixer = Mixer::new(&weights, &SECOND_SETS, [256, 256]).with_rate(rate);
+        leave_out(&mut mixer, &self.parts, self.left_out);
+        mixer
     }
 
     /// The expert of the transformer's tokens, if the ensemble uses one.
@@ -189,7 +198,8 @@ impl Ensemble {
         self.experts.begin_bit();
         let node = self.node.number();
         let likely = self.experts.hashed.selectors().map(|[likely, ..]| likely);
-        let place = self.experts.fields.selectors().map(|fields| fields.place);
+        let fields = self.experts.fields.selectors(self.text.view(self.lane));
+        let place = fields.map(|fields| fields.place);
         let last = usize::from(self.text.view(self.lane).last8 as u8);
         let pixels = self.experts.bilevel.selectors().map(|pixels| pixels.nearest);
         let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
@@ -197,11 +207,19 @@ impl Ensemble {
         let class = short_match + 4 * self.experts.hashed.known_orders();
         self.refinement.prefetch(order1, node, class);
         self.inputs.clear();
-        self.select_weights();
+        self.select_weights(fields);
         self.experts.predict(self.node, &mut self.inputs);
         let mut mixed = self.mixer.mix(&self.inputs);
-        let second = self.second.is_some().then(|| self.second_contexts());
-        if let (Some(second), Some((contexts, last))) = (&mut self.second, second) {
+        let second = match fields {
+            Some(fields) => Some(self.field_contexts(fields)),
+            None => (self.kind == DataKind::Binary && self.second.is_some()).then(|| self.second_contexts()),
+        };
+        self.second_mixes = second.is_some();
+        if let Some((contexts, last)) = second {
+            if self.second.is_none() {
+                self.second = Some(self.new_second(rate(self.pretrained)));
+            }
+            let second = self.second.as_mut().expect("it was made");
             second.select(contexts, last);
             mixed = (mixed + second.mix(&self.inputs)) >> 1;
         }
@@ -209,7 +227,30 @@ impl Ensemble {
         self.p24 = probability(self.refinement.refine([mixed, transformer], order1, class));
     }
 
-    /// What selects the second mixer's weight vectors.
+    /// What selects the second mixer's weight vectors in text made of fields.
+    fn field_contexts(&self, fields: Selectors) -> ([usize; 8], [usize; 2]) {
+        let depth = usize::from(self.node.depth.min(7));
+        let contexts = [
+            fields.expected[0],
+            fields.expected[1],
+            fields.before << 3 | depth,
+            fields.shape << 3 | depth,
+            self.experts.hashed.confidence([1, 3, 8, 11]),
+            self.experts.fields.confidence(),
+            self.matches_and_order(),
+            fields.guesses,
+        ];
+        (contexts, [fields.place, fields.comparison])
+    }
+
+    /// The matches' confidence, and PPM's order: below 1024.
+    fn matches_and_order(&self) -> usize {
+        let matches = self.experts.long_match.finder.confidence().min(15) * 4
+            + self.experts.short_match.finder.confidence().min(3);
+        matches << 4 | self.experts.ppm.order().min(15)
+    }
+
+    /// What selects the second mixer's weight vectors in binary data.
     fn second_contexts(&self) -> ([usize; 8], [usize; 2]) {
         let view = self.text.view(self.lane);
         let node = self.node.number();
@@ -218,9 +259,6 @@ impl Ensemble {
         let above = usize::from(view.back(view.record.max(4)));
         let nibbles = byte(1) >> 4 | byte(2) & 0xF0;
         let confidence = self.experts.hashed.confidence([1, 3, 8, 11]);
-        let matches = self.experts.long_match.finder.confidence().min(15) * 4
-            + self.experts.short_match.finder.confidence().min(3);
-        let order = self.experts.ppm.order().min(15);
         let word = (view.skeleton & 0x1FF) as usize;
         let mut contexts = [
             byte(3),
@@ -229,7 +267,7 @@ impl Ensemble {
             nibbles << 3 | depth,
             confidence,
             byte(4),
-            matches << 4 | order,
+            self.matches_and_order(),
             word << 1 | usize::from(depth > 3),
         ];
         if let Some([a, b, c]) = self.experts.hashed.more_selectors() {
@@ -240,7 +278,7 @@ impl Ensemble {
 
     /// Selects the mixer's weight vectors.
     #[inline]
-    fn select_weights(&mut self) {
+    fn select_weights(&mut self, fields: Option<Selectors>) {
         let view = self.text.view(self.lane);
         let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
@@ -266,11 +304,22 @@ impl Ensemble {
         if let Some(pixels) = self.experts.bilevel.selectors() {
             contexts[1..4].copy_from_slice(&[pixels.above, pixels.wide, pixels.near]);
         }
-        if let Some(Selectors { comparison, len, place }) = self.experts.fields.selectors() {
+        if let Some(Selectors { comparison, len, place, .. }) = fields {
             contexts[2] = place << 3 | depth;
             contexts[3] = (comparison << 3 | len) << 2 | depth >> 1;
         }
         self.mixer.select(contexts, [node, self.experts.ppm.order()]);
+    }
+}
+
+fn rate(pretrained: Pretrained) -> LearningRate {
+    if pretrained == Pretrained::External { LearningRate::slow() } else { LearningRate::default() }
+}
+
+/// Masks the inputs of what a mixer is to do without.
+fn leave_out(mixer: &mut Mixer, parts: &[Part], left_out: LeftOut) {
+    if let LeftOut::Part(name) = left_out {
+        parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
     }
 }
 
@@ -309,7 +358,7 @@ impl Insight for Ensemble {
 
     fn contribution(&self, part: &Part) -> i64 {
         let first = self.mixer.contribution(&self.inputs, &part.inputs);
-        let Some(second) = &self.second else { return first };
+        let Some(second) = self.second.as_ref().filter(|_| self.second_mixes) else { return first };
         (first + second.contribution(&self.inputs, &part.inputs)) >> 1
     }
 
@@ -353,7 +402,7 @@ impl BitPredictor for Ensemble {
         if let Some(node) = next {
             self.node = node;
             self.mixer.update(&self.inputs, bit);
-            if let Some(second) = &mut self.second {
+            if let Some(second) = self.second.as_mut().filter(|_| self.second_mixes) {
                 second.update(&self.inputs, bit);
             }
             self.refinement.update(bit);
@@ -386,7 +435,7 @@ impl BitPredictor for Ensemble {
         if let Some(bit) = self.last_bit.take() {
             self.experts.update_late(bit);
             self.mixer.update(&self.inputs, bit);
-            if let Some(second) = &mut self.second {
+            if let Some(second) = self.second.as_mut().filter(|_| self.second_mixes) {
                 second.update(&self.inputs, bit);
             }
             self.refinement.update(bit);

@@ -90,9 +90,9 @@ impl CodecConfig {
     /// The same, with the transformer's last `learning` feed-forward layers learning.
     ///
     /// # Panics
-    /// If `learning` is more than 3, which a profile byte has no room for.
+    /// If `learning` is not 0, 1 or 3: a profile byte has room for these.
     pub fn learning(self, learning: usize) -> CodecConfig {
-        assert!(learning <= 3, "{learning} learning layers, at most 3 are possible");
+        assert!(matches!(learning, 0 | 1 | 3), "{learning} learning layers; 0, 1 and 3 are possible");
         CodecConfig { learning, ..self }
     }
 

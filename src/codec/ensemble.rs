@@ -2,116 +2,31 @@
 
 use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
 use super::flat::FlatAreas;
+use super::mixing::{Contexts, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
-use crate::experts::language::{LanguageExpert, TRANSFORMER};
-use crate::experts::match_model::MatchFinder;
+use crate::experts::language::LanguageExpert;
 use crate::experts::recall::Recall;
 use crate::experts::token::expert::TokenExpert;
 use crate::experts::{self, Experts};
-use crate::mix::{Denoiser, FinalMixer, LearningRate, Mixer};
-use crate::num::{cost, stretch_fine};
-use crate::tables::Apm;
 use crate::text::{BlockBuffer, Node, SymbolTree};
 use std::io;
-
-/// The contexts that the mixer's weight sets are selected by; see [`Ensemble::select_weights`]. Those from [`MASKED_SET`] on
-/// exist only with a prior.
-const SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 256, MatchFinder::CONFIDENCES];
-/// The same of the second mixer: see [`Ensemble::second_contexts`].
-const SECOND_SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 1024, 1024];
-/// Two weight sets with one selector, the node. The second masks the inputs of a pretrained model, so the difference measures
-/// what the model saves.
-const FULL_SET: usize = 0;
-const MASKED_SET: usize = 6;
-/// Contexts of the final mixer and the denoiser: the short match's confidence (4) and the number of known orders (5).
-const CONFIDENCE_CLASSES: usize = 20;
 
 /// Bytes of memory of what does not depend on the content: the mixer, the final stages, maps of bit histories.
 const FIXED_MEMORY: u64 = 9 << 20;
 
-/// The same of what binary data has where time matters less, mostly the second mixer.
-const THOROUGH_MEMORY: u64 = 14 << 20;
-
 /// Bytes of memory of an ensemble for content of a kind, without the pretrained models and without its bytes.
 pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
-    let second = if thorough { THOROUGH_MEMORY } else { 0 };
+    let second = match thorough {
+        true => THOROUGH_MEMORY,
+        false if content.may_have_text() => SECOND_MEMORY,
+        false => 0,
+    };
     FIXED_MEMORY + second + experts::memory(pretrained, content, raw_len, thorough)
-}
-
-/// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
-/// an external transformer alone, which may be better than any mixture.
-#[derive(Clone)]
-struct Refinement {
-    apm: Apm,
-    /// `None` only to measure what the denoiser gains.
-    denoiser: Option<Denoiser>,
-    final_mixer: FinalMixer<4>,
-    hears_transformer: bool,
-}
-
-impl Refinement {
-    fn new(left_out: LeftOut, pretrained: Pretrained) -> Self {
-        let hears_transformer = pretrained == Pretrained::External && left_out != LeftOut::Part(TRANSFORMER);
-        let weights = if hears_transformer { [39_000, 16_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
-        Refinement {
-            apm: Apm::new(1 << 16),
-            denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
-            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES, weights, 2),
-            hears_transformer,
-        }
-    }
-
-    /// Prefetches what [`Self::refine`] needs. `class` is below [`CONFIDENCE_CLASSES`].
-    #[inline]
-    fn prefetch(&mut self, order1: usize, node: usize, class: usize) {
-        self.apm.prefetch(order1);
-        if let Some(denoiser) = &mut self.denoiser {
-            denoiser.select(node, class);
-        }
-    }
-
-    /// Refines the mixer's prediction. It, the transformer's and the result are in the logistic domain.
-    #[inline]
-    fn refine(&mut self, [mixed, transformer]: [i32; 2], order1: usize, class: usize) -> i32 {
-        let correction = self.denoiser.as_mut().map_or(0, |denoiser| denoiser.correction(mixed));
-        let refined = stretch_fine(self.apm.refine(mixed, order1));
-        let transformer = if self.hears_transformer { transformer } else { 0 };
-        self.final_mixer.mix([mixed, refined, correction, transformer], class)
-    }
-
-    #[inline]
-    fn update(&mut self, bit: u32) {
-        if let Some(denoiser) = &mut self.denoiser {
-            denoiser.update(bit);
-        }
-        self.final_mixer.update(bit);
-        self.apm.update(bit);
-    }
-}
-
-/// What makes one prediction of those of the experts.
-#[derive(Clone)]
-struct Mixing {
-    mixer: Mixer,
-    /// Another mixer of the same inputs, with weights that other things select.
-    second: Option<Mixer>,
-    refinement: Refinement,
-}
-
-impl Mixing {
-    #[inline]
-    fn learn(&mut self, inputs: &Inputs, bit: u32) {
-        self.mixer.update(inputs, bit);
-        if let Some(second) = &mut self.second {
-            second.update(inputs, bit);
-        }
-        self.refinement.update(bit);
-    }
 }
 
 /// What an encoder does without, to measure what it gains. No archive is made this way.
@@ -133,8 +48,6 @@ pub struct Ensemble {
     experts: Experts,
     inputs: Inputs,
     parts: Vec<Part>,
-    /// Whether the mixer has [`MASKED_SET`].
-    has_masked_set: bool,
     mixing: Mixing,
     tree: &'static SymbolTree,
     /// The byte's next decision.
@@ -155,34 +68,8 @@ impl Ensemble {
     pub fn new(setup: &Setup, left_out: LeftOut) -> io::Result<Self> {
         let experts = Experts::new(setup)?;
         let pretrained = setup.pretrained();
-        let has_masked_set = pretrained != Pretrained::None;
-        let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
-        let mut mixer = Mixer::new(&experts.initial_weights(pretrained), sets, [256, 16]);
-        if pretrained == Pretrained::External {
-            mixer = mixer.with_rate(LearningRate::slow());
-        }
-        if setup.content == Kind::Workbook && setup.thorough {
-            mixer = mixer.with_rate(LearningRate::calm());
-        } else if setup.sparse {
-            mixer = mixer.with_rate(LearningRate::lively());
-        }
-        if setup.kind == DataKind::Binary && (setup.thorough || has_masked_set) {
-            mixer = mixer.with_bounded_steps();
-        }
-        if has_masked_set {
-            mixer.mask(MASKED_SET, LanguageExpert::measured_inputs(pretrained));
-        }
-        let mut second = setup.thorough.then(|| {
-            Mixer::new(&experts.initial_weights(pretrained), &SECOND_SETS, [256, 256])
-                .with_rate(LearningRate::calm())
-                .with_bounded_steps()
-        });
         let parts = parts(&experts, pretrained);
-        if let LeftOut::Part(name) = left_out {
-            for mixer in [&mut mixer].into_iter().chain(&mut second) {
-                parts.iter().filter(|part| part.name == name).for_each(|part| mixer.leave_out(&part.inputs));
-            }
-        }
+        let mixing = Mixing::new(setup, experts.initial_weights(pretrained), &parts, left_out);
         Ok(Ensemble {
             kind: setup.kind,
             text: BlockBuffer::new(
@@ -195,8 +82,7 @@ impl Ensemble {
             experts,
             inputs: Inputs::default(),
             parts,
-            has_masked_set,
-            mixing: Mixing { mixer, second, refinement: Refinement::new(left_out, pretrained) },
+            mixing,
             tree: setup.tree,
             node: setup.tree.root(),
             flat: FlatAreas::of(setup.content).map(Box::new),
@@ -221,28 +107,50 @@ impl Ensemble {
         self.experts.begin_bit();
         let node = self.node.number();
         let likely = self.experts.hashed.selectors().map(|[likely, ..]| likely);
-        let place = self.experts.fields.selectors().map(|fields| fields.place);
+        let fields = self.experts.fields.selectors(self.text.view(self.lane));
+        let place = fields.map(|fields| fields.place);
         let last = usize::from(self.text.view(self.lane).last8 as u8);
         let pixels = self.experts.bilevel.selectors().map(|pixels| pixels.nearest);
         let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
-        self.mixing.refinement.prefetch(order1, node, class);
+        self.mixing.prefetch(order1, node, class);
         self.inputs.clear();
-        self.select_weights();
+        self.select_weights(fields);
         self.experts.predict(self.node, &mut self.inputs);
-        let mut mixed = self.mixing.mixer.mix(&self.inputs);
-        let second = self.mixing.second.is_some().then(|| self.second_contexts());
-        if let (Some(second), Some((contexts, last))) = (&mut self.mixing.second, second) {
-            second.select(contexts, last);
-            mixed = (mixed + second.mix(&self.inputs)) >> 1;
-        }
+        let second = match fields {
+            Some(fields) => Some(self.field_contexts(fields)),
+            None => (self.kind == DataKind::Binary && self.mixing.has_second()).then(|| self.second_contexts()),
+        };
         let transformer = self.experts.language.transformer();
-        self.p24 = probability(self.mixing.refinement.refine([mixed, transformer], order1, class));
+        self.p24 = probability(self.mixing.predict(&self.inputs, second, transformer, (order1, class)));
     }
 
-    /// What selects the second mixer's weight vectors.
-    fn second_contexts(&self) -> ([usize; 8], [usize; 2]) {
+    /// What selects the second mixer's weight vectors in text made of fields.
+    fn field_contexts(&self, fields: Selectors) -> Contexts {
+        let depth = usize::from(self.node.depth.min(7));
+        let contexts = [
+            fields.expected[0],
+            fields.expected[1],
+            fields.before << 3 | depth,
+            fields.shape << 3 | depth,
+            self.experts.hashed.confidence([1, 3, 8, 11]),
+            self.experts.fields.confidence(),
+            self.matches_and_order(),
+            fields.guesses,
+        ];
+        (contexts, [fields.place, fields.comparison])
+    }
+
+    /// The matches' confidence, and PPM's order: below 1024.
+    fn matches_and_order(&self) -> usize {
+        let matches = self.experts.long_match.finder.confidence().min(15) * 4
+            + self.experts.short_match.finder.confidence().min(3);
+        matches << 4 | self.experts.ppm.order().min(15)
+    }
+
+    /// What selects the second mixer's weight vectors in binary data.
+    fn second_contexts(&self) -> Contexts {
         let view = self.text.view(self.lane);
         let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
@@ -250,9 +158,6 @@ impl Ensemble {
         let above = usize::from(view.back(view.record.max(4)));
         let nibbles = byte(1) >> 4 | byte(2) & 0xF0;
         let confidence = self.experts.hashed.confidence([1, 3, 8, 11]);
-        let matches = self.experts.long_match.finder.confidence().min(15) * 4
-            + self.experts.short_match.finder.confidence().min(3);
-        let order = self.experts.ppm.order().min(15);
         let word = (view.skeleton & 0x1FF) as usize;
         let mut contexts = [
             byte(3),
@@ -261,7 +166,7 @@ impl Ensemble {
             nibbles << 3 | depth,
             confidence,
             self.experts.recall.as_ref().and_then(Recall::expected).unwrap_or_default().into(),
-            matches << 4 | order,
+            self.matches_and_order(),
             word << 1 | usize::from(depth > 3),
         ];
         if let Some(own) = self.experts.hashed.more_selectors() {
@@ -272,7 +177,7 @@ impl Ensemble {
 
     /// Selects the mixer's weight vectors.
     #[inline]
-    fn select_weights(&mut self) {
+    fn select_weights(&mut self, fields: Option<Selectors>) {
         let view = self.text.view(self.lane);
         let node = self.node.number();
         let depth = usize::from(self.node.depth.min(7));
@@ -298,11 +203,11 @@ impl Ensemble {
         if let Some(pixels) = self.experts.bilevel.selectors() {
             contexts[1..4].copy_from_slice(&[pixels.above, pixels.wide, pixels.near]);
         }
-        if let Some(Selectors { comparison, len, place }) = self.experts.fields.selectors() {
+        if let Some(Selectors { comparison, len, place, .. }) = fields {
             contexts[2] = place << 3 | depth;
             contexts[3] = (comparison << 3 | len) << 2 | depth >> 1;
         }
-        self.mixing.mixer.select(contexts, [node, self.experts.ppm.order()]);
+        self.mixing.select((contexts, [node, self.experts.ppm.order()]));
     }
 
     /// Starts a byte, and predicts the first decision of the tree.
@@ -380,9 +285,7 @@ impl Insight for Ensemble {
         if self.expected.is_some() {
             return 0;
         }
-        let first = self.mixing.mixer.contribution(&self.inputs, &part.inputs);
-        let Some(second) = &self.mixing.second else { return first };
-        (first + second.contribution(&self.inputs, &part.inputs)) >> 1
+        self.mixing.contribution(&self.inputs, part)
     }
 
     fn guess(&self, shares: &mut [f64; 256]) {
@@ -420,9 +323,8 @@ impl BitPredictor for Ensemble {
             return self.update_flat(byte, bit);
         }
         let next = self.tree.next(self.node, bit);
-        if self.has_masked_set {
-            let [masked, full] = [MASKED_SET, FULL_SET].map(|set| cost(self.mixing.mixer.prediction(set), bit));
-            self.experts.language.add_saved(i64::from(masked) - i64::from(full));
+        if let Some(saved) = self.mixing.saved(bit) {
+            self.experts.language.add_saved(saved);
         }
         self.experts.update(bit, next);
         if let Some(node) = next {

@@ -14,7 +14,9 @@ mod jpeg;
 mod lane_scheduler;
 mod language_model;
 mod memory;
+mod mixing;
 mod observer;
+mod plain;
 mod preset;
 mod profile;
 mod shared_start;
@@ -79,13 +81,8 @@ pub fn encode(
     let (filter, filtered) = filtered::choose(config, content, data);
     let profile = Profile::choose(config, content, data, filter)?;
     let filtered = filtered.as_deref().unwrap_or(data);
-    let coded = if verify == Verify::No {
-        let encoder = Encoder::default();
-        encode_without(config, (content, profile), filtered, LeftOut::Nothing, encoder, threads, progress)?
-    } else {
-        let block = verified::Block { config, content, profile, data, filtered };
-        block.encode_and_decode(verify == Verify::Along, threads, progress)?
-    };
+    let block = verified::Block { config, content, profile, data, filtered };
+    let (profile, coded) = plain::or_plain(block, verify, threads, progress)?;
     Ok(Coded { profile: profile.to_byte(), payload: filtered::payload(filter, [data, filtered], coded) })
 }
 
@@ -156,15 +153,20 @@ fn finish<P: Learner>(
     let BlockCoder { predictor, coder, .. } = block;
     let payload = coder.finish();
     // A longer payload is not used.
-    if language_model(config, stream.1).is_none() && payload.len() < predictor.text().content().len() {
+    if keeps_state(config, stream.1) && payload.len() < predictor.text().content().len() {
         config.sharing.keep((stream.0, stream.1.kind), left_out, predictor);
     }
     payload
 }
 
+/// Whether other blocks may begin with the state in which the block ends.
+fn keeps_state(config: &CodecConfig, profile: Profile) -> bool {
+    !profile.plain && language_model(config, profile).is_none()
+}
+
 /// The bytes of a decoded block. Its predictor is kept if others begin with its state.
 fn take_bytes<P: Learner>(config: &CodecConfig, stream: (Kind, Profile), predictor: P) -> Vec<u8> {
-    if !config.sharing.makes() || language_model(config, stream.1).is_some() {
+    if !config.sharing.makes() || !keeps_state(config, stream.1) {
         return predictor.into_bytes();
     }
     let bytes = predictor.text().content().to_vec();
@@ -236,6 +238,12 @@ fn decode_with<C: BitCoder + Coder>(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, C), Error> {
+    if profile.plain && !config.preset.is_primed() {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "a block does without pretrained models, of which the preset has none",
+        ));
+    }
     if profile.thorough && !config.preset.is_neural() {
         return Err(Error::new(ErrorKind::Corrupt, "a block of a preset without a transformer is coded thoroughly"));
     }
@@ -291,9 +299,9 @@ fn run<'a, C: BitCoder>(
     LaneScheduler::new(block, language_model, backend, profile.lanes).run(progress)
 }
 
-/// The transformer, if the block uses it: only text does.
+/// The transformer, if the block uses it: only text does, unless it is coded without models.
 fn language_model(config: &CodecConfig, profile: Profile) -> Option<&LanguageModel> {
-    config.language_model.as_deref().filter(|_| profile.kind == DataKind::Text)
+    config.language_model.as_deref().filter(|_| profile.kind == DataKind::Text && !profile.plain)
 }
 
 /// The prior, if the block uses it.
@@ -304,6 +312,7 @@ fn prior(
     raw_len: usize,
 ) -> Result<Option<&'static Prior>, Error> {
     let used = config.preset.is_primed()
+        && !profile.plain
         && content.may_have_text()
         && (profile.kind == DataKind::Text || raw_len < LONG_BINARY);
     used.then(Prior::embedded).transpose()
@@ -320,6 +329,9 @@ fn start<P: Pupil>(
     new: impl FnOnce(usize) -> Result<P, Error>,
     progress: &mut Progress,
 ) -> Result<P, Error> {
+    if profile.plain {
+        return new(raw_len);
+    }
     let is_served = matches!(content, Kind::Text | Kind::Binary);
     let Some(trained) = config.trained.as_ref().filter(|trained| is_served && trained.serves(profile.kind)) else {
         return match language_model(config, profile) {
@@ -362,7 +374,7 @@ fn new_ensemble(
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
         sparse: kind == DataKind::Binary && !content.is_samples(),
-        contexts: contexts(config.preset, content),
+        contexts: contexts(config.preset, content, profile),
         thorough: profile.thorough,
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
@@ -374,9 +386,9 @@ fn new_ensemble(
 }
 
 /// The number of hashed contexts beside sparse ones.
-fn contexts(preset: Preset, content: Kind) -> usize {
+fn contexts(preset: Preset, content: Kind, profile: Profile) -> usize {
     // The neighbourhoods of pixels tell more than bytes do.
-    let is_full = !content.is_bilevel() && (preset.is_primed() || content.is_structured());
+    let is_full = !content.is_bilevel() && (preset.is_primed() && !profile.plain || content.is_structured());
     contexts::FULL + if is_full { contexts::MORE } else { 0 }
 }
 

@@ -38,10 +38,12 @@ pub struct Profile {
     pub kind: DataKind,
     /// A power of two, up to [`MAX_LANES`].
     pub lanes: usize,
-    /// Number of the transformer's last feed-forward layers that learn, 0 to 3.
+    /// Number of the transformer's last feed-forward layers that learn: 0, 1 or 3.
     pub learning: usize,
     /// Whether binary data has the contexts and weights that take more time.
     pub thorough: bool,
+    /// Whether the preset's pretrained models are not used, nor the contexts that come with them: as at level 2.
+    pub plain: bool,
     /// The filter that was applied to the content.
     pub filter: Filter,
 }
@@ -75,7 +77,12 @@ impl Profile {
         };
         let learning = if uses_transformer { config.learning } else { 0 };
         let thorough = kind == DataKind::Binary && config.codes_thoroughly(content);
-        Ok(Profile { kind, lanes, learning, thorough, filter })
+        Ok(Profile { kind, lanes, learning, thorough, plain: false, filter })
+    }
+
+    /// The same without the pretrained models.
+    pub fn without_models(self) -> Profile {
+        Profile { lanes: 1, learning: 0, plain: true, ..self }
     }
 
     /// The least probability, in units of 2^-16, that a token has ended for which the transformer is asked what follows it. To
@@ -92,22 +99,21 @@ impl Profile {
         }
     }
 
-    /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: of text, the
-    /// number of layers that learn; of binary data, 1 if it is coded thoroughly.
+    /// Bit 0: the kind of content. Bits 1 to 3: log2 of the number of lanes. Bits 4 and 5: the filter. Bits 6 and 7: 2 without the
+    /// pretrained models; else of text, the number of layers that learn. Of binary data, 1 more if it is coded thoroughly.
     pub fn to_byte(self) -> u8 {
-        let effort = self.learning as u8 | u8::from(self.thorough);
+        let effort = self.learning as u8 | u8::from(self.thorough) | u8::from(self.plain) << 1;
         self.kind as u8 | (self.lanes.ilog2() as u8) << 1 | self.filter.id() << 4 | effort << 6
     }
 
-    /// What [`Profile::to_byte`] gave for `content` of a kind. A byte that it does not give means layers that learn in binary data.
+    /// What [`Profile::to_byte`] gave for `content` of a kind.
     pub fn from_byte(content: Kind, byte: u8) -> Profile {
-        let kind = if byte & 1 == 0 { DataKind::Text } else { DataKind::Binary };
-        let thorough = is_thorough(byte);
         Profile {
-            kind,
+            kind: if is_text(byte) { DataKind::Text } else { DataKind::Binary },
             lanes: lanes(byte),
             learning: learning(byte),
-            thorough,
+            thorough: is_thorough(byte),
+            plain: byte >> 7 == 1 && learning(byte) == 0,
             filter: Filter::from_id(byte >> 4, content),
         }
     }
@@ -127,14 +133,21 @@ pub fn lanes(profile: u8) -> usize {
     1 << (profile >> 1 & 7)
 }
 
-/// The number of layers that learn in a profile byte.
+fn is_text(profile: u8) -> bool {
+    profile & 1 == 0
+}
+
+/// The number of layers that learn in a profile byte. 2 stands for what is coded without pretrained models.
 pub fn learning(profile: u8) -> usize {
-    if is_thorough(profile) { 0 } else { usize::from(profile >> 6) }
+    match profile >> 6 {
+        learning @ (1 | 3) if is_text(profile) => learning.into(),
+        _ => 0,
+    }
 }
 
 /// Whether a profile byte is that of binary data that is coded thoroughly.
 pub fn is_thorough(profile: u8) -> bool {
-    profile & 0b1100_0001 == 0b0100_0001
+    !is_text(profile) && profile >> 6 & 1 == 1
 }
 
 /// Of both profiles, the most lanes and the most layers that learn; nothing else of them.

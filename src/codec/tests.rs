@@ -44,17 +44,21 @@ fn profiles_round_trip() {
 
 #[test]
 fn profile_bits_are_those_of_the_format() {
-    let profile = Profile { kind: DataKind::Binary, lanes: 8, learning: 0, thorough: true, filter: Filter::X86 };
-    assert_eq!(profile.to_byte(), 0b0101_0111);
-    let profile =
-        Profile { kind: DataKind::Text, lanes: MAX_LANES, learning: 1, thorough: false, filter: Filter::None };
-    assert_eq!(profile.to_byte(), 0b0100_1110);
+    let (lanes, learning, plain) = (8, 0, false);
+    let binary = Profile { kind: DataKind::Binary, lanes, learning, thorough: true, plain, filter: Filter::X86 };
+    assert_eq!(binary.to_byte(), 0b0101_0111);
+    assert_eq!(binary.without_models().to_byte(), 0b1101_0001);
+    let (lanes, learning, thorough) = (MAX_LANES, 1, false);
+    let text = Profile { kind: DataKind::Text, lanes, learning, thorough, plain, filter: Filter::None };
+    assert_eq!(text.to_byte(), 0b0100_1110);
+    assert_eq!(text.without_models().to_byte(), 0b1000_0000);
+    assert_eq!([0x00, 0x40, 0x80, 0xC0].map(super::profile::learning), [0, 1, 0, 3]);
 }
 
 #[test]
 fn blocks_round_trip_in_any_lanes() {
     for (len, lanes, learning) in
-        [(3000, 1, 0), (3001, 1, 3), (3000, 2, 1), (3001, 4, 0), (2999, 8, 2), (700, MAX_LANES, 3), (5, 8, 0)]
+        [(3000, 1, 0), (3001, 1, 3), (3000, 2, 1), (3001, 4, 0), (2999, 8, 1), (700, MAX_LANES, 3), (5, 8, 0)]
     {
         let config = neural().learning(learning);
         let data = prose(len);
@@ -177,7 +181,7 @@ fn damage_does_not_panic() {
 fn lanes_and_learning_need_the_transformer() {
     let data = prose(400);
     let full = CodecConfig::new(Preset::Full, None, LanePolicy::UpTo(1)).unwrap();
-    for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x81)] {
+    for (config, profile) in [(full, 2), (neural(), 3), (neural(), 0x82)] {
         let coded = in_lanes(&config, &data, 1, 1);
         let error = decode(&config, Kind::Binary, profile, &coded.payload, data.len(), 1, &mut proceed).unwrap_err();
         assert_eq!(
@@ -196,7 +200,7 @@ fn binary_data_is_coded_thoroughly_where_it_may_be() {
     let config = neural().thorough(true);
     for kind in [Kind::Binary, Kind::Code, Kind::Risc { big_endian: true }, Kind::Arm64, Kind::Workbook] {
         let coded = encode(&config, kind, &data, Verify::No, 1, &mut proceed).unwrap();
-        assert_eq!((coded.profile & 0b1100_0001, usual.profile & 0b1100_0001), (0b0100_0001, 1));
+        assert_eq!((coded.profile & 0b0100_0001, usual.profile & 0b0100_0001), (0b0100_0001, 1));
         assert_ne!(coded.payload, usual.payload);
         let back =
             |config: &CodecConfig, profile| decode(config, kind, profile, &coded.payload, data.len(), 1, &mut proceed);

@@ -38,15 +38,18 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The block's coded data, once it has been decoded to its data.
+    /// The block's coded data; if it is verified, once it has been decoded to its data.
     ///
     /// # Errors
     /// As [`super::encode`]; [`ErrorKind::Internal`] if something else comes back.
-    pub fn encode_and_decode(&self, along: bool, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
-        if along && threads > 1 {
+    pub fn encode(&self, verify: Verify, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
+        if verify == Verify::Along && threads > 1 {
             return self.decode_along(threads / 2, progress);
         }
-        let coded = self.encode(Encoder::default(), threads, progress)?;
+        let coded = self.encode_to(Encoder::default(), threads, progress)?;
+        if verify == Verify::No {
+            return Ok(coded);
+        }
         let done = self.data.len();
         let decoded = self.decode(Decoder::new(&coded), threads, &mut |_, _| progress(done, coded.len()));
         self.compare(decoded)?;
@@ -62,7 +65,7 @@ impl Block<'_> {
             let follower = follower
                 .spawn_scoped(scope, follow)
                 .map_err(|error| Error::new(ErrorKind::Io, format!("no thread to verify with: {error}")))?;
-            let payload = self.encode(Encoder::copying_to(to), threads, progress);
+            let payload = self.encode_to(Encoder::copying_to(to), threads, progress);
             stopped.store(payload.is_err(), Relaxed);
             let decoded = follower.join();
             let payload = payload?;
@@ -71,7 +74,7 @@ impl Block<'_> {
         })
     }
 
-    fn encode(&self, encoder: Encoder, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
+    fn encode_to(&self, encoder: Encoder, threads: usize, progress: &mut Progress) -> Result<Vec<u8>, Error> {
         let Block { config, content, profile, filtered, .. } = *self;
         encode_without(config, (content, profile), filtered, LeftOut::Nothing, encoder, threads, progress)
     }
@@ -133,8 +136,8 @@ mod tests {
         other[10_000] ^= 1;
         let profile = Profile::choose(&config, Kind::Binary, &data, Filter::None).unwrap();
         let block = Block { config: &config, content: Kind::Binary, profile, data: &data, filtered: &other };
-        for along in [false, true] {
-            let error = block.encode_and_decode(along, 2, &mut |_, _| true).err().unwrap();
+        for verify in [Verify::After, Verify::Along] {
+            let error = block.encode(verify, 2, &mut |_, _| true).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Internal);
             assert!(error.reason().contains("other data came back"), "{error}");
         }

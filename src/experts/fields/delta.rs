@@ -1,6 +1,5 @@
 //! A number as an earlier one and a difference: how large differences were in this place says how likely each digit is.
 
-use crate::num::stretch_fine;
 use crate::text::{Node, SymbolTree};
 
 /// The longest text that is one number: a time of day with thousandths.
@@ -180,8 +179,13 @@ impl Delta {
         (1..self.len).contains(&self.at)
     }
 
-    /// The decision at a node, if the byte is a digit: in the logistic domain.
-    pub fn predict(&self, node: Node, tree: &SymbolTree) -> i32 {
+    /// Bytes of the number that are left.
+    pub fn left(&self) -> usize {
+        self.len - self.at
+    }
+
+    /// P(1) at a node if the byte is a digit, in units of 2^-16. Nothing of a decision between digits and other bytes.
+    pub fn predict(&self, node: Node, tree: &SymbolTree) -> Option<u32> {
         let (mut upper, mut all) = (0, 0);
         for (digit, weight) in (b'0'..=b'9').zip(self.weights) {
             let leaf = tree.leaf(digit);
@@ -190,11 +194,7 @@ impl Delta {
                 upper += weight * u64::from(node.bit(leaf));
             }
         }
-        // A decision between digits and other bytes says nothing.
-        if upper == 0 || upper == all {
-            return 0;
-        }
-        stretch_fine(((upper << 16) / all).clamp(MIN_P16, (1 << 16) - MIN_P16) as u32)
+        (upper != 0 && upper != all).then(|| ((upper << 16) / all).clamp(MIN_P16, (1 << 16) - MIN_P16) as u32)
     }
 }
 
@@ -259,14 +259,9 @@ mod tests {
     /// The probability of `byte` after `text`, if it is a digit, as the decisions give it.
     fn probability(delta: &Delta, byte: u8) -> f64 {
         let tree = SymbolTree::of(DataKind::Text);
-        let stretched = tree.decisions(byte).map(|(node, bit, _)| (delta.predict(node, tree), bit));
-        stretched
-            .filter(|&(stretched, _)| stretched != 0)
-            .map(|(stretched, bit)| {
-                let p = f64::from(crate::num::squash16(stretched)) / 65536.0;
-                if bit == 1 { p } else { 1.0 - p }
-            })
-            .product()
+        let decisions = tree.decisions(byte).filter_map(|(node, bit, _)| Some((delta.predict(node, tree)?, bit)));
+        let p1 = decisions.map(|(p16, bit)| (f64::from(p16) / 65536.0, bit));
+        p1.map(|(p, bit)| if bit == 1 { p } else { 1.0 - p }).product()
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use super::delta::{Delta, Differences};
 use super::numbers::{Numbers, Rule};
 use super::pointer::Pointer;
+use super::values::{self, Values};
 use crate::experts::contexts::{hash2, hash3};
 use crate::text::{LaneView, Node, SymbolTree};
 
 /// Contexts of the next byte.
-pub const CONTEXTS: usize = 16;
+pub const CONTEXTS: usize = 32;
 /// Differences from the numbers that the pointers expect.
 pub const DELTAS: usize = 2;
 
@@ -60,13 +61,16 @@ pub struct Memory {
     places: [Vec<(u32, u32)>; 2],
     rules: Vec<Rule>,
     differences: Differences,
-    /// The shapes of the last lines with a number: keys and shapes.
+    /// The shapes of the last lines with a number: keys and shapes. Where such a number last ended: keys and positions.
     links: Vec<(u32, u32)>,
+    ends: Vec<(u32, u32)>,
+    /// The last tokens in places told apart by the last tokens' shapes, and by that of the line so far.
+    values: [Values; 2],
 }
 
 impl Memory {
     /// Bytes for each place of a line.
-    pub const PLACE_LEN: usize = 3 * size_of::<(u32, u32)>() + size_of::<Rule>();
+    pub const PLACE_LEN: usize = 4 * size_of::<(u32, u32)>() + 2 * size_of::<values::Entry>() + size_of::<Rule>();
 
     /// Room for 2^`bits` places of lines.
     pub fn new(bits: u32) -> Self {
@@ -76,6 +80,8 @@ impl Memory {
             rules: vec![Rule::default(); 1 << bits],
             differences: Differences::new(bits.min(10)),
             links: table(),
+            ends: table(),
+            values: [Values::new(bits), Values::new(bits)],
         }
     }
 }
@@ -94,6 +100,14 @@ pub struct Selectors {
     pub len: usize,
     /// A hash of the last tokens' shapes: below 256.
     pub place: usize,
+    /// A hash of the line's shape so far: below 256.
+    pub shape: usize,
+    /// A hash of the token before: below 256.
+    pub before: usize,
+    /// The bytes expected by the line's shape, and by the last tokens' shapes.
+    pub expected: [usize; 2],
+    /// How sure the guesses of a number are: below 1024.
+    pub guesses: usize,
 }
 
 /// The state of a lane's line.
@@ -125,6 +139,14 @@ pub struct Line {
     /// The keys of the line's numbers; the shape of the line that had the last of them.
     links: Vec<u32>,
     linked: u32,
+    /// After the last number, where it was before.
+    after_number: Pointer,
+    /// The keys of the current token's place, and the last values there.
+    value_keys: [u32; 2],
+    values: [[u32; 2]; 2],
+    /// Hashes of all bytes of the line, and of the line above.
+    exact: u32,
+    exact_above: u32,
 }
 
 impl Line {
@@ -172,8 +194,12 @@ impl Line {
                 self.change = class as u32 / 2 + 1;
             }
         }
+        self.after_number.advance(block, byte);
         let is_new = class != self.class || class == Class::Mark;
         self.class = class;
+        if is_new {
+            self.end_token(memory);
+        }
         self.push_token(byte, is_new);
         if byte == b'\n' {
             self.end_line(memory);
@@ -190,13 +216,32 @@ impl Line {
                 }
             }
             self.expect_number(view, memory);
+            self.after_number.begin_token();
         }
+        // What follows a mark is another token.
+        let keys = if class == Class::Mark { self.place_keys() } else { self.value_keys };
+        self.values = std::array::from_fn(|i| memory.values[i].last(keys[i]));
         if view.line.field != self.field || byte == b'\n' {
             self.field = view.line.field;
             self.pointers[2] = Pointer::new(view.line.above_fields.get(self.field).copied());
         } else if class != Class::Number {
             self.pointers[2].begin_token();
         }
+    }
+
+    /// The keys of the next token's values.
+    fn place_keys(&self) -> [u32; 2] {
+        [hash2(self.place, 31), hash2(self.shape, 32)]
+    }
+
+    /// Learns the current token, and takes what is known of the place after it.
+    fn end_token(&mut self, memory: &mut Memory) {
+        if self.len > 0 {
+            for (values, key) in memory.values.iter_mut().zip(self.value_keys) {
+                values.learn(key, self.token.exact);
+            }
+        }
+        self.value_keys = self.place_keys();
     }
 
     /// Adds a byte to the current token, or to a new one.
@@ -207,6 +252,7 @@ impl Line {
         }
         self.len += 1;
         self.token.exact = hash2(self.token.exact, u32::from(byte) + 1);
+        self.exact = hash2(self.exact, byte.into());
         let is_number = self.class == Class::Number;
         if is_new || !is_number {
             let sign = if is_number { 0 } else { u32::from(byte) + 1 };
@@ -226,6 +272,12 @@ impl Line {
         let link = entry(&mut memory.links, key);
         self.linked = if link.0 == key { link.1 } else { self.linked };
         link.0 = key;
+        let known = entry(&mut memory.ends, key);
+        // A digit alone tells nothing.
+        if known.0 == key && self.len > 1 {
+            self.after_number = Pointer::new(Some(known.1 as usize));
+        }
+        *known = (key, end as u32);
         if self.links.len() < MAX_LINKS {
             self.links.push(key);
         }
@@ -254,7 +306,8 @@ impl Line {
         }
         self.numbers.end_line();
         self.above = [self.shape, self.above[0]];
-        (self.shape, self.change, self.linked) = (0, 0, 0);
+        self.exact_above = std::mem::take(&mut self.exact);
+        (self.shape, self.change, self.linked, self.after_number) = (0, 0, 0, Pointer::default());
     }
 
     /// The contexts of the next byte.
@@ -263,11 +316,16 @@ impl Line {
         let last = view.last8 as u32 & 0xFF;
         let (shape, place, token, len) = (self.shape, self.place, self.token.exact, self.len);
         let [one, two, three] = self.tokens.map(|token| token.exact);
+        let value = if self.class == Class::Mark { 0 } else { token };
+        let ([last_value, _], [line_value, _]) = (self.values[0], self.values[1]);
+        let [values, line_values] = self.values.map(|[last, before]| hash2(last, before));
         let next = self.pointers.map(|pointer| u32::from(pointer.expected(block, 1)));
-        let [line, tokens, field] = self.pointers.map(|pointer| {
-            let digits = pointer.digits(block, 5) as u32;
-            u32::from(pointer.expected(block, 0)) | (pointer.comparison as u32) << 8 | digits << 12
-        });
+        let opinion = |pointer: Pointer| u32::from(pointer.expected(block, 0)) | (pointer.comparison as u32) << 8;
+        let [line_only, tokens_only, field_only] = self.pointers.map(opinion);
+        let [line, tokens, field] =
+            self.pointers.map(|pointer| opinion(pointer) | (pointer.digits(block, 5) as u32) << 12);
+        let (after_number, after_next) = (opinion(self.after_number), self.after_number.expected(block, 1).into());
+        let guesses = hash2(self.numbers.copy.context(), self.numbers.series.context());
         [
             hash3(shape, token, 1),
             hash3(shape, line, len),
@@ -285,21 +343,50 @@ impl Line {
             hash3(line, tokens, field),
             hash2(self.numbers.copy.context(), 15),
             hash2(self.numbers.series.context(), 16),
+            hash3(values, value, hash2(place, 41)),
+            hash3(last_value, value, hash2(place, 42)),
+            hash3(line_values, value, hash2(shape, 43)),
+            hash3(line_value, value, hash2(shape, 44)),
+            hash3(values, value, 45),
+            hash3(after_number, last, 46),
+            hash3(after_number, line, len),
+            hash3(after_number, after_next, 48),
+            hash3(self.exact_above, self.exact, 49),
+            hash3(self.above[0], hash2(value, one), 50),
+            hash3(self.above[0], line_only, hash2(tokens_only, 51)),
+            hash3(line_only, field_only, hash2(len, 52)),
+            hash3(place, one, hash2(value, 53)),
+            hash3(hash2(one, two), value, hash2(line_only, 54)),
+            hash3(line_only, tokens_only, hash2(guesses, 55)),
+            hash3(line_only, view.column().min(255) as u32, hash2(self.above[1], 56)),
         ]
     }
 
-    /// What differences from earlier numbers say of the decision at a node.
-    pub fn predict(&self, node: Node, tree: &SymbolTree) -> [i32; DELTAS] {
+    /// What differences from earlier numbers say of the decision at a node, if they do: P(1), in units of 2^-16.
+    pub fn predict(&self, node: Node, tree: &SymbolTree) -> [Option<u32>; DELTAS] {
         self.deltas.each_ref().map(|delta| delta.predict(node, tree))
     }
 
+    /// The bytes that are left of the numbers that differences are known of.
+    pub fn left(&self) -> [usize; DELTAS] {
+        self.deltas.each_ref().map(Delta::left)
+    }
+
     /// What the mixer's weights should be chosen by, if most of the line are fields.
-    pub fn selectors(&self) -> Option<Selectors> {
+    pub fn selectors(&self, view: LaneView) -> Option<Selectors> {
         if self.digits.saturating_mul(DENSE_SPACING) < self.bytes {
             return None;
         }
         let [line, tokens] = [0, 1].map(|i| self.pointers[i].comparison as usize);
         let comparison = tokens << 3 | line;
-        Some(Selectors { comparison, len: self.len.min(7) as usize, place: (self.place >> 24) as usize })
+        Some(Selectors {
+            comparison,
+            len: self.len.min(7) as usize,
+            place: (self.place >> 24) as usize,
+            shape: (self.shape >> 24) as usize,
+            before: (self.tokens[0].exact >> 24) as usize,
+            expected: [0, 1].map(|i| self.pointers[i].expected(view.block(), 0).into()),
+            guesses: self.numbers.copy.certainty() << 5 | self.numbers.series.certainty(),
+        })
     }
 }

@@ -5,14 +5,21 @@ mod delta;
 mod line;
 mod numbers;
 mod pointer;
+mod values;
 
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::{Inputs, LINE};
 use super::ngram::Ngram;
 use crate::content::DataKind;
+use crate::num::stretch_fine;
+use crate::tables::StateMap;
 use crate::text::{LaneView, Node, SymbolTree};
 pub use line::Selectors;
 use line::{CONTEXTS, DELTAS, Line, Memory};
+
+/// A difference's prediction is calibrated by its probability in so many steps, and the number's bytes left.
+const STEPS: usize = 64;
+const LEFT: usize = 16;
 
 /// The expert; none for binary data.
 pub struct Fields(Option<Box<State>>);
@@ -20,6 +27,9 @@ pub struct Fields(Option<Box<State>>);
 struct State {
     ngram: Ngram,
     memory: Memory,
+    /// How often a 1 came where differences gave it a probability, and the states of the last prediction.
+    calibrated: StateMap,
+    states: [Option<usize>; DELTAS],
     lines: Vec<Line>,
     tree: &'static SymbolTree,
     lane: usize,
@@ -49,6 +59,8 @@ impl Fields {
         Ok(Fields(Some(Box::new(State {
             ngram: Ngram::new(CONTEXTS, 0, line_bits)?,
             memory: Memory::new(place_bits(setup.raw_len)),
+            calibrated: StateMap::new(DELTAS * LEFT * STEPS, 1023, |state| ((state % STEPS) << 10 | 1 << 9) as u32),
+            states: [None; DELTAS],
             lines: vec![Line::default(); setup.lanes],
             tree: setup.tree,
             lane: 0,
@@ -58,14 +70,34 @@ impl Fields {
 
     /// What the mixer's weights should be chosen by, if the line consists of fields.
     #[inline]
-    pub fn selectors(&self) -> Option<Selectors> {
+    pub fn selectors(&self, view: LaneView) -> Option<Selectors> {
         let state = self.0.as_deref().filter(|state| state.is_active)?;
-        state.lines[state.lane].selectors()
+        state.lines[state.lane].selectors(view)
+    }
+
+    /// The confidence of the contexts by shapes, for the next bit.
+    pub fn confidence(&self) -> usize {
+        self.0.as_deref().map_or(0, |state| state.ngram.confidence([0, 1, 5, 10]))
     }
 
     #[inline]
     fn active(&mut self) -> Option<&mut State> {
         self.0.as_deref_mut().filter(|state| state.is_active)
+    }
+}
+
+impl State {
+    /// Adds what differences from earlier numbers say, and the same calibrated.
+    #[inline]
+    fn predict_numbers(&mut self, node: Node, inputs: &mut Inputs) {
+        let line = &self.lines[self.lane];
+        let (said, left) = (line.predict(node, self.tree), line.left());
+        self.states = std::array::from_fn(|i| {
+            let step = (said[i]? >> 10) as usize;
+            Some((i * LEFT + left[i].min(LEFT - 1)) * STEPS + step)
+        });
+        inputs.push(said.map(|p16| p16.map_or(0, stretch_fine)));
+        inputs.push(self.states.map(|state| state.map_or(0, |state| self.calibrated.stretched(state))));
     }
 }
 
@@ -77,6 +109,7 @@ impl Expert for Fields {
         Ok(Fields(Some(Box::new(State {
             ngram: state.ngram.try_clone()?,
             memory: state.memory.clone(),
+            calibrated: state.calibrated.clone(),
             lines: state.lines.clone(),
             ..**state
         }))))
@@ -93,9 +126,13 @@ impl Expert for Fields {
             Pretrained::Transformer | Pretrained::External => [0, 28],
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
-        weights.extend([plain; CONTEXTS]);
-        weights.extend([damped; CONTEXTS]);
+        // The further contexts matter less.
+        for part in [1, 4] {
+            weights.extend([plain / part; LINE]);
+            weights.extend([damped / part; LINE]);
+        }
         weights.extend([150; DELTAS]);
+        weights.extend([0; DELTAS]);
     }
 
     #[inline]
@@ -129,7 +166,7 @@ impl Expert for Fields {
     fn predict(&mut self, node: Node, inputs: &mut Inputs) {
         if let Some(state) = self.active() {
             state.ngram.predict(inputs);
-            inputs.push(state.lines[state.lane].predict(node, state.tree));
+            state.predict_numbers(node, inputs);
         }
     }
 
@@ -137,6 +174,7 @@ impl Expert for Fields {
     fn update(&mut self, bit: u32, next: Option<Node>) {
         if let Some(state) = self.active() {
             state.ngram.update(bit, next);
+            state.states.into_iter().flatten().for_each(|known| state.calibrated.update(known, bit));
         }
     }
 

@@ -87,6 +87,16 @@ impl Guess {
         self.reliability == TIMES && self.is_right && (1..self.len).contains(&self.at)
     }
 
+    /// How sure it is, below 32; 0 if there is no guess.
+    pub fn certainty(&self) -> usize {
+        match *self {
+            Guess { len: 0, .. } => 0,
+            Guess { is_right: false, .. } => 1,
+            Guess { reliability: TIMES, .. } => 2,
+            Guess { reliability, .. } => 3 + usize::from(reliability),
+        }
+    }
+
     /// A context: the expected byte, and how sure it is. 0 if there is no guess.
     pub fn context(&self) -> u32 {
         match *self {

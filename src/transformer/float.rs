@@ -43,8 +43,9 @@ pub fn costs(checkpoint: &Checkpoint<FloatMatrix>, tokens: &[u32], next: &[Optio
         let logits = multiply(head, &normalise(x, &checkpoint.norm, config.norm_eps));
         let logit = |lane: usize, token: u32| f64::from(logits[token as usize][lane]);
         let cost = |(lane, &token): (usize, &Option<u32>)| {
-            let sum: f64 = listed.iter().map(|&token| logit(lane, token).exp()).sum();
-            token.map_or(0.0, |token| (sum.ln() - logit(lane, token)) / std::f64::consts::LN_2)
+            let top = listed.iter().map(|&token| logit(lane, token)).fold(f64::MIN, f64::max);
+            let sum: f64 = listed.iter().map(|&token| (logit(lane, token) - top).exp()).sum();
+            token.map_or(0.0, |token| (sum.ln() + top - logit(lane, token)) / std::f64::consts::LN_2)
         };
         next.iter().enumerate().map(cost).collect::<Vec<f64>>()
     });

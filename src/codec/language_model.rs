@@ -216,7 +216,7 @@ impl LanguageModel {
         // Distributions, one for each hypothesis of where tokens end; and what learning from tokens that may be retracted needs.
         let (distributions, open) = match self.cuts {
             Cuts::Longest => (4, 0),
-            Cuts::ByModel => (8, MAX_PATH + 1),
+            Cuts::ByModel => (12, MAX_PATH + 1),
         };
         let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
         let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);

@@ -15,9 +15,9 @@ use crate::transformer::Table;
 use std::cmp::Reverse;
 
 /// Hypotheses that are kept after a byte.
-const MOST: usize = 6;
+const MOST: usize = 10;
 /// So many of them may differ from others only by how they cut the same bytes.
-const MOST_OTHER_CUTS: usize = 2;
+const MOST_OTHER_CUTS: usize = 6;
 /// A hypothesis with less than one in 2^`NEGLIGIBLE` of the mass is dropped.
 const NEGLIGIBLE: u32 = 20;
 /// A hypothesis of more uncertain tokens than these is not asked: the first one becomes certain before.

@@ -81,7 +81,8 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
 
     /// Whether a lane must ask the transformer again before its next byte.
     fn waits(&self) -> bool {
-        let waits = |(lane, state): (usize, &Lane)| !state.tokens.is_empty() && self.block.predictor.text().left(lane) > 0;
+        let waits =
+            |(lane, state): (usize, &Lane)| !state.tokens.is_empty() && self.block.predictor.text().left(lane) > 0;
         self.lanes.iter().enumerate().any(waits)
     }
 

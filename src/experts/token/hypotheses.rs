@@ -142,7 +142,9 @@ impl Hypotheses {
         self.end_token(trie, min_share);
         self.prune();
         let needed = !self.all.iter().any(Hypothesis::is_asked);
-        self.heaviest_unasked(|_| true).filter(|&(_, share)| needed || share >= min_share).map(|(index, _)| self.ask(index))
+        self.heaviest_unasked(|_| true)
+            .filter(|&(_, share)| needed || share >= min_share)
+            .map(|(index, _)| self.ask(index))
     }
 
     /// What else to ask the transformer before the next byte, after [`Hypotheses::set_distribution`]: what follows another cut of the

@@ -18,6 +18,8 @@ use std::cmp::Reverse;
 const MOST: usize = 10;
 /// So many of them may differ from others only by how they cut the same bytes.
 const MOST_OTHER_CUTS: usize = 6;
+/// The least share of the mass that such a hypothesis has at first, in units of 2^-16.
+const MIN_OTHER_CUT: u64 = 1 << 12;
 /// A hypothesis with less than one in 2^`NEGLIGIBLE` of the mass is dropped.
 const NEGLIGIBLE: u32 = 20;
 /// A hypothesis of more uncertain tokens than these is not asked: the first one becomes certain before.
@@ -164,12 +166,13 @@ impl Hypotheses {
     }
 
     /// Adds the hypotheses that tokens end here. They are different cuts of the same bytes, but other bytes may follow: byte-level BPE
-    /// makes one token of two line ends only before white space. Those with a share of less than `min_share` count for the
+    /// makes one token of two line ends only before white space. Those with a share of less than `min_share`
+    /// or [`MIN_OTHER_CUT`] count for the
     /// likeliest one.
     fn end_token(&mut self, trie: &Trie, min_share: u64) {
         let end = self.pending.len();
         let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
-        let least = (total >> 16) * min_share;
+        let least = (total >> 16) * min_share.max(MIN_OTHER_CUT);
         let mut rest = 0;
         let mut ended = Vec::new();
         for hypothesis in &mut self.all {

@@ -117,11 +117,50 @@ fn models_are_measured_on_a_text() {
     assert!(figure("mixed") > 0.0 && figure("mixed") < 8.0, "{letters}");
     let binary = check("binary");
     assert_eq!(binary["no_tokenizer"], "the file is not UTF-8");
+    // Norms and products of so small a model are hardly rounded.
+    let rounding = &letters["rounding"];
+    let [bytes, int8, binary32] = ["bytes", "int8", "binary32"].map(|name| rounding[name].as_f64().unwrap());
+    assert!(bytes == 220.0 && (int8 / binary32 - 1.0).abs() < 0.05, "{rounding}");
+    assert!((int8 / figure("tokenizer") - 1.0).abs() < 1e-9, "{letters}");
     let table = shell.run("model info tiny --check letters");
     assert!(String::from_utf8(table.stdout).unwrap().contains("checked     220 bytes; bits per byte of them:\n"));
     shell.write("empty", b"");
     assert!(shell.run("model info tiny --check empty").said.contains("empty is empty"));
     assert!(shell.run("model info tiny --check none").said.contains("none"));
+}
+
+/// Only of models in the cache, and as long as their files are the same.
+#[test]
+fn what_was_measured_is_listed() {
+    let shell = Shell::new();
+    let snapshot = "hub/models--org--tiny/snapshots/1";
+    write_model(&shell, snapshot, 32, 5.0);
+    write_model(&shell, "hub/models--org--other/snapshots/1", 32, 3.0);
+    write_model(&shell, "tiny", 32, 5.0);
+    shell.write("letters", "a a aa a  a".repeat(20).as_bytes());
+    let run = |line: &str| {
+        let mut command = assert_cmd::Command::from_std(shell.command(line));
+        let output = command.env("HF_HUB_CACHE", "hub").output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = || run("model list").lines().filter(|line| line.contains(" bits per byte of letters")).count();
+    run("model info tiny --check letters");
+    assert_eq!(listed(), 0);
+    let found: serde_json::Value = serde_json::from_str(&run("model info --json org/tiny --check letters")).unwrap();
+    assert_eq!(listed(), 1);
+    let rows: serde_json::Value = serde_json::from_str(&run("model list --json")).unwrap();
+    assert_eq!((&rows[1]["check"], &rows[1]["checked"]), (&found[0]["check"], &"letters".into()));
+    assert_eq!(rows[0].get("check"), None);
+    run("model info org/other --check letters");
+    assert_eq!(listed(), 2);
+    write_model(&shell, snapshot, 64, 5.0);
+    assert_eq!(listed(), 1);
+    // What can't be read counts as nothing.
+    shell.write("hub/nzip-checks.json", b"{");
+    assert_eq!(listed(), 0);
+    run("model info org/tiny --check letters");
+    assert_eq!(listed(), 1);
 }
 
 #[cfg(not(feature = "pull"))]

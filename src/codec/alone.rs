@@ -1,13 +1,28 @@
-//! The cost of a text under a transformer alone: a measure of models, with which nothing is coded.
+//! The cost of a text under a transformer alone: a measure of models.
 
 use super::language_model::LanguageModel;
 use crate::error::Error;
 use crate::experts::token::trie::VIRTUAL;
-use crate::transformer::{Backend, Session, Step};
+use crate::num::elementary::ln;
+use crate::transformer::checkpoint::{Checkpoint, FloatMatrix};
+use crate::transformer::{Backend, Session, Step, float};
 use std::iter::once;
 
 /// Tokens evaluated at a time.
 const BATCH: usize = 32;
+/// Tokens of a text on which [`LanguageModel::int8_cost`] compares.
+const COMPARED: usize = 512;
+
+/// What a text costs a transformer in int8, and without rounding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Int8Cost {
+    /// Bytes of the text's first tokens, on which both were compared.
+    pub bytes: usize,
+    /// Bits that these take in int8.
+    pub int8: f64,
+    /// The same with weights as the files have them, computed in binary32.
+    pub binary32: f64,
+}
 
 impl LanguageModel {
     /// Bits that the transformer alone takes to code `text`, cut into the longest tokens, while its head learns: the sum of
@@ -16,32 +31,68 @@ impl LanguageModel {
     /// # Errors
     /// Those of [`LanguageModel::backend`].
     pub fn bits(&self, text: &[u8], threads: usize) -> Result<f64, Error> {
-        Ok(self.cost(self.trie().tokenize(text), &mut *self.backend(1, 0, threads)?))
+        Ok(self.costs(&self.ids(self.trie().tokenize(text)), &mut *self.backend(1, 0, threads)?).iter().sum())
     }
 
-    /// The same for a text that is cut into `tokens`, by the transformer as it is: it does not learn.
+    /// The same for a text that is cut into `tokens`, by the transformer as it is: it does not learn. Every machine computes the same.
     ///
     /// # Errors
     /// Those of [`LanguageModel::backend`].
     pub fn frozen_bits<'a>(&self, tokens: impl Iterator<Item = &'a [u8]>, threads: usize) -> Result<f64, Error> {
-        let mut session = Session::new(self.model().clone(), 1, threads, self.window(1))?;
-        Ok(self.cost(tokens, &mut session))
+        Ok(self.frozen_costs(&self.ids(tokens), threads)?.iter().sum())
     }
 
-    /// The cost of tokens in the only lane of `backend`.
-    #[expect(clippy::disallowed_methods, reason = "nothing is coded with it")]
-    fn cost<'a>(&self, tokens: impl Iterator<Item = &'a [u8]>, backend: &mut dyn Backend) -> f64 {
+    /// What rounding to int8 costs, on the first of `tokens`: compares with `unrounded`, the same model.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::backend`].
+    pub fn int8_cost<'a>(
+        &self,
+        tokens: impl Iterator<Item = &'a [u8]>,
+        unrounded: &Checkpoint<FloatMatrix>,
+        threads: usize,
+    ) -> Result<Int8Cost, Error> {
+        // Attention in binary32 has no window.
+        let tokens: Vec<&[u8]> = tokens.take(COMPARED.min(self.window(1) - 2)).collect();
+        let ids = self.ids(tokens.iter().copied());
+        let listed: Vec<u32> = self.trie().model_order();
+        // A byte that is no token has a mass in int8 only.
+        let next: Vec<Option<u32>> = ids.iter().map(|&id| Some(id).filter(|&id| id != VIRTUAL)).collect();
+        let int8 = self.frozen_costs(&ids, threads)?;
+        let binary32 = float::costs(unrounded, &self.inputs(&ids)[..ids.len()], &next, &listed);
+        Ok(Int8Cost {
+            bytes: tokens.iter().map(|token| token.len()).sum(),
+            int8: int8.iter().zip(&next).filter(|(_, next)| next.is_some()).map(|(cost, _)| cost).sum(),
+            binary32: binary32.iter().sum(),
+        })
+    }
+
+    /// The ids of tokens by their bytes.
+    fn ids<'a>(&self, tokens: impl Iterator<Item = &'a [u8]>) -> Vec<u32> {
+        tokens.map(|token| self.trie().find(token).unwrap_or(VIRTUAL)).collect()
+    }
+
+    /// What the transformer is fed to predict tokens, and the last one.
+    fn inputs(&self, ids: &[u32]) -> Vec<u32> {
+        once(self.model().start()).chain(ids.iter().map(|&id| self.input_token(id))).collect()
+    }
+
+    fn frozen_costs(&self, ids: &[u32], threads: usize) -> Result<Vec<f64>, Error> {
+        let mut session = Session::new(self.model().clone(), 1, threads, self.window(1))?;
+        Ok(self.costs(ids, &mut session))
+    }
+
+    /// The cost of each token in the only lane of `backend`.
+    fn costs(&self, ids: &[u32], backend: &mut dyn Backend) -> Vec<f64> {
         let trie = self.trie();
-        let outputs: Vec<u32> = tokens.map(|token| trie.find(token).unwrap_or(VIRTUAL)).collect();
-        let inputs: Vec<u32> =
-            once(self.model().start()).chain(outputs.iter().map(|&token| self.input_token(token))).collect();
+        let inputs = self.inputs(ids);
         let size = trie.order().iter().filter(|&&id| id != VIRTUAL).max().map_or(0, |&id| id as usize + 1);
         let mut positions = vec![0; size];
         for (position, &id) in trie.order().iter().enumerate().filter(|(_, id)| **id != VIRTUAL) {
             positions[id as usize] = position;
         }
-        let mut bits = 0.0;
-        for (tokens, next) in inputs.chunks(BATCH).zip(outputs.chunks(BATCH)) {
+        let mut costs = Vec::with_capacity(ids.len());
+        for (tokens, next) in inputs.chunks(BATCH).zip(ids.chunks(BATCH)) {
             let tokens = &tokens[..next.len()];
             backend.advance(&[Step { lane: 0, tokens, from: 0, open: 1 }], &mut |_, index, cumulative| {
                 trie.insert_virtual(cumulative);
@@ -50,10 +101,10 @@ impl LanguageModel {
                     VIRTUAL => 1,
                     id => cumulative[positions[id as usize] + 1] - cumulative[positions[id as usize]],
                 };
-                bits += f64::from(total).log2() - f64::from(mass).log2();
+                costs.push((ln(f64::from(total)) - ln(f64::from(mass))) / std::f64::consts::LN_2);
             });
         }
-        bits
+        costs
     }
 }
 

@@ -8,6 +8,7 @@ use super::language_model::LanguageModel;
 use crate::error::Error;
 use crate::experts::cost_gate::CostGate;
 use crate::experts::token::expert::TokenExpert;
+use crate::experts::token::opinion::Query;
 use crate::transformer::{Backend, Step};
 
 /// A lane stops using the transformer if, over `WINDOW` bytes, it saves less than `MIN_SAVING` / 256 bits per byte.
@@ -39,6 +40,14 @@ struct Lane {
     gate: CostGate,
 }
 
+impl Lane {
+    fn ask(&mut self, query: Query, language_model: &LanguageModel) {
+        self.retract += query.retract;
+        self.tokens.extend(query.tokens.into_iter().map(|token| language_model.input_token(token)));
+        self.open = query.open;
+    }
+}
+
 impl<'a, C: BitCoder> LaneScheduler<'a, C> {
     /// A scheduler at the start of `block`, which has `lanes` lanes. `backend` runs `language_model`.
     pub fn new(
@@ -62,12 +71,19 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             self.step();
             let before = self.block.done();
             (0..self.lanes.len()).for_each(|lane| self.run_lane(lane));
-            if self.block.done() == before {
+            if self.block.done() == before && !self.waits() {
                 self.block.check_input()?;
                 return Ok(self.block);
             }
             self.block.report(progress)?;
         }
+    }
+
+    /// Whether a lane must ask the transformer again before its next byte.
+    fn waits(&self) -> bool {
+        let waits =
+            |(lane, state): (usize, &Lane)| !state.tokens.is_empty() && self.block.predictor.text().left(lane) > 0;
+        self.lanes.iter().enumerate().any(waits)
     }
 
     /// Codes bytes of a lane until it needs the transformer or, if it does not use it, [`PAUSED_BYTES`].
@@ -85,10 +101,7 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
                 if !query.tokens.is_empty() {
                     self.block.coder.note_query();
                 }
-                let state = &mut self.lanes[lane];
-                state.retract += query.retract;
-                state.tokens.extend(query.tokens.into_iter().map(|token| self.language_model.input_token(token)));
-                state.open = query.open;
+                self.lanes[lane].ask(query, self.language_model);
             }
         }
         let saved = self.block.predictor.take_saved();
@@ -135,6 +148,12 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
                 self.language_model.trie().insert_virtual(distribution);
             });
         });
+        let asked: Vec<usize> = steps.iter().map(|step| step.lane).collect();
         self.lanes.iter_mut().for_each(|state| state.tokens.clear());
+        for lane in asked {
+            if let Some(query) = expert.ask_again(lane) {
+                self.lanes[lane].ask(query, self.language_model);
+            }
+        }
     }
 }

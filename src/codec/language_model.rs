@@ -23,9 +23,6 @@ const SHORT_WINDOW: usize = 256;
 /// Bytes of int8 weights from which a GPU is used unasked. Below, a CPU is about as fast as the launches of a GPU.
 const GPU_BYTES: u64 = 30_000_000;
 static EMBEDDED_MODEL: OnceLock<Arc<LanguageModel>> = OnceLock::new();
-/// The fewest weights of a strong model. One of 0.3 million loses 2 % by the starting weights for strong ones, one of 6 million gains
-/// 0 to 1 %.
-const STRONG: usize = 2_000_000;
 /// The text of [`LanguageModel::probe`].
 const PROBE: &[u8] = b"The quick brown fox jumps over 13 lazy dogs.\n{\"a\": [1, 2.5]}\nfn main() { return; }\n";
 
@@ -37,6 +34,8 @@ pub struct LanguageModel {
     name: String,
     cuts: Cuts,
     probe: OnceLock<u64>,
+    /// See [`LanguageModel::is_strong`].
+    pub(super) measured: OnceLock<f64>,
     gpu: OnceLock<Arc<Replica>>,
     activity: Arc<Activity>,
 }
@@ -68,7 +67,7 @@ impl LanguageModel {
         Ok(Arc::new(LanguageModel::new(load(path, cache)?, &name, Cuts::ByModel)?))
     }
 
-    fn new(checkpoint: Checkpoint, name: &str, cuts: Cuts) -> Result<LanguageModel, Error> {
+    pub(super) fn new(checkpoint: Checkpoint, name: &str, cuts: Cuts) -> Result<LanguageModel, Error> {
         let trie = Trie::new(&checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
@@ -79,6 +78,7 @@ impl LanguageModel {
             name: name.into(),
             cuts,
             probe: OnceLock::new(),
+            measured: OnceLock::new(),
             gpu: OnceLock::new(),
             activity: Arc::default(),
         })
@@ -194,11 +194,6 @@ impl LanguageModel {
         self.model.config().context.clamp(16, most)
     }
 
-    /// Whether it may be better than any mixture: an external model that is not tiny.
-    pub fn is_strong(&self) -> bool {
-        self.cuts == Cuts::ByModel && self.model.config().weights() >= STRONG
-    }
-
     /// Whether more lanes take hardly more time: the weights come from memory, which takes as long for one token as for sixteen.
     pub fn is_large(&self) -> bool {
         self.model.config().is_large()
@@ -221,7 +216,7 @@ impl LanguageModel {
         // Distributions, one for each hypothesis of where tokens end; and what learning from tokens that may be retracted needs.
         let (distributions, open) = match self.cuts {
             Cuts::Longest => (4, 0),
-            Cuts::ByModel => (6, MAX_PATH + 1),
+            Cuts::ByModel => (12, MAX_PATH + 1),
         };
         let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
         let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);

@@ -20,6 +20,7 @@ mod plain;
 mod preset;
 mod profile;
 mod shared_start;
+mod strength;
 mod trained;
 mod verified;
 
@@ -379,7 +380,7 @@ fn new_ensemble(
         prior,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
         cuts,
-        strong: language_model(config, profile).is_some_and(LanguageModel::is_strong),
+        strong: language_model(config, profile).map(LanguageModel::is_strong).transpose()? == Some(true),
         min_p_end: profile.min_p_end(cuts),
     };
     Ensemble::new(&setup, left_out).map_err(no_memory)

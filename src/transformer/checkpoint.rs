@@ -96,27 +96,38 @@ pub struct Matrix {
     pub scales: Vec<f32>,
 }
 
+/// A matrix of `rows` outputs by `columns` inputs, not rounded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatMatrix {
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// Row by row.
+    pub values: Vec<f32>,
+}
+
 /// One transformer block. Norm weights have `hidden` elements; shapes below are `[outputs, inputs]` before padding.
 #[derive(Clone, Debug)]
-pub struct Layer {
+pub struct Layer<M = Matrix> {
     /// RMS norm before attention.
     pub attention_norm: Vec<f32>,
     /// `[heads * head_dim, hidden]`. The elements of a rotary pair are half a head apart.
-    pub q: Matrix,
+    pub q: M,
     /// `[kv_heads * head_dim, hidden]`, in the same order.
-    pub k: Matrix,
+    pub k: M,
     /// `[kv_heads * head_dim, hidden]`.
-    pub v: Matrix,
+    pub v: M,
     /// `[hidden, heads * head_dim]`.
-    pub o: Matrix,
+    pub o: M,
     /// RMS norm before the feed-forward layer.
     pub feed_forward_norm: Vec<f32>,
     /// `[feed_forward, hidden]`, as `up`.
-    pub gate: Matrix,
+    pub gate: M,
     /// The inner activation is `silu(gate) * up`, or `gelu(gate) * up`.
-    pub up: Matrix,
+    pub up: M,
     /// `[hidden, feed_forward]`.
-    pub down: Matrix,
+    pub down: M,
     /// What a Llama's layer does not have.
     pub extras: LayerExtras,
 }
@@ -136,17 +147,17 @@ pub struct LayerExtras {
     pub feed_forward_post_norm: Vec<f32>,
 }
 
-/// A whole model.
+/// A whole model. Its matrices are in int8, for the engine, or not rounded, to measure what int8 costs.
 #[derive(Clone, Debug)]
-pub struct Checkpoint {
+pub struct Checkpoint<M = Matrix> {
     /// Shapes and constants.
     pub config: Config,
     /// `[vocabulary, hidden]`.
-    pub embedding: Matrix,
+    pub embedding: M,
     /// The output head, `[vocabulary, hidden]`; `None` if it is tied to the embedding.
-    pub head: Option<Matrix>,
+    pub head: Option<M>,
     /// The transformer blocks, first to last.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Layer<M>>,
     /// RMS norm before the head, `hidden` elements.
     pub norm: Vec<f32>,
     /// The bytes of each token by id; empty for tokens that stand for no text.

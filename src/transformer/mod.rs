@@ -20,6 +20,7 @@ mod batch;
 mod cache;
 pub mod checkpoint;
 mod cuda;
+pub mod float;
 mod forward;
 mod gpu;
 mod identity;

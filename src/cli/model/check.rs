@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, anyhow, bail};
-use nzip::internals::transformer::load::locate;
+use nzip::internals::transformer::load::{load_in, locate};
 use nzip::{CompressOptions, LanguageModel, Level, compress_with};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
 use super::cache;
@@ -16,8 +16,19 @@ use super::cache;
 /// Bytes of the file that are measured.
 const MEASURED: u64 = 1 << 16;
 
+/// Bits per byte of the start of a text, which int8 and binary32 are compared on.
+#[derive(Clone, Deserialize, Serialize)]
+struct Rounding {
+    /// Bytes of it.
+    bytes: usize,
+    /// The model alone, in int8.
+    int8: f64,
+    /// The model alone, with weights as the files have them.
+    binary32: f64,
+}
+
 /// Bits per byte of a text.
-#[derive(Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Check {
     /// Bytes of the text.
     bytes: usize,
@@ -28,8 +39,9 @@ pub struct Check {
     no_tokenizer: Option<String>,
     /// The model alone, its text cut into the longest tokens.
     longest: f64,
+    rounding: Rounding,
     /// The whole archive that `nzip c -9 --model` makes of the text.
-    mixed: f64,
+    pub mixed: f64,
 }
 
 impl Check {
@@ -45,10 +57,18 @@ impl Check {
         let threads = available_parallelism().map_or(1, usize::from);
         let per_byte = |bits: f64| bits / text.len() as f64;
         let longest = model.frozen_bits(model.trie().tokenize(&text), threads)?;
-        let tokenizer = match cut(path, &text, tokens) {
-            Ok(cut) => Ok(per_byte(model.frozen_bits(cut.into_iter(), threads)?)),
+        let cut = cut(path, &text, tokens);
+        let tokenizer = match &cut {
+            Ok(cut) => Ok(per_byte(model.frozen_bits(cut.iter().copied(), threads)?)),
             Err(error) => Err(format!("{error:#}")),
         };
+        let unrounded = load_in(path, cache().as_deref())?;
+        let rounding = match cut {
+            Ok(cut) => model.int8_cost(cut.into_iter(), &unrounded, threads)?,
+            Err(_) => model.int8_cost(model.trie().tokenize(&text), &unrounded, threads)?,
+        };
+        drop(unrounded);
+        let compared = rounding.bytes as f64;
         let options = CompressOptions::new().level(Level::new(9)?).language_model(model).verify(false);
         let archive = compress_with(&text, options)?;
         Ok(Check {
@@ -56,6 +76,11 @@ impl Check {
             tokenizer: tokenizer.as_ref().ok().copied(),
             no_tokenizer: tokenizer.err(),
             longest: per_byte(longest),
+            rounding: Rounding {
+                bytes: rounding.bytes,
+                int8: rounding.int8 / compared,
+                binary32: rounding.binary32 / compared,
+            },
             mixed: per_byte(8.0 * archive.len() as f64),
         })
     }
@@ -66,10 +91,15 @@ impl Check {
             (Some(bits), _) => format!("{bits:.4}  the model alone, cut by its tokenizer"),
             (None, reason) => format!("none: {}", reason.as_deref().unwrap_or_default()),
         };
+        let Rounding { bytes, int8, binary32 } = self.rounding;
+        let more = 100.0 * (int8 / binary32 - 1.0);
+        let rounding =
+            format!("{int8:.4}  of the first {bytes} bytes, the model alone; {binary32:.4} in binary32: {more:+.2} %");
         vec![
             ("checked", format!("{} bytes; bits per byte of them:", self.bytes)),
             ("  tokenizer", tokenizer),
             ("  longest", format!("{:.4}  the model alone, cut into the longest tokens", self.longest)),
+            ("  int8", rounding),
             ("  mixed", format!("{:.4}  nzip c -9, the whole archive", self.mixed)),
         ]
     }

@@ -5,13 +5,15 @@ use std::path::Path;
 use anyhow::Result;
 use nzip::internals::experts::token::trie::{Trie, VIRTUAL};
 use nzip::internals::transformer::checkpoint::{Checkpoint, Config, Matrix};
-use nzip::internals::transformer::load::load;
+use nzip::internals::transformer::load::{load, locate};
 use nzip::internals::transformer::{Model, gpu_name};
 use serde::Serialize;
 
+use super::super::exit::report;
 use super::super::to_json;
 use super::cache;
 use super::check::Check;
+use super::kept::keep;
 
 /// Description of a model.
 #[derive(Serialize)]
@@ -44,7 +46,15 @@ pub fn text(model: &Path, json: bool, check: Option<&Path>) -> Result<String> {
     let checkpoint = load(model, cache().as_deref())?;
     Model::check(&checkpoint)?;
     let mut info = info(model, &checkpoint);
-    info.check = check.map(|file| Check::new(model, &checkpoint.tokens, file)).transpose()?;
+    if let Some(file) = check {
+        let found = Check::new(model, &checkpoint.tokens, file)?;
+        if let Some(cache) = cache()
+            && let Err(error) = keep(&cache, &locate(model, Some(&cache))?, &checkpoint.id(), file, &found)
+        {
+            report(None, &error, false);
+        }
+        info.check = Some(found);
+    }
     Ok(if json { to_json(&[info]) } else { table(&info) })
 }
 

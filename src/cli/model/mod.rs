@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "pull")]
 mod hub;
 mod info;
+mod kept;
 mod list;
 mod pull;
 
@@ -116,14 +117,22 @@ pub fn loaded() -> Option<Arc<LanguageModel>> {
     LOADED.get().cloned().or_else(LanguageModel::embedded_if_loaded)
 }
 
-/// Length of the weight files of the model at `path`: a GGUF file, or a folder.
-fn weight_bytes(path: &Path) -> Result<u64, Error> {
+/// The weight files of the model at `path`, in the order of their names: a GGUF file, or those of a folder.
+fn weight_files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
-        return Ok(fs::metadata(path)?.len());
+        return Ok(vec![path.to_owned()]);
     }
     let files = fs::read_dir(path)?.filter_map(Result::ok).map(|entry| entry.path());
-    let weights = files.filter(|file| file.extension().is_some_and(|extension| extension == "safetensors"));
-    Ok(weights.filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum())
+    let mut files: Vec<PathBuf> =
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "safetensors")).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Their length.
+fn weight_bytes(path: &Path) -> Result<u64, Error> {
+    let files = weight_files(path)?;
+    Ok(files.iter().filter_map(|file| fs::metadata(file).ok()).map(|metadata| metadata.len()).sum())
 }
 
 /// The cache folder of the Hugging Face tools.

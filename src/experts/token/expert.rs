@@ -87,6 +87,14 @@ impl TokenExpert {
         }
     }
 
+    /// What else the lane needs before its next byte, after [`TokenExpert::set_distribution`].
+    pub fn ask_again(&mut self, lane: usize) -> Option<Query> {
+        match &mut self.lanes[lane].tokens {
+            Some(Tokens::ByModel(tokens)) => tokens.ask_again(self.min_p_end),
+            _ => None,
+        }
+    }
+
     /// Stops using the transformer in a lane, until the next [`TokenExpert::set_distribution`].
     pub fn disable(&mut self, lane: usize) {
         self.lanes[lane] = Lane::default();

@@ -12,9 +12,14 @@
 use super::opinion::{Opinion, Query};
 use super::trie::{Trie, TrieCursor, VIRTUAL};
 use crate::transformer::Table;
+use std::cmp::Reverse;
 
 /// Hypotheses that are kept after a byte.
-const MOST: usize = 4;
+const MOST: usize = 10;
+/// So many of them may differ from others only by how they cut the same bytes.
+const MOST_OTHER_CUTS: usize = 6;
+/// The least share of the mass that such a hypothesis has at first, in units of 2^-16.
+const MIN_OTHER_CUT: u64 = 1 << 12;
 /// A hypothesis with less than one in 2^`NEGLIGIBLE` of the mass is dropped.
 const NEGLIGIBLE: u32 = 20;
 /// A hypothesis of more uncertain tokens than these is not asked: the first one becomes certain before.
@@ -136,41 +141,71 @@ impl Hypotheses {
     /// hypothesis is asked if it has at least `min_share` of the mass, in units of 2^-16, or if no other has been.
     pub fn end_byte(&mut self, trie: &Trie, byte: u8, min_share: u64) -> Option<Query> {
         self.pending.push(byte);
-        self.end_token(trie);
+        self.end_token(trie, min_share);
         self.prune();
-        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
-        let unasked = self.all.iter().enumerate().filter(|(_, hypothesis)| !hypothesis.is_asked());
-        let (index, heaviest) = unasked.max_by_key(|(_, hypothesis)| hypothesis.mass)?;
         let needed = !self.all.iter().any(Hypothesis::is_asked);
-        (needed || heaviest.mass >= (total >> 16) * min_share).then(|| self.ask(index))
+        self.heaviest_unasked(|_| true)
+            .filter(|&(_, share)| needed || share >= min_share)
+            .map(|(index, _)| self.ask(index))
     }
 
-    /// Adds the hypothesis that the likeliest token ends here, with the mass of all that do: they are other cuts of the same
-    /// bytes.
-    fn end_token(&mut self, trie: &Trie) {
+    /// What else to ask the transformer before the next byte, after [`Hypotheses::set_distribution`]: what follows another cut of the
+    /// same bytes.
+    pub fn ask_again(&mut self, min_share: u64) -> Option<Query> {
         let end = self.pending.len();
-        let (mut sum, mut most, mut likeliest) = (0, 0, None);
-        for (index, hypothesis) in self.all.iter_mut().enumerate() {
+        let other = self.heaviest_unasked(|hypothesis| hypothesis.start() == end);
+        other.filter(|&(_, share)| share >= min_share).map(|(index, _)| self.ask(index))
+    }
+
+    /// The heaviest of the hypotheses that were not asked, and its share of the mass, in units of 2^-16.
+    fn heaviest_unasked(&self, is_wanted: impl Fn(&Hypothesis) -> bool) -> Option<(usize, u64)> {
+        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
+        let unasked = self.all.iter().enumerate().filter(|(_, other)| !other.is_asked() && is_wanted(other));
+        let (index, heaviest) = unasked.max_by_key(|(_, hypothesis)| hypothesis.mass)?;
+        Some((index, heaviest.mass / (total >> 16)))
+    }
+
+    /// Adds the hypotheses that tokens end here. They are different cuts of the same bytes, but other bytes may follow: byte-level BPE
+    /// makes one token of two line ends only before white space. Those with a share of less than `min_share`
+    /// or [`MIN_OTHER_CUT`] count for the
+    /// likeliest one.
+    fn end_token(&mut self, trie: &Trie, min_share: u64) {
+        let end = self.pending.len();
+        let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
+        let least = (total >> 16) * min_share.max(MIN_OTHER_CUT);
+        let mut rest = 0;
+        let mut ended = Vec::new();
+        for hypothesis in &mut self.all {
             let Next::Asked { cumulative, cursor, unit } = &hypothesis.next else { continue };
             let Some(count) = cursor.count(cumulative) else { continue };
-            let ended = unit * u64::from(count);
-            hypothesis.mass -= ended;
-            sum += ended;
-            if ended > most {
-                (most, likeliest) = (ended, cursor.token(trie).map(|id| (index, id)));
+            let mass = unit * u64::from(count);
+            hypothesis.mass -= mass;
+            if let Some(id) = cursor.token(trie) {
+                let path = hypothesis.path.iter().copied().chain([Token { id, end }]).collect();
+                ended.push(Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } });
+            } else {
+                rest += mass;
             }
         }
-        let mut path = Vec::new();
-        if let Some((index, id)) = likeliest {
-            path.extend_from_slice(&self.all[index].path);
-            path.push(Token { id, end });
+        ended.sort_by_key(|hypothesis| Reverse(hypothesis.mass));
+        let room = MOST_OTHER_CUTS.saturating_sub(self.other_cuts());
+        let separate = ended.iter().skip(1).take(room).take_while(|hypothesis| hypothesis.mass >= least).count();
+        rest += ended.drain((1 + separate).min(ended.len())..).map(|hypothesis| hypothesis.mass).sum::<u64>();
+        if let Some(likeliest) = ended.first_mut() {
+            likeliest.mass += rest;
+            likeliest.next = Next::Unasked { whole: likeliest.mass.into() };
         } else if self.all.is_empty() {
             // No cut is left: the longest tokens are one.
-            (sum, path) = (1, self.longest(trie));
-        } else {
-            return;
+            let path = self.longest(trie);
+            ended.push(Hypothesis { path, mass: 1, split: [0; 2], next: Next::Unasked { whole: 1 } });
         }
-        self.all.push(Hypothesis { path, mass: sum, split: [0; 2], next: Next::Unasked { whole: sum.into() } });
+        self.all.append(&mut ended);
+    }
+
+    /// The number of hypotheses that cut bytes which others cut, too.
+    fn other_cuts(&self) -> usize {
+        let live: Vec<usize> = self.all.iter().filter(|other| other.mass > 0).map(Hypothesis::start).collect();
+        live.iter().enumerate().filter(|(index, start)| live[..*index].contains(start)).count()
     }
 
     /// The pending bytes, cut into the longest tokens.

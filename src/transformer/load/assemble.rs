@@ -2,7 +2,7 @@
 
 use super::architecture::Architecture;
 use super::names::Names;
-use super::weights::Weights;
+use super::weights::{Form, Weights};
 use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::{Checkpoint, Config, Layer, LayerExtras};
@@ -11,14 +11,14 @@ use crate::transformer::checkpoint::{Checkpoint, Config, Layer, LayerExtras};
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) if a tensor is missing, unknown, or has another shape than `config` requires.
-pub fn assemble(
-    mut weights: Weights,
+pub fn assemble<M: Form>(
+    mut weights: Weights<M>,
     (architecture, names): (Architecture, &Names),
     config: Config,
     tied: bool,
     tokens: Vec<Vec<u8>>,
     start: u32,
-) -> Result<Checkpoint, Error> {
+) -> Result<Checkpoint<M>, Error> {
     let Config { vocabulary, hidden, feed_forward, .. } = config;
     if tokens.iter().all(Vec::is_empty) {
         return Err(wrong(&weights.place, "no token of the vocabulary stands for text"));
@@ -56,8 +56,8 @@ pub fn assemble(
 }
 
 /// What the architecture's layers have beyond a Llama's.
-fn extras(
-    weights: &mut Weights,
+fn extras<M: Form>(
+    weights: &mut Weights<M>,
     (architecture, names): (Architecture, &Names),
     config: &Config,
     layer: usize,

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::{from_directory, from_gguf, wrong};
+use super::weights::Form;
+use super::{gguf, huggingface, wrong};
 use crate::error::Error;
 use crate::transformer::checkpoint::Checkpoint;
 
@@ -47,12 +48,20 @@ pub struct Cached {
 /// Loads the model `model`: a directory, a GGUF file, or a name in `cache`, a Hugging Face cache folder ("hub").
 ///
 /// # Errors
-/// As [`from_directory`] and [`from_gguf`]; [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no such model, with a message
+/// As [`super::from_directory`] and [`super::from_gguf`]; [`ErrorKind::Model`](crate::ErrorKind::Model) if there is no such model, with a message
 /// that says where nzip looked.
 pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
+    load_in(model, cache)
+}
+
+/// The same with matrices of any form.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_in<M: Form>(model: &Path, cache: Option<&Path>) -> Result<Checkpoint<M>, Error> {
     let path = locate(model, cache)?;
     if path.is_dir() {
-        return from_directory(&path);
+        return huggingface::load(&path);
     }
     let place = path.display().to_string();
     // Opening a pipe would wait for a writer.
@@ -60,7 +69,7 @@ pub fn load(model: &Path, cache: Option<&Path>) -> Result<Checkpoint, Error> {
         return Err(wrong(place, "is neither a folder nor a regular file"));
     }
     let file = File::open(&path).map_err(|error| std::io::Error::new(error.kind(), format!("{place}: {error}")))?;
-    from_gguf(&mut BufReader::new(file), &place)
+    gguf::load(&mut BufReader::new(file), &place)
 }
 
 /// The directory or GGUF file of the model `model`.

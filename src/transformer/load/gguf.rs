@@ -8,10 +8,10 @@ use super::ggml::{self, Decoded, Kind};
 use super::header::{Header, Tensor};
 use super::metadata::Metadata;
 use super::names::GGUF;
-use super::weights::Weights;
+use super::weights::{Form, Weights};
 use super::wrong;
 use crate::error::Error;
-use crate::transformer::checkpoint::{BLOCK, Checkpoint, Matrix};
+use crate::transformer::checkpoint::Checkpoint;
 
 /// What rotary frequencies are divided by (Llama 3.1).
 const ROPE_DIVISORS: &str = "rope_freqs.weight";
@@ -22,6 +22,11 @@ const ROPE_DIVISORS: &str = "rope_freqs.weight";
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the tensor or field and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read.
 pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint, Error> {
+    load(reader, place)
+}
+
+/// The same with matrices of any form.
+pub(super) fn load<M: Form>(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpoint<M>, Error> {
     let header = Header::read(reader).map_err(|error| match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
             wrong(place, format!("is damaged, truncated, or not a GGUF file ({error})"))
@@ -33,7 +38,7 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpo
     let mut config = metadata.config(architecture)?;
     let tokens = metadata.vocabulary()?;
     let start = metadata.start(&config)?;
-    let mut weights = read(&header, reader, place)?;
+    let mut weights: Weights<M> = read(&header, reader, place)?;
     if architecture.has_adjacent_pairs() {
         for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
             weights.reorder(&part, config.head_dim, |matrix| split_pairs(matrix, config.head_dim));
@@ -48,7 +53,7 @@ pub fn from_gguf(reader: &mut (impl Read + Seek), place: &str) -> Result<Checkpo
 }
 
 /// Reads all tensors.
-fn read(header: &Header, reader: &mut (impl Read + Seek), place: &str) -> Result<Weights, Error> {
+fn read<M: Form>(header: &Header, reader: &mut (impl Read + Seek), place: &str) -> Result<Weights<M>, Error> {
     let mut weights = Weights::new(place.to_owned());
     let length = reader.seek(SeekFrom::End(0))?;
     let mut tensors = Vec::new();
@@ -76,21 +81,18 @@ fn read(header: &Header, reader: &mut (impl Read + Seek), place: &str) -> Result
         reader.seek(SeekFrom::Start(start))?;
         reader.read_exact(&mut data)?;
         match ggml::decode(kind, &shape, &data).map_err(|what| weights.wrong(name, what))? {
-            Decoded::Exact(matrix) => weights.add_matrix(name, matrix),
+            Decoded::Exact(matrix) => weights.add_blocks(name, matrix),
             Decoded::Values(values) => weights.add(name, &shape, values)?,
         }
     }
     Ok(weights)
 }
+
 /// Reorders the rows of q or k. In GGUF the elements of a rotary pair are adjacent; in a [`Checkpoint`] they are half a head apart.
-fn split_pairs(matrix: &Matrix, head_dim: usize) -> Matrix {
-    let Matrix { rows, columns, .. } = *matrix;
-    let mut reordered = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
-    for head in (0..rows).step_by(head_dim) {
-        for row in (head..head + head_dim).step_by(2).chain((head + 1..head + head_dim).step_by(2)) {
-            reordered.quants.extend(&matrix.quants[row * columns..][..columns]);
-            reordered.scales.extend(&matrix.scales[row * columns / BLOCK..][..columns / BLOCK]);
-        }
-    }
-    reordered
+fn split_pairs<M: Form>(matrix: &M, head_dim: usize) -> M {
+    let heads = (0..matrix.rows()).step_by(head_dim);
+    matrix.select(heads.flat_map(|head| {
+        let end = head + head_dim;
+        (head..end).step_by(2).chain((head + 1..end).step_by(2))
+    }))
 }

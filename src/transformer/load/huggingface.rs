@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::assemble::assemble;
+use super::weights::Form;
 use super::{config, read_file, safetensors, vocabulary};
 use crate::error::Error;
 use crate::transformer::checkpoint::Checkpoint;
@@ -13,6 +14,11 @@ use crate::transformer::checkpoint::Checkpoint;
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) names the file, the tensor or field, and what is wrong with it;
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if a file cannot be read.
 pub fn from_directory(directory: &Path) -> Result<Checkpoint, Error> {
+    load(directory)
+}
+
+/// The same with matrices of any form.
+pub(super) fn load<M: Form>(directory: &Path) -> Result<Checkpoint<M>, Error> {
     let named = |name: &str| {
         let path = directory.join(name);
         read_file(&path).map(|bytes| (bytes, path.display().to_string()))

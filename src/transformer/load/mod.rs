@@ -8,7 +8,8 @@
 //!            └──► metadata ──────────┘
 //! tokenizer.json, GGUF metadata ► vocabulary: the bytes of each token
 //! ```
-//! Values are read and quantised ([`Matrix::quantise`](super::checkpoint::Matrix::quantise)) to the same bits on every machine. Files are not trusted: lengths are compared with the file's length
+//! Values are read and quantised ([`Matrix::quantise`](super::checkpoint::Matrix::quantise)) to the same bits on every machine. To measure
+//! what that costs, a model can be loaded without it ([`Form`]). Files are not trusted: lengths are compared with the file's length
 //! before anything is allocated.
 
 mod architecture;
@@ -31,10 +32,11 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use find::{Cached, Name, cached, load, locate};
+pub use find::{Cached, Name, cached, load, load_in, locate};
 pub use gguf::from_gguf;
 pub use huggingface::from_directory;
 pub use summary::summarise;
+pub use weights::Form;
 
 use std::fmt::Display;
 use std::path::Path;

@@ -7,12 +7,12 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use super::ggml::{self, Kind};
-use super::weights::Weights;
+use super::weights::{Form, Weights};
 use super::{read_file, wrong};
 use crate::error::Error;
 
 /// Reads all tensors of a directory, one file at a time. Of several files, each gives the tensors that the index says it has.
-pub fn read(directory: &Path) -> Result<Weights, Error> {
+pub fn read<M: Form>(directory: &Path) -> Result<Weights<M>, Error> {
     let mut weights = Weights::new(directory.display().to_string());
     let single = directory.join("model.safetensors");
     if single.exists() {
@@ -53,7 +53,7 @@ fn shards(index: &Path) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
     Ok(shards)
 }
 
-fn read_tensors(path: &Path, weights: &mut Weights, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+fn read_tensors<M: Form>(path: &Path, weights: &mut Weights<M>, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
     let bytes = read_file(path)?;
     weights.place = path.display().to_string();
     // This compares every length with the file's.

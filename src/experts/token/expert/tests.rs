@@ -108,18 +108,24 @@ impl Harness {
         };
         self.text[lane].push(byte);
         self.expert.end_byte(byte);
-        if let Some(query) = self.expert.take_query() {
-            assert!(query.retract <= self.open[lane], "{query:?} of {} tokens", self.open[lane]);
-            self.open[lane] -= query.retract;
-            let kept = self.fed[lane].len() - query.retract;
-            self.fed[lane].truncate(kept);
-            if !query.tokens.is_empty() {
-                self.fed[lane].extend(query.tokens);
-                self.open[lane] = query.open;
-                self.set_distribution(lane);
-            }
+        let mut query = self.expert.take_query();
+        while let Some(asked) = query {
+            self.answer(lane, asked);
+            query = self.expert.ask_again(lane);
         }
         byte
+    }
+
+    fn answer(&mut self, lane: usize, query: Query) {
+        assert!(query.retract <= self.open[lane], "{query:?} of {} tokens", self.open[lane]);
+        self.open[lane] -= query.retract;
+        let kept = self.fed[lane].len() - query.retract;
+        self.fed[lane].truncate(kept);
+        if !query.tokens.is_empty() {
+            self.fed[lane].extend(query.tokens);
+            self.open[lane] = query.open;
+            self.set_distribution(lane);
+        }
     }
 
     fn push(&mut self, lane: usize, byte: u8) -> Vec<u32> {
@@ -179,6 +185,53 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 fn tokens(longest: usize) -> impl Strategy<Value = Vec<Vec<u8>>> {
     let byte = prop_oneof![12 => 97..100u8, 1 => any::<u8>()];
     proptest::collection::vec(proptest::collection::vec(byte, 1..=longest), 0..40)
+}
+
+/// A model to which two line ends are one token only before white space, as in byte-level BPE: what follows another cut of the same
+/// bytes is asked for, however likely that token is.
+#[test]
+fn cuts_of_the_same_bytes_are_told_apart() {
+    let tokens = [&b"n"[..], b"nn", b"d", b"x"].map(<[u8]>::to_vec);
+    let trie = Arc::new(Trie::new(&tokens));
+    let mut expert = TokenExpert::new(trie.clone(), Cuts::ByModel, 1, 1 << 11);
+    let answer = |expert: &mut TokenExpert, fed: &[u32]| {
+        let counts = match fed {
+            [] => [30_000, 60_000, 5_000, 5_000],
+            [0] => [99_000, 200, 400, 400],
+            [0, 0] => [100, 100, 99_000, 800],
+            _ => [50_000, 49_000, 10, 990],
+        };
+        let mut cumulative = vec![0];
+        for id in trie.order() {
+            let count = counts.get(*id as usize).copied().unwrap_or(1);
+            cumulative.push(cumulative[cumulative.len() - 1] + count);
+        }
+        expert.set_distribution(0, |table| *table = cumulative.into());
+    };
+    let (mut fed, mut asked) = (Vec::new(), Vec::new());
+    answer(&mut expert, &fed);
+    let mut share = 1.0;
+    for byte in *b"nnd" {
+        expert.select(0);
+        share = 1.0;
+        for (_, bit, _) in tree().decisions(byte) {
+            expert.predict(1 << 15, &mut Inputs::default());
+            let one = (1.0 + (f64::from(-expert.stretched()) / 256.0).exp()).recip();
+            share *= if bit == 1 { one } else { 1.0 - one };
+            expert.update(bit);
+        }
+        expert.end_byte(byte);
+        let mut query = expert.take_query();
+        while let Some(Query { retract, tokens, .. }) = query {
+            fed.truncate(fed.len() - retract);
+            fed.extend(tokens);
+            asked.push(fed.clone());
+            answer(&mut expert, &fed);
+            query = expert.ask_again(0);
+        }
+    }
+    assert_eq!(asked[..3], [vec![0], vec![1], vec![0, 0]]);
+    assert!(share > 0.25, "the last byte has a share of {share}");
 }
 
 proptest! {

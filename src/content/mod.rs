@@ -7,6 +7,7 @@
 //! decoder: codec ─► filter undone ─► streams ─► rebuild (script, corrections) ─► content
 //! ```
 
+mod anchors;
 mod branches;
 mod data_kind;
 mod deflate;
@@ -18,10 +19,12 @@ mod lepton;
 mod line_ends;
 mod outline;
 mod parse;
+mod parts;
 mod pdf;
 mod pieces;
 mod png;
 mod rebuild;
+mod repeats;
 mod samples;
 mod segment;
 mod statistics;
@@ -29,12 +32,15 @@ mod tar;
 pub mod workbook;
 mod x86;
 
+pub use anchors::anchors;
 pub use data_kind::DataKind;
 pub use filter::Filter;
 pub use kind::Kind;
 pub use outline::{SegmentInfo, outline};
-pub use parse::{Effort, MAX_STREAMS, Parsed, max_plain, parse};
+pub use parse::{Effort, Parsed, max_plain, parse};
+pub use parts::Division;
 pub use rebuild::{rebuild, rebuild_memory};
+pub use segment::{MAX_STREAMS, Stream};
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,11 @@ impl Level {
         }
     }
 
+    /// Whether layers of the transformer learn.
+    pub(crate) fn learns(self) -> bool {
+        self.learning() > 0
+    }
+
     /// The codec configuration of this level. `language_model` replaces the embedded transformer,
     /// `lanes` the default number of lanes.
     ///

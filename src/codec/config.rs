@@ -116,6 +116,13 @@ impl CodecConfig {
         CodecConfig { sharing, ..self.clone() }
     }
 
+    /// Whether parts of a stream of a kind begin with the state in which the first of them ends. If blocks begin with something, they don't,
+    /// nor does text that the transformer may predict: it knows the language at the start.
+    pub fn parts_share(&self, content: Kind) -> bool {
+        let is_predicted = self.preset.is_neural() && content == Kind::Text;
+        content.is_divisible() && !is_predicted && self.trained.is_none() && matches!(self.sharing, Sharing::None)
+    }
+
     /// The same for a decoder that proves what an encoder does.
     pub fn to_verify(&self) -> CodecConfig {
         self.sharing(self.sharing.to_verify())

@@ -214,6 +214,11 @@ impl SharedStart {
         Arc::clone(state).downcast().ok()
     }
 
+    /// Forgets the state: what it comes from is stored.
+    pub fn clear(&self) {
+        self.lock().state = None;
+    }
+
     fn end(&self, phase: Phase, keeps: bool) {
         let mut inner = self.lock();
         if inner.phase == Phase::Open {

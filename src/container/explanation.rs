@@ -8,7 +8,7 @@ use super::checksum::check;
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
 use super::pool::check_memory;
-use super::reader::{block_memory, check_body, config_of, content_check, diverged, lost_block};
+use super::reader::{block_load, check_body, config_of, content_check, diverged, lost_block};
 use super::segmented::{StreamEntry, Table, scale};
 use super::shared::Shared;
 use crate::codec::{self, CodecConfig, LeftOut, Observation};
@@ -124,7 +124,8 @@ pub fn explain(archive: &[u8], options: DecompressOptions) -> Result<Explanation
                 if head.number == 0 {
                     explanation.shared += config.start_memory();
                 }
-                let needed = explanation.memory() + config.trained_memory() + block_memory(Some(&config), &head, &body);
+                let needed =
+                    explanation.memory() + config.trained_memory() + block_load(Some(&config), &head, &body).memory(1);
                 check_memory(needed, memory).map_err(|error| error.at(offset))?;
                 check_body(&head, &body).map_err(|error| lost_block(blocks, &error, offset))?;
                 explanation.configs.push(config);
@@ -244,7 +245,11 @@ impl Explanation {
                 let table = Table::read(body, plain_len as usize)?;
                 self.add("stream tables", table.len as u64);
                 let (mut at, mut done) = (table.len, 0);
-                for entry in &table.streams {
+                let Some(config) = self.configs.pop() else { return Ok(()) };
+                let starts = table.start(&config);
+                self.shared += starts.start_memory();
+                for (index, entry) in table.streams.iter().enumerate() {
+                    self.configs.push(Arc::new(starts.config(index).clone()));
                     let payload = &body[at..at + entry.coded_len];
                     let mut part =
                         |bytes, coded| progress(scale(done + bytes, raw_len, plain_len as usize), at + coded);

@@ -25,6 +25,7 @@ mod seekable;
 mod segmented;
 mod shared;
 mod short;
+mod streams;
 mod writer;
 
 pub use explanation::{Explanation, Piece, StreamCost, explain};

@@ -2,11 +2,10 @@
 //! over long distances, which blocks can't see.
 
 use crate::codec::Preset;
-use crate::content::{self, DataKind, Effort};
-use crate::options::BlockSize;
+use crate::content::{self, DataKind, Division, Effort};
+use crate::options::{BlockSize, Level};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::mem;
 
 /// Bytes of content that are looked at.
 pub const LOOK_AHEAD: usize = 64 << 20;
@@ -17,12 +16,17 @@ const SPACING_BITS: u32 = 6;
 /// Blocks are too short if, for so many different strings, one is known only from blocks that another block can't see: it is new there.
 /// Of 100 strings, blocks of 4 MiB make 3 of dickens new again, which costs 0.3 %; 8 of samba, 7 %; 26 of nci, 0.9 %.
 const MAX_FAR: usize = 25;
+/// Bytes of a part of a stream.
+const PART: usize = 8 << 20;
+/// Content of at most this length is one block, if it is known beforehand and does not have shorter ones: a second block would have to learn
+/// anew. In MiB.
+const LONG: u64 = 128;
 /// Sizes of blocks that keep several cores busy, in MiB.
 const SHORT: [u64; 3] = [4, 8, 16];
 
-/// The block size for content that begins with `content`: all of it, or [`LOOK_AHEAD`]. With `recompress`, compressed data in it are
-/// decompressed.
-pub fn block_size(preset: Preset, recompress: bool, content: &[u8]) -> BlockSize {
+/// The block size for content that begins with `content`: all of it, or [`LOOK_AHEAD`]; of `length` bytes in all, if that is known. With
+/// `recompress`, compressed data in it are decompressed.
+pub fn block_size(preset: Preset, recompress: bool, content: &[u8], length: Option<u64>) -> BlockSize {
     // Where the transformer is used, blocks share nothing; its products are shared by threads.
     if preset.is_neural() {
         return BlockSize::default();
@@ -30,7 +34,11 @@ pub fn block_size(preset: Preset, recompress: bool, content: &[u8]) -> BlockSize
     let sizes = SHORT.into_iter().filter_map(|mebibytes| BlockSize::new(mebibytes << 20).ok());
     // The second of two blocks would wait for the first.
     let mut sizes = sizes.take_while(|size| content.len() > 2 * size.bytes());
-    sizes.find(|size| is_uniform(preset, recompress, content, size.bytes())).unwrap_or_default()
+    if let Some(size) = sizes.find(|size| is_uniform(preset, recompress, content, size.bytes())) {
+        return size;
+    }
+    let is_long = length.is_some_and(|length| (LOOK_AHEAD as u64 + 1..=LONG << 20).contains(&length));
+    BlockSize::new(LONG << 20).ok().filter(|_| is_long).unwrap_or_default()
 }
 
 /// How far a block's content is taken apart.
@@ -41,7 +49,19 @@ pub fn effort(preset: Preset, recompress: bool) -> Effort {
         // What repeats can be a hundred times as long as its deflate, and take so much longer. Text takes longer still at levels with
         // a transformer.
         expansion: if preset.is_neural() { 64 } else { 16 },
+        division: None,
     }
+}
+
+/// How long streams are divided into parts: to keep several cores busy where blocks would not.
+pub fn division(level: Level) -> Division {
+    // Text that the transformer predicts begins anew in each part, which costs more the more it learns.
+    Division { first: PART, other: PART, most: 8, text: !level.learns() }
+}
+
+/// Whether blocks of this size, which the user has not chosen, share a start: otherwise their streams are divided.
+pub fn shares(size: BlockSize) -> bool {
+    size < BlockSize::default()
 }
 
 /// Whether little is lost by blocks of this length.
@@ -59,8 +79,8 @@ fn is_uniform(preset: Preset, recompress: bool, content: &[u8], block: usize) ->
 fn has_far_repeats(content: &[u8], block: usize) -> bool {
     let mut places: HashMap<u64, usize> = HashMap::new();
     let mut far = 0;
-    for (at, string) in sampled(content) {
-        let number = at / block;
+    for (end, string) in content::anchors(content, STRING, SPACING_BITS) {
+        let number = (end - 1) / block;
         match places.entry(string) {
             Entry::Vacant(place) => {
                 place.insert(number);
@@ -77,38 +97,12 @@ fn has_far_repeats(content: &[u8], block: usize) -> bool {
     far * MAX_FAR > places.len()
 }
 
-/// Hashes of strings, chosen by their content, with the positions of their ends. In runs of one byte, only the first counts.
-fn sampled(content: &[u8]) -> impl Iterator<Item = (usize, u64)> + '_ {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let leaving = (0..STRING).fold(1u64, |power, _| power.wrapping_mul(FACTOR));
-    let (mut rolling, mut last) = (0u64, 0);
-    content.iter().enumerate().filter_map(move |(at, &byte)| {
-        rolling = rolling.wrapping_mul(FACTOR).wrapping_add(u64::from(byte));
-        let before = at.checked_sub(STRING)?;
-        rolling = rolling.wrapping_sub(leaving.wrapping_mul(u64::from(content[before])));
-        let hash = (rolling ^ rolling >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        (hash >> (64 - SPACING_BITS) == 0 && mem::replace(&mut last, hash) != hash).then_some((at, hash))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_random::TestRandom;
 
     const BLOCK: usize = 1 << 16;
-
-    #[test]
-    fn equal_strings_have_equal_hashes() {
-        let random = TestRandom::new(1).bytes(BLOCK);
-        let all = [&random[..], b"between", &random].concat();
-        let hashes: Vec<(usize, u64)> = sampled(&all).collect();
-        let share = hashes.len() << SPACING_BITS;
-        assert!(share > BLOCK && share < 4 * BLOCK, "{share}");
-        let (first, second): (Vec<_>, Vec<_>) = hashes.into_iter().partition(|(at, _)| *at < BLOCK);
-        let again = |(at, hash): &(usize, u64)| second.contains(&(at + BLOCK + 7, *hash));
-        assert!(first.iter().all(again));
-    }
 
     #[test]
     fn repeats_that_blocks_cannot_see_are_far() {
@@ -131,17 +125,17 @@ mod tests {
     #[test]
     fn short_content_has_one_block() {
         for preset in [Preset::Fast, Preset::Full, Preset::Primed] {
-            assert_eq!(block_size(preset, true, b"short"), BlockSize::default());
+            assert_eq!(block_size(preset, true, b"short", None), BlockSize::default());
         }
         let long = TestRandom::new(1).bytes(9 << 20);
-        assert_eq!(block_size(Preset::Full, true, &long).bytes(), 4 << 20);
-        assert_eq!(block_size(Preset::Neural, true, &long), BlockSize::default());
+        assert_eq!(block_size(Preset::Full, true, &long, None).bytes(), 4 << 20);
+        assert_eq!(block_size(Preset::Neural, true, &long, None), BlockSize::default());
         // What repeats within 8 MiB is near only if blocks are that long.
         let again = [&long[..9 << 19], &long[..9 << 19]].concat();
-        assert_eq!(block_size(Preset::Full, true, &[&again[..], &again].concat()).bytes(), 8 << 20);
+        assert_eq!(block_size(Preset::Full, true, &[&again[..], &again].concat(), None).bytes(), 8 << 20);
         let start = vec![0; 4 << 20];
         let far = [&start[..], &long[..9 << 19], &start, &long[..9 << 19]].concat();
-        assert_eq!(block_size(Preset::Full, true, &far), BlockSize::default());
+        assert_eq!(block_size(Preset::Full, true, &far, None), BlockSize::default());
     }
 
     #[test]
@@ -150,9 +144,15 @@ mod tests {
         let zip = include_bytes!("../../tests/samples/archive.zip");
         for first in [&zip[..], include_bytes!("../../tests/samples/mixed.tar")] {
             let archive = [first, &long].concat();
-            assert_eq!(block_size(Preset::Full, true, &archive), BlockSize::default());
+            assert_eq!(block_size(Preset::Full, true, &archive, None), BlockSize::default());
+        }
+        let archive = [&zip[..], &long].concat();
+        for (length, mebibytes) in [(64 << 20, 64), ((64 << 20) + 1, 128), (128 << 20, 128), (1 << 30, 64)] {
+            let size = block_size(Preset::Full, true, &archive, Some(length));
+            assert_eq!(size.bytes(), mebibytes << 20);
+            assert!(!shares(size));
         }
         let mixture = [&vec![b'a'; 9 << 20][..], &long].concat();
-        assert_eq!(block_size(Preset::Full, true, &mixture), BlockSize::default());
+        assert_eq!(block_size(Preset::Full, true, &mixture, None), BlockSize::default());
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Pool<T> {
 
 struct Job<T> {
     memory: u64,
+    threads: usize,
     result: Option<Result<T, Error>>,
 }
 
@@ -71,24 +72,34 @@ impl<T: Send + 'static> Pool<T> {
         self.memory.saturating_sub(self.reserved)
     }
 
-    /// True if a job that uses `memory` bytes may start now. If false, take the oldest result, or
+    /// True if a job that uses `memory` bytes and `threads` threads may start now. If false, take the oldest result, or
     /// [`wait`](Self::wait) if it is not ready.
     ///
     /// # Errors
     /// [`ErrorKind::MemoryLimit`] if the job alone exceeds the limit.
-    pub fn has_room(&mut self, memory: u64) -> Result<bool, Error> {
+    pub fn has_room(&mut self, memory: u64, threads: usize) -> Result<bool, Error> {
         check_memory(memory, self.memory())?;
+        let room = self.threads.saturating_sub(self.busy_threads());
+        let in_use = self.jobs.iter().fold(memory, |sum, job| sum.saturating_add(job.memory));
+        // Finished jobs may wait behind an older one; their number is limited, too.
+        Ok(threads <= room && self.jobs.len() < 2 * self.threads && in_use <= self.memory())
+    }
+
+    /// Threads of the jobs that run.
+    fn busy_threads(&mut self) -> usize {
         while let Ok(done) = self.receiver.try_recv() {
             self.store(done);
         }
-        let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
-        let in_use = self.jobs.iter().fold(memory, |sum, job| sum.saturating_add(job.memory));
-        // Finished jobs may wait behind an older one; their number is limited, too.
-        Ok(running < self.threads && self.jobs.len() < 2 * self.threads && in_use <= self.memory())
+        self.jobs.iter().filter(|job| job.result.is_none()).map(|job| job.threads).sum()
     }
 
-    /// Starts a job. `work` should return an error soon after its argument becomes true.
-    pub fn submit(&mut self, memory: u64, work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send + 'static) {
+    /// Starts a job that uses `threads` threads. `work` should return an error soon after its argument becomes true.
+    pub fn submit(
+        &mut self,
+        memory: u64,
+        threads: usize,
+        work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send + 'static,
+    ) {
         let number = self.first + self.jobs.len() as u64;
         let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
         let task: Task = Box::new(move || {
@@ -98,7 +109,7 @@ impl<T: Send + 'static> Pool<T> {
             let _ = sender.send((number, result));
         });
         let running = self.jobs.iter().filter(|job| job.result.is_none()).count();
-        self.jobs.push_back(Job { memory, result: None });
+        self.jobs.push_back(Job { memory, threads, result: None });
         if running >= self.workers {
             self.start_worker();
         }
@@ -128,8 +139,13 @@ impl<T: Send + 'static> Pool<T> {
     }
 
     /// Number of threads available to a job that starts now and is the last one.
-    pub fn free_threads(&self) -> usize {
-        if self.jobs.is_empty() { self.threads } else { 1 }
+    pub fn free_threads(&mut self) -> usize {
+        self.threads.saturating_sub(self.busy_threads()).max(1)
+    }
+
+    /// Number of threads of each of `jobs` jobs that run side by side.
+    pub fn share(&self, jobs: u64) -> usize {
+        usize::try_from(jobs).map_or(1, |jobs| (self.threads / jobs.max(1)).max(1))
     }
 
     /// True if the oldest job's result has been received.
@@ -199,7 +215,7 @@ mod tests {
         let mut pool = Pool::new(3, None);
         let mut results = Vec::new();
         for i in 0..20u64 {
-            while !pool.has_room(1).unwrap() {
+            while !pool.has_room(1, 1).unwrap() {
                 match pool.try_pop() {
                     Some(result) => results.push(result.unwrap()),
                     None => pool.wait(),
@@ -209,7 +225,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(7 * (i % 3)));
                 Ok(i)
             };
-            pool.submit(1, work);
+            pool.submit(1, 1, work);
         }
         results.extend(std::iter::from_fn(|| pool.pop()).map(Result::unwrap));
         assert_eq!(results, (0..20).collect::<Vec<_>>());
@@ -219,25 +235,25 @@ mod tests {
     #[test]
     fn memory_limits_what_runs() {
         let mut pool = Pool::new(8, Some(10));
-        assert_eq!(pool.has_room(11).unwrap_err().kind(), ErrorKind::MemoryLimit);
+        assert_eq!(pool.has_room(11, 1).unwrap_err().kind(), ErrorKind::MemoryLimit);
         for _ in 0..2 {
-            assert!(pool.has_room(5).unwrap());
-            pool.submit(5, |_| Ok(()));
+            assert!(pool.has_room(5, 1).unwrap());
+            pool.submit(5, 1, |_| Ok(()));
         }
-        assert!(!pool.has_room(1).unwrap());
+        assert!(!pool.has_room(1, 1).unwrap());
         pool.pop().unwrap().unwrap();
-        assert!(pool.has_room(5).unwrap());
+        assert!(pool.has_room(5, 1).unwrap());
         pool.reserve(6);
-        assert!(!pool.has_room(4).unwrap(), "one of 5 is still there");
-        assert_eq!(pool.has_room(5).unwrap_err().kind(), ErrorKind::MemoryLimit);
+        assert!(!pool.has_room(4, 1).unwrap(), "one of 5 is still there");
+        assert_eq!(pool.has_room(5, 1).unwrap_err().kind(), ErrorKind::MemoryLimit);
     }
 
     #[test]
     fn a_panic_is_an_internal_error() {
         let mut pool = Pool::<()>::new(1, None);
-        pool.submit(0, |_| panic!("on purpose"));
+        pool.submit(0, 1, |_| panic!("on purpose"));
         assert_eq!(pool.pop().unwrap().unwrap_err().kind(), ErrorKind::Internal);
-        pool.submit(0, |_| Ok(()));
+        pool.submit(0, 1, |_| Ok(()));
         assert!(pool.pop().unwrap().is_ok(), "the worker outlives a panic");
         assert!(pool.pop().is_none());
     }

@@ -15,6 +15,7 @@ use super::recover::{Damage, DamageList};
 use super::segmented;
 use super::shared::{Role, Shared};
 use super::short::parts_check;
+use super::streams::Load;
 use crate::codec::{self, CodecConfig};
 use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
@@ -69,8 +70,8 @@ pub(super) struct Next {
     /// None of a stored block.
     pub config: Option<Arc<CodecConfig>>,
     pub role: Role,
-    /// Bytes of memory for decoding it.
-    pub memory: u64,
+    /// What decoding it takes.
+    pub load: Load,
 }
 
 enum Pending {
@@ -171,7 +172,7 @@ impl<R: Read> Decompressor<R> {
         // Don't wait for input while decoded content is ready.
         let in_doubt = matches!(self.pending.back(), Some(Pending::Block(_, _, Some(_))));
         let full = self.pending.len() >= MAX_PENDING || in_doubt;
-        if full || !self.pool.has_room(0)? || self.pool.is_ready() {
+        if full || !self.pool.has_room(0, 1)? || self.pool.is_ready() {
             return Ok(false);
         }
         match self.frames.next()? {
@@ -190,21 +191,27 @@ impl<R: Read> Decompressor<R> {
         // The content, that of the block before, which is being given out, and the body.
         let copies = if self.keep_going { 2 } else { 1 };
         let data = 2 * u64::from(head.raw_len) + copies * head.body_len() as u64;
-        if !self.pool.has_room(data).map_err(|error| error.at(offset))? {
+        if !self.pool.has_room(data, 1).map_err(|error| error.at(offset))? {
             return Ok(false);
         }
         self.next_block_head = None;
         if let Some(body) = self.frames.read_body(&head, offset)? {
-            let memory = data + block_memory(config.as_deref(), &head, &body);
-            self.next_block = Some(Next { head, offset, body, config, role, memory });
+            let load = block_load(config.as_deref(), &head, &body).with(data);
+            self.next_block = Some(Next { head, offset, body, config, role, load });
         }
         Ok(true)
     }
 
     /// Submits a block to the pool.
     fn submit(&mut self, block: Next) -> Result<bool, Error> {
-        let Next { head, offset, memory, .. } = block;
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+        let Next { head, offset, load, .. } = block;
+        let threads = self.frames.header().map_or(1, |header| {
+            // A block shorter than the block size is the last one.
+            let is_last = (head.raw_len as usize) < header.block_size.bytes();
+            threads_for(&mut self.pool, header, is_last, &load)
+        });
+        let memory = load.memory(threads);
+        if !self.pool.has_room(memory, threads).map_err(|error| error.at(offset))? {
             self.next_block = Some(block);
             return Ok(false);
         }
@@ -212,11 +219,9 @@ impl<R: Read> Decompressor<R> {
         let in_doubt = self.keep_going && !self.frames.frame_follows()?;
         let suspect = in_doubt.then(|| body.clone());
         let monitor = Arc::clone(&self.monitor);
-        // A block shorter than the block size is the last one.
-        let full = self.frames.header().is_none_or(|header| head.raw_len as usize == header.block_size.bytes());
-        let threads = if full { 1 } else { self.pool.free_threads() };
-        self.pool
-            .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
+        self.pool.submit(memory, threads, move |cancelled| {
+            decode_block(config, role, &head, body, threads, &monitor, cancelled)
+        });
         self.pending.push_back(Pending::Block(head, offset, suspect));
         Ok(true)
     }
@@ -367,18 +372,23 @@ fn damaged_block(error: &Error) -> String {
     format!("damaged block: {}", error.reason())
 }
 
-/// Bytes of memory for decoding a block, its content and its body not included. A stored block has no `config`.
-pub(super) fn block_memory(config: Option<&CodecConfig>, head: &BlockHead, body: &[u8]) -> u64 {
+/// What decoding a block takes, its content and its body not included. A stored block has no `config`.
+pub(super) fn block_load(config: Option<&CodecConfig>, head: &BlockHead, body: &[u8]) -> Load {
     let raw_len = head.raw_len as usize;
     match (head.mode, config) {
         (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
-            config.decode_memory(Kind::Binary, raw_len, profile)
+            Load { each: config.decode_memory(Kind::Binary, raw_len, profile), fixed: 0, most: 1 }
         }
-        (Mode::Segmented { plain_len, .. }, Some(config)) => {
-            segmented::memory(config, body, plain_len as usize, raw_len)
-        }
-        _ => 0,
+        (Mode::Segmented { plain_len, .. }, Some(config)) => segmented::load(config, body, plain_len as usize, raw_len),
+        _ => Load::default(),
     }
+}
+
+/// The number of threads for decoding a block, the last one or others are decoded beside it.
+pub(super) fn threads_for<T: Send + 'static>(pool: &mut Pool<T>, header: &Header, is_last: bool, load: &Load) -> usize {
+    let blocks = header.content_length.map(|len| len.div_ceil(header.block_size.bytes() as u64));
+    let threads = if is_last { pool.free_threads() } else { load.at_once(pool.share(blocks.unwrap_or(2))) };
+    load.threads_within(threads, pool.memory())
 }
 
 /// The error for a block with the right head that can't be decoded. If its data has a checksum of its own, which was compared, the

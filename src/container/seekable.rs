@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 use super::block_map::BlockMap;
 use super::frame::{BlockHead, Frame, Mode};
 use super::pool::Pool;
-use super::reader::{Next, block_config, block_memory, decode_block, lost_block};
+use super::reader::{Next, block_config, block_load, decode_block, lost_block, threads_for};
 use super::shared::Shared;
 use super::short::Short;
+use super::streams::Load;
 use crate::codec::CodecConfig;
 use crate::error::{Error, ErrorKind};
 use crate::options::{DecompressOptions, resolve_threads};
@@ -126,10 +127,11 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         }
         let Some(next) = self.read_block(block, head, body_at)? else { return Ok(false) };
         let monitor = Arc::clone(&self.options.monitor);
-        let threads = self.pool.free_threads();
-        let Next { head, body, config, role, memory, .. } = next;
-        self.pool
-            .submit(memory, move |cancelled| decode_block(config, role, &head, body, threads, &monitor, cancelled));
+        let Next { head, body, config, role, load, .. } = next;
+        let threads = self.threads_for(block, &load);
+        self.pool.submit(load.memory(threads), threads, move |cancelled| {
+            decode_block(config, role, &head, body, threads, &monitor, cancelled)
+        });
         self.pending.push_back(block);
         Ok(true)
     }
@@ -152,15 +154,22 @@ impl<R: Read + Seek> SeekableDecompressor<R> {
         let (config, role) = block_config(header, &head, &mut self.config, &mut self.shared, parts, &mut self.pool)?;
         // The content, that of the block before, and the body.
         let data = 2 * u64::from(head.raw_len) + head.body_len() as u64;
-        if !self.pool.has_room(data).map_err(|error| error.at(offset))? {
+        if !self.pool.has_room(data, 1).map_err(|error| error.at(offset))? {
             return Ok(None);
         }
         let body = self.body(&head, offset, body_at)?;
-        let memory = data + block_memory(config.as_deref(), &head, &body);
-        if !self.pool.has_room(memory).map_err(|error| error.at(offset))? {
+        let load = block_load(config.as_deref(), &head, &body).with(data);
+        let threads = self.threads_for(block, &load);
+        if !self.pool.has_room(load.memory(threads), threads).map_err(|error| error.at(offset))? {
             return Ok(None);
         }
-        Ok(Some(Next { head, offset, body, config, role, memory }))
+        Ok(Some(Next { head, offset, body, config, role, load }))
+    }
+
+    /// The number of threads for decoding a block.
+    fn threads_for(&mut self, block: usize, load: &Load) -> usize {
+        let is_last = self.map.blocks.get(block + 1).is_none_or(|next| next.content >= self.read_ahead);
+        threads_for(&mut self.pool, self.map.archive_of(block).0, is_last, load)
     }
 
     /// Reads the head of a block. Returns it and the offset of the body.

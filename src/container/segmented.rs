@@ -1,6 +1,7 @@
 //! The body of a segmented block: a table of streams, and the streams, each coded by itself.
 
 use super::checksum::check;
+use super::streams::{Load, Streams};
 use crate::codec::{self, CodecConfig, Progress, Verify};
 use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild, rebuild_memory};
 use crate::error::{Error, ErrorKind};
@@ -72,6 +73,11 @@ impl Table {
         Ok(())
     }
 
+    /// What its streams begin with.
+    pub fn start(&self, config: &CodecConfig) -> Streams {
+        Streams::new(config, self.streams.iter().map(|stream| (stream.kind, stream.len)))
+    }
+
     /// Reads the table of a body whose streams have `plain_len` bytes in all.
     ///
     /// # Errors
@@ -124,22 +130,29 @@ pub fn encode(
     progress: &mut Progress,
 ) -> Result<Body, Error> {
     let plain_len = parsed.plain_len();
-    let (mut streams, mut data) = (Vec::new(), Vec::new());
-    let mut done = 0;
-    for stream in &parsed.streams {
-        let len = stream.bytes.len();
-        let before = data.len();
-        let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
+    let all = Streams::new(config, parsed.streams.iter().map(|stream| (stream.kind, stream.bytes.len())));
+    let at_once = all.at_once(threads);
+    // Threads that are not busy with other streams.
+    let verify = if at_once > 1 && verify == Verify::Along { Verify::After } else { verify };
+    let mut sums = |bytes, coded| progress(scale(bytes, raw_len, plain_len), coded);
+    let coded = all.run(at_once, &mut sums, |index, config, progress| {
+        let stream = &parsed.streams[index];
         let coded = match stream.kind {
             Kind::Lepton => None,
-            _ => Some(codec::encode(config, stream.kind, &stream.bytes, verify, threads, &mut part)?),
+            _ => Some(codec::encode(config, stream.kind, &stream.bytes, verify, threads / at_once, progress)?),
         };
-        let coded = coded.filter(|coded| coded.payload.len() < len);
+        let coded = coded.filter(|coded| coded.payload.len() < stream.bytes.len());
+        if coded.is_none() {
+            all.is_stored(index);
+        }
+        Ok(coded)
+    })?;
+    let (mut streams, mut data) = (Vec::new(), Vec::new());
+    for (stream, coded) in parsed.streams.iter().zip(coded) {
         let profile = coded.as_ref().map(|coded| coded.profile);
         let payload = coded.as_ref().map_or(&stream.bytes, |coded| &coded.payload);
-        streams.push(StreamEntry { kind: stream.kind, len, profile, coded_len: payload.len() });
+        streams.push(StreamEntry { kind: stream.kind, len: stream.bytes.len(), profile, coded_len: payload.len() });
         data.extend(payload);
-        done += len;
     }
     let check = plain_check(parsed.streams.iter().map(|stream| &stream.bytes[..]), &parsed.corrections);
     let profile = codec::costliest(streams.iter().filter_map(|stream| stream.profile));
@@ -162,33 +175,35 @@ pub fn decode(
 ) -> Result<Vec<u8>, Error> {
     let table = Table::read(body, plain_len)?;
     let mut at = table.len;
-    let mut done = 0;
-    let mut plain = Vec::new();
+    let mut payloads = Vec::new();
     for stream in &table.streams {
-        let before = at;
-        let payload = &body[at..at + stream.coded_len];
-        at += stream.coded_len;
-        let mut part = |bytes, coded| progress(scale(done + bytes, raw_len, plain_len), before + coded);
         if codec::costliest(stream.profile.into_iter().chain([profile])) != codec::costliest([profile]) {
             return Err(corrupt("a stream needs more memory than its head says"));
         }
-        plain.push(stream.decode(config, payload, threads, &mut part)?);
-        done += stream.len;
+        payloads.push(&body[at..at + stream.coded_len]);
+        at += stream.coded_len;
     }
+    let all = table.start(config);
+    let at_once = all.at_once(threads);
+    let mut sums = |bytes, coded| progress(scale(bytes, raw_len, plain_len), coded);
+    let plain = all.run(at_once, &mut sums, |index, config, progress| {
+        table.streams[index].decode(config, payloads[index], threads / at_once, progress)
+    })?;
     let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
     let corrections = &body[at..];
     table.verify(&plain, corrections)?;
     rebuild(&plain, corrections, raw_len)
 }
 
-/// Bytes of memory for decoding `body`, the content and the body not included; 0 if it can't be decoded.
-pub fn memory(config: &CodecConfig, body: &[u8], plain_len: usize, raw_len: usize) -> u64 {
-    let Ok(table) = Table::read(body, plain_len) else { return 0 };
-    let coded = table
-        .streams
-        .iter()
-        .filter_map(|stream| stream.profile.map(|profile| config.decode_memory(stream.kind, stream.len, profile)));
-    coded.max().unwrap_or(0) + rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len, raw_len)
+/// What decoding `body` takes, the content and the body not included; nothing if it can't be decoded.
+pub fn load(config: &CodecConfig, body: &[u8], plain_len: usize, raw_len: usize) -> Load {
+    let Ok(table) = Table::read(body, plain_len) else { return Load::default() };
+    let load = table.start(config).load(|index, config| {
+        let stream = &table.streams[index];
+        stream.profile.map_or(0, |profile| config.decode_memory(stream.kind, stream.len, profile))
+    });
+    let rebuilding = rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len, raw_len);
+    Load { fixed: load.fixed + rebuilding, ..load }
 }
 
 /// Whether the streams of a block of `raw_len` bytes may have `plain_len` bytes in all.

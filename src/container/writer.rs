@@ -14,8 +14,9 @@ use super::pool::{Pool, check_memory};
 use super::segmented;
 use super::shared::{Role, Shared};
 use super::short::{MAX_CONTENT, Short};
-use crate::codec::{self, CodecConfig, Verify};
-use crate::content::{self, Kind, Parsed};
+use super::streams::Streams;
+use crate::codec::{self, CodecConfig, Preset, Verify};
+use crate::content::{self, Division, Effort, Kind, Parsed};
 use crate::error::{Error, ErrorKind};
 use crate::monitor::Monitor;
 use crate::options::{BlockSize, CompressOptions, resolve_threads};
@@ -44,6 +45,8 @@ pub struct Compressor<W> {
     shared: Shared,
     /// Whether they begin with the same.
     shares: bool,
+    /// How long streams are divided.
+    division: Division,
     /// Content of the current block.
     buffer: Vec<u8>,
     pool: Pool<Block>,
@@ -85,6 +88,7 @@ impl<W: Write> Compressor<W> {
             block_size: options.block_size,
             shared: Shared::default(),
             shares: false,
+            division: plan::division(options.level),
             buffer: Vec::new(),
             pool: Pool::new(resolve_threads(options.threads), options.memory),
             blocks: 0,
@@ -188,7 +192,12 @@ impl<W: Write> Compressor<W> {
         if self.block_size.is_some() {
             return Ok(());
         }
-        let size = plan::block_size(self.options.level.model(), !self.options.no_recompress, &self.buffer);
+        let size = plan::block_size(
+            self.options.level.model(),
+            !self.options.no_recompress,
+            &self.buffer,
+            self.options.content_length,
+        );
         self.block_size = Some(size);
         if self.buffer.len() > size.bytes() {
             let all = mem::take(&mut self.buffer);
@@ -203,6 +212,14 @@ impl<W: Write> Compressor<W> {
         Ok(())
     }
 
+    /// How far the current block is taken apart.
+    fn effort(&self, preset: Preset) -> Effort {
+        // What blocks begin with, their streams don't.
+        let divides = !self.shares && self.options.trained.is_none();
+        let effort = plan::effort(preset, !self.options.no_recompress);
+        Effort { division: divides.then_some(self.division), ..effort }
+    }
+
     /// Submits the current block to the pool. With the first block, the header is written with `content_length`; blocks share a start
     /// if that one is full and there is `more`.
     fn end_block(&mut self, content_length: Option<u64>, more: bool) -> Result<(), Error> {
@@ -210,18 +227,20 @@ impl<W: Write> Compressor<W> {
             return Ok(());
         }
         if self.blocks == 0 {
-            let shared_start = self.options.shared_start.unwrap_or(self.options.block_size.is_none());
+            let size = self.block_size.unwrap_or_default();
+            let default = self.options.block_size.is_none() && plan::shares(size);
+            let shared_start = self.options.shared_start.unwrap_or(default);
             self.shares = more && shared_start && self.options.trained.is_none();
         }
         let config = self.config()?;
-        let parsed = content::parse(&self.buffer, plan::effort(config.preset(), !self.options.no_recompress));
+        let parsed = content::parse(&self.buffer, self.effort(config.preset()));
         let plain_len = parsed.as_ref().map_or(0, Parsed::plain_len);
         let whole = (Kind::Binary, self.buffer.len());
         let streams = parsed.iter().flat_map(|parsed| &parsed.streams);
         let streams = streams.map(|stream| (stream.kind, stream.bytes.len())).chain(parsed.is_none().then_some(whole));
+        let streams: Vec<(Kind, usize)> = streams.collect();
         // A block shorter than the block size is the last one.
         let is_last = self.buffer.len() < self.block_size.unwrap_or_default().bytes();
-        let threads = if is_last { self.pool.free_threads() } else { 1 };
         let raw_check = check(&self.buffer);
         let number = self.blocks;
         if number == 0 {
@@ -236,20 +255,31 @@ impl<W: Write> Compressor<W> {
         };
         let config = role.configure(config);
         self.pool.reserve(config.shared_memory());
-        let coding = streams.clone().map(|(kind, len)| config.memory(kind, len)).max().unwrap_or(0);
-        let longest = streams.map(|(_, len)| len).max().unwrap_or(0);
         // The content, its filtered copy, the coded data, and the next block that is collected meanwhile; streams and theirs.
         let undoing = parsed.as_ref().map_or(0, Parsed::memory);
         let data = 4 * self.buffer.len() as u64 + 3 * plain_len as u64 + undoing;
-        let verified = if self.options.verify { longest as u64 } else { 0 };
-        let memory = |codecs| codecs * coding + data + verified;
+        let verified = |len| if self.options.verify { len as u64 } else { 0 };
+        let all = Streams::new(&config, streams.iter().copied());
+        let load = all.load(|stream, config| {
+            let (kind, len) = streams[stream];
+            config.memory(kind, len) + verified(len)
+        });
+        let load = load.with(data);
+        let blocks =
+            self.options.content_length.map(|len| len.div_ceil(self.block_size.unwrap_or_default().bytes() as u64));
+        let threads =
+            if is_last { self.pool.free_threads() } else { load.at_once(self.pool.share(blocks.unwrap_or(2))) };
+        let threads = load.threads_within(threads, self.pool.memory());
+        let memory = load.memory(threads);
         let verify = match self.options.verify {
             false => Verify::No,
-            true if threads > 1 && memory(2) <= self.pool.memory() => Verify::Along,
+            true if threads > 1 && load.at_once(threads) == 1 && memory + load.each <= self.pool.memory() => {
+                Verify::Along
+            }
             true => Verify::After,
         };
-        let memory = memory(if verify == Verify::Along { 2 } else { 1 });
-        while !self.pool.has_room(memory)? {
+        let memory = if verify == Verify::Along { memory + load.each } else { memory };
+        while !self.pool.has_room(memory, threads)? {
             match self.pool.try_pop() {
                 Some(block) => self.write_block(block?)?,
                 None => self.pool.wait(),
@@ -260,7 +290,7 @@ impl<W: Write> Compressor<W> {
         let monitor = Arc::clone(&self.options.monitor);
         self.blocks = number.checked_add(1).ok_or_else(|| Error::new(ErrorKind::Usage, "too many blocks"))?;
         let how = (verify, threads);
-        self.pool.submit(memory, move |cancelled| {
+        self.pool.submit(memory, threads, move |cancelled| {
             role.wait(&mut monitor.progress(cancelled))?;
             let block = encode(&config, head, content, parsed, how, &monitor, cancelled)?;
             role.done(block.head.mode);
@@ -369,4 +399,88 @@ fn encode(
     let (mode, body) = if body.len() < raw_len { (mode, body) } else { (head.mode, content) };
     progress(raw_len, body.len());
     Ok(Block { head: BlockHead { mode, ..head }, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::explain;
+    use crate::test_random::TestRandom;
+    use crate::{DecompressOptions, Level, SeekableDecompressor, decompress_with};
+    use std::io::{Cursor, Read, Seek, SeekFrom};
+
+    const PART: usize = 64 << 10;
+
+    /// Words and records, with a long string that two parts have in common.
+    fn mixture() -> Vec<u8> {
+        let mut random = TestRandom::new(7);
+        let repeated: Vec<u8> = (0..5000).map(|_| b'a' + random.below(26) as u8).collect();
+        let mut content = Vec::new();
+        for i in 0..6 * PART as u64 / 8 {
+            content.extend(format!("{} {:x}\n", i / 100, random.below(1 << 12)).bytes());
+            if i % (2 * PART as u64 / 8) == 9 {
+                content.extend(&repeated);
+            }
+        }
+        content.extend(
+            (0..4 * PART as u32 / 8).flat_map(|i| [i / 3, random.below(300) as u32].map(u32::to_le_bytes)).flatten(),
+        );
+        content
+    }
+
+    fn compressed(content: &[u8], options: CompressOptions) -> Result<Vec<u8>, Error> {
+        let mut compressor = Compressor::new(Vec::new(), options.level(Level::MIN));
+        compressor.division = Division { first: PART, other: PART, ..compressor.division };
+        compressor.write_all(content)?;
+        compressor.finish()
+    }
+
+    #[test]
+    fn divided_streams_come_back_whatever_the_threads() {
+        let content = mixture();
+        let options = CompressOptions::new;
+        let archive = compressed(&content, options().threads(1)).unwrap();
+        for options in [options().threads(4), options().threads(2).verify(true), options().threads(9).memory(40 << 20)]
+        {
+            assert!(compressed(&content, options).unwrap() == archive);
+        }
+        for options in [1, 2, 7].map(|threads| DecompressOptions::new().threads(threads)) {
+            assert!(decompress_with(&archive, options.clone()).unwrap() == content);
+            assert!(decompress_with(&archive, options.memory(40 << 20)).unwrap() == content);
+        }
+        let few = DecompressOptions::new().memory(12 << 20);
+        assert_eq!(decompress_with(&archive, few).unwrap_err().kind(), ErrorKind::MemoryLimit);
+        assert_eq!(compressed(&content, options().memory(12 << 20)).unwrap_err().kind(), ErrorKind::MemoryLimit);
+        let mut reader = SeekableDecompressor::new(Cursor::new(&archive), DecompressOptions::new()).unwrap();
+        let mut part = [0; 99];
+        reader.seek(SeekFrom::Start(5 * PART as u64)).unwrap();
+        reader.read_exact(&mut part).unwrap();
+        assert!(part == content[5 * PART..][..99]);
+    }
+
+    #[test]
+    fn divided_streams_are_explained_to_the_byte() {
+        let content = mixture();
+        let archive = compressed(&content, CompressOptions::new()).unwrap();
+        let explanation = explain(&archive, DecompressOptions::new()).unwrap();
+        let kinds = |kind| explanation.streams.iter().filter(|stream| stream.kind == kind).count();
+        assert!(kinds(Kind::Text) > 3 && kinds(Kind::Binary) > 2);
+        let streams: u64 = explanation.streams.iter().map(|stream| stream.coded_len).sum();
+        let parts: u64 = explanation.parts.iter().map(|(_, bytes)| bytes).sum();
+        assert_eq!(streams + parts, archive.len() as u64);
+        let plain: usize = explanation.pieces.iter().map(|piece| piece.len).sum();
+        assert!(plain + 5000 <= content.len(), "{plain}: the repeated string is copied");
+    }
+
+    #[test]
+    fn damage_is_noticed_in_any_part() {
+        let content = mixture();
+        let archive = compressed(&content, CompressOptions::new()).unwrap();
+        for at in (100..archive.len() - 20).step_by(archive.len() / 9) {
+            let mut damaged = archive.clone();
+            damaged[at] ^= 4;
+            let options = DecompressOptions::new().threads(3);
+            assert_eq!(decompress_with(&damaged, options).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+    }
 }

@@ -93,6 +93,11 @@ impl Kind {
         matches!(self, Kind::Code | Kind::Arm64 | Kind::RiscV | Kind::Risc { .. })
     }
 
+    /// Whether long streams of this kind are divided into parts.
+    pub fn is_divisible(self) -> bool {
+        matches!(self, Kind::Text | Kind::Binary | Kind::Code)
+    }
+
     /// As it is called in lists.
     pub fn name(self) -> &'static str {
         match self {

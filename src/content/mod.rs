@@ -7,6 +7,7 @@
 //! decoder: codec ─► filter undone ─► streams ─► rebuild (script, corrections) ─► content
 //! ```
 
+mod anchors;
 mod branches;
 mod budget;
 mod data_kind;
@@ -20,10 +21,12 @@ mod lepton;
 mod line_ends;
 mod outline;
 mod parse;
+mod parts;
 mod pdf;
 mod pieces;
 mod png;
 mod rebuild;
+mod repeats;
 mod samples;
 mod segment;
 mod statistics;
@@ -31,13 +34,16 @@ mod tar;
 pub mod workbook;
 mod x86;
 
+pub use anchors::anchors;
 pub use budget::max_plain;
 pub use data_kind::DataKind;
 pub use filter::Filter;
 pub use kind::Kind;
 pub use outline::{SegmentInfo, outline};
-pub use parse::{Effort, MAX_STREAMS, Parsed, parse};
+pub use parse::{Effort, Parsed, parse};
+pub use parts::Division;
 pub use rebuild::{rebuild, rebuild_memory};
+pub use segment::{MAX_STREAMS, Stream};
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ pub struct SegmentInfo {
     /// Length in bytes there.
     pub len: u64,
     /// `text`, `binary`, `x86`, `arm64`, `riscv`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
-    /// (filtered ones of a PNG), `gif`, `jpeg`.
+    /// (filtered ones of a PNG), `gif`, `jpeg`, `copy` (of what comes earlier or later in the block).
     pub kind: &'static str,
     /// The stream that its plain data are the next bytes of, and their number, if nothing was undone in it but JPEG.
     pub(crate) source: Option<(usize, u64)>,
@@ -83,6 +83,11 @@ impl Outline<'_> {
                 tag::JPEG => {
                     let (stream, len, coded) = (self.script.varint()?, self.script.varint()?, self.script.varint()?);
                     put("jpeg", len, Some((stream as usize, coded)));
+                }
+                tag::COPY => {
+                    self.script.varint()?;
+                    self.script.varint()?;
+                    add("copy", self.script.varint()?);
                 }
                 plain => {
                     let stream = plain.checked_sub(tag::PLAIN).ok_or_else(malformed)?;

@@ -6,13 +6,12 @@ use super::deflate::{self, Parameters, Undone, Writer};
 use super::flat::Rows;
 use super::gif::Gif;
 use super::kind::{Kind, program};
+use super::parts::{Division, divide};
 use super::pieces::pieces;
 use super::png::Chunks;
-use super::segment::{Deflate, Segment};
+use super::segment::{Deflate, MAX_STREAMS, Segment, Stream};
 use super::{gif, jpeg, lepton, pdf, png, samples, segment, statistics, tar};
 
-/// The most streams of a block. Once there are half as many, images go to the one for all sizes.
-pub const MAX_STREAMS: usize = 64;
 /// How deep a list of segments may lie in others: the image of a document in an archive of archives.
 pub const MAX_DEPTH: usize = 4;
 /// Deflate of fewer bytes gains less than its segment costs.
@@ -27,12 +26,6 @@ const MIN_IMAGE: usize = 1 << 14;
 const MIN_PROGRAM: usize = 4096;
 /// Corrections may take one in so many bytes of the deflate.
 const MAX_CORRECTIONS: usize = 6;
-
-/// Segments of one kind.
-pub struct Stream {
-    pub kind: Kind,
-    pub bytes: Vec<u8>,
-}
 
 /// Content taken apart.
 pub struct Parsed {
@@ -67,9 +60,11 @@ pub struct Effort {
     pub samples: bool,
     /// How many times as long as the content its plain data may be, without most of images' flat areas: they take so much longer.
     pub expansion: usize,
+    /// How long streams are divided into parts, if they are.
+    pub division: Option<Division>,
 }
 
-/// Takes `content` apart. None where it is of one kind throughout: then it is coded as it is.
+/// Takes `content` apart. None where it is of one kind throughout and not divided: then it is coded as it is.
 pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
     let mut parser = Parser {
         streams: vec![Stream { kind: Kind::Script, bytes: Vec::new() }],
@@ -81,15 +76,16 @@ pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
     let mut segments = Vec::new();
     parser.list(content, 1, &mut segments);
     let is_plain = |segment: &Segment| matches!(segment, Segment::Plain { .. });
-    if parser.streams.len() <= 2
+    let is_divided = effort.division.is_some_and(|division| divide(division, &mut parser.streams, &mut segments));
+    if !is_divided
+        && parser.streams.len() <= 2
         && segments.iter().all(is_plain)
         && !parser.streams.iter().any(|stream| stream.kind.is_structured())
     {
         return None;
     }
-    let (mut script, mut corrections) = (Vec::new(), Writer::default());
-    segment::write(&segments, &mut script, &mut corrections);
-    parser.streams[0].bytes = script;
+    let mut corrections = Writer::default();
+    parser.streams[0].bytes = segment::write(&segments, &mut corrections);
     Some(Parsed { streams: parser.streams, corrections: corrections.finish(), segments })
 }
 

@@ -5,7 +5,7 @@ use super::deflate::{Reader, redo};
 use super::kind::Kind;
 use super::parse::MAX_DEPTH;
 use super::png::Chunks;
-use super::segment::tag;
+use super::segment::{Ends, tag};
 use super::{gif, lepton, png};
 use crate::error::{Error, ErrorKind};
 use crate::fields::FieldReader;
@@ -19,6 +19,8 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
     let mut rebuilder = Rebuilder {
         script: FieldReader::new(script),
         streams: streams.to_vec(),
+        whole: streams,
+        ends: Ends::default(),
         corrections: Reader::new(corrections),
         max_plain: max_plain(raw_len),
     };
@@ -43,6 +45,8 @@ struct Rebuilder<'a> {
     script: FieldReader<'a>,
     /// What is left of each.
     streams: Vec<&'a [u8]>,
+    whole: &'a [&'a [u8]],
+    ends: Ends,
     corrections: Reader<'a>,
     /// The most bytes that a list inside another may make.
     max_plain: usize,
@@ -93,6 +97,7 @@ impl<'a> Rebuilder<'a> {
                     let coded = self.take(stream, coded)?;
                     out.extend(lepton::redo(coded, len).ok_or_else(|| corrupt("has a damaged JPEG"))?);
                 }
+                tag::COPY => out.extend(self.copy(left)?),
                 plain => {
                     let len = self.len(left)?;
                     let stream = plain.checked_sub(tag::PLAIN).ok_or_else(|| corrupt("has an unknown entry"))?;
@@ -122,6 +127,22 @@ impl<'a> Rebuilder<'a> {
         let (taken, rest) = split.ok_or_else(|| corrupt("takes more from a stream than it has"))?;
         *stream = rest;
         Ok(taken)
+    }
+
+    /// The bytes that a copy of at most `limit` bytes gives.
+    fn copy(&mut self, limit: usize) -> Result<&'a [u8], Error> {
+        let (number, distance) = (self.script.varint()?, self.script.varint()?);
+        let len = self.len(limit)?;
+        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let found = index.and_then(|index| Some((index, *self.whole.get(index)?)));
+        let (index, stream) = found.ok_or_else(|| corrupt("copies from a stream that there is not"))?;
+        let (end, back) = (*self.ends.of(index) as u64, distance & 1 == 1);
+        let at = if back { end.checked_sub(distance >> 1) } else { end.checked_add(distance >> 1) };
+        let range = at.and_then(|at| usize::try_from(at).ok()).and_then(|at| Some(at..at.checked_add(len)?));
+        let copied = range.and_then(|range| Some((range.end, stream.get(range)?)));
+        let (end, bytes) = copied.ok_or_else(|| corrupt("copies from beyond a stream"))?;
+        *self.ends.of(index) = end;
+        Ok(bytes)
     }
 
     /// Redoes deflate of at most `limit` bytes, and gives its plain data.

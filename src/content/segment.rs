@@ -5,6 +5,7 @@
 
 use super::deflate::{Notes, Parameters, Writer};
 use super::gif::Shape;
+use super::kind::Kind;
 use super::png::Chunks;
 use crate::fields::put_varint;
 
@@ -24,8 +25,22 @@ pub mod tag {
     pub const GIF: u64 = 5;
     /// Bytes of a row and of a pixel, bytes of rows of a PNG, then the list of their filters and pixels.
     pub const ROWS: u64 = 6;
+    /// A stream's number, where in it, and bytes that are the same: the distance from where the last copy from this stream ended, its
+    /// sign in bit 0.
+    pub const COPY: u64 = 7;
     /// From here on: the bytes to take from stream number tag − `PLAIN`.
     pub const PLAIN: u64 = 8;
+}
+
+/// The most streams of a block. Once there are half as many, images go to the one for all sizes.
+pub const MAX_STREAMS: usize = 64;
+
+/// Segments of one kind.
+pub struct Stream {
+    /// What they are.
+    pub kind: Kind,
+    /// All of them, one after the other.
+    pub bytes: Vec<u8>,
 }
 
 /// A part of the content.
@@ -33,6 +48,12 @@ pub enum Segment {
     /// The next `len` bytes of a stream.
     Plain {
         stream: usize,
+        len: usize,
+    },
+    /// The same `len` bytes as at byte `at` of a stream.
+    Copy {
+        stream: usize,
+        at: usize,
         len: usize,
     },
     Deflate(Box<Deflate>),
@@ -78,6 +99,7 @@ impl Segment {
     pub fn len(&self) -> usize {
         match self {
             Segment::Plain { len, .. }
+            | Segment::Copy { len, .. }
             | Segment::Jpeg { len, .. }
             | Segment::Gif { len, .. }
             | Segment::Rows { len, .. } => *len,
@@ -87,37 +109,65 @@ impl Segment {
     }
 }
 
-/// Writes `segments` and an end. `corrections` take what redoing needs, the innermost first.
-pub fn write(segments: &[Segment], script: &mut Vec<u8>, corrections: &mut Writer) {
+/// The script that makes `segments`. `corrections` take what redoing needs, the innermost first.
+pub fn write(segments: &[Segment], corrections: &mut Writer) -> Vec<u8> {
+    let mut script = Vec::new();
+    list(segments, &mut script, &mut Ends::default(), corrections);
+    script
+}
+
+/// Where the last copies from each stream ended.
+#[derive(Default)]
+pub struct Ends(Vec<usize>);
+
+impl Ends {
+    /// That of a stream.
+    pub fn of(&mut self, stream: usize) -> &mut usize {
+        self.0.resize(self.0.len().max(stream + 1), 0);
+        &mut self.0[stream]
+    }
+}
+
+/// Writes `segments` and an end.
+fn list(segments: &[Segment], script: &mut Vec<u8>, ends: &mut Ends, corrections: &mut Writer) {
     for segment in segments {
         match segment {
             Segment::Plain { stream, len } => {
                 put_varint(script, tag::PLAIN + *stream as u64);
                 put_varint(script, *len as u64);
             }
+            Segment::Copy { stream, at, len } => {
+                let end = ends.of(*stream);
+                let sign = u64::from(*at < *end);
+                put_varint(script, tag::COPY);
+                put_varint(script, *stream as u64);
+                put_varint(script, (at.abs_diff(*end) as u64) << 1 | sign);
+                put_varint(script, *len as u64);
+                *end = at + len;
+            }
             Segment::Deflate(deflate) => {
                 put_varint(script, if deflate.wrapper.is_some() { tag::ZLIB } else { tag::DEFLATE });
                 script.extend(deflate.wrapper.iter().flatten());
                 put_varint(script, deflate.len as u64);
-                write(&deflate.plain, script, corrections);
+                list(&deflate.plain, script, ends, corrections);
                 corrections.stream(deflate.parameters, &deflate.notes);
             }
             Segment::Png { chunks, body } => {
                 put_varint(script, tag::PNG);
                 chunks.write(script);
-                write(body, script, corrections);
+                list(body, script, ends, corrections);
             }
             Segment::Gif { len, shape, notes, pixels } => {
                 put_varint(script, tag::GIF);
                 script.extend([shape.bits, shape.block]);
                 put_varint(script, *len as u64);
-                write(pixels, script, corrections);
+                list(pixels, script, ends, corrections);
                 corrections.append(notes);
             }
             Segment::Rows { len, row, pixel, parts } => {
                 put_varint(script, tag::ROWS);
                 [row, pixel, len].into_iter().for_each(|&value| put_varint(script, value as u64));
-                write(parts, script, corrections);
+                list(parts, script, ends, corrections);
             }
             Segment::Jpeg { len, stream, coded } => {
                 put_varint(script, tag::JPEG);

@@ -5,7 +5,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::test_random::TestRandom;
 
-const EFFORT: Effort = Effort { recompress: true, samples: true, expansion: 16 };
+const EFFORT: Effort = Effort { recompress: true, samples: true, expansion: 16, division: None };
 
 const SAMPLES: [(&str, &[u8]); 8] = [
     ("archive.zip", include_bytes!("../../tests/samples/archive.zip")),
@@ -183,5 +183,60 @@ fn damaged_streams_are_refused_or_make_other_bytes() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn divided_streams_come_together() {
+    const UNIT: usize = 1 << 16;
+    let prose: &[u8] = include_bytes!("../../corpora/samples/prose.txt");
+    let mut divided = 0;
+    for seed in 0..12 {
+        let mut random = TestRandom::new(seed);
+        let noise = random.bytes(UNIT);
+        let mut content = Vec::new();
+        while content.len() < 8 * UNIT {
+            let len = 1 + random.below(UNIT as u64) as usize;
+            let start = random.below((UNIT - len) as u64 + 1) as usize;
+            match random.below(6) {
+                0 => content.extend(&noise[start..start + len]),
+                1 => content.extend(random.bytes(len)),
+                2 => content.extend(SAMPLES[random.below(8) as usize].1),
+                3 => content.extend(prose),
+                _ => (0..len / 8).for_each(|_| content.extend(format!("{:x} ", random.below(1 << 30)).bytes())),
+            }
+        }
+        let first = 1 + random.below(2 * UNIT as u64) as usize;
+        let other = 1 + random.below(2 * UNIT as u64) as usize;
+        let division = Some(Division { first, other, most: 2 + random.below(70) as usize, text: seed % 4 > 0 });
+        let parsed = parse(&content, Effort { division, ..EFFORT }).unwrap();
+        assert!(parsed.streams.len() <= MAX_STREAMS);
+        let streams = streams(&parsed);
+        assert!(rebuild(&streams, &parsed.corrections, content.len()).unwrap() == content, "seed {seed}");
+        let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
+        let segments = outline(streams[0], &kinds).unwrap();
+        let outermost = segments.iter().filter(|segment| segment.depth == 0);
+        assert_eq!(outermost.map(|segment| segment.len).sum::<u64>(), content.len() as u64);
+        divided += usize::from(kinds.iter().filter(|&&kind| kind == Kind::Binary).count() > 1);
+    }
+    assert!(divided > 0);
+}
+
+#[test]
+fn copies_are_checked() {
+    let script = |entries: &[u64]| {
+        let mut script = Vec::new();
+        entries.iter().for_each(|&entry| crate::fields::put_varint(&mut script, entry));
+        script
+    };
+    let text: &[u8] = b"a tale of a tub";
+    let rebuilt = |entries: &[u64], len: usize| rebuild(&[&script(entries), text], &[], len);
+    let end = [9, 15, 0];
+    // Two bytes from byte 2 on, four from byte 11 on, two from byte 9 on.
+    let copies = [7, 1, 4, 2, 7, 1, 14, 4, 7, 1, 13, 2];
+    assert_eq!(rebuilt(&[&copies[..], &end].concat(), 23).unwrap(), b"ta tub aa tale of a tub");
+    for wrong in [[7, 0, 0, 1], [7, 2, 0, 1], [7, 1, 0, 16], [7, 1, 1 << 40, 1], [7, 1, 3, 1], [7, 1, u64::MAX, 1]] {
+        let error = rebuilt(&[&wrong[..], &end].concat(), 16).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{wrong:?}");
     }
 }

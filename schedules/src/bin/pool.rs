@@ -25,13 +25,13 @@ fn work(threads: usize, jobs: usize, stop: bool) {
     let mut pool = Pool::new(threads, Some(2));
     let mut results = Vec::new();
     for number in 0..jobs {
-        while !pool.has_room(1).unwrap() {
+        while !pool.has_room(1, 1).unwrap() {
             match pool.try_pop() {
                 Some(result) => results.push(result.unwrap()),
                 None => pool.wait(),
             }
         }
-        pool.submit(1, move |_| {
+        pool.submit(1, 1, move |_| {
             shuttle::thread::yield_now();
             Ok(number)
         });

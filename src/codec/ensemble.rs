@@ -2,7 +2,7 @@
 
 use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
 use super::flat::FlatAreas;
-use super::mixing::{Contexts, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
+use super::mixing::{Contexts, LeftOut, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
@@ -27,17 +27,6 @@ pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> 
         false => 0,
     };
     FIXED_MEMORY + second + experts::memory(pretrained, content, raw_len, thorough)
-}
-
-/// What an encoder does without, to measure what it gains. No archive is made this way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftOut {
-    /// Nothing: as archives are made.
-    Nothing,
-    /// The denoiser.
-    Denoiser,
-    /// The predictions of the [`Part`] of this name.
-    Part(&'static str),
 }
 
 /// Predicts the bits of one block.
@@ -66,18 +55,16 @@ impl Ensemble {
     /// # Errors
     /// The operating system's, if there is not enough memory.
     pub fn new(setup: &Setup, left_out: LeftOut) -> io::Result<Self> {
+        let flat = FlatAreas::of(setup.content).map(Box::new);
+        let has_flat = flat.is_some();
         let experts = Experts::new(setup)?;
         let pretrained = setup.pretrained();
         let parts = parts(&experts, pretrained);
         let mixing = Mixing::new(setup, experts.initial_weights(pretrained), &parts, left_out);
         Ok(Ensemble {
             kind: setup.kind,
-            text: BlockBuffer::new(
-                setup.raw_len,
-                setup.lanes,
-                setup.kind == DataKind::Binary && !setup.content.is_samples(),
-                !setup.content.is_samples(),
-            ),
+            // Images with flat areas are so fast that these summaries would count, and they have no use for them.
+            text: BlockBuffer::new(setup.raw_len, setup.lanes, setup.kind == DataKind::Binary && !has_flat, !has_flat),
             lane: 0,
             experts,
             inputs: Inputs::default(),
@@ -85,7 +72,7 @@ impl Ensemble {
             mixing,
             tree: setup.tree,
             node: setup.tree.root(),
-            flat: FlatAreas::of(setup.content).map(Box::new),
+            flat,
             expected: None,
             last_bit: None,
             p24: 1 << 23,
@@ -119,7 +106,7 @@ impl Ensemble {
         self.select_weights(fields);
         self.experts.predict(self.node, &mut self.inputs);
         let second = match fields {
-            Some(fields) => Some(self.field_contexts(fields)),
+            Some(fields) => self.mixing.is_primed().then(|| self.field_contexts(fields)),
             None => (self.kind == DataKind::Binary && self.mixing.has_second()).then(|| self.second_contexts()),
         };
         let transformer = self.experts.language.transformer();

@@ -1,7 +1,6 @@
 //! What makes one prediction of those of the experts: one or two mixers, and the final stages.
 
 use super::bits::Part;
-use super::ensemble::LeftOut;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{Pretrained, Setup};
 use crate::experts::inputs::Inputs;
@@ -28,6 +27,17 @@ const CONFIDENCE_CLASSES: usize = 20;
 /// Bytes of memory of the second mixer of text made of fields, and of binary data where time matters less, with what it has beside.
 pub const SECOND_MEMORY: u64 = 9 << 20;
 pub const THOROUGH_MEMORY: u64 = 14 << 20;
+
+/// What an encoder does without, to measure what it gains. No archive is made this way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Nothing: as archives are made.
+    Nothing,
+    /// The denoiser.
+    Denoiser,
+    /// The predictions of the [`Part`] of this name.
+    Part(&'static str),
+}
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
 /// an external transformer alone, which may be better than any mixture.
@@ -130,6 +140,12 @@ impl Mixing {
         let mut mixer = Mixer::new(&self.weights, &SECOND_SETS, [256, 256]).with_rate(self.rate.clone());
         self.left_out.iter().for_each(|part| mixer.leave_out(&part.inputs));
         mixer
+    }
+
+    /// Whether there is a pretrained model.
+    #[inline]
+    pub fn is_primed(&self) -> bool {
+        self.has_masked_set
     }
 
     /// Whether there is a second mixer.

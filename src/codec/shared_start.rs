@@ -5,7 +5,7 @@
 
 use super::bits::Learner;
 use super::block_coder::Progress;
-use super::ensemble::LeftOut;
+use super::mixing::LeftOut;
 use crate::content::{DataKind, Kind};
 use crate::error::{Error, ErrorKind};
 use std::any::Any;

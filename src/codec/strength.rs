@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn archives_of_a_strong_model_come_back() {
         let config =
-            |lanes| CodecConfig::new(Preset::Neural, Some(knowing()), LanePolicy::Exactly(lanes)).unwrap().learning(2);
+            |lanes| CodecConfig::new(Preset::Neural, Some(knowing()), LanePolicy::Exactly(lanes)).unwrap().learning(3);
         let text = [&TEXT[..200], b"Quite another sentence.\n", &TEXT.repeat(3)].concat();
         let mut lines = String::new();
         for lanes in [1, 2, 8] {

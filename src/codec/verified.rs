@@ -2,7 +2,7 @@
 
 use super::block_coder::Progress;
 use super::config::CodecConfig;
-use super::ensemble::LeftOut;
+use super::mixing::LeftOut;
 use super::profile::Profile;
 use super::{check_complete, decode_with, encode_without};
 use crate::coder::{Decoder, Encoder};

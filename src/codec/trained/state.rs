@@ -2,8 +2,9 @@
 
 use super::super::bits::{BitPredictor, Learner};
 use super::super::block_coder::Progress;
-use super::super::ensemble::{Ensemble, LeftOut};
+use super::super::ensemble::Ensemble;
 use super::super::fast::Fast;
+use super::super::mixing::LeftOut;
 use super::super::preset::Preset;
 use super::TrainedPrior;
 use crate::error::{Error, ErrorKind};

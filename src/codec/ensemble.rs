@@ -23,7 +23,7 @@ pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> 
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
     let second = match thorough {
         true => THOROUGH_MEMORY,
-        false if content.may_have_text() => SECOND_MEMORY,
+        false if preset.is_primed() && content.may_have_text() => SECOND_MEMORY,
         false => 0,
     };
     FIXED_MEMORY + second + experts::memory(pretrained, content, raw_len, thorough)

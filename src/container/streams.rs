@@ -159,14 +159,14 @@ impl Streams {
             for _ in 0..at_once {
                 let worker = thread::Builder::new().name("nzip stream".into()).stack_size(STACK_SIZE);
                 queue.lock().workers += 1;
-                if worker.spawn_scoped(scope, || queue.work(&one)).is_err() {
+                if worker.spawn_scoped(scope, || queue.work(one)).is_err() {
                     queue.lock().workers -= 1;
                 }
             }
             // Without any thread the work is done here.
             if queue.lock().workers == 0 {
                 queue.lock().workers = 1;
-                queue.work(&one);
+                queue.work(one);
             }
             queue.supervise(|| {
                 let (bytes, coded) = sums.get();

@@ -16,7 +16,7 @@ const SPACING_BITS: u32 = 6;
 /// Blocks are too short if, for so many different strings, one is known only from blocks that another block can't see: it is new there.
 /// Of 100 strings, blocks of 4 MiB make 3 of dickens new again, which costs 0.3 %; 8 of samba, 7 %; 26 of nci, 0.9 %.
 const MAX_FAR: usize = 25;
-/// Bytes of a part of a stream.
+/// Bytes of a part of a stream; the first one, which all others know, is twice as long.
 const PART: usize = 8 << 20;
 /// Content of at most this length is one block, if it is known beforehand and does not have shorter ones: a second block would have to learn
 /// anew. In MiB.
@@ -56,7 +56,7 @@ pub fn effort(preset: Preset, recompress: bool) -> Effort {
 /// How long streams are divided into parts: to keep several cores busy where blocks would not.
 pub fn division(level: Level) -> Division {
     // Text that the transformer predicts begins anew in each part, which costs more the more it learns.
-    Division { first: PART, other: PART, most: 8, text: !level.learns() }
+    Division { first: 2 * PART, other: PART, most: 8, text: !level.learns() }
 }
 
 /// Whether blocks of this size, which the user has not chosen, share a start: otherwise their streams are divided.

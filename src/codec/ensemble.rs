@@ -214,10 +214,7 @@ impl Ensemble {
         };
         self.experts.prefetch(&mut byte);
         // Learning the last bit hides the latency of the prefetched memory.
-        if let Some(bit) = self.last_bit.take() {
-            self.experts.update_late(bit);
-            self.mixing.learn(&self.inputs, bit);
-        }
+        learn_last_bit(&mut self.last_bit, &mut self.experts, &mut self.mixing, &self.inputs);
         self.experts.lookup(&mut byte);
         self.experts.begin_byte(&byte);
         self.predict();
@@ -233,6 +230,15 @@ impl Ensemble {
         self.text.push(self.lane, byte);
         self.experts.skip(byte, self.text.view(self.lane));
         false
+    }
+}
+
+/// Learns a byte's last bit, if that is still to be done. It borrows no more of the ensemble: the next byte's view is in use.
+#[inline]
+fn learn_last_bit(last_bit: &mut Option<u32>, experts: &mut Experts, mixing: &mut Mixing, inputs: &Inputs) {
+    if let Some(bit) = last_bit.take() {
+        experts.update_late(bit);
+        mixing.learn(inputs, bit);
     }
 }
 
@@ -337,10 +343,7 @@ impl BitPredictor for Ensemble {
             self.expected = flat.begin_byte(view, matches.map(|model| model.finder.following(lane, view)));
             if self.expected.is_some() {
                 self.p24 = probability(flat.predict());
-                if let Some(bit) = self.last_bit.take() {
-                    self.experts.update_late(bit);
-                    self.mixing.learn(&self.inputs, bit);
-                }
+                learn_last_bit(&mut self.last_bit, &mut self.experts, &mut self.mixing, &self.inputs);
                 return;
             }
         }

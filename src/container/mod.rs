@@ -16,6 +16,7 @@ mod index;
 mod intact;
 mod layout;
 mod list;
+mod load;
 mod peek_reader;
 mod plan;
 mod pool;

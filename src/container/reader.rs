@@ -10,12 +10,12 @@ use super::checksum::{ContentCheck, check};
 use super::frame::{BlockHead, Mode};
 use super::frame_reader::{Event, FrameReader};
 use super::header::Header;
+use super::load::Load;
 use super::pool::{Pool, check_memory};
 use super::recover::{Damage, DamageList};
 use super::segmented;
 use super::shared::{Role, Shared};
 use super::short::parts_check;
-use super::streams::Load;
 use crate::codec::{self, CodecConfig};
 use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
@@ -386,9 +386,7 @@ pub(super) fn block_load(config: Option<&CodecConfig>, head: &BlockHead, body: &
 
 /// The number of threads for decoding a block, the last one or others are decoded beside it.
 pub(super) fn threads_for<T: Send + 'static>(pool: &mut Pool<T>, header: &Header, is_last: bool, load: &Load) -> usize {
-    let blocks = header.content_length.map(|len| len.div_ceil(header.block_size.bytes() as u64));
-    let threads = if is_last { pool.free_threads() } else { load.at_once(pool.share(blocks.unwrap_or(2))) };
-    load.threads_within(threads, pool.memory())
+    load.threads(pool, header.content_length, header.block_size, is_last)
 }
 
 /// The error for a block with the right head that can't be decoded. If its data has a checksum of its own, which was compared, the

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::block_map::BlockMap;
 use super::frame::{BlockHead, Frame, Mode};
+use super::load::Load;
 use super::pool::Pool;
 use super::reader::{Next, block_config, block_load, decode_block, lost_block, threads_for};
 use super::shared::Shared;
 use super::short::Short;
-use super::streams::Load;
 use crate::codec::CodecConfig;
 use crate::error::{Error, ErrorKind};
 use crate::options::{DecompressOptions, resolve_threads};

@@ -1,7 +1,8 @@
 //! The body of a segmented block: a table of streams, and the streams, each coded by itself.
 
 use super::checksum::check;
-use super::streams::{Load, Streams};
+use super::load::Load;
+use super::streams::Streams;
 use crate::codec::{self, CodecConfig, Progress, Verify};
 use crate::content::{Kind, MAX_STREAMS, Parsed, max_plain, rebuild, rebuild_memory};
 use crate::error::{Error, ErrorKind};
@@ -203,7 +204,7 @@ pub fn load(config: &CodecConfig, body: &[u8], plain_len: usize, raw_len: usize)
         stream.profile.map_or(0, |profile| config.decode_memory(stream.kind, stream.len, profile))
     });
     let rebuilding = rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len, raw_len);
-    Load { fixed: load.fixed + rebuilding, ..load }
+    load.with(rebuilding)
 }
 
 /// Whether the streams of a block of `raw_len` bytes may have `plain_len` bytes in all.

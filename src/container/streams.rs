@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::load::Load;
 use crate::codec::{CodecConfig, Progress, SharedStart, Sharing};
 use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
@@ -30,39 +31,6 @@ struct Member {
     start: Option<Arc<SharedStart>>,
     /// The stream in whose final state it begins.
     leader: Option<usize>,
-}
-
-/// What coding a block takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Bytes of memory that don't depend on the number of threads.
-    pub fixed: u64,
-    /// The same of each stream at work.
-    pub each: u64,
-    /// How many streams at a time gain anything.
-    pub most: usize,
-}
-
-impl Load {
-    /// Bytes of memory with `threads` threads.
-    pub fn memory(&self, threads: usize) -> u64 {
-        self.fixed.saturating_add(self.each.saturating_mul(self.at_once(threads) as u64))
-    }
-
-    /// The same and `bytes` of memory.
-    pub fn with(self, bytes: u64) -> Load {
-        Load { fixed: self.fixed.saturating_add(bytes), ..self }
-    }
-
-    /// How many streams `threads` threads code at a time.
-    pub fn at_once(&self, threads: usize) -> usize {
-        threads.clamp(1, self.most.max(1))
-    }
-
-    /// The most threads up to `threads` with which it takes at most `memory` bytes; at least 1.
-    pub fn threads_within(&self, threads: usize, memory: u64) -> usize {
-        (1..=threads).rev().find(|&threads| self.memory(threads) <= memory).unwrap_or(1)
-    }
 }
 
 impl Streams {

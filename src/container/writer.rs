@@ -265,11 +265,8 @@ impl<W: Write> Compressor<W> {
             config.memory(kind, len) + verified(len)
         });
         let load = load.with(data);
-        let blocks =
-            self.options.content_length.map(|len| len.div_ceil(self.block_size.unwrap_or_default().bytes() as u64));
-        let threads =
-            if is_last { self.pool.free_threads() } else { load.at_once(self.pool.share(blocks.unwrap_or(2))) };
-        let threads = load.threads_within(threads, self.pool.memory());
+        let block_size = self.block_size.unwrap_or_default();
+        let threads = load.threads(&mut self.pool, self.options.content_length, block_size, is_last);
         let memory = load.memory(threads);
         let verify = match self.options.verify {
             false => Verify::No,

@@ -270,23 +270,17 @@ impl Parser {
         if undone.consumed < MIN_DEFLATE || cost > undone.consumed / MAX_CORRECTIONS + MIN_DEFLATE / 2 {
             return None;
         }
-        let time = png.map_or(undone.plain.len(), |kind| self.filtered_time(&undone.plain, kind));
+        let rows = png.filter(|_| self.samples).and_then(|kind| unfilter(&undone.plain, kind));
+        let time = rows.as_ref().map_or(undone.plain.len(), |rows| self.time(&rows.pixels, rows.kind));
         self.budget.add(undone.plain.len(), time)?;
         self.guess = Some(undone.parameters);
-        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None }) })
+        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None, rows }) })
     }
 
     /// The time that pixels take as bytes outside of flat areas.
     fn time(&self, pixels: &[u8], kind: Kind) -> usize {
         let rows = Rows::of(kind).filter(|_| self.samples);
         rows.map_or(pixels.len(), |rows| rows.time(pixels))
-    }
-
-    /// The same of the filtered rows of a PNG, which `kind` tells of.
-    fn filtered_time(&self, filtered: &[u8], kind: Kind) -> usize {
-        let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return filtered.len() };
-        let unfiltered = png::unfilter(filtered, row as usize, pixel.into());
-        unfiltered.map_or(filtered.len(), |(_, pixels)| self.time(&pixels, Kind::Image { row: row - 1, pixel, depth }))
     }
 
     /// Takes apart what was undone.
@@ -314,10 +308,10 @@ impl Parser {
     }
 
     fn enter_deflate(&mut self, deflate: FoundDeflate, depth: usize) -> Segment {
-        let FoundDeflate { undone, wrapper, image } = deflate;
+        let FoundDeflate { undone, wrapper, image, rows } = deflate;
         let mut plain = Vec::new();
         match image {
-            Some((kind, true)) => self.rows(&undone.plain, kind, &mut plain),
+            Some((kind, true)) => self.rows(&undone.plain, kind, rows, &mut plain),
             Some((kind, false)) => {
                 let kind = self.image(kind, undone.plain.len());
                 self.plain(&undone.plain, kind, &mut plain);
@@ -328,23 +322,22 @@ impl Parser {
         Segment::Deflate(Box::new(Deflate { len, wrapper, parameters, notes, plain }))
     }
 
-    /// Adds the filtered rows of a PNG, which `kind` tells of.
-    fn rows(&mut self, filtered: &[u8], kind: Kind, out: &mut Vec<Segment>) {
-        let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return self.plain(filtered, kind, out) };
+    /// Adds the filtered rows of a PNG, which `kind` tells of; `rows` if their filters have been undone.
+    fn rows(&mut self, filtered: &[u8], kind: Kind, rows: Option<FoundRows>, out: &mut Vec<Segment>) {
+        let Kind::Image { row: row @ 2.., pixel, .. } = kind else { return self.plain(filtered, kind, out) };
         if !self.samples {
             let kind = self.image(kind, filtered.len());
             return self.plain(filtered, kind, out);
         }
-        let (row_len, pixel_len) = (row as usize, usize::from(pixel));
-        // Chosen before the filter types may add a stream.
-        let pixels_kind = self.image(Kind::Image { row: row - 1, pixel, depth }, filtered.len());
-        let Some((filters, pixels)) = png::unfilter(filtered, row_len, pixel_len) else {
+        let Some(FoundRows { filters, pixels, kind }) = rows.or_else(|| unfilter(filtered, kind)) else {
             return self.plain(filtered, Kind::Binary, out);
         };
+        // Chosen before the filter types may add a stream.
+        let pixels_kind = self.image(kind, filtered.len());
         let mut parts = Vec::new();
         self.plain(&filters, Kind::Headers, &mut parts);
         self.plain(&pixels, pixels_kind, &mut parts);
-        out.push(Segment::Rows { len: filtered.len(), row: row_len, pixel: pixel_len, parts });
+        out.push(Segment::Rows { len: filtered.len(), row: row as usize, pixel: pixel.into(), parts });
     }
 
     /// Adds bytes between what was undone in a file of kind `whole`.
@@ -410,6 +403,22 @@ struct FoundDeflate {
     wrapper: Option<[u8; 2]>,
     /// If the plain data are known to be an image, its kind, and whether each row begins with a filter type.
     image: Option<(Kind, bool)>,
+    /// The rows of a PNG, if their filters have been undone.
+    rows: Option<FoundRows>,
+}
+
+/// The rows of a PNG: their filter types, their pixels, and the kind of these.
+struct FoundRows {
+    filters: Vec<u8>,
+    pixels: Vec<u8>,
+    kind: Kind,
+}
+
+/// Undoes the filters of rows, which `kind` tells of.
+fn unfilter(filtered: &[u8], kind: Kind) -> Option<FoundRows> {
+    let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return None };
+    let (filters, pixels) = png::unfilter(filtered, row as usize, pixel.into())?;
+    Some(FoundRows { filters, pixels, kind: Kind::Image { row: row - 1, pixel, depth } })
 }
 
 /// The next place from `at` on where something may begin that can be undone.

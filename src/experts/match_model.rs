@@ -42,6 +42,13 @@ struct Match {
     cooldown: usize,
 }
 
+impl Match {
+    /// The byte that is expected: none without a match, or if it is not known yet.
+    fn expected(self, view: LaneView) -> Option<u8> {
+        view.block().known(self.at).filter(|_| self.len > 0)
+    }
+}
+
 impl MatchFinder {
     /// States are below this.
     pub const STATES: usize = 192;
@@ -102,18 +109,16 @@ impl MatchFinder {
 
     /// Continues the lane's match, or starts a new one at the candidate. [`Self::lookup`] comes before.
     pub fn select(&mut self, lane: usize, view: LaneView, tree: &SymbolTree) {
-        let bytes = view.bytes();
         self.lane = lane;
         let found = &mut self.matches[lane];
         if found.len == 0 && self.candidate > 0 {
-            let before = view.block().bytes()[..self.candidate].iter().rev().zip(bytes.iter().rev());
-            let len = before.take(MAX_VERIFIED).take_while(|(a, b)| a == b).count();
+            let len = view.common_before(self.candidate, MAX_VERIFIED);
             if len >= self.min {
                 (found.len, found.at) = (len, self.candidate);
             }
         }
         // A match that reaches the end of another lane ends: that lane's next byte is not known yet.
-        let expected = if found.len > 0 { view.block().known(found.at) } else { None };
+        let expected = found.expected(view);
         if expected.is_none() {
             found.len = 0;
         }
@@ -166,14 +171,14 @@ impl MatchFinder {
 
     /// The byte that the lane's match expects, if there is one, and the match's length.
     pub fn following(&self, lane: usize, view: LaneView) -> Option<(u8, usize)> {
-        let found = &self.matches[lane];
-        view.block().known(found.at).filter(|_| found.len > 0).map(|byte| (byte, found.len))
+        let found = self.matches[lane];
+        found.expected(view).map(|byte| (byte, found.len))
     }
 
     /// Passes over `byte`: a match that expected another one ends.
     pub fn skip(&mut self, byte: u8, view: LaneView) {
         let found = &mut self.matches[self.lane];
-        if found.len > 0 && view.block().known(found.at) == Some(byte) {
+        if found.expected(view) == Some(byte) {
             (found.len, found.at) = (found.len + 1, found.at + 1);
         } else {
             found.len = 0;

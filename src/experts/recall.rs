@@ -111,14 +111,12 @@ impl Expert for Recall {
     /// Goes on with the passage, or chooses another one.
     fn lookup(&mut self, byte: &mut NextByte) {
         let view = byte.view;
-        let bytes = view.bytes();
-        if bytes.len() >= MIN {
+        if view.bytes().len() >= MIN {
             let slot = self.slot(view.last8);
             let head = &mut self.heads.as_chunks_mut().0[slot];
             let candidate = u32::from_ne_bytes(std::mem::replace(head, (view.at as u32).to_ne_bytes())) as usize;
             if candidate > 0 && (self.at == 0 || self.run < SETTLED) {
-                let before = view.block().bytes()[..candidate].iter().rev().zip(bytes.iter().rev());
-                let common = before.take(MAX_VERIFIED).take_while(|(a, b)| a == b).count();
+                let common = view.common_before(candidate, MAX_VERIFIED);
                 if common >= MIN && (self.at == 0 || common > self.run) {
                     (self.at, self.run, self.hits) = (candidate, common, !0);
                 }

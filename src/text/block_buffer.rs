@@ -122,6 +122,13 @@ impl<'a> LaneView<'a> {
         if back <= bytes.len() && back > 0 { bytes[bytes.len() - back] } else { 0 }
     }
 
+    /// How many of the lane's last bytes, at most `most`, are those before position `at` of the block, too.
+    #[inline]
+    pub fn common_before(&self, at: usize, most: usize) -> usize {
+        let pairs = self.block.bytes[..at].iter().rev().zip(self.bytes().iter().rev());
+        pairs.take(most).take_while(|(a, b)| a == b).count()
+    }
+
     /// The byte above the next one: the same column of the previous line. 0 if that line is shorter.
     #[inline]
     pub fn above(&self) -> u8 {

@@ -89,6 +89,7 @@ fn the_peak_is_what_the_limit_says() {
         ("long", 1, 70),
         ("text", 2, 80),
         ("fax", 2, 70),
+        ("zip", 1, 70),
         ("zip", 2, 50),
         ("text", 4, 85),
         ("short", 6, 75),

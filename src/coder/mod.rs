@@ -240,6 +240,9 @@ mod tests {
     use super::*;
     use crate::test_random::TestRandom;
 
+    /// Bits of a long case: few under miri, which takes milliseconds for each.
+    const LONG: u64 = if cfg!(miri) { 300 } else { 20_000 };
+
     /// The interval in exact arithmetic: `low` is big-endian, and its last 4 bytes have the scale of `range`.
     struct Interval {
         low: Vec<u8>,
@@ -289,7 +292,7 @@ mod tests {
             });
             bits.collect()
         };
-        let lengths = [0, 1, 2, 3, 10, 20_000];
+        let lengths = [0, 1, 2, 3, 10, LONG];
         (0..=6).flat_map(|shape| lengths.map(|len| (shape, len))).map(|(shape, len)| case(shape, len)).collect()
     }
 
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn bits_come_back() {
         let mut random = TestRandom::new(2);
-        let long = (0..400_000).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32));
+        let long = (0..20 * LONG).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32));
         for bits in cases().into_iter().chain([long.collect()]) {
             let coded = encode(&bits);
             let mut decoder = Decoder::new(&coded);
@@ -317,7 +320,7 @@ mod tests {
     fn a_decoder_follows_an_encoder() {
         let mut random = TestRandom::new(2);
         let long: Vec<_> =
-            (0..100_000).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32)).collect();
+            (0..5 * LONG).map(|_| (random.below(2) as u32, 1 + random.below(u64::from(PROB_ONE) - 1) as u32)).collect();
         for bits in cases().into_iter().chain([long, Vec::new()]) {
             let (to, from) = std::sync::mpsc::channel();
             std::thread::scope(|scope| {
@@ -404,7 +407,7 @@ mod tests {
     #[test]
     fn the_cost_is_the_entropy() {
         let p1 = PROB_ONE / 10;
-        let n = 100_000u32;
+        let n = 5 * LONG as u32;
         let bits: Vec<(u32, u32)> = (0..n).map(|i| (u32::from(i % 10 == 0), p1)).collect();
         let entropy = f64::from(n) * (-(0.1f64.log2()) * 0.1 - 0.9f64.log2() * 0.9) / 8.0;
         let coded = encode(&bits).len() as f64;

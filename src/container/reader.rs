@@ -379,7 +379,7 @@ pub(super) fn block_load(config: Option<&CodecConfig>, head: &BlockHead, body: &
         (Mode::Modelled { profile, .. } | Mode::Short { profile, .. }, Some(config)) => {
             Load { each: config.decode_memory(Kind::Binary, raw_len, profile), fixed: 0, most: 1 }
         }
-        (Mode::Segmented { plain_len, .. }, Some(config)) => segmented::load(config, body, plain_len as usize, raw_len),
+        (Mode::Segmented { plain_len, .. }, Some(config)) => segmented::load(config, body, plain_len as usize),
         _ => Load::default(),
     }
 }

@@ -139,7 +139,7 @@ pub fn encode(
     let coded = all.run(at_once, &mut sums, |index, config, progress| {
         let stream = &parsed.streams[index];
         let coded = match stream.kind {
-            Kind::Lepton => None,
+            Kind::Lepton { .. } => None,
             _ => Some(codec::encode(config, stream.kind, &stream.bytes, verify, threads / at_once, progress)?),
         };
         let coded = coded.filter(|coded| coded.payload.len() < stream.bytes.len());
@@ -193,17 +193,18 @@ pub fn decode(
     let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
     let corrections = &body[at..];
     table.verify(&plain, corrections)?;
-    rebuild(&plain, corrections, raw_len)
+    let kinds: Vec<Kind> = table.streams.iter().map(|stream| stream.kind).collect();
+    rebuild(&kinds, &plain, corrections, raw_len)
 }
 
 /// What decoding `body` takes, the content and the body not included; nothing if it can't be decoded.
-pub fn load(config: &CodecConfig, body: &[u8], plain_len: usize, raw_len: usize) -> Load {
+pub fn load(config: &CodecConfig, body: &[u8], plain_len: usize) -> Load {
     let Ok(table) = Table::read(body, plain_len) else { return Load::default() };
     let load = table.start(config).load(|index, config| {
         let stream = &table.streams[index];
         stream.profile.map_or(0, |profile| config.decode_memory(stream.kind, stream.len, profile))
     });
-    let rebuilding = rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len, raw_len);
+    let rebuilding = rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len);
     load.with(rebuilding)
 }
 

@@ -32,8 +32,11 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
-    /// JPEGs coded by Lepton: not to be coded again.
-    Lepton,
+    /// JPEGs coded by Lepton: not to be coded again. Each has at most so many coefficients, on which the memory for it depends.
+    Lepton {
+        /// Coefficients.
+        most: u32,
+    },
     /// Machine code of 64-bit Arm processors, with what belongs to a program.
     Arm64,
     /// The same of RISC-V processors.
@@ -58,6 +61,8 @@ pub enum Kind {
 
 /// Rows and records longer than this are none.
 const MAX_LEN: u64 = 1 << 24;
+/// The most coefficients in a JPEG that Lepton codes: each takes two bytes meanwhile.
+pub const MAX_COEFFICIENTS: u32 = 1 << 26;
 
 impl Kind {
     /// The kind of `bytes`, of which nothing else is known.
@@ -66,6 +71,15 @@ impl Kind {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
         })
+    }
+
+    /// Whether a stream of this kind takes a segment of kind `other`: that of Lepton takes all of its JPEGs.
+    pub fn takes(&mut self, other: Kind) -> bool {
+        if let (Kind::Lepton { most }, Kind::Lepton { most: others }) = (&mut *self, other) {
+            *most = others.max(*most);
+            return true;
+        }
+        *self == other
     }
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
@@ -108,7 +122,7 @@ impl Kind {
             Kind::Headers => "headers",
             Kind::Records { .. } => "records",
             Kind::Image { .. } => "image",
-            Kind::Lepton => "lepton",
+            Kind::Lepton { .. } => "lepton",
             Kind::Jpeg => "jpeg",
             Kind::Audio { .. } => "audio",
             Kind::Arm64 => "arm64",
@@ -128,7 +142,7 @@ impl Kind {
             Kind::Headers => (4, vec![]),
             Kind::Records { len } => (5, vec![len]),
             Kind::Image { row, pixel, depth } => (6, vec![row, pixel.into(), depth.into()]),
-            Kind::Lepton => (7, vec![]),
+            Kind::Lepton { most } => (7, vec![most]),
             Kind::Audio { channels, depth } => (8, vec![channels.into(), depth.into()]),
             Kind::Arm64 => (9, vec![]),
             Kind::RiscV => (10, vec![]),
@@ -159,7 +173,7 @@ impl Kind {
             4 => Kind::Headers,
             5 => Kind::Records { len: number(MAX_LEN)? },
             6 => Kind::Image { row: number(MAX_LEN)?, pixel: number(255)? as u8, depth: number(255)? as u8 },
-            7 => Kind::Lepton,
+            7 => Kind::Lepton { most: number(MAX_COEFFICIENTS.into())? },
             8 => Kind::Audio { channels: number(255)? as u8, depth: number(255)? as u8 },
             9 => Kind::Arm64,
             10 => Kind::RiscV,
@@ -208,7 +222,7 @@ mod tests {
             Kind::Headers,
             Kind::Records { len: 512 },
             Kind::Image { row: 3073, pixel: 3, depth: 8 },
-            Kind::Lepton,
+            Kind::Lepton { most: 1 << 20 },
             Kind::Audio { channels: 2, depth: 16 },
             Kind::Arm64,
             Kind::RiscV,

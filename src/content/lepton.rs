@@ -5,9 +5,8 @@ use std::io::{self, Cursor, Write};
 use lepton_jpeg::{EnabledFeatures, SingleThreadPool, catch_unwind_result, decode_lepton, encode_lepton};
 
 use super::deflate::inflate;
+use super::kind::{Kind, MAX_COEFFICIENTS};
 
-/// The most coefficients in an image: each takes two bytes while it is coded.
-const MAX_COEFFICIENTS: u64 = 1 << 26;
 const MAX_SIDE: u32 = 1 << 15;
 /// Shorter ones gain nothing.
 const MIN_LEN: usize = 512;
@@ -19,19 +18,17 @@ const REVISION: std::ops::Range<usize> = 16..20;
 /// Bytes of memory of Lepton's model and what it runs of its code.
 const MODEL: u64 = 4 << 20;
 
-/// Bytes of memory that coding a JPEG of `len` bytes takes, at most about.
-pub fn memory(len: usize) -> u64 {
-    MODEL + 2 * max_coefficients(len)
+/// Bytes of memory that coding the JPEGs in streams of these kinds takes, about.
+pub fn memory(kinds: impl IntoIterator<Item = Kind>) -> u64 {
+    match max_coefficients(kinds) {
+        0 => 0,
+        most => MODEL + 2 * u64::from(most),
+    }
 }
 
-/// The same of a usual JPEG, of which each byte stands for some eight coefficients.
-pub fn usual_memory(len: usize) -> u64 {
-    MODEL + 16 * len as u64
-}
-
-/// Images with many coefficients for their length are left alone.
-fn max_coefficients(len: usize) -> u64 {
-    MAX_COEFFICIENTS.min(256 * len as u64 + (1 << 16))
+/// The most coefficients of a JPEG in streams of these kinds.
+pub fn max_coefficients(kinds: impl IntoIterator<Item = Kind>) -> u32 {
+    kinds.into_iter().map(|kind| if let Kind::Lepton { most } = kind { most } else { 0 }).max().unwrap_or(0)
 }
 
 /// Bytes from the start of the JPEG at the beginning of `bytes` to its end, if there is one.
@@ -63,20 +60,20 @@ fn segment_len(bytes: &[u8]) -> Option<usize> {
     (len >= 2).then_some(len)
 }
 
-/// Whether the frames in `header`, marker segments of a JPEG of `len` bytes, are of a size to be coded.
-fn is_bounded(header: &[u8], len: usize) -> bool {
+/// The coefficients of the frames in `header`, marker segments of a JPEG; none if they are not of a size to be coded.
+fn coefficients(header: &[u8]) -> Option<u32> {
     let mut at = 0;
     let mut coefficients = 0u64;
     while let Some([0xFF, marker]) = header.get(at..at + 2) {
         let Some(len) = segment_len(&header[at + 2..]) else { break };
         if matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
-            let Some(&[_, h1, h2, w1, w2, components]) = header.get(at + 4..at + 10) else { return false };
+            let Some(&[_, h1, h2, w1, w2, components]) = header.get(at + 4..at + 10) else { return None };
             let side = |high: u8, low: u8| u64::from(u16::from_be_bytes([high, low])).next_multiple_of(64);
             coefficients += side(h1, h2) * side(w1, w2) * u64::from(components);
         }
         at += 2 + len;
     }
-    coefficients > 0 && coefficients <= max_coefficients(len)
+    (1..=u64::from(MAX_COEFFICIENTS)).contains(&coefficients).then_some(coefficients as u32)
 }
 
 fn features() -> EnabledFeatures {
@@ -89,9 +86,11 @@ fn features() -> EnabledFeatures {
     }
 }
 
-/// The Lepton form of `jpeg`, if it is shorter and makes `jpeg` again.
-pub fn undo(jpeg: &[u8]) -> Option<Vec<u8>> {
-    if !is_bounded(&jpeg[2..], jpeg.len()) {
+/// The Lepton form of `jpeg`, if it is shorter and makes `jpeg` again, and its coefficients.
+pub fn undo(jpeg: &[u8]) -> Option<(Vec<u8>, u32)> {
+    let coefficients = coefficients(&jpeg[2..])?;
+    // Images with many coefficients for their length are left alone.
+    if u64::from(coefficients) > 256 * jpeg.len() as u64 + (1 << 16) {
         return None;
     }
     let mut out = Cursor::new(Vec::new());
@@ -100,14 +99,15 @@ pub fn undo(jpeg: &[u8]) -> Option<Vec<u8>> {
     let mut lepton = out.into_inner();
     // The same bytes from every build.
     lepton.get_mut(REVISION)?.fill(0);
-    (lepton.len() < jpeg.len() && redo(&lepton, jpeg.len()).is_some_and(|again| again == jpeg)).then_some(lepton)
+    let is_exact = redo(&lepton, jpeg.len(), coefficients).is_some_and(|again| again == jpeg);
+    (lepton.len() < jpeg.len() && is_exact).then_some((lepton, coefficients))
 }
 
-/// The JPEG of `len` bytes that `lepton` stands for; none if there is none.
-pub fn redo(lepton: &[u8], len: usize) -> Option<Vec<u8>> {
+/// The JPEG of `len` bytes that `lepton` stands for; none if there is none, or if it has more than `most` coefficients.
+pub fn redo(lepton: &[u8], len: usize, most: u32) -> Option<Vec<u8>> {
     let header = inflate(lepton.get(FIXED + 2..)?, 1 << 24).ok()?.plain;
     // "HDR" and a length come first.
-    if !is_bounded(header.get(7..)?, len) {
+    if coefficients(header.get(7..)?)? > most {
         return None;
     }
     let mut out = Bounded { bytes: Vec::new(), limit: len };

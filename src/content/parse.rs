@@ -45,8 +45,7 @@ impl Parsed {
 
     /// Bytes of memory that taking it apart took, beside the streams, about.
     pub fn memory(&self) -> u64 {
-        let leptons = self.streams.iter().find(|stream| stream.kind == Kind::Lepton);
-        leptons.map_or(0, |stream| lepton::usual_memory(stream.bytes.len()))
+        lepton::memory(self.streams.iter().map(|stream| stream.kind))
     }
 }
 
@@ -235,9 +234,9 @@ impl Parser {
                 {
                     return Some(Found { skip: range.start, what: What::Jpeg(bytes[range].to_vec()) });
                 }
-                let lepton = lepton::undo(&bytes[..len])?;
+                let (lepton, coefficients) = lepton::undo(&bytes[..len])?;
                 self.budget.add(lepton.len(), lepton.len())?;
-                Some(Found { skip: 0, what: What::Lepton { len, lepton } })
+                Some(Found { skip: 0, what: What::Lepton { len, lepton, coefficients } })
             }
             _ => self.undo_zlib(bytes, None),
         }
@@ -299,8 +298,8 @@ impl Parser {
                 self.streams[stream].bytes.extend(&bytes);
                 Segment::Plain { stream, len: bytes.len() }
             }
-            What::Lepton { len, lepton } => {
-                let stream = self.stream(Kind::Lepton);
+            What::Lepton { len, lepton, coefficients } => {
+                let stream = self.stream(Kind::Lepton { most: coefficients });
                 self.streams[stream].bytes.extend(&lepton);
                 Segment::Jpeg { len, stream, coded: lepton.len() }
             }
@@ -374,8 +373,7 @@ impl Parser {
 
     /// The stream of a kind.
     fn stream(&mut self, kind: Kind) -> usize {
-        let known = |streams: &[Stream], kind| streams.iter().position(|stream| stream.kind == kind);
-        if let Some(index) = known(&self.streams, kind) {
+        if let Some(index) = self.streams.iter_mut().position(|stream| stream.kind.takes(kind)) {
             return index;
         }
         self.streams.push(Stream { kind, bytes: Vec::new() });
@@ -395,7 +393,7 @@ enum What {
     Png(Chunks, FoundDeflate),
     Gif(Gif),
     Jpeg(Vec<u8>),
-    Lepton { len: usize, lepton: Vec<u8> },
+    Lepton { len: usize, lepton: Vec<u8>, coefficients: u32 },
 }
 
 struct FoundDeflate {

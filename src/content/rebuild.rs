@@ -10,11 +10,11 @@ use super::{gif, lepton, png};
 use crate::error::{Error, ErrorKind};
 use crate::fields::FieldReader;
 
-/// The content of `raw_len` bytes that `streams`, the script first, and `corrections` stand for.
+/// The content of `raw_len` bytes that `streams` of these kinds, the script first, and `corrections` stand for.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] where the script can't be followed, or makes something else.
-pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<Vec<u8>, Error> {
+pub fn rebuild(kinds: &[Kind], streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<Vec<u8>, Error> {
     let (script, streams) = streams.split_first().ok_or_else(|| corrupt("has no script"))?;
     let mut rebuilder = Rebuilder {
         script: FieldReader::new(script),
@@ -22,6 +22,7 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
         whole: streams,
         ends: Ends::default(),
         corrections: Reader::new(corrections),
+        max_coefficients: lepton::max_coefficients(kinds.iter().copied()),
         max_plain: max_plain(raw_len),
     };
     let mut content = Vec::new();
@@ -35,10 +36,9 @@ pub fn rebuild(streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<
     Ok(content)
 }
 
-/// Bytes of memory that rebuilding `raw_len` bytes takes, at most about; from streams of these kinds, `plain_len` bytes in all.
-pub fn rebuild_memory(kinds: impl IntoIterator<Item = Kind>, plain_len: usize, raw_len: usize) -> u64 {
-    let lepton = if kinds.into_iter().any(|kind| kind == Kind::Lepton) { lepton::memory(raw_len) } else { 0 };
-    2 * plain_len as u64 + lepton
+/// Bytes of memory that rebuilding takes, at most about, from streams of these kinds, `plain_len` bytes in all.
+pub fn rebuild_memory(kinds: impl IntoIterator<Item = Kind>, plain_len: usize) -> u64 {
+    2 * plain_len as u64 + lepton::memory(kinds)
 }
 
 struct Rebuilder<'a> {
@@ -48,6 +48,7 @@ struct Rebuilder<'a> {
     whole: &'a [&'a [u8]],
     ends: Ends,
     corrections: Reader<'a>,
+    max_coefficients: u32,
     /// The most bytes that a list inside another may make.
     max_plain: usize,
 }
@@ -95,7 +96,8 @@ impl<'a> Rebuilder<'a> {
                     let stream = self.script.varint()?;
                     let (len, coded) = (self.len(left)?, self.script.varint()?);
                     let coded = self.take(stream, coded)?;
-                    out.extend(lepton::redo(coded, len).ok_or_else(|| corrupt("has a damaged JPEG"))?);
+                    let jpeg = lepton::redo(coded, len, self.max_coefficients);
+                    out.extend(jpeg.ok_or_else(|| corrupt("has a damaged JPEG"))?);
                 }
                 tag::COPY => out.extend(self.copy(left)?),
                 plain => {

@@ -22,17 +22,21 @@ fn streams(parsed: &Parsed) -> Vec<&[u8]> {
     parsed.streams.iter().map(|stream| &stream.bytes[..]).collect()
 }
 
+fn kinds(parsed: &Parsed) -> Vec<Kind> {
+    parsed.streams.iter().map(|stream| stream.kind).collect()
+}
+
 /// Whether `content` was taken apart; it must come together again.
 fn round_trip(content: &[u8]) -> bool {
     let Some(parsed) = parse(content, EFFORT) else { return false };
     assert!(parsed.plain_len() <= 2 * max_plain(content.len()));
-    assert!(rebuild(&streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
+    assert!(rebuild(&kinds(&parsed), &streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
     true
 }
 
 #[test]
 fn samples_are_taken_apart() {
-    let kinds = |name: &str| -> &[&str] {
+    let expected = |name: &str| -> &[&str] {
         match name {
             "archive.zip" => &["script", "headers", "text", "image", "jpeg"],
             "image.png" => &["script", "headers", "image"],
@@ -48,7 +52,7 @@ fn samples_are_taken_apart() {
         assert!(round_trip(content), "{name}");
         let parsed = parse(content, EFFORT).unwrap();
         let found: Vec<&str> = parsed.streams.iter().map(|stream| stream.kind.name()).collect();
-        assert_eq!(found, kinds(name), "{name}");
+        assert_eq!(found, expected(name), "{name}");
         assert!(parsed.corrections.len() <= 40, "{name}: {} bytes of corrections", parsed.corrections.len());
     }
 }
@@ -60,15 +64,15 @@ fn thumbnails_in_jpegs_are_found() {
     let content = [&photo[..2], &[0xFF, 0xE1], &len, &[b'.'; 40], photo, &photo[2..]].concat();
     assert!(round_trip(&content));
     let parsed = parse(&content, EFFORT).unwrap();
-    let kinds = parsed.segments.iter().map(|segment| match segment {
+    let found = parsed.segments.iter().map(|segment| match segment {
         Segment::Plain { stream, .. } => parsed.streams[*stream].kind.name(),
         _ => "undone",
     });
-    assert_eq!(kinds.collect::<Vec<_>>(), ["headers", "jpeg", "headers", "jpeg"]);
+    assert_eq!(found.collect::<Vec<_>>(), ["headers", "jpeg", "headers", "jpeg"]);
     // Without a model of JPEG, Lepton takes it as one.
     let parsed = parse(&content, Effort { samples: false, ..EFFORT }).unwrap();
     assert!(matches!(parsed.segments[..], [Segment::Jpeg { .. }]));
-    let again = rebuild(&streams(&parsed), &parsed.corrections, content.len()).unwrap();
+    let again = rebuild(&kinds(&parsed), &streams(&parsed), &parsed.corrections, content.len()).unwrap();
     assert!(again == content);
 }
 
@@ -176,7 +180,7 @@ fn damaged_streams_are_refused_or_make_other_bytes() {
             }
             let corrections = plain.pop().unwrap();
             let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
-            match rebuild(&plain, &corrections, content.len()) {
+            match rebuild(&kinds(&parsed), &plain, &corrections, content.len()) {
                 Ok(made) => assert_eq!(made.len(), content.len(), "{name}"),
                 Err(error) => {
                     assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated), "{name}: {error}");
@@ -211,9 +215,8 @@ fn divided_streams_come_together() {
         let division = Some(Division { first, other, most: 2 + random.below(70) as usize, text: seed % 4 > 0 });
         let parsed = parse(&content, Effort { division, ..EFFORT }).unwrap();
         assert!(parsed.streams.len() <= MAX_STREAMS);
-        let streams = streams(&parsed);
-        assert!(rebuild(&streams, &parsed.corrections, content.len()).unwrap() == content, "seed {seed}");
-        let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
+        let (kinds, streams) = (kinds(&parsed), streams(&parsed));
+        assert!(rebuild(&kinds, &streams, &parsed.corrections, content.len()).unwrap() == content, "seed {seed}");
         let segments = outline(streams[0], &kinds).unwrap();
         let outermost = segments.iter().filter(|segment| segment.depth == 0);
         assert_eq!(outermost.map(|segment| segment.len).sum::<u64>(), content.len() as u64);
@@ -230,7 +233,8 @@ fn copies_are_checked() {
         script
     };
     let text: &[u8] = b"a tale of a tub";
-    let rebuilt = |entries: &[u64], len: usize| rebuild(&[&script(entries), text], &[], len);
+    let rebuilt =
+        |entries: &[u64], len: usize| rebuild(&[Kind::Script, Kind::Text], &[&script(entries), text], &[], len);
     let end = [9, 15, 0];
     // Two bytes from byte 2 on, four from byte 11 on, two from byte 9 on.
     let copies = [7, 1, 4, 2, 7, 1, 14, 4, 7, 1, 13, 2];

@@ -2,7 +2,7 @@
 
 use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
 use super::flat::FlatAreas;
-use super::mixing::{Contexts, LeftOut, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
+use super::mixing::{CONFIDENCE_CLASSES, Contexts, LeftOut, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
@@ -110,6 +110,7 @@ impl Ensemble {
             None => (self.kind == DataKind::Binary && self.mixing.has_second()).then(|| self.second_contexts()),
         };
         let transformer = self.experts.language.transformer();
+        let class = fields.map_or(class, |fields| CONFIDENCE_CLASSES + fields.guesses);
         self.p24 = probability(self.mixing.predict(&self.inputs, second, transformer, (order1, class)));
     }
 

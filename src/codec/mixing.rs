@@ -21,8 +21,10 @@ const SECOND_SETS: [usize; 8] = [256, 256, 2048, 2048, 256, 256, 1024, 1024];
 /// what the model saves.
 const FULL_SET: usize = 0;
 const MASKED_SET: usize = 6;
-/// Contexts of the final mixer and the denoiser: the short match's confidence (4) and the number of known orders (5).
-const CONFIDENCE_CLASSES: usize = 20;
+/// Contexts of the denoiser and of the final mixer: the short match's confidence (4) and the number of known orders (5).
+pub const CONFIDENCE_CLASSES: usize = 20;
+/// Further ones of the final mixer, in lines of fields: how sure the guesses of a number are.
+const GUESS_CLASSES: usize = 1024;
 
 /// Bytes of memory of the second mixer of text made of fields, and of binary data where time matters less, with what it has beside.
 pub const SECOND_MEMORY: u64 = 9 << 20;
@@ -57,7 +59,7 @@ impl Refinement {
         Refinement {
             apm: Apm::new(1 << 16),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
-            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES, weights, 2),
+            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES + GUESS_CLASSES, weights, 4),
             hears_transformer,
         }
     }
@@ -110,7 +112,7 @@ impl Mixing {
         };
         let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
         let mut mixer = Mixer::new(&weights, sets, [256, 16]).with_rate(rate.clone());
-        if setup.kind == DataKind::Binary && (setup.thorough || has_masked_set) {
+        if has_masked_set || setup.kind == DataKind::Binary && setup.thorough {
             mixer = mixer.with_bounded_steps();
         }
         if has_masked_set {
@@ -130,14 +132,15 @@ impl Mixing {
             has_masked_set,
         };
         if setup.thorough {
-            mixing.second = Some(mixing.new_second().with_rate(LearningRate::calm()).with_bounded_steps());
+            mixing.second = Some(mixing.new_second().with_rate(LearningRate::calm()));
         }
         mixing
     }
 
     /// A second mixer that has seen nothing.
     fn new_second(&self) -> Mixer {
-        let mut mixer = Mixer::new(&self.weights, &SECOND_SETS, [256, 256]).with_rate(self.rate.clone());
+        let mixer = Mixer::new(&self.weights, &SECOND_SETS, [256, 256]).with_rate(self.rate.clone());
+        let mut mixer = mixer.with_bounded_steps();
         self.left_out.iter().for_each(|part| mixer.leave_out(&part.inputs));
         mixer
     }

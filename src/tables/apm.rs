@@ -8,7 +8,7 @@ use crate::num::squash24;
 /// Bins of a context: from -8 to 8 nats in steps of 1.
 const BINS: usize = 17;
 /// The count that a bin starts with, and its limit: see [`Counter`].
-const INITIAL_COUNT: u32 = 30;
+const INITIAL_COUNT: u32 = 12;
 const LIMIT: u32 = 255;
 
 /// Maps a context and a probability to a probability. Interpolates between two bins.

@@ -1,6 +1,11 @@
 //! A seeded random number generator for unit tests: SplitMix64 (Steele, Lea & Flood, "Fast Splittable Pseudorandom
 //! Number Generators", 2014).
 
+/// How often a test repeats something: `count` times, but a hundredth of that under miri, which takes milliseconds for each.
+pub const fn times(count: u64) -> u64 {
+    if cfg!(miri) { count / 100 } else { count }
+}
+
 /// The generator's state.
 pub struct TestRandom(u64);
 

@@ -238,10 +238,10 @@ impl<'a> Decoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_random::TestRandom;
+    use crate::test_random::{TestRandom, times};
 
-    /// Bits of a long case: few under miri, which takes milliseconds for each.
-    const LONG: u64 = if cfg!(miri) { 300 } else { 20_000 };
+    /// Bits of a long case.
+    const LONG: u64 = times(20_000);
 
     /// The interval in exact arithmetic: `low` is big-endian, and its last 4 bytes have the scale of `range`.
     struct Interval {

@@ -137,7 +137,7 @@ impl TableLines<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_random::TestRandom;
+    use crate::test_random::{TestRandom, times};
 
     /// A line as a plain list of (check, histories), the reference.
     type Line = [(u8, [u8; SIZE]); 4];
@@ -148,7 +148,7 @@ mod tests {
         let bits = 4;
         let mut table = HashTable::new(bits).unwrap();
         let mut reference: Vec<Line> = vec![[(0, [0; SIZE]); 4]; 1 << bits];
-        for _ in 0..20_000 {
+        for _ in 0..times(20_000) {
             let (hash, check) = (random.next_u64() as u32, random.below(6) as u8);
             let index = line(hash, 32 - bits);
             let ways = &mut reference[index];

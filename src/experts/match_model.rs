@@ -6,19 +6,23 @@ use super::inputs::Inputs;
 use crate::num::arch::prefetch;
 use crate::num::stretch;
 use crate::tables::StateMap;
+use crate::tables::hash_table::{LINE, copy_lines, map_lines};
 use crate::text::{LaneView, Node, SymbolTree};
+use memmap2::MmapMut;
+use std::io;
 
 /// A new match is compared with the text over at most this many bytes.
 const MAX_VERIFIED: usize = 64;
 /// Bytes after a wrong prediction during which matches have states of their own.
 const COOLDOWN: usize = 8;
+/// Bytes of a slot.
+const SLOT: usize = size_of::<u32>();
 
 /// Finds a match of at least `min` bytes for each lane, in all lanes' known bytes.
-#[derive(Clone)]
 pub struct MatchFinder {
     min: usize,
     /// For each hash of `min` bytes, the position after their last occurrence; 0 if there is none.
-    heads: Vec<u32>,
+    heads: MmapMut,
     /// The slot of the lane's last bytes.
     slot: usize,
     /// What the slot held before them.
@@ -55,11 +59,14 @@ impl MatchFinder {
     /// Confidences are below this.
     pub const CONFIDENCES: usize = 8;
 
-    /// A finder of matches of at least `min` bytes (5 or 12), with 2^`bits` slots.
-    pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
-        MatchFinder {
+    /// A finder of matches of at least `min` bytes (5 or 12), with 2^`bits` slots, a cache line of them or more.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough memory.
+    pub fn new(min: usize, bits: u32, lanes: usize) -> io::Result<Self> {
+        Ok(MatchFinder {
             min,
-            heads: vec![0; 1 << bits],
+            heads: map_lines(bits - (LINE / SLOT).ilog2())?,
             slot: 0,
             candidate: 0,
             matches: vec![Match::default(); lanes],
@@ -68,7 +75,15 @@ impl MatchFinder {
             predicted: None,
             state: 0,
             confidence: 0,
-        }
+        })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(MatchFinder { heads: copy_lines(&self.heads)?, matches: self.matches.clone(), ..*self })
     }
 
     /// Hashes the lane's last bytes and prefetches their slot.
@@ -85,24 +100,25 @@ impl MatchFinder {
             view.last8.wrapping_add(older.wrapping_mul(0xD6E8_FEB8_6659_FD93))
         };
         self.slot = self.slot_of(key);
-        prefetch(&self.heads, self.slot);
+        prefetch(&self.heads, self.slot * SLOT);
     }
 
     /// Prefetches the slot that [`Self::prefetch`] will want if `byte` comes next, for matches of less than 8 bytes.
     pub fn prefetch_ahead(&self, view: LaneView, byte: u8) {
-        prefetch(&self.heads, self.slot_of((view.last8 << 8 | u64::from(byte)) << (64 - 8 * self.min)));
+        prefetch(&self.heads, self.slot_of((view.last8 << 8 | u64::from(byte)) << (64 - 8 * self.min)) * SLOT);
     }
 
     #[inline]
     fn slot_of(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - self.heads.len().ilog2())) as usize
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - (self.heads.len() / SLOT).ilog2())) as usize
     }
 
     /// Reads the slot, replaces it with the current position, and prefetches the text that it referred to.
     pub fn lookup(&mut self, view: LaneView) {
         self.candidate = 0;
         if view.bytes().len() >= self.min {
-            self.candidate = std::mem::replace(&mut self.heads[self.slot], view.at as u32) as usize;
+            let slot = &mut self.heads.as_chunks_mut::<SLOT>().0[self.slot];
+            self.candidate = u32::from_ne_bytes(std::mem::replace(slot, (view.at as u32).to_ne_bytes())) as usize;
             prefetch(view.block().bytes(), self.candidate.saturating_sub(1));
         }
     }
@@ -187,7 +203,6 @@ impl MatchFinder {
 }
 
 /// The predictions of a match.
-#[derive(Clone)]
 pub struct MatchModel {
     /// The match.
     pub finder: MatchFinder,
@@ -198,20 +213,23 @@ pub struct MatchModel {
 
 impl MatchModel {
     /// As [`MatchFinder::new`].
-    pub fn new(min: usize, bits: u32, lanes: usize) -> Self {
-        MatchModel {
-            finder: MatchFinder::new(min, bits, lanes),
+    ///
+    /// # Errors
+    /// As [`MatchFinder::new`].
+    pub fn new(min: usize, bits: u32, lanes: usize) -> io::Result<Self> {
+        Ok(MatchModel {
+            finder: MatchFinder::new(min, bits, lanes)?,
             map: StateMap::new(MatchFinder::STATES, 1023, |state| if state & 1 == 1 { 49152 } else { 16384 }),
             state: None,
-        }
+        })
     }
 }
 
 impl Expert for MatchModel {
     const LATE_LAST_UPDATE: bool = true;
 
-    fn try_clone(&self) -> std::io::Result<Self> {
-        Ok(self.clone())
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(MatchModel { finder: self.finder.try_clone()?, map: self.map.clone(), ..*self })
     }
 
     fn initial_weights(&self, pretrained: Pretrained, weights: &mut Vec<i32>) {
@@ -319,7 +337,7 @@ mod tests {
     fn compare(content: &[u8], lanes: usize, min: usize, turn: usize) -> Vec<usize> {
         let mut text = BlockBuffer::new(content.len(), lanes, false, true);
         // So many slots that no two keys collide.
-        let mut finder = MatchFinder::new(min, 20, lanes);
+        let mut finder = MatchFinder::new(min, 20, lanes).unwrap();
         let mut naive = Naive { min, visited: Vec::new(), lanes: vec![Reference::default(); lanes] };
         let mut matched = vec![0; lanes];
         let tree = SymbolTree::bits();

@@ -37,8 +37,8 @@ use recall::Recall;
 experts! {
     |setup|
     language: LanguageExpert = LanguageExpert::new(setup),
-    short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
-    long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
+    short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes)?,
+    long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes)?,
     recall: Option<Recall> = setup.thorough.then(|| Recall::new(match_bits(setup.raw_len))).transpose()?,
     ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,

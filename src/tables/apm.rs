@@ -5,50 +5,56 @@ use super::counter::Counter;
 use crate::num::arch::prefetch;
 use crate::num::squash24;
 
-/// Bins of a context: from -8 to 8 nats in steps of 1.
-const BINS: usize = 17;
+/// Bins of a context: from -7.5 to 7.5 nats in steps of 1, one cache line.
+const BINS: usize = 16;
+/// The last bin, in the logistic domain.
+const LAST: i32 = 1920;
 /// The count that a bin starts with, and its limit: see [`Counter`].
 const INITIAL_COUNT: u32 = 12;
 const LIMIT: u32 = 255;
 
+/// A context's bins.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Row([Counter; BINS]);
+
 /// Maps a context and a probability to a probability. Interpolates between two bins.
 #[derive(Clone)]
 pub struct Apm {
-    table: Vec<Counter>,
-    /// The nearer bin of the last probability, which learns.
-    index: usize,
+    rows: Vec<Row>,
+    /// The context of the last probability and its nearer bin, which learns.
+    context: usize,
+    nearer: usize,
 }
 
 impl Apm {
     /// The identity map in `contexts` contexts.
     pub fn new(contexts: usize) -> Self {
-        let bin = |i| Counter::new(squash24((i - 8) * 256) >> 2, INITIAL_COUNT);
-        let row: Vec<Counter> = (0..BINS as i32).map(bin).collect();
-        Apm { table: row.repeat(contexts), index: 0 }
+        let bin = |i| Counter::new(squash24(256 * i as i32 - LAST) >> 2, INITIAL_COUNT);
+        Apm { rows: vec![Row(std::array::from_fn(bin)); contexts], context: 0, nearer: 0 }
     }
 
     /// Prefetches a context's bins.
     #[inline]
     pub fn prefetch(&self, context: usize) {
-        prefetch(&self.table, context * BINS);
-        prefetch(&self.table, context * BINS + BINS - 1);
+        prefetch(&self.rows, context);
     }
 
     /// The refined P(1), in units of 2^-16, of a prediction in the logistic domain.
     #[inline]
     pub fn refine(&mut self, stretched: i32, context: usize) -> u32 {
-        let x = (stretched + 2048).clamp(0, 4095) as u32;
+        let x = (stretched + LAST).clamp(0, 2 * LAST - 1) as u32;
         let (bin, weight) = ((x >> 8) as usize, x & 255);
-        let base = context * BINS + bin;
-        self.index = base + usize::from(weight >= 128);
-        let (low, high) = (self.table[base].p22(), self.table[base + 1].p22());
+        (self.context, self.nearer) = (context, bin + usize::from(weight >= 128));
+        let Row(bins) = &self.rows[context];
+        let (low, high) = (bins[bin].p22(), bins[bin + 1].p22());
         (low * (256 - weight) + high * weight) >> 14
     }
 
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        self.table[self.index].update(bit, LIMIT);
+        self.rows[self.context].0[self.nearer].update(bit, LIMIT);
     }
 }
 
@@ -64,14 +70,14 @@ mod tests {
         for x in -2048..2048 {
             let p = squash16(x) as u32;
             // Interpolated, so exact in the bins only, but for what the 16-bit table rounds.
-            let tolerance = if x % 256 == 0 { 2 + p / 64 } else { 1000 };
+            let tolerance = if x.rem_euclid(256) == 128 { 2 + p / 64 } else { 1000 };
             assert!(apm.refine(x, 2).abs_diff(p) <= tolerance, "{x}: {} instead of {p}", apm.refine(x, 2));
         }
     }
 
     #[test]
     fn the_nearer_bin_learns() {
-        for (x, nearer, other) in [(200, 256, 0), (50, 0, 256), (-100, 0, -256), (-156, -256, 0)] {
+        for (x, nearer, other) in [(328, 384, 128), (178, 128, 384), (-228, -128, -384), (-284, -384, -128)] {
             let mut apm = Apm::new(1);
             let before = [nearer, other].map(|bin| apm.refine(bin, 0));
             apm.refine(x, 0);

@@ -55,7 +55,7 @@ mod tests {
         let mut refined = [[0; 3]; 2];
         for i in 0..1000 {
             let bit = i % 2;
-            refined[bit] = bank.refine(500, [bit as u32; 3], 1);
+            refined[bit] = bank.refine(390, [bit as u32; 3], 1);
             bank.update(bit as u32);
         }
         assert!(refined[0].iter().all(|&x| x < -500) && refined[1].iter().all(|&x| x > 500), "{refined:?}");

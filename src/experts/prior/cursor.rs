@@ -56,7 +56,7 @@ pub struct Cursor<'a> {
     children: Range<usize>,
     children_split: usize,
     /// Indexes of the first-level lists of both hypotheses, if these lists are long.
-    byte_index: [Option<&'a ByteIndex>; 2],
+    byte_index: [Option<ByteIndex<'a>>; 2],
     decision: Node,
     /// Changes of bytes' masses that undo the folding of line ends; known from the byte's first decision that needs them.
     line_end_masses: Option<[(u8, i64); 3]>,
@@ -113,14 +113,14 @@ impl<'a> Cursor<'a> {
         let (mut all, mut ones, mut order, mut best) = (0, 0, 0, 0);
         for (i, token) in split_tokens.into_iter().enumerate() {
             let hypothesis = &self.current[i];
-            let split = hypothesis.split(self.prior, token, self.byte_index[i].map(|index| index.at(byte)));
+            let split = &mut self.splits[i];
+            hypothesis.split(self.prior, token, self.byte_index[i].map(|index| index.at(byte)), split);
             if hypothesis.mass >= best {
                 best = hypothesis.mass;
                 order = hypothesis.order();
             }
             all += hypothesis.mass;
             ones += split.upper;
-            self.splits[i] = split;
         }
         if node.is_last() {
             // `enter` reads the first entry of the part that is kept. Indexed splits have not touched it yet.
@@ -168,6 +168,7 @@ impl<'a> Cursor<'a> {
 
     /// Prefetches the list entries that the next byte's first prediction reads.
     pub fn prefetch(&self) {
+        self.prior.prefetch_children(self.pending);
         let mut index = self.prior.byte_index(self.lists[0]);
         self.byte_index[CONTINUES].into_iter().for_each(ByteIndex::prefetch);
         for (level, &list) in self.prior.levels().iter().zip(&self.lists) {
@@ -235,6 +236,7 @@ impl<'a> Cursor<'a> {
             span.from = ListPos { entry: entry + 1, before: levels[k].mass_before(span.start, entry + 1) };
             end_mass += span.weight * u64::from(span.from.before - before);
             contexts[k + 1] = Some(entry);
+            levels.get(k + 1).into_iter().for_each(|level| level.prefetch_rank(entry));
             index = entry - span.start;
         }
         // A pending space continues in the lists of the context before it, which are still those in `lists`.
@@ -244,6 +246,8 @@ impl<'a> Cursor<'a> {
             *list = contexts[k].map_or(levels[k].empty_list(), |context| levels[k].list_of(context));
             levels[k].prefetch_bounds(*list);
         }
+        prior.prefetch_list(self.lists[0]);
+        prior.vocabulary().prefetch(token);
         levels[0].prefetch_range(subtree.spans[0].from.entry, subtree.spans[0].to.entry);
         let all = subtree.sum() + end_mass;
         let scaled = |mass: u64| {

@@ -73,12 +73,13 @@ impl Hypothesis {
     }
 
     /// Finds the token `at` in all lists. `first` is its offset in the first list and the mass before it, if an index knows
-    /// them already.
+    /// them already. Writes to `split`, because a copy would have to wait for what was just written.
     #[inline]
-    pub fn split(&self, prior: &Prior, at: Bound, first: Option<(u32, u32)>) -> Split {
-        let mut split = Split { at, positions: self.spans.map(|span| span.to), upper: 0 };
+    pub fn split(&self, prior: &Prior, at: Bound, first: Option<(u32, u32)>, split: &mut Split) {
+        (split.at, split.upper) = (at, 0);
+        split.positions.iter_mut().zip(&self.spans).for_each(|(position, span)| *position = span.to);
         if self.from.token == self.to.token {
-            return split;
+            return;
         }
         let (mut index, mut known) = (at.token, first);
         let mut upper = self.unigram_mass(at, self.to);
@@ -98,7 +99,6 @@ impl Hypothesis {
             upper += span.weight * u64::from(span.to.before - position.before);
         }
         split.upper = upper.min(self.mass);
-        split
     }
 
     /// Keeps the upper or the lower part of a split.
@@ -115,8 +115,11 @@ impl Hypothesis {
 
     /// The part with the tokens `from..to`.
     pub fn restricted(mut self, prior: &Prior, from: u32, to: u32) -> Hypothesis {
-        self.narrow(&self.split(prior, prior.bound(from), None), true);
-        self.narrow(&self.split(prior, prior.bound(to), None), false);
+        let mut split = Split::default();
+        for (token, upper) in [(from, true), (to, false)] {
+            self.split(prior, prior.bound(token), None, &mut split);
+            self.narrow(&split, upper);
+        }
         self
     }
 }

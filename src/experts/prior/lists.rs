@@ -1,6 +1,9 @@
 //! The continuation lists of the prior: for each context, the tokens seen after it and their cumulative mass.
 
 use crate::num::arch::prefetch;
+use crate::tables::hash_table;
+use memmap2::MmapMut;
+use std::io;
 
 /// Number of levels. Level `k` has the lists of the contexts of `k + 1` tokens.
 pub const LEVELS: usize = 3;
@@ -12,14 +15,13 @@ const PREFETCH_PARTS: u32 = 16;
 const LINE: u32 = 16;
 
 /// The lists of all contexts of one length. Entries are numbered through all lists.
-#[derive(Default)]
 pub struct Level {
     context_count: usize,
     /// A rank bitmap of the contexts that have a list. Most have none.
     present: Vec<RankedBits>,
     /// The first entry of each list, then the end of the last list twice: the second of these bounds an empty list.
     start: Vec<u32>,
-    entries: Vec<Entry>,
+    entries: Entries,
 }
 
 /// 64 bits of a bitmap, and the number of ones before them.
@@ -38,10 +40,58 @@ pub struct Entry {
     pub cumulative: u16,
 }
 
+impl Entry {
+    fn of_bytes([a, b, c, d]: [u8; ENTRY]) -> Entry {
+        Entry { index: u16::from_le_bytes([a, b]), cumulative: u16::from_le_bytes([c, d]) }
+    }
+
+    fn to_bytes(self) -> [u8; ENTRY] {
+        let ([a, b], [c, d]) = (self.index.to_le_bytes(), self.cumulative.to_le_bytes());
+        [a, b, c, d]
+    }
+}
+
+/// Bytes of an entry in memory.
+const ENTRY: usize = 4;
+
+/// The entries of a level, on large pages: there are megabytes of them, and each is far from the one that is read before.
+pub struct Entries {
+    bytes: MmapMut,
+    len: usize,
+}
+
+impl Entries {
+    /// None, with room for `most`.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough address space.
+    pub fn with_room(most: usize) -> io::Result<Entries> {
+        let lines = (most * ENTRY).div_ceil(hash_table::LINE).next_power_of_two();
+        Ok(Entries { bytes: hash_table::map_lines(lines.ilog2())?, len: 0 })
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends one. There must be room.
+    #[inline]
+    pub fn push(&mut self, entry: Entry) {
+        self.bytes.as_chunks_mut().0[self.len] = entry.to_bytes();
+        self.len += 1;
+    }
+
+    #[inline]
+    fn all(&self) -> &[[u8; ENTRY]] {
+        self.bytes.as_chunks().0
+    }
+}
+
 impl Level {
     /// `listed` are the contexts that have a list, ascending, out of `context_count`; `start[i]` is the first of `entries` that
     /// belongs to the list of `listed[i]`.
-    pub fn new(context_count: usize, listed: &[usize], mut start: Vec<u32>, entries: Vec<Entry>) -> Level {
+    pub fn new(context_count: usize, listed: &[usize], mut start: Vec<u32>, entries: Entries) -> Level {
         let mut present = vec![RankedBits::default(); context_count.div_ceil(64)];
         listed.iter().for_each(|context| present[context / 64].bits |= 1 << (context % 64));
         let mut rank = 0;
@@ -86,22 +136,27 @@ impl Level {
     }
 
     /// The entries of a list.
-    pub fn entries(&self, list: u32) -> &[Entry] {
+    pub fn entries(&self, list: u32) -> impl Iterator<Item = Entry> {
         let (from, to) = self.bounds(list);
-        &self.entries[from as usize..to as usize]
+        self.entries.all()[from as usize..to as usize].iter().map(|&entry| Entry::of_bytes(entry))
+    }
+
+    #[inline]
+    fn entry(&self, entry: u32) -> Entry {
+        Entry::of_bytes(self.entries.all()[entry as usize])
     }
 
     /// [`Entry::index`] of an entry.
     #[inline]
     pub fn index(&self, entry: u32) -> u32 {
-        u32::from(self.entries[entry as usize].index)
+        self.entry(entry).index.into()
     }
 
     /// The first of the entries `from..to` whose index is at least `index`, or `to`. The range must lie in one list.
     #[inline]
     pub fn lower_bound(&self, from: u32, to: u32, index: u32) -> u32 {
-        let list = &self.entries[from as usize..to as usize];
-        let below = |entry: &Entry| u32::from(entry.index) < index;
+        let list = &self.entries.all()[from as usize..to as usize];
+        let below = |&entry: &[u8; ENTRY]| u32::from(Entry::of_bytes(entry).index) < index;
         // Often all entries are on one side, so the ends are compared before searching.
         match list {
             [] => from,
@@ -114,7 +169,13 @@ impl Level {
     /// Mass of the entries before `entry` in the list whose first entry is `start`.
     #[inline]
     pub fn mass_before(&self, start: u32, entry: u32) -> u32 {
-        if entry == start { 0 } else { u32::from(self.entries[entry as usize - 1].cumulative) }
+        if entry == start { 0 } else { u32::from(self.entry(entry - 1).cumulative) }
+    }
+
+    /// Prefetches what [`Level::list_of`] reads.
+    #[inline]
+    pub fn prefetch_rank(&self, context: u32) {
+        prefetch(&self.present, context as usize / 64);
     }
 
     /// Prefetches what [`Level::bounds`] reads.
@@ -137,6 +198,6 @@ impl Level {
     /// Prefetches one entry.
     #[inline]
     pub fn prefetch_entry(&self, entry: u32) {
-        prefetch(&self.entries, entry as usize);
+        prefetch(self.entries.all(), entry as usize);
     }
 }

@@ -26,6 +26,8 @@ mod tests;
 pub use byte_index::ByteIndex;
 pub use lists::{LEVELS, Level, MASS_BITS};
 
+use crate::num::arch::prefetch;
+use byte_index::ByteIndexes;
 use vocabulary::{TokenId, Vocabulary};
 
 /// Unigram probabilities are in units of 2^-`UNIGRAM_BITS`.
@@ -54,8 +56,8 @@ pub struct Prior {
     byte_bounds: [Bound; 256],
     child_bounds: Vec<Bound>,
     levels: [Level; LEVELS],
-    byte_indexes: Vec<Option<Box<ByteIndex>>>,
-    space_indexes: Vec<Option<Box<ByteIndex>>>,
+    byte_indexes: ByteIndexes,
+    space_indexes: ByteIndexes,
 }
 
 impl Prior {
@@ -69,11 +71,11 @@ impl Prior {
             return None;
         }
         let first_token = |byte| vocabulary.byte_token(byte).into();
-        let byte_indexes = ByteIndex::of_level(&levels[0], MIN_INDEXED, 0..u32::MAX, first_token);
+        let byte_indexes = ByteIndexes::of_level(&levels[0], MIN_INDEXED, 0..u32::MAX, first_token).ok()?;
         let space = vocabulary.byte_token(b' ');
         let spaces = space.into()..vocabulary.subtree_end(space);
         let after_space = |byte| vocabulary.first_child_from(space, byte);
-        let space_indexes = ByteIndex::of_level(&levels[0], MIN_SPACE_INDEXED, spaces, after_space);
+        let space_indexes = ByteIndexes::of_level(&levels[0], MIN_SPACE_INDEXED, spaces, after_space).ok()?;
         let bound = |token: TokenId| Bound { token: token.into(), below: unigram[usize::from(token)] };
         let byte_bounds = std::array::from_fn(|byte| bound(vocabulary.byte_token(byte as u8)));
         let child_bounds = vocabulary.all_children().iter().map(|&child| bound(child)).collect();
@@ -97,14 +99,31 @@ impl Prior {
 
     /// The index of a first-level list by the first byte, if the list is long.
     #[inline]
-    pub fn byte_index(&self, list: u32) -> Option<&ByteIndex> {
-        self.byte_indexes[list as usize].as_deref()
+    pub fn byte_index(&self, list: u32) -> Option<ByteIndex<'_>> {
+        self.byte_indexes.of(list)
     }
 
     /// The index, by the byte after the space, of a first-level list with many tokens that begin with a space.
     #[inline]
-    pub fn space_index(&self, list: u32) -> Option<&ByteIndex> {
-        self.space_indexes[list as usize].as_deref()
+    pub fn space_index(&self, list: u32) -> Option<ByteIndex<'_>> {
+        self.space_indexes.of(list)
+    }
+
+    /// Prefetches what [`Self::byte_index`] and [`Level::bounds`] read.
+    #[inline]
+    pub fn prefetch_list(&self, list: u32) {
+        self.byte_indexes.prefetch(list);
+        self.levels[0].prefetch_bounds(list);
+    }
+
+    /// Prefetches the bounds of `token`'s children.
+    #[inline]
+    pub fn prefetch_children(&self, token: TokenId) {
+        let children = self.vocabulary.children(token);
+        let middle = (children.start + children.end) / 2;
+        self.vocabulary.prefetch_bytes(middle);
+        prefetch(&self.child_bounds, middle);
+        prefetch(&self.child_bounds, children.end);
     }
 
     /// The bound before `token`, which may be the number of tokens.

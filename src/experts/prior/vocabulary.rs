@@ -4,6 +4,7 @@
 //! prefix, or with a prefix and some bits of the next byte, are a range. All 256 single bytes are tokens, so every input can be
 //! tokenised: greedily, each token the longest that matches.
 
+use crate::num::arch::prefetch;
 use std::ops::Range;
 
 /// A token's rank in byte order.
@@ -93,6 +94,18 @@ impl Vocabulary {
     #[inline]
     pub fn children(&self, id: TokenId) -> Range<usize> {
         self.first_child[usize::from(id)] as usize..self.first_child[usize::from(id) + 1] as usize
+    }
+
+    /// Prefetches what [`Self::children`] reads.
+    #[inline]
+    pub fn prefetch(&self, id: TokenId) {
+        prefetch(&self.first_child, id.into());
+    }
+
+    /// Prefetches what [`Self::lower_bound`] reads at a position.
+    #[inline]
+    pub fn prefetch_bytes(&self, position: usize) {
+        prefetch(&self.child_bytes, position);
     }
 
     /// The child at a position of [`Vocabulary::all_children`].

@@ -1,7 +1,7 @@
 //! One level's lists in the prior's file: Huffman-coded gaps between indices, each together with its entry's mass.
 
 use super::super::huffman::{BitReader, BitWriter, Decoder, Encoder};
-use super::super::lists::{Entry, Level};
+use super::super::lists::{Entries, Entry, Level};
 use super::count;
 use std::ops::Range;
 
@@ -69,7 +69,7 @@ pub fn decode(part: &[u8]) -> Option<Level> {
         entry_codes.push(Decoder::read(input, BIT_LENGTHS * MASSES)?);
     }
     let (mut listed, mut start) = (Vec::with_capacity(lists), Vec::with_capacity(lists + 2));
-    let mut entries = Vec::with_capacity(size);
+    let mut entries = Entries::with_room(size).ok()?;
     let mut context = 0;
     for _ in 0..lists {
         context += Number::read(&skip_code, input) as usize;
@@ -86,14 +86,14 @@ pub fn decode(part: &[u8]) -> Option<Level> {
         let code = &entry_codes[size_class(length)];
         // Checked once a list: the reader has several million entries to read before the first byte is coded.
         let (mut next, mut sum) = (0u64, 0u64);
-        entries.extend((0..length).map(|_| {
+        for _ in 0..length {
             input.fill();
             let symbol = code.take(input);
             let index = next + u64::from(Number::read_low(symbol / MASSES as u32, input));
             next = index + 1;
             sum += u64::from(masses[symbol as usize % MASSES]);
-            Entry { index: index as u16, cumulative: sum as u16 }
-        }));
+            entries.push(Entry { index: index as u16, cumulative: sum as u16 });
+        }
         if next > 1 << 16 || sum >= 1 << 16 {
             return None;
         }

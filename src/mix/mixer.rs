@@ -246,7 +246,7 @@ impl Mixer {
 /// The rate whose steps are as long as they may be with these inputs.
 #[inline]
 fn longest_step(inputs: &[i16]) -> i32 {
-    // At most 320 · 3,072² in all.
+    // At most 336 · 3,072² in all.
     let energy: u32 = inputs.iter().map(|&x| (i32::from(x) * i32::from(x)).cast_unsigned()).sum();
     (STEP_BOUND / (energy >> 16).max(1).cast_signed()).max(1)
 }

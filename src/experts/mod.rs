@@ -42,7 +42,7 @@ experts! {
     short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes),
     long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes),
     recall: Option<Recall> = setup.thorough.then(|| Recall::new(match_bits(setup.raw_len))).transpose()?,
-    steps: Option<Steps> = setup.thorough.then(Steps::new),
+    steps: Option<Steps> = setup.thorough.then(Steps::default),
     ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),

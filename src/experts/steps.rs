@@ -134,12 +134,8 @@ pub struct Steps {
     width: usize,
 }
 
-impl Steps {
-    /// Bytes of memory of an expert.
-    pub const MEMORY: u64 = (BASES * ((CONTEXTS + 1) * size_of::<Distribution>() + 4 * STATES)) as u64;
-
-    /// An expert that has seen nothing.
-    pub fn new() -> Steps {
+impl Default for Steps {
+    fn default() -> Self {
         Steps {
             bases: vec![Base::new(); BASES],
             followers: vec![[0; FOLLOWERS]; 1 << 16],
@@ -150,6 +146,11 @@ impl Steps {
             width: 256,
         }
     }
+}
+
+impl Steps {
+    /// Bytes of memory of an expert.
+    pub const MEMORY: u64 = (BASES * ((CONTEXTS + 1) * size_of::<Distribution>() + 4 * STATES)) as u64;
 
     /// The place in a record that the next byte has.
     fn column(&self, h: LaneView) -> u32 {
@@ -242,5 +243,77 @@ impl Expert for Steps {
             self.followers[slot][i] = byte;
         }
         self.measure(byte, view);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::DataKind;
+    use crate::experts::expert::GUESSES;
+    use crate::test_random::TestRandom;
+    use crate::text::{BlockBuffer, SymbolTree};
+
+    /// What the refined opinion of the first base costs for each byte of `content`, in bits; and the length of records found last.
+    fn costs(content: &[u8]) -> (Vec<f64>, usize) {
+        let mut text = BlockBuffer::new(content.len(), 1, true, true);
+        let tree = SymbolTree::bits();
+        let mut steps = Steps::default();
+        let mut costs = Vec::new();
+        for &byte in content {
+            let next = NextByte {
+                kind: DataKind::Binary,
+                lane: 0,
+                view: text.view(0),
+                tree,
+                tokens: [0; 3],
+                expected: 0,
+                is_exception: false,
+                recalled: 0,
+                guesses: [0; GUESSES],
+            };
+            steps.begin_byte(&next);
+            let mut cost = 0.0;
+            for (node, bit, next) in tree.decisions(byte) {
+                let mut inputs = Inputs::default();
+                steps.predict(node, &mut inputs);
+                let p = 1.0 / (1.0 + (-f64::from(inputs.values[1]) / 256.0).exp());
+                cost -= if bit == 1 { p.log2() } else { (1.0 - p).log2() };
+                steps.update(bit, next);
+            }
+            costs.push(cost);
+            text.push(0, byte);
+            steps.end_byte(byte, text.view(0));
+        }
+        (costs, steps.length)
+    }
+
+    /// Records of 12 bytes that hold a number, which grows by 1 to 4, and a random byte.
+    #[test]
+    fn numbers_that_grow_are_expected() {
+        let mut random = TestRandom::new(11);
+        let mut number = 0u32;
+        let records = std::iter::repeat_with(|| {
+            number += 1 + random.below(4) as u32;
+            let [high, low] = (number as u16).to_be_bytes();
+            [1, 0, 0, 7, random.byte(), 0, high, low, 0, 0, 3, 0]
+        });
+        let content = records.take(700).collect::<Vec<_>>().concat();
+        let (costs, length) = costs(&content);
+        assert_eq!(length, 12);
+        let mean = |column: usize| costs.iter().skip(12 * 400 + column).step_by(12).sum::<f64>() / 300.0;
+        assert!((2.0..2.6).contains(&mean(7)), "one of four steps: {} bits", mean(7));
+        assert!(mean(4) > 7.5 && mean(6) < 0.5 && mean(0) < 0.1, "{} {} {}", mean(4), mean(6), mean(0));
+    }
+
+    #[test]
+    fn distributions_are_halved_in_time() {
+        let mut distribution = Distribution { counts: [0; 256], sum: 0 };
+        for i in 0..10_000 {
+            distribution.learn((i % 3) as u8, STEP, LIMIT);
+            assert!(distribution.sum <= LIMIT);
+            assert_eq!(distribution.sum, distribution.counts.iter().map(|&count| u32::from(count)).sum());
+        }
+        assert!(distribution.counts[..3].iter().all(|&count| u32::from(count) > LIMIT / 8));
     }
 }

@@ -312,7 +312,7 @@ mod tests {
         for i in 0..10_000 {
             distribution.learn((i % 3) as u8, STEP, LIMIT);
             assert!(distribution.sum <= LIMIT);
-            assert_eq!(distribution.sum, distribution.counts.iter().map(|&count| u32::from(count)).sum());
+            assert_eq!(distribution.sum, distribution.counts.iter().map(|&count| u32::from(count)).sum::<u32>());
         }
         assert!(distribution.counts[..3].iter().all(|&count| u32::from(count) > LIMIT / 8));
     }

@@ -6,7 +6,7 @@ use crate::experts::expert::{Pretrained, Setup};
 use crate::experts::inputs::Inputs;
 use crate::experts::language::{LanguageExpert, TRANSFORMER};
 use crate::experts::match_model::MatchFinder;
-use crate::mix::{Denoiser, FinalMixer, LearningRate, Mixer};
+use crate::mix::{CommonMode, Denoiser, FinalMixer, LearningRate, Mixer};
 use crate::num::{cost, stretch_fine};
 use crate::tables::Apm;
 
@@ -90,6 +90,8 @@ pub struct Mixing {
     /// Another mixer of the same inputs, with weights that other things select, and whether it took part in the last prediction.
     second: Option<Mixer>,
     second_mixes: bool,
+    /// What the inputs have in common, where time matters less.
+    common_mode: Option<CommonMode>,
     refinement: Refinement,
     /// What a second mixer is made of: weights at first, inputs that it does without, how fast it learns.
     weights: Vec<i32>,
@@ -125,6 +127,7 @@ impl Mixing {
             mixer,
             second: None,
             second_mixes: false,
+            common_mode: setup.thorough.then(|| CommonMode::new(weights.len())),
             refinement: Refinement::new(left_out, pretrained),
             weights,
             left_out: left_out_parts,
@@ -208,9 +211,14 @@ impl Mixing {
     /// Learns the bit.
     #[inline]
     pub fn learn(&mut self, inputs: &Inputs, bit: u32) {
-        self.mixer.update(inputs, bit);
-        if let Some(second) = self.second.as_mut().filter(|_| self.second_mixes) {
-            second.update(inputs, bit);
+        let second = self.second.as_mut().filter(|_| self.second_mixes);
+        if let Some(common_mode) = &mut self.common_mode {
+            let step = common_mode.step(inputs);
+            self.mixer.update_by(step, bit);
+            second.into_iter().for_each(|second| second.update_by(step, bit));
+        } else {
+            self.mixer.update(inputs, bit);
+            second.into_iter().for_each(|second| second.update(inputs, bit));
         }
         self.refinement.update(bit);
     }

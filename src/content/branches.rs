@@ -34,6 +34,24 @@ pub fn arm64(bytes: &mut [u8], way: Way) {
     }
 }
 
+/// Those of processors whose instructions begin with their high byte. SPARC: CALL, whose 30 bits count words, of which 23 are used here, the
+/// highest of them as the sign (The SPARC Architecture Manual, version 8, B.24). PowerPC: BL, whose bits 2 to 25 count words (Power ISA,
+/// book I, 2.4).
+pub fn big_endian(bytes: &mut [u8], way: Way) {
+    for (i, word) in bytes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let (code, address) = (u32::from_be_bytes(*word), i as u32);
+        let converted = if matches!(code >> 22, 0x100 | 0x1FF) {
+            let words = way.convert(code, address) << 9;
+            0x4000_0000 | ((words as i32 >> 9) as u32 & 0x3FFF_FFFF)
+        } else if code & 0xFC00_0003 == 0x4800_0001 {
+            code & 0xFC00_0003 | way.convert(code & 0x03FF_FFFC, address << 2) & 0x03FF_FFFC
+        } else {
+            continue;
+        };
+        *word = converted.to_be_bytes();
+    }
+}
+
 /// RISC-V: JAL of the return address, and AUIPC with the instruction behind it that adds the low 12 bits to the same register:
 /// ADDI and its kin, a load, JALR (The RISC-V Instruction Set Manual, volume I, 2.3 to 2.6).
 pub fn risc_v(bytes: &mut [u8], way: Way) {
@@ -94,6 +112,8 @@ mod tests {
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             any::<u32>().prop_map(|x| (0x9400_0000 | x >> 6).to_le_bytes().to_vec()),
+            any::<u32>().prop_map(|x| (0x4000_0000 | (x as i32 >> 9) as u32 & 0x3FFF_FFFF).to_be_bytes().to_vec()),
+            any::<u32>().prop_map(|x| (0x4800_0001 | x >> 6 & !3).to_be_bytes().to_vec()),
             any::<u32>().prop_map(|x| (0x9000_0000 | x & 0x60FF_FFFF).to_le_bytes().to_vec()),
             any::<u32>().prop_map(|x| (0x0EF | x << 12).to_le_bytes().to_vec()),
             any::<[u32; 2]>().prop_map(|[x, y]| {
@@ -108,7 +128,7 @@ mod tests {
         #[test]
         fn anything_comes_back(pieces in prop::collection::vec(piece(), 0..300)) {
             let content = pieces.concat();
-            for convert in [arm64 as Convert, risc_v] {
+            for convert in [arm64 as Convert, big_endian, risc_v] {
                 let mut bytes = content.clone();
                 convert(&mut bytes, Way::ToAbsolute);
                 convert(&mut bytes, Way::ToRelative);

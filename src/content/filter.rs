@@ -27,9 +27,14 @@ pub enum Filter {
     Arm64,
     /// Relative addresses in RISC-V code are converted to absolute ones.
     RiscV,
+    /// Relative addresses in SPARC and PowerPC code are converted to absolute ones.
+    BigEndian,
     /// Lines end in LF instead of CR LF. The only filter that changes the length.
     LineEnds,
 }
+
+/// Programs of SPARC and PowerPC processors, among others.
+const BIG_ENDIAN: Kind = Kind::Risc { big_endian: true };
 
 /// With fewer converted addresses than this, the block is not filtered.
 const MIN_ADDRESSES: usize = 16;
@@ -42,6 +47,7 @@ impl Filter {
             0 => Filter::None,
             1 if kind == Kind::Arm64 => Filter::Arm64,
             1 if kind == Kind::RiscV => Filter::RiscV,
+            1 if kind == BIG_ENDIAN => Filter::BigEndian,
             1 => Filter::X86,
             2 if matches!(kind, Kind::Text | Kind::Binary) => Filter::LineEnds,
             2 if is_float => Filter::Floats,
@@ -55,7 +61,7 @@ impl Filter {
     pub fn id(self) -> u8 {
         match self {
             Filter::None => 0,
-            Filter::X86 | Filter::Arm64 | Filter::RiscV => 1,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV | Filter::BigEndian => 1,
             Filter::Wide | Filter::Floats | Filter::LineEnds => 2,
             Filter::WideSigned | Filter::FloatsSwapped => 3,
         }
@@ -76,6 +82,7 @@ impl Filter {
             Kind::Audio { depth: 16, .. } => Filter::WideSigned,
             Kind::Arm64 => Filter::Arm64,
             Kind::RiscV => Filter::RiscV,
+            BIG_ENDIAN => Filter::BigEndian,
             Kind::Image { .. } | Kind::Audio { .. } | Kind::Jpeg => Filter::None,
             _ => {
                 let filtered = x86::encode(content, MIN_ADDRESSES);
@@ -121,6 +128,7 @@ impl Filter {
             }
             Filter::Arm64 => branches::arm64(&mut bytes, Way::ToAbsolute),
             Filter::RiscV => branches::risc_v(&mut bytes, Way::ToAbsolute),
+            Filter::BigEndian => branches::big_endian(&mut bytes, Way::ToAbsolute),
         }
         Some(bytes)
     }
@@ -142,6 +150,7 @@ impl Filter {
             }
             Filter::Arm64 => branches::arm64(bytes, Way::ToRelative),
             Filter::RiscV => branches::risc_v(bytes, Way::ToRelative),
+            Filter::BigEndian => branches::big_endian(bytes, Way::ToRelative),
             Filter::LineEnds => line_ends::add_returns(bytes),
         }
     }
@@ -150,7 +159,7 @@ impl Filter {
     /// bytes say nothing, or the length.
     pub fn reversed(self) -> Option<usize> {
         match self {
-            Filter::X86 | Filter::Arm64 | Filter::RiscV | Filter::LineEnds => None,
+            Filter::X86 | Filter::Arm64 | Filter::RiscV | Filter::BigEndian | Filter::LineEnds => None,
             Filter::None | Filter::Floats => Some(1),
             Filter::Wide | Filter::WideSigned => Some(2),
             Filter::FloatsSwapped => Some(4),
@@ -200,6 +209,7 @@ mod tests {
             (floats, [Filter::None, Filter::X86, Filter::Floats, Filter::FloatsSwapped]),
             (Kind::Arm64, [Filter::None, Filter::Arm64, Filter::Wide, Filter::WideSigned]),
             (Kind::RiscV, [Filter::None, Filter::RiscV, Filter::Wide, Filter::WideSigned]),
+            (BIG_ENDIAN, [Filter::None, Filter::BigEndian, Filter::Wide, Filter::WideSigned]),
         ];
         for (kind, filters) in filters {
             for (id, filter) in (0..4).zip(filters) {

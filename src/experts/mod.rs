@@ -18,6 +18,7 @@ pub mod ppm;
 pub mod prior;
 pub mod recall;
 pub mod runs;
+pub mod steps;
 pub mod token;
 
 use crate::content::Kind;
@@ -33,6 +34,7 @@ use match_model::MatchModel;
 use numeric::Numeric;
 use ppm::Ppm;
 use recall::Recall;
+use steps::Steps;
 
 experts! {
     |setup|
@@ -40,6 +42,7 @@ experts! {
     short_match: MatchModel = MatchModel::new(5, match_bits(setup.raw_len) - 2, setup.lanes)?,
     long_match: MatchModel = MatchModel::new(12, match_bits(setup.raw_len), setup.lanes)?,
     recall: Option<Recall> = setup.thorough.then(|| Recall::new(match_bits(setup.raw_len))).transpose()?,
+    steps: Option<Steps> = setup.thorough.then(Steps::default),
     ppm: Ppm = Ppm::new(setup.kind, setup.tree, setup.raw_len, setup.lanes)?,
     direct: Direct = direct(setup.pretrained(), setup.raw_len)?,
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
@@ -87,7 +90,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let direct = direct_bits(Direct::contexts(pretrained), raw_len);
     let hashed = hashed_bits(raw_len, thorough);
     let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
-    let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) } else { 0 };
+    let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) + Steps::MEMORY } else { 0 };
     let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

@@ -1,6 +1,7 @@
 //! Gated logistic mixing: p = squash(Σ wᵢ · stretch(pᵢ)), in two layers, with integer weights (Mahoney, "Adaptive
 //! Weighing of Context Models for Lossless Data Compression", 2005; Mattern, "Mixing Strategies in Data Compression", 2012).
 
+use super::common_mode::Step;
 use crate::experts::inputs::{Inputs, LINE, MAX_INPUTS};
 use crate::num::arch::{MAX_SETS, MixKernels};
 use crate::num::{STRETCH_MAX, squash16};
@@ -226,12 +227,24 @@ impl Mixer {
     /// Learns the bit. `inputs` are those of the last [`Self::mix`].
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
-        let selected = &self.selected[..self.sets];
         let x = &inputs.values[..inputs.stride()];
+        let longest = if self.has_bounded_steps { longest_step(energy(x)) } else { i32::MAX };
+        self.learn(x, longest, bit);
+    }
+
+    /// The same, but weights move as `step` says, and never much too far.
+    #[inline]
+    pub fn update_by(&mut self, step: &Step, bit: u32) {
+        self.learn(&step.direction[..self.stride], longest_step(step.energy), bit);
+    }
+
+    /// Learns the bit: weights move along `direction`, at most at the rate `longest`.
+    #[inline]
+    fn learn(&mut self, direction: &[i16], longest: i32, bit: u32) {
+        let selected = &self.selected[..self.sets];
         let target = if bit == 1 { 65535 } else { 0 };
         let rate = self.rate.now();
-        let step = if self.has_bounded_steps { rate.min(longest_step(x)) } else { rate };
-        (self.kernels.train)(&mut self.weights, selected, x, &self.predictions, target, step);
+        (self.kernels.train)(&mut self.weights, selected, direction, &self.predictions, target, rate.min(longest));
         for (set, inputs) in &self.masked {
             self.weights[self.selected[*set]..][inputs.clone()].fill(0);
         }
@@ -243,12 +256,18 @@ impl Mixer {
     }
 }
 
-/// The rate whose steps are as long as they may be with these inputs.
+/// The sum of the inputs' squares.
 #[inline]
-fn longest_step(inputs: &[i16]) -> i32 {
-    // At most 320 · 3,072² in all.
+fn energy(inputs: &[i16]) -> u64 {
+    // At most 336 · 3,072² in all.
     let energy: u32 = inputs.iter().map(|&x| (i32::from(x) * i32::from(x)).cast_unsigned()).sum();
-    (STEP_BOUND / (energy >> 16).max(1).cast_signed()).max(1)
+    energy.into()
+}
+
+/// The rate whose steps are as long as they may be where one of rate 1 takes off `energy`.
+#[inline]
+fn longest_step(energy: u64) -> i32 {
+    (STEP_BOUND / ((energy >> 16) as i32).max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -408,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "321 inputs")]
+    #[should_panic(expected = "337 inputs")]
     fn too_many_inputs_are_refused() {
         Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }

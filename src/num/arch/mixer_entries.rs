@@ -25,7 +25,8 @@ macro_rules! by_blocks {
             288 => $function::<18>($($argument),*),
             304 => $function::<19>($($argument),*),
             320 => $function::<20>($($argument),*),
-            len => panic!("{len} inputs are not a multiple of 16 up to 320"),
+            336 => $function::<21>($($argument),*),
+            len => panic!("{len} inputs are not a multiple of 16 up to 336"),
         }
     };
 }

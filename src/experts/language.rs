@@ -12,7 +12,7 @@ use crate::text::{LaneView, Node};
 use std::ops::Range;
 
 /// The initial weights of the companion's inputs.
-const COMPANION_WEIGHTS: [i32; token_expert::INPUTS] = [140, 0, 0, 0];
+const COMPANION_WEIGHTS: [i32; token_expert::INPUTS] = [240, 0, 0, 0];
 
 /// The name of the transformer among [`LanguageExpert::parts`].
 pub const TRANSFORMER: &str = "transformer";

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The trained parts that an archive was made with, as its header records them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// A hash of the prior's id, the transformer's id, and [`LanguageModel::probe`].
+    /// A hash of the prior's id, the transformer's id, and [`LanguageModel::probe`]; of an external transformer also those of the embedded one.
     pub check: u32,
     /// The transformer's id, if it is not the embedded one.
     pub language_model: Option<[u8; 16]>,
@@ -41,6 +41,8 @@ impl LanePolicy {
 pub struct CodecConfig {
     pub(super) preset: Preset,
     pub(super) language_model: Option<Arc<LanguageModel>>,
+    /// The embedded transformer, beside another one.
+    pub(super) companion: Option<Arc<LanguageModel>>,
     pub(super) lane_policy: LanePolicy,
     /// Number of the transformer's last feed-forward layers that learn while an encoder works.
     pub(super) learning: usize,
@@ -68,9 +70,11 @@ impl CodecConfig {
             }
             _ => (preset, None),
         };
+        let companion = (preset == Preset::External).then(LanguageModel::embedded).transpose()?;
         Ok(CodecConfig {
             preset,
             language_model,
+            companion,
             lane_policy,
             learning: 0,
             thorough: false,
@@ -182,7 +186,7 @@ impl CodecConfig {
             return Ok(None);
         }
         let mut parts = Prior::embedded()?.id().to_le_bytes().to_vec();
-        if let Some(language_model) = &self.language_model {
+        for language_model in self.language_model.iter().chain(&self.companion) {
             parts.extend(language_model.id());
             parts.extend(language_model.probe()?.to_le_bytes());
         }

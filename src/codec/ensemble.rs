@@ -8,7 +8,6 @@ use crate::content::{DataKind, Kind};
 use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
 use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
-use crate::experts::language::LanguageExpert;
 use crate::experts::recall::Recall;
 use crate::experts::token::expert::TokenExpert;
 use crate::experts::{self, Experts};
@@ -79,9 +78,9 @@ impl Ensemble {
         })
     }
 
-    /// The expert of the transformer's tokens, if the ensemble uses one.
-    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
-        self.experts.language.token_expert()
+    /// The expert of a transformer's tokens, if the ensemble uses it: number 0, and the embedded one beside it, number 1.
+    pub fn token_expert(&mut self, number: usize) -> Option<&mut TokenExpert> {
+        self.experts.language.token_expert(number)
     }
 
     /// The bits that the transformer has saved since the last call, in units of 1/256.
@@ -246,7 +245,7 @@ fn learn_last_bit(last_bit: &mut Option<u32>, experts: &mut Experts, mixing: &mu
 /// The experts that have inputs, with the pretrained models apart.
 fn parts(experts: &Experts, pretrained: Pretrained) -> Vec<Part> {
     let all = experts.inputs(pretrained).into_iter().flat_map(|(name, inputs)| match name {
-        "language" => LanguageExpert::parts(pretrained),
+        "language" => experts.language.parts(pretrained),
         _ => vec![(name, inputs)],
     });
     all.filter(|(_, inputs)| !inputs.is_empty()).map(|(name, inputs)| Part { name, inputs }).collect()

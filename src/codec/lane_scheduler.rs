@@ -1,10 +1,11 @@
-//! Interleaves the lanes of a block that uses a transformer. Each lane runs until it needs the transformer's next distribution;
-//! then one batched step serves all lanes.
+//! Interleaves the lanes of a block that uses a transformer, or two. Each lane runs until it needs a transformer's next distribution;
+//! then one batched step of each serves all lanes.
 
 use super::bits::{BitCoder, BitPredictor};
 use super::block_coder::{BlockCoder, Progress};
 use super::ensemble::Ensemble;
 use super::language_model::LanguageModel;
+use super::profile::Profile;
 use crate::error::Error;
 use crate::experts::cost_gate::CostGate;
 use crate::experts::token::expert::TokenExpert;
@@ -22,12 +23,20 @@ const PROMPT_BYTES: usize = 96;
 /// Codes one block.
 pub struct LaneScheduler<'a, C> {
     block: BlockCoder<'a, Ensemble, C>,
+    voices: Vec<Voice<'a>>,
+    /// Whether each lane uses the transformers at all.
+    gates: Vec<CostGate>,
+}
+
+/// A transformer, in the order of [`Ensemble::token_expert`].
+struct Voice<'a> {
     language_model: &'a LanguageModel,
     backend: Box<dyn Backend>,
     lanes: Vec<Lane>,
 }
 
-/// What the backend must do for a lane in the next step, and whether the lane uses the transformer at all.
+/// What the backend must do for a lane in the next step.
+#[derive(Clone, Default)]
 struct Lane {
     /// Whether to clear the context first.
     restart: bool,
@@ -37,7 +46,6 @@ struct Lane {
     tokens: Vec<u32>,
     /// How many of the context's last tokens may be removed later.
     open: usize,
-    gate: CostGate,
 }
 
 impl Lane {
@@ -49,16 +57,23 @@ impl Lane {
 }
 
 impl<'a, C: BitCoder> LaneScheduler<'a, C> {
-    /// A scheduler at the start of `block`, which has `lanes` lanes. `backend` runs `language_model`.
+    /// A scheduler at the start of `block`, which uses `models`, on `threads` threads.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::backend`].
     pub fn new(
         block: BlockCoder<'a, Ensemble, C>,
-        language_model: &'a LanguageModel,
-        backend: Box<dyn Backend>,
-        lanes: usize,
-    ) -> Self {
-        let gate = || CostGate::new(WINDOW, MIN_SAVING);
-        let lane = || Lane { restart: false, retract: 0, tokens: Vec::new(), open: 0, gate: gate() };
-        LaneScheduler { block, language_model, backend, lanes: (0..lanes).map(|_| lane()).collect() }
+        models: &[&'a LanguageModel],
+        profile: Profile,
+        threads: usize,
+    ) -> Result<Self, Error> {
+        let voice = |&language_model: &&'a LanguageModel| {
+            let backend = language_model.backend(profile.lanes, profile.learning, threads)?;
+            Ok(Voice { language_model, backend, lanes: vec![Lane::default(); profile.lanes] })
+        };
+        let voices = models.iter().map(voice).collect::<Result<_, Error>>()?;
+        let gates = (0..profile.lanes).map(|_| CostGate::new(WINDOW, MIN_SAVING)).collect();
+        Ok(LaneScheduler { block, voices, gates })
     }
 
     /// Codes the whole block.
@@ -66,12 +81,19 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
     /// # Errors
     /// As [`BlockCoder::run`].
     pub fn run(mut self, progress: &mut Progress) -> Result<BlockCoder<'a, Ensemble, C>, Error> {
-        (0..self.lanes.len()).for_each(|lane| self.restart(lane));
+        let lanes = 0..self.gates.len();
+        lanes.clone().for_each(|lane| self.restart(lane));
         loop {
-            self.step();
+            let text = self.block.predictor.text();
+            let left: Vec<bool> = lanes.clone().map(|lane| text.left(lane) > 0).collect();
+            for (number, voice) in self.voices.iter_mut().enumerate() {
+                if let Some(expert) = self.block.predictor.token_expert(number) {
+                    voice.step(expert, &left);
+                }
+            }
             let before = self.block.done();
-            (0..self.lanes.len()).for_each(|lane| self.run_lane(lane));
-            if self.block.done() == before && !self.waits() {
+            lanes.clone().for_each(|lane| self.run_lane(lane));
+            if self.block.done() == before && !lanes.clone().any(|lane| self.waits(lane)) {
                 self.block.check_input()?;
                 return Ok(self.block);
             }
@@ -79,58 +101,69 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
         }
     }
 
-    /// Whether a lane must ask the transformer again before its next byte.
-    fn waits(&self) -> bool {
-        let waits =
-            |(lane, state): (usize, &Lane)| !state.tokens.is_empty() && self.block.predictor.text().left(lane) > 0;
-        self.lanes.iter().enumerate().any(waits)
+    /// Whether a lane must ask a transformer before its next byte.
+    fn waits(&self, lane: usize) -> bool {
+        self.block.predictor.text().left(lane) > 0 && self.voices.iter().any(|voice| voice.is_asked(lane))
     }
 
-    /// Codes bytes of a lane until it needs the transformer or, if it does not use it, [`PAUSED_BYTES`].
+    /// Codes bytes of a lane until it needs a transformer or, if it does not use any, [`PAUSED_BYTES`].
     fn run_lane(&mut self, lane: usize) {
-        let active = self.lanes[lane].gate.is_open();
+        let active = self.gates[lane].is_open();
         let start = self.block.predictor.text().view(lane).at;
         let mut at = start;
-        while self.lanes[lane].tokens.is_empty() && self.block.predictor.text().left(lane) > 0 {
+        while !self.voices.iter().any(|voice| voice.is_asked(lane)) && self.block.predictor.text().left(lane) > 0 {
             self.block.byte(lane);
             at += 1;
             if !active && at - start == PAUSED_BYTES {
                 break;
             }
-            if let Some(query) = self.block.predictor.token_expert().and_then(TokenExpert::take_query) {
-                if !query.tokens.is_empty() {
+            for (number, voice) in self.voices.iter_mut().enumerate() {
+                let expert = self.block.predictor.token_expert(number);
+                let Some(query) = expert.and_then(TokenExpert::take_query) else { continue };
+                if number == 0 && !query.tokens.is_empty() {
                     self.block.coder.note_query();
                 }
-                self.lanes[lane].ask(query, self.language_model);
+                voice.lanes[lane].ask(query, voice.language_model);
             }
         }
         let saved = self.block.predictor.take_saved();
-        let gate = &mut self.lanes[lane].gate;
+        let gate = &mut self.gates[lane];
         if !active {
             if gate.resume(at) {
                 self.restart(lane);
             }
         } else if !gate.learn(saved, at - start, at) {
-            self.lanes[lane].tokens.clear();
-            if let Some(expert) = self.block.predictor.token_expert() {
-                expert.disable(lane);
+            for (number, voice) in self.voices.iter_mut().enumerate() {
+                voice.lanes[lane].tokens.clear();
+                if let Some(expert) = self.block.predictor.token_expert(number) {
+                    expert.disable(lane);
+                }
             }
         }
     }
 
-    /// Has the next step rebuild a lane's context from the end of its text.
+    /// Has the next step rebuild a lane's contexts from the end of its text.
     fn restart(&mut self, lane: usize) {
         let bytes = self.block.predictor.text().view(lane).bytes();
-        let state = &mut self.lanes[lane];
-        (state.restart, state.retract, state.open) = (true, 0, 0);
-        state.tokens = self.language_model.prompt(&bytes[bytes.len().saturating_sub(PROMPT_BYTES)..]);
+        let recent = &bytes[bytes.len().saturating_sub(PROMPT_BYTES)..];
+        for voice in &mut self.voices {
+            let tokens = voice.language_model.prompt(recent);
+            voice.lanes[lane] = Lane { restart: true, retract: 0, tokens, open: 0 };
+        }
+    }
+}
+
+impl Voice<'_> {
+    /// Whether a lane waits for a distribution.
+    fn is_asked(&self, lane: usize) -> bool {
+        !self.lanes[lane].tokens.is_empty()
     }
 
-    /// Runs the transformer for all lanes that wait for it.
-    fn step(&mut self) {
+    /// Runs the transformer for all lanes that wait for it and have bytes left.
+    fn step(&mut self, expert: &mut TokenExpert, left: &[bool]) {
         let mut steps = Vec::new();
         for (lane, state) in self.lanes.iter_mut().enumerate() {
-            if state.tokens.is_empty() || self.block.predictor.text().left(lane) == 0 {
+            if state.tokens.is_empty() || !left[lane] {
                 continue;
             }
             if std::mem::take(&mut state.restart) {
@@ -141,7 +174,6 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
             state.retract = 0;
             steps.push(Step { lane, tokens: &state.tokens, from: state.tokens.len() - 1, open: state.open });
         }
-        let Some(expert) = self.block.predictor.token_expert() else { return };
         self.backend.advance(&steps, &mut |step, _, cumulative| {
             expert.set_distribution(steps[step].lane, |distribution| {
                 std::mem::swap(distribution, cumulative);

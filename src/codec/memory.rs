@@ -26,8 +26,10 @@ impl CodecConfig {
         let (raw_len, copies) = self.trained.as_ref().map_or((raw_len, 1), |trained| (trained.table_len(raw_len), 2));
         let text_before = self.sharing.text_before(raw_len) as u64;
         let raw_len = self.sharing.table_len(raw_len);
-        let language_model = self.language_model.as_ref().map_or(0, |model| model.memory(lanes, learning));
-        copies * predictor(self.preset, content, raw_len, thorough) + text_before + language_model
+        let companion = self.companion.as_ref().filter(|_| learning > 0);
+        let language_models =
+            self.language_model.iter().chain(companion).map(|model| model.memory(lanes, learning)).sum::<u64>();
+        copies * predictor(self.preset, content, raw_len, thorough) + text_before + language_models
     }
 
     /// Bytes of memory of what all blocks share.
@@ -38,7 +40,7 @@ impl CodecConfig {
     /// Bytes of memory of the trained parts.
     pub fn trained_memory(&self) -> u64 {
         let prior = if self.preset.is_primed() { Prior::MEMORY } else { 0 };
-        prior + self.language_model.as_ref().map_or(0, |model| model.shared_memory())
+        prior + self.language_model.iter().chain(&self.companion).map(|model| model.shared_memory()).sum::<u64>()
     }
 
     /// Bytes of memory of the archive's shared start, apart from the copies in blocks.

@@ -55,7 +55,7 @@ struct Refinement {
 impl Refinement {
     fn new(left_out: LeftOut, pretrained: Pretrained) -> Self {
         let hears_transformer = pretrained == Pretrained::External && left_out != LeftOut::Part(TRANSFORMER);
-        let weights = if hears_transformer { [39_000, 16_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
+        let weights = if hears_transformer { [47_000, 8_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
         Refinement {
             apm: Apm::new(1 << 16),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),

@@ -35,8 +35,9 @@ impl LanguageModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{CodecConfig, LanePolicy, Preset, Verify, decode, encode};
-    use crate::content::Kind;
+    use crate::codec::profile::Profile;
+    use crate::codec::{CodecConfig, LanePolicy, Preset, Verify, companion, decode, encode};
+    use crate::content::{Filter, Kind};
     use crate::transformer::checkpoint::{Checkpoint, Config, Extras, Matrix};
     use crate::transformer::tests::fixtures::random_checkpoint;
     use std::sync::Arc;
@@ -88,6 +89,16 @@ mod tests {
         assert!(large > 6.0 && knowing.strength().unwrap() < 0.5, "{large}");
         assert!(knowing.is_strong().unwrap());
         assert!(!LanguageModel::embedded().unwrap().is_strong().unwrap());
+    }
+
+    #[test]
+    fn the_embedded_transformer_is_beside_strong_models_that_learn() {
+        for (model, learning, is_beside) in [(Some(knowing()), 3, true), (Some(knowing()), 0, false), (None, 3, false)]
+        {
+            let config = CodecConfig::new(Preset::Neural, model, LanePolicy::UpTo(1)).unwrap().learning(learning);
+            let profile = Profile::choose(&config, Kind::Binary, TEXT, Filter::None).unwrap();
+            assert_eq!(companion(&config, profile).unwrap().is_some(), is_beside, "{learning} layers");
+        }
     }
 
     /// The digests change with the format.

@@ -52,7 +52,7 @@ const SHARED: u64 = 1 << 8;
 const MUST_UNDERSTAND: u64 = 0x5555_5555_5555_5555;
 
 /// The first bytes of a transformer's id.
-pub(crate) type IdStart = [u8; 4];
+pub(crate) type IdStart = [u8; 2];
 
 /// The parsed header.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ impl Short {
         let Mode::Modelled { profile, coded } = head.mode else { return Ok(None) };
         let part = match (config.trained_id(), config.model_id()) {
             (Some(trained), None) => Part::Trained(trained),
-            (None, Some([a, b, c, d, ..])) => Part::Transformer([a, b, c, d]),
+            (None, Some([a, b, ..])) => Part::Transformer([a, b]),
             _ => return Ok(None),
         };
         if profile & LANES != 0 || head.raw_len as usize > MAX_CONTENT {
@@ -58,7 +58,10 @@ impl Short {
             _ => unreachable!("the short form has a mode of its own"),
         };
         out.push(profile | (self.header.model as u8) << MODEL_SHIFT);
-        out.extend(self.header.id_start.unwrap_or(self.header.trained.unwrap_or_default().to_le_bytes()));
+        match self.header.id_start {
+            Some(start) => out.extend(start),
+            None => put_u32(&mut out, self.header.trained.unwrap_or_default()),
+        }
         put_varint(&mut out, self.head.raw_len.into());
         put_varint(&mut out, len.into());
         let head_check = check(&out) as u8;
@@ -81,18 +84,18 @@ impl Short {
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         let profile = fields.byte()?;
-        let id = fields.u32()?;
+        let model = Preset::from_id((profile & LANES) >> MODEL_SHIFT).ok_or_else(damaged)?;
+        let part = match model {
+            // The check of content covers the rest of the id.
+            Preset::External => Part::Transformer([fields.byte()?, fields.byte()?]),
+            _ => Part::Trained(fields.u32()?),
+        };
         let (raw_len, len) = (fields.varint()?, fields.varint()?);
         let head_check = check(fields.consumed()) as u8;
         if fields.byte()? != head_check || !(1..=MAX_CONTENT as u64).contains(&raw_len) || len >= raw_len {
             return Err(damaged());
         }
         let raw_check = fields.u32()?;
-        let model = Preset::from_id((profile & LANES) >> MODEL_SHIFT).ok_or_else(damaged)?;
-        let part = match model {
-            Preset::External => Part::Transformer(id.to_le_bytes()),
-            _ => Part::Trained(id),
-        };
         let mode = Mode::Short { profile: profile & !LANES, len: len as u32 };
         let head = BlockHead { number: 0, raw_len: raw_len as u32, mode, raw_check, archive: raw_check };
         Ok((Short { header: header(model, part), head }, fields.position()))
@@ -135,18 +138,18 @@ mod tests {
     fn heads_round_trip_and_damage_is_noticed() {
         let mode = Mode::Short { profile: 0b1001_0001, len: 40 };
         let head = BlockHead { number: 0, raw_len: 300, mode, raw_check: 77, archive: 77 };
-        for header in [
-            header(Preset::Primed, Part::Trained(0xDEAD_BEEF)),
-            header(Preset::External, Part::Transformer(*b"\x01\x02\x03\x04")),
+        for (header, len) in [
+            (header(Preset::Primed, Part::Trained(0xDEAD_BEEF)), 16),
+            (header(Preset::External, Part::Transformer(*b"\x01\x02")), 14),
         ] {
-            round_trip(&Short { header, head });
+            round_trip(&Short { header, head }, len);
         }
     }
 
-    fn round_trip(short: &Short) {
+    fn round_trip(short: &Short, len: usize) {
         let bytes = short.write();
         assert_eq!(Short::parse(&bytes).unwrap(), (short.clone(), bytes.len()));
-        assert_eq!(bytes.len(), 16);
+        assert_eq!(bytes.len(), len);
         for len in 0..bytes.len() {
             assert_eq!(Short::parse(&bytes[..len]).unwrap_err().kind(), ErrorKind::Truncated);
         }

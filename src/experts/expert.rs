@@ -40,7 +40,17 @@ pub struct Setup {
     pub cuts: Cuts,
     /// Whether the transformer may be better than any mixture.
     pub strong: bool,
+    /// The embedded transformer beside a strong one, if the block uses it.
+    pub companion: Option<Companion>,
     /// How probable the end of a token must be for the transformer to be asked what follows, in units of 2^-16.
+    pub min_p_end: u64,
+}
+
+/// The embedded transformer beside another one.
+pub struct Companion {
+    /// Its vocabulary.
+    pub trie: Arc<Trie>,
+    /// The same as [`Setup::min_p_end`].
     pub min_p_end: u64,
 }
 

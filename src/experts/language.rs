@@ -1,15 +1,18 @@
 //! The pretrained models as one expert: the embedded n-gram model and the transformer. The transformer falls back on the n-gram
-//! model, and one gate value measures what either saves.
+//! model, and one gate value measures what either saves. Beside a strong transformer the embedded one may predict, too.
 
 use super::contexts::{self, APM_CONTEXTS};
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::Inputs;
 use super::prior::expert::{self as prior_expert, PriorExpert};
-use super::token::expert::{self as token_expert, TokenExpert};
+use super::token::expert::{self as token_expert, Cuts, TokenExpert};
 use crate::num::stretch_fine;
 use crate::tables::ApmBank;
 use crate::text::{LaneView, Node};
 use std::ops::Range;
+
+/// The initial weights of the companion's inputs.
+const COMPANION_WEIGHTS: [i32; token_expert::INPUTS] = [240, 0, 0, 0];
 
 /// The name of the transformer among [`LanguageExpert::parts`].
 pub const TRANSFORMER: &str = "transformer";
@@ -35,6 +38,8 @@ impl Transformer {
 pub struct LanguageExpert {
     prior: Option<PriorExpert>,
     transformer: Option<Transformer>,
+    /// The embedded transformer beside a strong one, which falls back on its predictions.
+    companion: Option<TokenExpert>,
     /// Bits saved by the transformer or, if there is none, by the prior since it was last taken, in units of 1/256.
     saved: i64,
 }
@@ -50,13 +55,19 @@ impl LanguageExpert {
         LanguageExpert {
             prior: setup.prior.map(|prior| PriorExpert::new(prior, setup.tree, setup.lanes)),
             transformer: setup.trie.clone().map(transformer),
+            companion: setup.companion.as_ref().map(|companion| {
+                TokenExpert::new(companion.trie.clone(), Cuts::Longest, setup.lanes, companion.min_p_end)
+            }),
             saved: 0,
         }
     }
 
-    /// The expert of the transformer's tokens, if the ensemble uses one.
-    pub fn token_expert(&mut self) -> Option<&mut TokenExpert> {
-        self.transformer.as_mut().map(|transformer| &mut transformer.expert)
+    /// The expert of a transformer's tokens, if the ensemble uses it: number 0, and its companion, number 1.
+    pub fn token_expert(&mut self, number: usize) -> Option<&mut TokenExpert> {
+        match number {
+            0 => self.transformer.as_mut().map(|transformer| &mut transformer.expert),
+            _ => self.companion.as_mut(),
+        }
     }
 
     /// The transformer's prediction in the logistic domain; 0 if there is none.
@@ -75,14 +86,16 @@ impl LanguageExpert {
     }
 
     /// The pretrained models, and their inputs; the one whose saving is measured first.
-    pub fn parts(pretrained: Pretrained) -> Vec<(&'static str, Range<usize>)> {
+    pub fn parts(&self, pretrained: Pretrained) -> Vec<(&'static str, Range<usize>)> {
         let measured = Self::measured_inputs(pretrained);
         match pretrained {
             Pretrained::None => vec![],
             Pretrained::Prior => vec![("prior", measured)],
             Pretrained::Transformer | Pretrained::External => {
                 let end = measured.end;
-                vec![(TRANSFORMER, measured), ("prior", end..end + APM_CONTEXTS + prior_expert::INPUTS)]
+                let prior = end..end + APM_CONTEXTS + prior_expert::INPUTS;
+                let companion = prior.end..prior.end + self.companion.as_ref().map_or(0, |_| token_expert::INPUTS);
+                vec![(TRANSFORMER, measured), ("prior", prior), ("embedded transformer", companion)]
             }
         }
     }
@@ -117,6 +130,9 @@ impl Expert for LanguageExpert {
             Pretrained::Prior => &[400, 120],
             Pretrained::Transformer | Pretrained::External => &[200, 60, 0, 10, 250, 200, 100, 60, 60, 0, 30, 0, 0, 0],
         });
+        if self.companion.is_some() {
+            weights.extend(COMPANION_WEIGHTS);
+        }
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
@@ -126,6 +142,9 @@ impl Expert for LanguageExpert {
         }
         if let Some(transformer) = &mut self.transformer {
             transformer.expert.select(byte.lane);
+        }
+        if let Some(companion) = &mut self.companion {
+            companion.select(byte.lane);
         }
     }
 
@@ -139,14 +158,19 @@ impl Expert for LanguageExpert {
     #[inline]
     fn predict(&mut self, node: Node, inputs: &mut Inputs) {
         let p16 = self.prior.as_mut().map_or(1 << 15, PriorExpert::p16);
+        let companion = self.companion.as_mut().map(|companion| companion.predict(p16));
         if let Some(Transformer { expert, apms, apm_contexts }) = &mut self.transformer {
-            expert.predict(p16, inputs);
+            let fallback = companion.map_or(p16, |(p16, _)| p16);
+            inputs.push(expert.predict(fallback).1);
             for (apms, stretched) in apms.iter_mut().zip([expert.stretched(), stretch_fine(p16)]) {
                 inputs.push(apms.refine(stretched, *apm_contexts, node.number()));
             }
         }
         if let Some(prior) = &self.prior {
             prior.predict(inputs);
+        }
+        if let Some((_, opinion)) = companion {
+            inputs.push(opinion);
         }
     }
 
@@ -160,9 +184,15 @@ impl Expert for LanguageExpert {
             transformer.expert.update(bit);
             transformer.apms.iter_mut().for_each(|apms| apms.update(bit));
         }
+        if let Some(companion) = &mut self.companion {
+            companion.update(bit);
+        }
     }
 
     fn end_byte(&mut self, byte: u8, view: LaneView) {
+        if let Some(companion) = &mut self.companion {
+            companion.end_byte(byte);
+        }
         match (&mut self.transformer, &mut self.prior) {
             (Some(transformer), _) => transformer.expert.end_byte(byte),
             (None, Some(prior)) => prior.record_saving(std::mem::take(&mut self.saved), view.at),

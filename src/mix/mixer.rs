@@ -79,7 +79,7 @@ impl LearningRate {
 
     /// For inputs one of which is so good from the start that there is little to learn.
     pub fn slow() -> Self {
-        LearningRate { now: 14 << 24, last: 6 << 24, log2_time: 16 }
+        LearningRate { now: 8 << 24, last: 6 << 24, log2_time: 16 }
     }
 
     /// The current rate.

@@ -31,6 +31,8 @@ pub struct Key {
     pub language_model: Option<[u8; 16]>,
     pub cuts: Cuts,
     pub min_p_end: u64,
+    /// Whether the embedded transformer predicts beside it.
+    pub companion: bool,
     /// What it does without.
     pub left_out: LeftOut,
 }

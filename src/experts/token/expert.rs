@@ -5,7 +5,6 @@ use super::hypotheses::Hypotheses;
 use super::longest::LongestMatch;
 use super::opinion::{CLASSES, Query};
 use super::trie::Trie;
-use crate::experts::inputs::Inputs;
 use crate::num::{squash16, stretch_fine};
 use crate::tables::StateMap;
 use crate::transformer::Table;
@@ -114,10 +113,10 @@ impl TokenExpert {
         self.lane = lane;
     }
 
-    /// Predicts the next bit and adds to the mixer's inputs: the prediction, the same calibrated, and those of two single
-    /// hypotheses. `fallback_p16` is another expert's P(1), in units of 2^-16.
+    /// Predicts the next bit: P(1) in units of 2^-16; and the mixer's inputs, the prediction, the same calibrated, and those of two single
+    /// hypotheses. `fallback_p16` is another expert's P(1).
     #[inline]
-    pub fn predict(&mut self, fallback_p16: u32, inputs: &mut Inputs) {
+    pub fn predict(&mut self, fallback_p16: u32) -> (u32, [i32; INPUTS]) {
         let opinion = match &mut self.lanes[self.lane].tokens {
             Some(Tokens::Longest(tokens)) => tokens.predict(fallback_p16),
             Some(Tokens::ByModel(tokens)) => Some(tokens.predict(fallback_p16)),
@@ -129,9 +128,9 @@ impl TokenExpert {
             opinion.class * STEPS + step
         });
         let calibrated = self.state.map_or(0, |state| self.calibrated.stretched(state));
-        let single = opinion.map_or([None; 2], |opinion| opinion.single);
+        let (p16, single) = opinion.map_or((fallback_p16, [None; 2]), |opinion| (opinion.p16, opinion.single));
         let [first, second] = single.map(|p16| p16.map_or(0, stretch_fine));
-        inputs.push([self.stretched(), calibrated, first, second]);
+        (p16, [self.stretched(), calibrated, first, second])
     }
 
     /// The prediction in the logistic domain; 0 while the transformer is not used in the lane.

@@ -86,7 +86,7 @@ impl Harness {
 
     /// P(1) in units of 2^-16.
     fn predict(&mut self, fallback: u32) -> u32 {
-        self.expert.predict(fallback, &mut Inputs::default());
+        self.expert.predict(fallback);
         match self.expert.lanes[self.expert.lane].tokens.as_mut().expect("the lane uses the model") {
             Tokens::Longest(tokens) => tokens.predict(fallback).expect("there is a distribution").p16,
             Tokens::ByModel(tokens) => tokens.predict(fallback).p16,
@@ -215,7 +215,7 @@ fn cuts_of_the_same_bytes_are_told_apart() {
         expert.select(0);
         share = 1.0;
         for (_, bit, _) in tree().decisions(byte) {
-            expert.predict(1 << 15, &mut Inputs::default());
+            expert.predict(1 << 15);
             let one = (1.0 + (f64::from(-expert.stretched()) / 256.0).exp()).recip();
             share *= if bit == 1 { one } else { 1.0 - one };
             expert.update(bit);
@@ -431,8 +431,7 @@ fn a_disabled_lane_predicts_nothing() {
     let mut harness = Harness::new(&tokens, 2, PLAIN);
     harness.push(0, b'a');
     harness.expert.disable(0);
-    let mut inputs = Inputs::default();
-    harness.expert.predict(9, &mut inputs);
+    assert_eq!(harness.expert.predict(9), (9, [0; INPUTS]));
     assert_eq!((harness.expert.state, harness.expert.stretched()), (None, 0));
     harness.expert.update(1);
     harness.expert.end_byte(b'b');

@@ -59,7 +59,7 @@ impl Refinement {
         Refinement {
             apm: Apm::new(1 << 16),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
-            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES + GUESS_CLASSES, weights, 4),
+            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES + GUESS_CLASSES, weights, 5),
             hears_transformer,
         }
     }

@@ -28,7 +28,7 @@ const GUESS_CLASSES: usize = 1024;
 
 /// Bytes of memory of the second mixer of text made of fields, and of binary data where time matters less, with what it has beside.
 pub const SECOND_MEMORY: u64 = 9 << 20;
-pub const THOROUGH_MEMORY: u64 = 14 << 20;
+pub const THOROUGH_MEMORY: u64 = 15 << 20;
 
 /// What an encoder does without, to measure what it gains. No archive is made this way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

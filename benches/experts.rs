@@ -95,7 +95,7 @@ fn experts(group: &mut BenchmarkGroup<WallTime>, text: &[u8]) {
     for min in [5, 12] {
         group.bench_function(format!("history and match of {min}"), |bencher| {
             bencher.iter(|| {
-                let mut model = MatchModel::new(min, 15, 1);
+                let mut model = MatchModel::new(min, 15, 1).unwrap();
                 each_byte(text, |view, _, byte| {
                     model.finder.prefetch(view);
                     model.finder.lookup(view);

@@ -13,31 +13,47 @@ const LAST: i32 = 1920;
 const INITIAL_COUNT: u32 = 12;
 const LIMIT: u32 = 255;
 
-/// A context's bins.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Row([Counter; BINS]);
-
 /// Maps a context and a probability to a probability. Interpolates between two bins.
-#[derive(Clone)]
 pub struct Apm {
-    rows: Vec<Row>,
+    /// The contexts' rows, from `start` on, where a cache line begins.
+    bins: Vec<Counter>,
+    start: usize,
     /// The context of the last probability and its nearer bin, which learns.
     context: usize,
     nearer: usize,
 }
 
+impl Clone for Apm {
+    fn clone(&self) -> Self {
+        let (mut bins, start) = aligned(self.bins.len());
+        let rows = self.bins.len() - BINS;
+        bins[start..][..rows].copy_from_slice(&self.bins[self.start..][..rows]);
+        Apm { bins, start, ..*self }
+    }
+}
+
+/// `len` bins, and the first at which a cache line begins. (Memory that is allocated with such an alignment, the system does not use
+/// again for the next block as well.)
+fn aligned(len: usize) -> (Vec<Counter>, usize) {
+    let bins = vec![Counter::new(0, 0); len];
+    let start = bins.as_ptr().align_offset(size_of::<[Counter; BINS]>()).min(BINS);
+    (bins, start)
+}
+
 impl Apm {
     /// The identity map in `contexts` contexts.
     pub fn new(contexts: usize) -> Self {
+        let (mut bins, start) = aligned((contexts + 1) * BINS);
         let bin = |i| Counter::new(squash24(256 * i as i32 - LAST) >> 2, INITIAL_COUNT);
-        Apm { rows: vec![Row(std::array::from_fn(bin)); contexts], context: 0, nearer: 0 }
+        let row: [Counter; BINS] = std::array::from_fn(bin);
+        bins[start..].chunks_exact_mut(BINS).for_each(|bins| bins.copy_from_slice(&row));
+        Apm { bins, start, context: 0, nearer: 0 }
     }
 
     /// Prefetches a context's bins.
     #[inline]
     pub fn prefetch(&self, context: usize) {
-        prefetch(&self.rows, context);
+        prefetch(&self.bins, self.start + context * BINS);
     }
 
     /// The refined P(1), in units of 2^-16, of a prediction in the logistic domain.
@@ -46,7 +62,7 @@ impl Apm {
         let x = (stretched + LAST).clamp(0, 2 * LAST - 1) as u32;
         let (bin, weight) = ((x >> 8) as usize, x & 255);
         (self.context, self.nearer) = (context, bin + usize::from(weight >= 128));
-        let Row(bins) = &self.rows[context];
+        let bins = &self.bins[self.start + context * BINS..][..BINS];
         let (low, high) = (bins[bin].p22(), bins[bin + 1].p22());
         (low * (256 - weight) + high * weight) >> 14
     }
@@ -54,7 +70,7 @@ impl Apm {
     /// Learns the bit.
     #[inline]
     pub fn update(&mut self, bit: u32) {
-        self.rows[self.context].0[self.nearer].update(bit, LIMIT);
+        self.bins[self.start + self.context * BINS + self.nearer].update(bit, LIMIT);
     }
 }
 

@@ -25,7 +25,7 @@ const ONE: i32 = 1 << 28;
 fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.clamp(1 << 11, 1 << 24).ilog2();
     // Small tables may have more room for each byte.
-    if bits < 20 { bits } else { bits - 1 }
+    if bits < 19 { bits } else { bits - 1 }
 }
 
 /// Base-2 logarithm of the number of hashes of the match finder.

@@ -59,8 +59,8 @@ const MAX_THOROUGH_BITS: u32 = 22;
 /// Base-2 logarithm of the number of cache lines of bit histories.
 fn line_bits(raw_len: usize) -> u32 {
     let bits = raw_len.max(1 << 11).ilog2();
-    // Small tables may have more room for each byte.
-    (if bits < 18 { bits + 3 } else { bits + 2 }).min(MAX_LINE_BITS)
+    // Small tables may have more room for each byte: the processor's caches hold much of them.
+    (if bits < 20 { (bits + 3).min(20) } else { bits + 2 }).min(MAX_LINE_BITS)
 }
 
 /// The same of the hashed contexts' bit histories, of which there are up to three times as many where time matters less.

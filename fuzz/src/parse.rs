@@ -1,6 +1,6 @@
 //! Any content comes back from the segments that it is parsed into, its streams divided or not.
 
-use nzip::internals::content::{Division, Effort, Kind, parse, rebuild};
+use nzip::internals::content::{Division, Effort, parse, rebuild};
 
 /// Whether the input was taken apart.
 ///
@@ -12,8 +12,7 @@ pub fn run(input: &[u8]) -> bool {
     let [whole, _] = [None, Some(short)].map(|division| {
         let Some(parsed) = parse(input, Effort { division, ..effort }) else { return false };
         let streams: Vec<&[u8]> = parsed.streams.iter().map(|stream| &stream.bytes[..]).collect();
-        let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
-        let content = rebuild(&kinds, &streams, &parsed.corrections, input.len()).expect("just made");
+        let content = rebuild(parsed.kinds(), &streams, &parsed.corrections, input.len()).expect("just made");
         assert!(content == input);
         true
     });

@@ -14,7 +14,7 @@ pub fn run(input: &[u8]) -> bool {
     let count = 1 + usize::from(input.byte() % 8);
     let streams: Vec<&[u8]> = (0..count).map(|_| input.part()).collect();
     // Streams may hold Lepton's JPEGs of any size.
-    match rebuild(&[Kind::Lepton { most: 1 << 26 }], &streams, input.part(), raw_len) {
+    match rebuild([Kind::Lepton { most: 1 << 26 }], &streams, input.part(), raw_len) {
         Ok(content) => {
             assert_eq!(content.len(), raw_len);
             true

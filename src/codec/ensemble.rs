@@ -5,7 +5,7 @@ use super::flat::FlatAreas;
 use super::mixing::{CONFIDENCE_CLASSES, Contexts, LeftOut, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
-use crate::experts::expert::{GUESSES, NextByte, Pretrained, Setup};
+use crate::experts::expert::{NextByte, Pretrained, Setup};
 use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
 use crate::experts::recall::Recall;
@@ -201,17 +201,7 @@ impl Ensemble {
     #[inline]
     fn begin_byte(&mut self, is_exception: bool) {
         let view = self.text.view(self.lane);
-        let mut byte = NextByte {
-            kind: self.kind,
-            lane: self.lane,
-            view,
-            tree: self.tree,
-            tokens: [0; 3],
-            expected: 0,
-            is_exception,
-            recalled: 0,
-            guesses: [0; GUESSES],
-        };
+        let mut byte = NextByte { is_exception, ..NextByte::new(self.kind, self.lane, view, self.tree) };
         self.experts.prefetch(&mut byte);
         // Learning the last bit hides the latency of the prefetched memory.
         learn_last_bit(&mut self.last_bit, &mut self.experts, &mut self.mixing, &self.inputs);

@@ -1,7 +1,7 @@
 //! What makes one prediction of those of the experts: one or two mixers, and the final stages.
 
 use super::bits::Part;
-use crate::content::{DataKind, Kind};
+use crate::content::Kind;
 use crate::experts::expert::{Pretrained, Setup};
 use crate::experts::inputs::Inputs;
 use crate::experts::language::{LanguageExpert, TRANSFORMER};
@@ -114,7 +114,7 @@ impl Mixing {
         };
         let sets = if has_masked_set { &SETS[..] } else { &SETS[..MASKED_SET] };
         let mut mixer = Mixer::new(&weights, sets, [256, 16]).with_rate(rate.clone());
-        if has_masked_set || setup.kind == DataKind::Binary && setup.thorough {
+        if has_masked_set {
             mixer = mixer.with_bounded_steps();
         }
         if has_masked_set {

@@ -260,7 +260,7 @@ impl Explanation {
                 self.add("corrections", table.corrections_len as u64);
                 let plain: Vec<&[u8]> = self.streams[first..].iter().map(|stream| &stream.plain[..]).collect();
                 table.verify(&plain, &body[at..])?;
-                let kinds: Vec<Kind> = table.streams.iter().map(|stream| stream.kind).collect();
+                let kinds: Vec<Kind> = table.kinds().collect();
                 match plain.first() {
                     Some(script) => outline(script, &kinds)?,
                     None => Vec::new(),

@@ -85,7 +85,7 @@ fn block(config: &CodecConfig, head: &BlockHead, offset: u64, body: &[u8], memor
         Mode::Segmented { plain_len, .. } => plain_len as usize,
     };
     let table = Table::read(body, plain_len)?;
-    let kinds: Vec<Kind> = table.streams.iter().map(|stream| stream.kind).collect();
+    let kinds: Vec<Kind> = table.kinds().collect();
     let mut streams: Vec<StreamInfo> = table
         .streams
         .iter()

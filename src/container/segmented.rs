@@ -49,6 +49,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// The kinds of the streams.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.streams.iter().map(|stream| stream.kind)
+    }
+
     fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.streams.len() as u64);
@@ -193,8 +198,7 @@ pub fn decode(
     let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
     let corrections = &body[at..];
     table.verify(&plain, corrections)?;
-    let kinds: Vec<Kind> = table.streams.iter().map(|stream| stream.kind).collect();
-    rebuild(&kinds, &plain, corrections, raw_len)
+    rebuild(table.kinds(), &plain, corrections, raw_len)
 }
 
 /// What decoding `body` takes, the content and the body not included; nothing if it can't be decoded.
@@ -204,7 +208,7 @@ pub fn load(config: &CodecConfig, body: &[u8], plain_len: usize) -> Load {
         let stream = &table.streams[index];
         stream.profile.map_or(0, |profile| config.decode_memory(stream.kind, stream.len, profile))
     });
-    let rebuilding = rebuild_memory(table.streams.iter().map(|stream| stream.kind), plain_len);
+    let rebuilding = rebuild_memory(table.kinds(), plain_len);
     load.with(rebuilding)
 }
 

@@ -43,9 +43,14 @@ impl Parsed {
         self.streams.iter().map(|stream| stream.bytes.len()).sum()
     }
 
+    /// The kinds of the streams.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.streams.iter().map(|stream| stream.kind)
+    }
+
     /// Bytes of memory that taking it apart took, beside the streams, about.
     pub fn memory(&self) -> u64 {
-        lepton::memory(self.streams.iter().map(|stream| stream.kind))
+        lepton::memory(self.kinds())
     }
 }
 

@@ -14,7 +14,12 @@ use crate::fields::FieldReader;
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] where the script can't be followed, or makes something else.
-pub fn rebuild(kinds: &[Kind], streams: &[&[u8]], corrections: &[u8], raw_len: usize) -> Result<Vec<u8>, Error> {
+pub fn rebuild(
+    kinds: impl IntoIterator<Item = Kind>,
+    streams: &[&[u8]],
+    corrections: &[u8],
+    raw_len: usize,
+) -> Result<Vec<u8>, Error> {
     let (script, streams) = streams.split_first().ok_or_else(|| corrupt("has no script"))?;
     let mut rebuilder = Rebuilder {
         script: FieldReader::new(script),
@@ -22,7 +27,7 @@ pub fn rebuild(kinds: &[Kind], streams: &[&[u8]], corrections: &[u8], raw_len: u
         whole: streams,
         ends: Ends::default(),
         corrections: Reader::new(corrections),
-        max_coefficients: lepton::max_coefficients(kinds.iter().copied()),
+        max_coefficients: lepton::max_coefficients(kinds),
         max_plain: max_plain(raw_len),
     };
     let mut content = Vec::new();

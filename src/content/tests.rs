@@ -22,15 +22,11 @@ fn streams(parsed: &Parsed) -> Vec<&[u8]> {
     parsed.streams.iter().map(|stream| &stream.bytes[..]).collect()
 }
 
-fn kinds(parsed: &Parsed) -> Vec<Kind> {
-    parsed.streams.iter().map(|stream| stream.kind).collect()
-}
-
 /// Whether `content` was taken apart; it must come together again.
 fn round_trip(content: &[u8]) -> bool {
     let Some(parsed) = parse(content, EFFORT) else { return false };
     assert!(parsed.plain_len() <= 2 * max_plain(content.len()));
-    assert!(rebuild(&kinds(&parsed), &streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
+    assert!(rebuild(parsed.kinds(), &streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
     true
 }
 
@@ -72,7 +68,7 @@ fn thumbnails_in_jpegs_are_found() {
     // Without a model of JPEG, Lepton takes it as one.
     let parsed = parse(&content, Effort { samples: false, ..EFFORT }).unwrap();
     assert!(matches!(parsed.segments[..], [Segment::Jpeg { .. }]));
-    let again = rebuild(&kinds(&parsed), &streams(&parsed), &parsed.corrections, content.len()).unwrap();
+    let again = rebuild(parsed.kinds(), &streams(&parsed), &parsed.corrections, content.len()).unwrap();
     assert!(again == content);
 }
 
@@ -80,7 +76,7 @@ fn thumbnails_in_jpegs_are_found() {
 fn outlines_name_the_segments() {
     let (_, content) = SAMPLES[0];
     let parsed = parse(content, EFFORT).unwrap();
-    let kinds: Vec<Kind> = parsed.streams.iter().map(|stream| stream.kind).collect();
+    let kinds: Vec<Kind> = parsed.kinds().collect();
     let outline = outline(&parsed.streams[0].bytes, &kinds).unwrap();
     let top: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
     assert_eq!(top, content.len() as u64);
@@ -180,7 +176,7 @@ fn damaged_streams_are_refused_or_make_other_bytes() {
             }
             let corrections = plain.pop().unwrap();
             let plain: Vec<&[u8]> = plain.iter().map(|bytes| &bytes[..]).collect();
-            match rebuild(&kinds(&parsed), &plain, &corrections, content.len()) {
+            match rebuild(parsed.kinds(), &plain, &corrections, content.len()) {
                 Ok(made) => assert_eq!(made.len(), content.len(), "{name}"),
                 Err(error) => {
                     assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated), "{name}: {error}");
@@ -215,8 +211,11 @@ fn divided_streams_come_together() {
         let division = Some(Division { first, other, most: 2 + random.below(70) as usize, text: seed % 4 > 0 });
         let parsed = parse(&content, Effort { division, ..EFFORT }).unwrap();
         assert!(parsed.streams.len() <= MAX_STREAMS);
-        let (kinds, streams) = (kinds(&parsed), streams(&parsed));
-        assert!(rebuild(&kinds, &streams, &parsed.corrections, content.len()).unwrap() == content, "seed {seed}");
+        let (kinds, streams) = (parsed.kinds().collect::<Vec<_>>(), streams(&parsed));
+        assert!(
+            rebuild(parsed.kinds(), &streams, &parsed.corrections, content.len()).unwrap() == content,
+            "seed {seed}"
+        );
         let segments = outline(streams[0], &kinds).unwrap();
         let outermost = segments.iter().filter(|segment| segment.depth == 0);
         assert_eq!(outermost.map(|segment| segment.len).sum::<u64>(), content.len() as u64);
@@ -234,7 +233,7 @@ fn copies_are_checked() {
     };
     let text: &[u8] = b"a tale of a tub";
     let rebuilt =
-        |entries: &[u64], len: usize| rebuild(&[Kind::Script, Kind::Text], &[&script(entries), text], &[], len);
+        |entries: &[u64], len: usize| rebuild([Kind::Script, Kind::Text], &[&script(entries), text], &[], len);
     let end = [9, 15, 0];
     // Two bytes from byte 2 on, four from byte 11 on, two from byte 9 on.
     let copies = [7, 1, 4, 2, 7, 1, 14, 4, 7, 1, 13, 2];

@@ -102,6 +102,15 @@ pub struct NextByte<'a> {
     pub guesses: [u8; GUESSES],
 }
 
+impl<'a> NextByte<'a> {
+    /// A byte of which no expert has told anything yet.
+    #[inline]
+    pub fn new(kind: DataKind, lane: usize, view: LaneView<'a>, tree: &'static SymbolTree) -> Self {
+        let (tokens, expected, recalled, guesses) = ([0; 3], 0, 0, [0; GUESSES]);
+        NextByte { kind, lane, view, tree, tokens, expected, is_exception: false, recalled, guesses }
+    }
+}
+
 /// Predicts the bits of a block, and learns them.
 ///
 /// The calls for one byte are, in this order:

@@ -33,6 +33,12 @@ impl Inputs {
         self.len.next_multiple_of(LINE)
     }
 
+    /// The sum of the inputs' squares: at most [`MAX_INPUTS`] · 3,072².
+    #[inline]
+    pub fn energy(&self) -> u32 {
+        self.values[..self.stride()].iter().map(|&x| (i32::from(x) * i32::from(x)).cast_unsigned()).sum()
+    }
+
     /// Appends inputs.
     ///
     /// # Panics

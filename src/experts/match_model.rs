@@ -5,24 +5,20 @@ use super::expert::{Expert, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::num::arch::prefetch;
 use crate::num::stretch;
-use crate::tables::StateMap;
-use crate::tables::hash_table::{LINE, copy_lines, map_lines};
+use crate::tables::{Positions, StateMap};
 use crate::text::{LaneView, Node, SymbolTree};
-use memmap2::MmapMut;
 use std::io;
 
 /// A new match is compared with the text over at most this many bytes.
 const MAX_VERIFIED: usize = 64;
 /// Bytes after a wrong prediction during which matches have states of their own.
 const COOLDOWN: usize = 8;
-/// Bytes of a slot.
-const SLOT: usize = size_of::<u32>();
 
 /// Finds a match of at least `min` bytes for each lane, in all lanes' known bytes.
 pub struct MatchFinder {
     min: usize,
     /// For each hash of `min` bytes, the position after their last occurrence; 0 if there is none.
-    heads: MmapMut,
+    heads: Positions,
     /// The slot of the lane's last bytes.
     slot: usize,
     /// What the slot held before them.
@@ -66,7 +62,7 @@ impl MatchFinder {
     pub fn new(min: usize, bits: u32, lanes: usize) -> io::Result<Self> {
         Ok(MatchFinder {
             min,
-            heads: map_lines(bits - (LINE / SLOT).ilog2())?,
+            heads: Positions::new(bits)?,
             slot: 0,
             candidate: 0,
             matches: vec![Match::default(); lanes],
@@ -83,7 +79,7 @@ impl MatchFinder {
     /// # Errors
     /// As [`Self::new`].
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(MatchFinder { heads: copy_lines(&self.heads)?, matches: self.matches.clone(), ..*self })
+        Ok(MatchFinder { heads: self.heads.try_clone()?, matches: self.matches.clone(), ..*self })
     }
 
     /// Hashes the lane's last bytes and prefetches their slot.
@@ -99,26 +95,20 @@ impl MatchFinder {
             let older = older.iter().fold(0u64, |key, &byte| key << 8 | u64::from(byte));
             view.last8.wrapping_add(older.wrapping_mul(0xD6E8_FEB8_6659_FD93))
         };
-        self.slot = self.slot_of(key);
-        prefetch(&self.heads, self.slot * SLOT);
+        self.slot = self.heads.slot(key);
+        self.heads.prefetch(self.slot);
     }
 
     /// Prefetches the slot that [`Self::prefetch`] will want if `byte` comes next, for matches of less than 8 bytes.
     pub fn prefetch_ahead(&self, view: LaneView, byte: u8) {
-        prefetch(&self.heads, self.slot_of((view.last8 << 8 | u64::from(byte)) << (64 - 8 * self.min)) * SLOT);
-    }
-
-    #[inline]
-    fn slot_of(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - (self.heads.len() / SLOT).ilog2())) as usize
+        self.heads.prefetch(self.heads.slot((view.last8 << 8 | u64::from(byte)) << (64 - 8 * self.min)));
     }
 
     /// Reads the slot, replaces it with the current position, and prefetches the text that it referred to.
     pub fn lookup(&mut self, view: LaneView) {
         self.candidate = 0;
         if view.bytes().len() >= self.min {
-            let slot = &mut self.heads.as_chunks_mut::<SLOT>().0[self.slot];
-            self.candidate = u32::from_ne_bytes(std::mem::replace(slot, (view.at as u32).to_ne_bytes())) as usize;
+            self.candidate = self.heads.replace(self.slot, view.at);
             prefetch(view.block().bytes(), self.candidate.saturating_sub(1));
         }
     }

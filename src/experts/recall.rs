@@ -3,12 +3,9 @@
 
 use super::expert::{Expert, NextByte, Pretrained};
 use super::inputs::Inputs;
-use crate::num::arch::prefetch;
 use crate::num::stretch;
-use crate::tables::StateMap;
-use crate::tables::hash_table::{copy_lines, map_lines};
+use crate::tables::{Positions, StateMap};
 use crate::text::Node;
-use memmap2::MmapMut;
 
 /// Bytes that a passage has in common with the last ones when it is chosen, at least.
 const MIN: usize = 5;
@@ -29,7 +26,7 @@ const FEW_RUNS: usize = 4;
 /// The passage and its predictions, in a block of one lane.
 pub struct Recall {
     /// For each hash of [`MIN`] bytes, the position after their last occurrence; 0 if there is none.
-    heads: MmapMut,
+    heads: Positions,
     /// The position of the expected byte; 0 if there is no passage.
     at: usize,
     /// Hits in a row.
@@ -52,7 +49,7 @@ impl Recall {
     pub fn new(bits: u32) -> std::io::Result<Self> {
         let likely = |state| if state & 1 == 1 { 49152 } else { 16384 };
         Ok(Recall {
-            heads: map_lines(bits - 4)?,
+            heads: Positions::new(bits)?,
             at: 0,
             run: 0,
             hits: 0,
@@ -78,8 +75,7 @@ impl Recall {
 
     /// The slot of the last bytes, `last8`.
     fn slot(&self, last8: u64) -> usize {
-        let slots = self.heads.len() / size_of::<u32>();
-        ((last8 << (64 - 8 * MIN)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - slots.ilog2())) as usize
+        self.heads.slot(last8 << (64 - 8 * MIN))
     }
 
     fn misses(&self) -> u32 {
@@ -97,7 +93,7 @@ impl Expert for Recall {
     const LATE_LAST_UPDATE: bool = true;
 
     fn try_clone(&self) -> std::io::Result<Self> {
-        Ok(Recall { heads: copy_lines(&self.heads)?, maps: self.maps.clone(), ..*self })
+        Ok(Recall { heads: self.heads.try_clone()?, maps: self.maps.clone(), ..*self })
     }
 
     fn initial_weights(&self, _: Pretrained, weights: &mut Vec<i32>) {
@@ -105,16 +101,14 @@ impl Expert for Recall {
     }
 
     fn prefetch(&mut self, byte: &mut NextByte) {
-        prefetch(&self.heads, self.slot(byte.view.last8) * size_of::<u32>());
+        self.heads.prefetch(self.slot(byte.view.last8));
     }
 
     /// Goes on with the passage, or chooses another one.
     fn lookup(&mut self, byte: &mut NextByte) {
         let view = byte.view;
         if view.bytes().len() >= MIN {
-            let slot = self.slot(view.last8);
-            let head = &mut self.heads.as_chunks_mut().0[slot];
-            let candidate = u32::from_ne_bytes(std::mem::replace(head, (view.at as u32).to_ne_bytes())) as usize;
+            let candidate = self.heads.replace(self.slot(view.last8), view.at);
             if candidate > 0 && (self.at == 0 || self.run < SETTLED) {
                 let common = view.common_before(candidate, MAX_VERIFIED);
                 if common >= MIN && (self.at == 0 || common > self.run) {
@@ -169,7 +163,6 @@ impl Expert for Recall {
 mod tests {
     use super::*;
     use crate::content::DataKind;
-    use crate::experts::expert::GUESSES;
     use crate::test_random::TestRandom;
     use crate::text::{BlockBuffer, SymbolTree};
 
@@ -182,18 +175,7 @@ mod tests {
             .iter()
             .map(|&byte| {
                 let view = text.view(0);
-                let kind = DataKind::Binary;
-                let mut next = NextByte {
-                    kind,
-                    lane: 0,
-                    view,
-                    tree,
-                    tokens: [0; 3],
-                    expected: 0,
-                    is_exception: false,
-                    recalled: 0,
-                    guesses: [0; GUESSES],
-                };
+                let mut next = NextByte::new(DataKind::Binary, 0, view, tree);
                 recall.prefetch(&mut next);
                 recall.lookup(&mut next);
                 assert_eq!(next.recalled > 0, recall.expected().is_some());

@@ -250,7 +250,6 @@ impl Expert for Steps {
 mod tests {
     use super::*;
     use crate::content::DataKind;
-    use crate::experts::expert::GUESSES;
     use crate::test_random::TestRandom;
     use crate::text::{BlockBuffer, SymbolTree};
 
@@ -261,18 +260,7 @@ mod tests {
         let mut steps = Steps::default();
         let mut costs = Vec::new();
         for &byte in content {
-            let next = NextByte {
-                kind: DataKind::Binary,
-                lane: 0,
-                view: text.view(0),
-                tree,
-                tokens: [0; 3],
-                expected: 0,
-                is_exception: false,
-                recalled: 0,
-                guesses: [0; GUESSES],
-            };
-            steps.begin_byte(&next);
+            steps.begin_byte(&NextByte::new(DataKind::Binary, 0, text.view(0), tree));
             let mut cost = 0.0;
             for (node, bit, next) in tree.decisions(byte) {
                 let mut inputs = Inputs::default();

@@ -46,7 +46,7 @@ impl CommonMode {
     /// The step for the inputs, from which the common direction is learned.
     pub fn step(&mut self, inputs: &Inputs) -> &Step {
         let x = &inputs.values;
-        let energy: i64 = x.iter().take(self.components.len()).map(|&x| i64::from(x) * i64::from(x)).sum();
+        let energy = i64::from(inputs.energy());
         let short = |component: i32| component >> (ONE_BITS - SHORT_BITS);
         let products = self.components.iter().zip(x).map(|(&component, &x)| i64::from(short(component) * i32::from(x)));
         // The inputs' share along the common direction.
@@ -97,7 +97,7 @@ mod tests {
             let value = random.below(800) as i32 - 400;
             let mut inputs = Inputs::default();
             (0..40).for_each(|i| inputs.push([value * (1 + i % 2) + random.below(41) as i32 - 20]));
-            let energy: i64 = inputs.values.iter().map(|&x| i64::from(x) * i64::from(x)).sum();
+            let energy = i64::from(inputs.energy());
             let step = mode.step(&inputs);
             assert!(step.energy <= energy.cast_unsigned());
             if round > 10_000 && value.abs() > 100 {

@@ -4,7 +4,7 @@
 use super::common_mode::Step;
 use crate::experts::inputs::{Inputs, LINE, MAX_INPUTS};
 use crate::num::arch::{MAX_SETS, MixKernels};
-use crate::num::{STRETCH_MAX, squash16};
+use crate::num::{STRETCH_MAX, aligned, squash16};
 use std::ops::Range;
 
 /// Weight 1 of the first layer.
@@ -98,7 +98,7 @@ impl LearningRate {
 impl Clone for Mixer {
     fn clone(&self) -> Self {
         let used = self.starts[0]..self.weights.len() - LINE + self.starts[0];
-        let (mut weights, start) = aligned(used.len());
+        let (mut weights, start) = aligned(used.len(), 0);
         weights[start..][..used.len()].copy_from_slice(&self.weights[used]);
         let moved = |at: usize| (at + start).saturating_sub(self.starts[0]);
         Mixer {
@@ -113,13 +113,6 @@ impl Clone for Mixer {
     }
 }
 
-/// Zeros, and the index at which `len` of them begin that are aligned with cache lines.
-fn aligned(len: usize) -> (Vec<i32>, usize) {
-    let weights = vec![0; len + LINE];
-    let start = weights.as_ptr().align_offset(size_of::<i32>() * LINE).min(LINE);
-    (weights, start)
-}
-
 impl Mixer {
     /// A mixer of as many inputs as there are `initial` weights (in units of 1/1000), with a weight set of `contexts[i]` vectors
     /// for each `i`. The two halves of the last layer have `last_contexts` vectors.
@@ -130,7 +123,7 @@ impl Mixer {
         assert!((1..=MAX_INPUTS).contains(&initial.len()), "{} inputs", initial.len());
         assert!((1..=MAX_SETS).contains(&contexts.len()), "{} weight sets", contexts.len());
         let stride = initial.len().next_multiple_of(LINE);
-        let (mut weights, mut next) = aligned(contexts.iter().sum::<usize>() * stride);
+        let (mut weights, mut next) = aligned(contexts.iter().sum::<usize>() * stride, 0);
         for vector in weights[next..].chunks_exact_mut(stride) {
             vector.iter_mut().zip(initial).for_each(|(weight, &thousandths)| *weight = ONE / 1000 * thousandths);
         }
@@ -227,9 +220,8 @@ impl Mixer {
     /// Learns the bit. `inputs` are those of the last [`Self::mix`].
     #[inline]
     pub fn update(&mut self, inputs: &Inputs, bit: u32) {
-        let x = &inputs.values[..inputs.stride()];
-        let longest = if self.has_bounded_steps { longest_step(energy(x)) } else { i32::MAX };
-        self.learn(x, longest, bit);
+        let longest = if self.has_bounded_steps { longest_step(inputs.energy().into()) } else { i32::MAX };
+        self.learn(&inputs.values[..inputs.stride()], longest, bit);
     }
 
     /// The same, but weights move as `step` says, and never much too far.
@@ -254,14 +246,6 @@ impl Mixer {
         }
         self.rate.decay();
     }
-}
-
-/// The sum of the inputs' squares.
-#[inline]
-fn energy(inputs: &[i16]) -> u64 {
-    // At most 336 · 3,072² in all.
-    let energy: u32 = inputs.iter().map(|&x| (i32::from(x) * i32::from(x)).cast_unsigned()).sum();
-    energy.into()
 }
 
 /// The rate whose steps are as long as they may be where one of rate 1 takes off `energy`.

@@ -17,6 +17,15 @@ pub mod tiles;
 pub use logistic::{COARSE_SQUASH, LOGS, STRETCH};
 pub use logistic::{STRETCH_MAX, cost, squash16, squash24, stretch, stretch_fine};
 
+/// Copies of `value`, and the index at which `len` of them begin that are aligned with cache lines. (Memory that is allocated with such
+/// an alignment, glibc does not use again for the next block alike.)
+pub fn aligned<T: Copy>(len: usize, value: T) -> (Vec<T>, usize) {
+    let line = 64 / size_of::<T>();
+    let elements = vec![value; len + line];
+    let start = elements.as_ptr().align_offset(64).min(line);
+    (elements, start)
+}
+
 /// A code of a number of binary32 with these bits: codes are in the order of the numbers.
 pub fn float_code(bits: u32) -> u32 {
     if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }

@@ -3,7 +3,7 @@
 
 use super::counter::Counter;
 use crate::num::arch::prefetch;
-use crate::num::squash24;
+use crate::num::{aligned, squash24};
 
 /// Bins of a context: from -7.5 to 7.5 nats in steps of 1, one cache line.
 const BINS: usize = 16;
@@ -25,27 +25,19 @@ pub struct Apm {
 
 impl Clone for Apm {
     fn clone(&self) -> Self {
-        let (mut bins, start) = aligned(self.bins.len());
-        let rows = self.bins.len() - BINS;
-        bins[start..][..rows].copy_from_slice(&self.bins[self.start..][..rows]);
+        let rows = &self.bins[self.start..][..self.bins.len() - BINS];
+        let (mut bins, start) = aligned(rows.len(), rows[0]);
+        bins[start..][..rows.len()].copy_from_slice(rows);
         Apm { bins, start, ..*self }
     }
-}
-
-/// `len` bins, and the first at which a cache line begins. (Memory that is allocated with such an alignment, the system does not use
-/// again for the next block as well.)
-fn aligned(len: usize) -> (Vec<Counter>, usize) {
-    let bins = vec![Counter::new(0, 0); len];
-    let start = bins.as_ptr().align_offset(size_of::<[Counter; BINS]>()).min(BINS);
-    (bins, start)
 }
 
 impl Apm {
     /// The identity map in `contexts` contexts.
     pub fn new(contexts: usize) -> Self {
-        let (mut bins, start) = aligned((contexts + 1) * BINS);
         let bin = |i| Counter::new(squash24(256 * i as i32 - LAST) >> 2, INITIAL_COUNT);
         let row: [Counter; BINS] = std::array::from_fn(bin);
+        let (mut bins, start) = aligned(contexts * BINS, row[0]);
         bins[start..].chunks_exact_mut(BINS).for_each(|bins| bins.copy_from_slice(&row));
         Apm { bins, start, context: 0, nearer: 0 }
     }

@@ -1,45 +1,25 @@
 //! Long first-level lists, indexed by a byte of their tokens: a table lookup in place of a binary search.
 
-use super::lists::Level;
+use super::lists::{Level, PAIR, pack, unpack};
 use crate::num::arch::prefetch;
 use crate::tables::hash_table;
 use memmap2::MmapMut;
 use std::io;
 use std::ops::Range;
 
-/// Bytes of a position.
-const POSITION: usize = 4;
 /// Bytes and cache lines of an index.
-const INDEX: usize = 256 * POSITION;
+const INDEX: usize = 256 * PAIR;
 const LINES: usize = INDEX / hash_table::LINE;
 
-/// For each byte, where a list splits into tokens with a smaller byte and the rest: [`Position`]s.
+/// For each byte, where a list splits into tokens with a smaller byte and the rest: a position in the list, and the mass before it.
 #[derive(Clone, Copy)]
-pub struct ByteIndex<'a>(&'a [[u8; POSITION]; 256]);
-
-/// A position in a list, and the list's mass before it.
-#[derive(Clone, Copy, Default)]
-struct Position {
-    offset: u16,
-    before: u16,
-}
-
-impl Position {
-    fn of_bytes([a, b, c, d]: [u8; POSITION]) -> Position {
-        Position { offset: u16::from_le_bytes([a, b]), before: u16::from_le_bytes([c, d]) }
-    }
-
-    fn to_bytes(self) -> [u8; POSITION] {
-        let ([a, b], [c, d]) = (self.offset.to_le_bytes(), self.before.to_le_bytes());
-        [a, b, c, d]
-    }
-}
+pub struct ByteIndex<'a>(&'a [[u8; PAIR]; 256]);
 
 impl ByteIndex<'_> {
     /// The position of the list's first token with a byte of at least `byte`, and the list's mass before it. `byte` is not 0.
     #[inline]
     pub fn at(self, byte: u8) -> (u32, u32) {
-        let Position { offset, before } = Position::of_bytes(self.0[usize::from(byte)]);
+        let (offset, before) = unpack(self.0[usize::from(byte)]);
         (offset.into(), before.into())
     }
 
@@ -85,13 +65,13 @@ impl ByteIndexes {
         for ((number, &list), index) in (0..).zip(&long).zip(bytes.as_chunks_mut::<INDEX>().0) {
             numbers[list as usize] = number;
             let mut entries = level.entries(list).peekable();
-            let mut position = Position::default();
+            let (mut offset, mut before) = (0, 0);
             for byte in 1..=255 {
                 let token = first_token(byte);
                 while let Some(entry) = entries.next_if(|entry| u32::from(entry.index) < token) {
-                    position = Position { offset: position.offset + 1, before: entry.cumulative };
+                    (offset, before) = (offset + 1, entry.cumulative);
                 }
-                index.as_chunks_mut().0[usize::from(byte)] = position.to_bytes();
+                index.as_chunks_mut().0[usize::from(byte)] = pack(offset, before);
             }
         }
         Ok(ByteIndexes { numbers, bytes })

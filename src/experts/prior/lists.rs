@@ -40,19 +40,29 @@ pub struct Entry {
     pub cumulative: u16,
 }
 
-impl Entry {
-    fn of_bytes([a, b, c, d]: [u8; ENTRY]) -> Entry {
-        Entry { index: u16::from_le_bytes([a, b]), cumulative: u16::from_le_bytes([c, d]) }
-    }
+/// Bytes of two numbers in mapped memory.
+pub const PAIR: usize = 4;
 
-    fn to_bytes(self) -> [u8; ENTRY] {
-        let ([a, b], [c, d]) = (self.index.to_le_bytes(), self.cumulative.to_le_bytes());
-        [a, b, c, d]
-    }
+/// Two numbers as they are in mapped memory.
+#[inline]
+pub fn pack(first: u16, second: u16) -> [u8; PAIR] {
+    let ([a, b], [c, d]) = (first.to_le_bytes(), second.to_le_bytes());
+    [a, b, c, d]
 }
 
-/// Bytes of an entry in memory.
-const ENTRY: usize = 4;
+/// Inverse of [`pack`].
+#[inline]
+pub fn unpack([a, b, c, d]: [u8; PAIR]) -> (u16, u16) {
+    (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]))
+}
+
+impl Entry {
+    #[inline]
+    fn unpack(bytes: [u8; PAIR]) -> Entry {
+        let (index, cumulative) = unpack(bytes);
+        Entry { index, cumulative }
+    }
+}
 
 /// The entries of a level, on large pages: there are megabytes of them, and each is far from the one that is read before.
 pub struct Entries {
@@ -66,7 +76,7 @@ impl Entries {
     /// # Errors
     /// The operating system's, if there is not enough address space.
     pub fn with_room(most: usize) -> io::Result<Entries> {
-        let lines = (most * ENTRY).div_ceil(hash_table::LINE).next_power_of_two();
+        let lines = (most * PAIR).div_ceil(hash_table::LINE).next_power_of_two();
         Ok(Entries { bytes: hash_table::map_lines(lines.ilog2())?, len: 0 })
     }
 
@@ -78,12 +88,12 @@ impl Entries {
     /// Appends one. There must be room.
     #[inline]
     pub fn push(&mut self, entry: Entry) {
-        self.bytes.as_chunks_mut().0[self.len] = entry.to_bytes();
+        self.bytes.as_chunks_mut().0[self.len] = pack(entry.index, entry.cumulative);
         self.len += 1;
     }
 
     #[inline]
-    fn all(&self) -> &[[u8; ENTRY]] {
+    fn all(&self) -> &[[u8; PAIR]] {
         self.bytes.as_chunks().0
     }
 }
@@ -138,12 +148,12 @@ impl Level {
     /// The entries of a list.
     pub fn entries(&self, list: u32) -> impl Iterator<Item = Entry> {
         let (from, to) = self.bounds(list);
-        self.entries.all()[from as usize..to as usize].iter().map(|&entry| Entry::of_bytes(entry))
+        self.entries.all()[from as usize..to as usize].iter().map(|&entry| Entry::unpack(entry))
     }
 
     #[inline]
     fn entry(&self, entry: u32) -> Entry {
-        Entry::of_bytes(self.entries.all()[entry as usize])
+        Entry::unpack(self.entries.all()[entry as usize])
     }
 
     /// [`Entry::index`] of an entry.
@@ -156,7 +166,7 @@ impl Level {
     #[inline]
     pub fn lower_bound(&self, from: u32, to: u32, index: u32) -> u32 {
         let list = &self.entries.all()[from as usize..to as usize];
-        let below = |&entry: &[u8; ENTRY]| u32::from(Entry::of_bytes(entry).index) < index;
+        let below = |&entry: &[u8; PAIR]| u32::from(Entry::unpack(entry).index) < index;
         // Often all entries are on one side, so the ends are compared before searching.
         match list {
             [] => from,

@@ -71,7 +71,7 @@ fn model(random: &mut Random, config: Config) -> Arc<Model> {
         embedding: matrix(random, config.vocabulary, hidden),
         head: None,
         norm: vec![1.0; hidden],
-        tokens: Vec::new(),
+        tokens: (0..config.vocabulary as u32).map(|token| token.to_le_bytes()[..2].to_vec()).collect(),
         start: 0,
         config,
     };

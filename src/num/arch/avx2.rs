@@ -276,7 +276,7 @@ fn predict_and_mix(
     decision.inputs.copy_from_slice(opinions.as_flattened());
     decision.inputs[INPUTS - 1] = last;
     let x = widened(&decision.inputs);
-    let [a, b] = weights.map(|weights| halves(weights));
+    let (a, b) = (halves(weights[0]), halves(weights[1]));
     let product = |i: usize| {
         let w = _mm256_add_epi32(_mm256_srai_epi32::<1>(a[i]), _mm256_srai_epi32::<1>(b[i]));
         _mm256_mullo_epi32(_mm256_srai_epi32::<16>(w), x[i])
@@ -317,13 +317,17 @@ pub fn update_fast(
 #[target_feature(enable = "avx2")]
 fn train_two(inputs: &[i16; INPUTS], error: i32, weights: [&mut Weights; 2]) {
     let error = _mm256_set1_epi32(error);
-    let deltas = widened(inputs)
-        .map(|x| _mm256_srai_epi32::<4>(_mm256_add_epi32(_mm256_mullo_epi32(x, error), _mm256_set1_epi32(8))));
+    let mut deltas = widened(inputs);
+    for delta in &mut deltas {
+        let product = _mm256_mullo_epi32(*delta, error);
+        *delta = _mm256_srai_epi32::<4>(_mm256_add_epi32(product, _mm256_set1_epi32(8)));
+    }
     for weights in weights {
         let at = weights.0.as_mut_ptr().cast::<__m256i>();
-        for (i, (w, delta)) in halves(weights).into_iter().zip(deltas).enumerate() {
+        let before = halves(weights);
+        for i in 0..2 {
             // SAFETY: the array holds two such vectors; the store is unaligned.
-            unsafe { _mm256_storeu_si256(at.add(i), _mm256_add_epi32(w, delta)) };
+            unsafe { _mm256_storeu_si256(at.add(i), _mm256_add_epi32(before[i], deltas[i])) };
         }
     }
 }

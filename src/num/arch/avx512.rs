@@ -233,9 +233,9 @@ fn predict_and_mix(
     let inputs = group_inputs(tables, &decision.states, maps, &mut decision.entries);
     let x = _mm256_mask_set1_epi16(inputs, 1 << (INPUTS - 1), last);
     // SAFETY: each array is as large as a vector; the accesses are unaligned.
-    let [a, b] = unsafe {
+    let (a, b) = unsafe {
         _mm256_storeu_si256(decision.inputs.as_mut_ptr().cast(), x);
-        weights.map(|weights| _mm512_loadu_si512(weights.0.as_ptr().cast()))
+        (_mm512_loadu_si512(weights[0].0.as_ptr().cast()), _mm512_loadu_si512(weights[1].0.as_ptr().cast()))
     };
     let w = _mm512_add_epi32(_mm512_srai_epi32::<1>(a), _mm512_srai_epi32::<1>(b));
     let products = _mm512_mullo_epi32(_mm512_srai_epi32::<16>(w), _mm512_cvtepi16_epi32(x));

@@ -2,7 +2,6 @@
 //! does the operations of its namesake in `num::float_ops`, in the same order.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 use crate::num::float_ops::{EXP2, ROUND, TINY, factor};
 use crate::num::tiles::{BLOCK, Quantised, SMALL_OFFSET, STEP};
@@ -125,20 +124,26 @@ fn join4<const MAX: bool>(a: __m128, b: __m128) -> __m128 {
 #[target_feature(enable = "avx512f")]
 fn exp<const N: usize>(x: [__m512; N]) -> [__m512; N] {
     let round = _mm512_set1_ps(ROUND);
-    // These instructions return the second operand for NaN, as the scalar comparisons do.
-    let x = x.map(|x| _mm512_max_ps(_mm512_set1_ps(-87.0), x));
-    let x = x.map(|x| _mm512_min_ps(_mm512_set1_ps(88.0), x));
-    let x = x.map(|x| _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
-    let shifted = x.map(|x| _mm512_add_ps(x, round));
-    let r: [_; N] = from_fn(|i| _mm512_sub_ps(x[i], _mm512_sub_ps(shifted[i], round)));
+    let mut shifted = x;
+    let mut r = x;
+    for i in 0..N {
+        // These instructions return the second operand for NaN, as the scalar comparisons do.
+        let x = _mm512_min_ps(_mm512_set1_ps(88.0), _mm512_max_ps(_mm512_set1_ps(-87.0), x[i]));
+        let x = _mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E));
+        shifted[i] = _mm512_add_ps(x, round);
+        r[i] = _mm512_sub_ps(x, _mm512_sub_ps(shifted[i], round));
+    }
     let mut p = [_mm512_set1_ps(EXP2[0]); N];
     for c in [EXP2[1], EXP2[2], EXP2[3], 1.0] {
-        p = from_fn(|i| _mm512_add_ps(_mm512_mul_ps(p[i], r[i]), _mm512_set1_ps(c)));
+        for i in 0..N {
+            p[i] = _mm512_add_ps(_mm512_mul_ps(p[i], r[i]), _mm512_set1_ps(c));
+        }
     }
-    from_fn(|i| {
+    for i in 0..N {
         let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted[i]));
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p[i]), exponent))
-    })
+        p[i] = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p[i]), exponent));
+    }
+    p
 }
 
 /// `x` in units of 2^-30, rounded down. Shifts by 32 or more, which NaN also causes, give 0.
@@ -155,20 +160,21 @@ fn fixed(x: __m512) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest_of_each(v: [__m512; LANES]) -> __m512 {
-    let max = |a, b| _mm512_max_ps(a, b);
-    let v: [_; 8] = from_fn(|i| {
+    let (mut eight, mut four, mut two) = ([v[0]; 8], [v[0]; 4], [v[0]; 2]);
+    for i in 0..8 {
         let (a, b) = (v[2 * i], v[2 * i + 1]);
-        max(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b))
-    });
-    let v: [_; 4] = from_fn(|i| {
-        let (a, b) = (v[2 * i], v[2 * i + 1]);
-        max(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
-    });
-    let v: [_; 2] = from_fn(|i| {
-        let (a, b) = (v[2 * i], v[2 * i + 1]);
-        max(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b))
-    });
-    let mixed = max(_mm512_shuffle_ps::<0x88>(v[0], v[1]), _mm512_shuffle_ps::<0xdd>(v[0], v[1]));
+        eight[i] = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+    }
+    for i in 0..4 {
+        let (a, b) = (eight[2 * i], eight[2 * i + 1]);
+        four[i] = _mm512_max_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+    }
+    for i in 0..2 {
+        let (a, b) = (four[2 * i], four[2 * i + 1]);
+        two[i] = _mm512_max_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+    }
+    let [a, b] = two;
+    let mixed = _mm512_max_ps(_mm512_shuffle_ps::<0x88>(a, b), _mm512_shuffle_ps::<0xdd>(a, b));
     // The maximum of vector 4k + l is element k of quarter l.
     _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed)
 }
@@ -199,11 +205,13 @@ fn quantise_blocks<const CORRECTED: bool>(values: &[f32], limit: f32, to: &mut Q
         for (((values, quants), &inverse), (offset, small)) in group.iter().zip(quants).zip(&inverses).zip(offsets) {
             let halves = values.as_chunks::<LANES>().0;
             let inverse = _mm512_set1_ps(inverse);
-            let [low, high] = [load(&halves[0]), load(&halves[1])].map(|values| {
-                let rounded = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(values, inverse), round));
-                _mm512_cvtepi32_epi8(_mm512_sub_epi32(rounded, bits))
-            });
-            let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high);
+            let mut both = [_mm_setzero_si128(); 2];
+            for half in 0..2 {
+                let scaled = _mm512_mul_ps(load(&halves[half]), inverse);
+                let rounded = _mm512_castps_si512(_mm512_add_ps(scaled, round));
+                both[half] = _mm512_cvtepi32_epi8(_mm512_sub_epi32(rounded, bits));
+            }
+            let both = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(both[0]), both[1]);
             // SAFETY: the array has 32 bytes, a vector; the store is unaligned.
             unsafe { _mm256_storeu_si256(quants.as_mut_ptr().cast(), both) };
             if !CORRECTED {
@@ -238,12 +246,16 @@ fn swiglu_chunks(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((gate, up), out) in inputs.zip(out.chunks_mut(4 * LANES)) {
         let len = gate.len().min(up.len()).min(out.len());
         let at = |i: usize| (i * LANES).min(len)..((i + 1) * LANES).min(len);
-        let gates: [_; 4] = from_fn(|i| load_part(&gate[at(i)], 0.0));
-        let minus = gates.map(|gate| _mm512_xor_ps(gate, _mm512_set1_ps(-0.0)));
-        let below = exp(minus).map(|e| _mm512_add_ps(_mm512_set1_ps(1.0), e));
+        let mut gates = [_mm512_setzero_ps(); 4];
+        let mut minus = gates;
         for i in 0..4 {
-            let both = _mm512_mul_ps(_mm512_div_ps(gates[i], below[i]), load_part(&up[at(i)], 0.0));
-            store_part(&mut out[at(i)], both);
+            gates[i] = load_part(&gate[at(i)], 0.0);
+            minus[i] = _mm512_xor_ps(gates[i], _mm512_set1_ps(-0.0));
+        }
+        let e = exp(minus);
+        for i in 0..4 {
+            let sigmoid = _mm512_div_ps(gates[i], _mm512_add_ps(_mm512_set1_ps(1.0), e[i]));
+            store_part(&mut out[at(i)], _mm512_mul_ps(sigmoid, load_part(&up[at(i)], 0.0)));
         }
     }
 }
@@ -256,10 +268,10 @@ fn attention_chunks(scores: &mut [f32], scales: &[f32]) -> f32 {
     let mut sums = _mm512_setzero_ps();
     let scales = scales.as_chunks::<LANES>().0;
     for (scores, scales) in scores.chunks_mut(4).zip(scales.chunks(4)) {
-        let x: [_; 4] = from_fn(|i| match scores.get(i) {
-            Some(score) => _mm512_sub_ps(load(score), top),
-            None => _mm512_setzero_ps(),
-        });
+        let mut x = [_mm512_setzero_ps(); 4];
+        for (x, score) in x.iter_mut().zip(&*scores) {
+            *x = _mm512_sub_ps(load(score), top);
+        }
         let e = exp(x);
         for (i, (score, scale)) in scores.iter_mut().zip(scales).enumerate() {
             let outside = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x[i], _mm512_set1_ps(-87.0));
@@ -289,9 +301,13 @@ fn cumulate_chunks(logits: &[f32], table: &mut [u32]) {
     let (fours, single) = chunks.as_chunks::<4>();
     let (mass_fours, mass_single) = masses.as_chunks_mut::<4>();
     for (masses, chunks) in mass_fours.iter_mut().zip(fours) {
-        let e = exp::<4>(from_fn(|i| _mm512_sub_ps(load(&chunks[i]), top)));
-        for (mass, e) in masses.iter_mut().zip(e) {
-            store_masses(mass, add(fixed(e)));
+        let mut below = [top; 4];
+        for i in 0..4 {
+            below[i] = _mm512_sub_ps(load(&chunks[i]), top);
+        }
+        let e = exp(below);
+        for i in 0..4 {
+            store_masses(&mut masses[i], add(fixed(e[i])));
         }
     }
     for (mass, chunk) in mass_single.iter_mut().zip(single) {
@@ -332,7 +348,12 @@ fn masses_chunks(totals: &[u32], least: u32, tell: &mut dyn FnMut(usize, u32)) {
     for (chunk, (before, after)) in chunks.enumerate() {
         let used = mask(before.len());
         // SAFETY: the mask allows only as many lanes as both slices have elements.
-        let [from, to] = [before, after].map(|sums| unsafe { _mm512_maskz_loadu_epi32(used, sums.as_ptr().cast()) });
+        let (from, to) = unsafe {
+            (
+                _mm512_maskz_loadu_epi32(used, before.as_ptr().cast()),
+                _mm512_maskz_loadu_epi32(used, after.as_ptr().cast()),
+            )
+        };
         let mut found = _mm512_mask_cmpge_epu32_mask(used, _mm512_sub_epi32(to, from), threshold);
         while found != 0 {
             let i = found.trailing_zeros() as usize;

@@ -2,7 +2,6 @@
 //! the same order as [`crate::num::float_ops::product`].
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 
 const LANES: usize = 16;
 /// Rows and vectors of columns of a tile: two loads and eight broadcasts for sixteen products.
@@ -54,9 +53,11 @@ unsafe fn tile<const R: usize, const N: usize>(
 ) {
     let mut sums = [[_mm512_setzero_ps(); N]; R];
     for k in 0..depth {
-        // SAFETY: `k` is below `depth`, and the lanes are below `width`.
-        let terms: [_; N] =
-            from_fn(|n| unsafe { _mm512_maskz_loadu_ps(lanes, b.as_ptr().add(k * width + column + n * LANES)) });
+        let mut terms = [_mm512_setzero_ps(); N];
+        for (n, term) in terms.iter_mut().enumerate() {
+            // SAFETY: `k` is below `depth`, and the lanes are below `width`.
+            *term = unsafe { _mm512_maskz_loadu_ps(lanes, b.as_ptr().add(k * width + column + n * LANES)) };
+        }
         for (r, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `a` has this element.
             let factor = _mm512_set1_ps(unsafe { *a.get_unchecked(r * strides[0] + k * strides[1]) });

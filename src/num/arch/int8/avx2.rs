@@ -74,18 +74,17 @@ unsafe fn panel<const R: usize, const SMALL: bool>(
                     let [a, b] = [[load(0), load(1)], [load(2), load(3)]];
                     for r in 0..R {
                         // SAFETY: row `r` holds `blocks` blocks, each with 8 steps and 4 pairs of corrections.
-                        let [x, y, correction] = unsafe {
-                            [
-                                load_step(inputs, r, block, step),
-                                load_step(inputs, r, block, step + 1),
-                                load_small_offset(inputs, r, block, step / 2),
-                            ]
-                        }
-                        .map(|four| _mm256_set1_epi32(four));
-                        for ((a, b), dots) in a.into_iter().zip(b).zip(&mut dots) {
-                            let sum = _mm256_add_epi16(correction, _mm256_maddubs_epi16(a, x));
-                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b, y));
-                            dots[r] = _mm256_add_epi32(dots[r], _mm256_madd_epi16(sum, ones));
+                        let (x, y, correction) = unsafe {
+                            (
+                                _mm256_set1_epi32(load_step(inputs, r, block, step)),
+                                _mm256_set1_epi32(load_step(inputs, r, block, step + 1)),
+                                _mm256_set1_epi32(load_small_offset(inputs, r, block, step / 2)),
+                            )
+                        };
+                        for half in 0..2 {
+                            let sum = _mm256_add_epi16(correction, _mm256_maddubs_epi16(a[half], x));
+                            let sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(b[half], y));
+                            dots[half][r] = _mm256_add_epi32(dots[half][r], _mm256_madd_epi16(sum, ones));
                         }
                     }
                 } else {
@@ -93,9 +92,12 @@ unsafe fn panel<const R: usize, const SMALL: bool>(
                         let (a, b) = (load(half), load(half + 2));
                         for (r, dot) in dots.iter_mut().enumerate() {
                             // SAFETY: as above.
-                            let [x, y] =
-                                unsafe { [load_step(inputs, r, block, step), load_step(inputs, r, block, step + 1)] }
-                                    .map(|four| _mm256_set1_epi32(four));
+                            let (x, y) = unsafe {
+                                (
+                                    _mm256_set1_epi32(load_step(inputs, r, block, step)),
+                                    _mm256_set1_epi32(load_step(inputs, r, block, step + 1)),
+                                )
+                            };
                             let first = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
                             let second = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(y, b));
                             *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(first, ones));

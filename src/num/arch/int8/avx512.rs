@@ -110,6 +110,13 @@ unsafe fn near<const T: usize, const R: usize>(weights: Tiles<'_>, inputs: Input
     unsafe { panel::<T, R, false>(weights, inputs, out, stride, 0..0) }
 }
 
+/// Prefetches an element, or what would be one beyond the slice's end.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fetch<T>(slice: &[T], place: usize) {
+    _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(place).cast());
+}
+
 /// `T` tiles by `R` rows. If `FAR`, fetches the lines `next` of the quants, with their scales; else those [`AHEAD`].
 ///
 /// # Safety
@@ -123,8 +130,6 @@ unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
     stride: usize,
     mut next: Range<usize>,
 ) {
-    let fetch_quants = |place| _mm_prefetch::<_MM_HINT_T0>(weights.quants.as_ptr().wrapping_add(place).cast());
-    let fetch_scales = |place| _mm_prefetch::<_MM_HINT_T0>(weights.scales.as_ptr().wrapping_add(place).cast());
     let mut sums = [[_mm512_setzero_ps(); T]; R];
     let lines = next.len().div_ceil(weights.blocks);
     // Matrices lie in memory in the order of their use, so what follows the last tiles are the next matrix's first ones.
@@ -133,47 +138,51 @@ unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
         let ahead = if block + AHEAD < weights.blocks { AHEAD } else { AHEAD + next_panel };
         if FAR {
             for line in next.by_ref().take(lines) {
-                fetch_quants(line * LINE);
+                fetch(weights.quants, line * LINE);
                 if line % (TILE_BLOCK / LINE) == 0 {
-                    fetch_scales(line / (TILE_BLOCK / LINE) * TILE);
+                    fetch(weights.scales, line / (TILE_BLOCK / LINE) * TILE);
                 }
             }
         } else {
-            (0..T).for_each(|t| fetch_scales((t * weights.stride + block + ahead) * TILE));
+            for t in 0..T {
+                fetch(weights.scales, (t * weights.stride + block + ahead) * TILE);
+            }
         }
-        let mut dots: [[__m512i; T]; R] = std::array::from_fn(|r| {
-            let place = r * inputs.stride + block;
+        let mut dots = [[_mm512_setzero_si512(); T]; R];
+        for r in 0..R {
             // SAFETY: every row holds `blocks` blocks, `stride` blocks apart.
-            [_mm512_set1_epi32(unsafe { *inputs.offsets.get_unchecked(place) }); T]
-        });
+            let offset = _mm512_set1_epi32(unsafe { *inputs.offsets.get_unchecked(r * inputs.stride + block) });
+            dots[r] = [offset; T];
+        }
         for step in 0..TILE_BLOCK / (TILE * STEP) {
-            // SAFETY: each of the `T` tiles holds `blocks` blocks of `TILE_BLOCK` bytes, `stride` blocks apart.
-            let quants: [__m512i; T] = std::array::from_fn(|t| unsafe {
+            let mut quants = [_mm512_setzero_si512(); T];
+            for t in 0..T {
                 let place = (t * weights.stride + block) * TILE_BLOCK + step * TILE * STEP;
                 if !FAR {
-                    fetch_quants(place + ahead * TILE_BLOCK);
+                    fetch(weights.quants, place + ahead * TILE_BLOCK);
                 }
-                _mm512_loadu_si512(weights.quants.as_ptr().add(place).cast())
-            });
-            for (r, dots) in dots.iter_mut().enumerate() {
+                // SAFETY: each of the `T` tiles holds `blocks` blocks of `TILE_BLOCK` bytes, `stride` blocks apart.
+                quants[t] = unsafe { _mm512_loadu_si512(weights.quants.as_ptr().add(place).cast()) };
+            }
+            for r in 0..R {
                 // SAFETY: as for the offsets; a block is 8 steps of 4 quants.
-                let four = unsafe { load_step(inputs, r, block, step) };
-                let input = _mm512_set1_epi32(four);
-                for (dot, &quants) in dots.iter_mut().zip(&quants) {
-                    *dot = _mm512_dpbusd_epi32(*dot, quants, input);
+                let input = _mm512_set1_epi32(unsafe { load_step(inputs, r, block, step) });
+                for t in 0..T {
+                    dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], quants[t], input);
                 }
             }
         }
-        // SAFETY: the scales are 16 for each of the tiles' blocks.
-        let scales: [__m512; T] = std::array::from_fn(|t| unsafe {
-            _mm512_loadu_ps(weights.scales.as_ptr().add((t * weights.stride + block) * TILE))
-        });
-        for (r, (sums, dots)) in sums.iter_mut().zip(&dots).enumerate() {
+        let mut scales = [_mm512_setzero_ps(); T];
+        for t in 0..T {
+            // SAFETY: the scales are 16 for each of the tiles' blocks.
+            scales[t] = unsafe { _mm512_loadu_ps(weights.scales.as_ptr().add((t * weights.stride + block) * TILE)) };
+        }
+        for r in 0..R {
             // SAFETY: as for the offsets.
             let scale = _mm512_set1_ps(unsafe { *inputs.scales.get_unchecked(r * inputs.stride + block) });
-            for ((sum, &dot), &scales) in sums.iter_mut().zip(dots).zip(&scales) {
-                let term = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(scales, scale));
-                *sum = _mm512_add_ps(*sum, term);
+            for t in 0..T {
+                let term = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), _mm512_mul_ps(scales[t], scale));
+                sums[r][t] = _mm512_add_ps(sums[r][t], term);
             }
         }
     }

@@ -30,10 +30,11 @@ pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride:
 unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     let mut sums = [[_mm256_setzero_ps(); R]; 2];
     for block in 0..weights.blocks {
-        let starts: [__m256i; R] = std::array::from_fn(|r| {
+        let mut starts = [_mm256_setzero_si256(); R];
+        for (r, start) in starts.iter_mut().enumerate() {
             // SAFETY: `block` is below `blocks`, which every row's `offsets` hold.
-            _mm256_set1_epi32(unsafe { *inputs.offsets.get_unchecked(r * inputs.stride + block) })
-        });
+            *start = _mm256_set1_epi32(unsafe { *inputs.offsets.get_unchecked(r * inputs.stride + block) });
+        }
         let mut dots = [starts; 2];
         for step in 0..TILE_BLOCK / (TILE * STEP) {
             let mut fours = [_mm256_setzero_si256(); R];
@@ -41,12 +42,12 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
                 *four = _mm256_set1_epi32(unsafe { load_step(inputs, r, block, step) });
             }
-            for (half, dots) in dots.iter_mut().enumerate() {
+            for half in 0..2 {
                 let place = block * TILE_BLOCK + step * TILE * STEP + half * 32;
                 // SAFETY: the tile holds `blocks` blocks of `TILE_BLOCK` bytes, one after the other.
                 let quants = unsafe { _mm256_loadu_si256(weights.quants.as_ptr().add(place).cast()) };
-                for (dot, &four) in dots.iter_mut().zip(&fours) {
-                    *dot = _mm256_dpbusd_avx_epi32(*dot, quants, four);
+                for r in 0..R {
+                    dots[half][r] = _mm256_dpbusd_avx_epi32(dots[half][r], quants, fours[r]);
                 }
             }
         }

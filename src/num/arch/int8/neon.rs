@@ -50,12 +50,12 @@ unsafe fn panel<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mu
                 // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants.
                 *four = vreinterpretq_s8_s32(vdupq_n_s32(unsafe { load_step(inputs, r, block, step) }));
             }
-            for (quarter, dots) in dots.iter_mut().enumerate() {
+            for quarter in 0..4 {
                 let place = block * TILE_BLOCK + step * TILE * STEP + quarter * 16;
                 // SAFETY: the tile holds `blocks` blocks of `TILE_BLOCK` bytes, one after the other.
                 let quants = unsafe { vld1q_s8(weights.quants.as_ptr().add(place).cast()) };
-                for (sum, &four) in dots.iter_mut().zip(&fours) {
-                    *sum = dot(*sum, quants, four);
+                for r in 0..R {
+                    dots[quarter][r] = dot(dots[quarter][r], quants, fours[r]);
                 }
             }
         }

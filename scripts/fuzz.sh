@@ -16,6 +16,8 @@ cargo +nightly build --locked --release --target $target
 if [ $# = 0 ]; then
     set -- $(ls fuzz_targets | sed 's/\.rs$//')
 fi
+# `huggingface` writes files: on a disk it would wait for them most of the time.
+[ ! -d /dev/shm ] || export TMPDIR=/dev/shm
 # A pool's worker may end after the pool.
 export ASAN_OPTIONS=detect_leaks=0
 failed=0

@@ -96,9 +96,10 @@ impl Expert for Direct {
     #[inline]
     fn predict(&mut self, _: Node, inputs: &mut Inputs) {
         let lines = self.table.as_chunks::<LINE>().0;
-        for (entry, &at) in self.entries.iter_mut().zip(&self.lines[..self.count]) {
+        let next = inputs.next(self.count);
+        for ((entry, &at), input) in self.entries.iter_mut().zip(&self.lines[..self.count]).zip(next) {
             *entry = u32::from_ne_bytes(lines[at].as_chunks().0[self.node & 15]) ^ HALF;
-            inputs.push([stretch(*entry >> 16)]);
+            *input = stretch(*entry >> 16) as i16;
         }
     }
 

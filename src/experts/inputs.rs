@@ -50,6 +50,17 @@ impl Inputs {
         self.len += N;
     }
 
+    /// Appends `count` inputs, for the caller to write.
+    ///
+    /// # Panics
+    /// If there are more than [`MAX_INPUTS`] in all.
+    #[inline]
+    pub fn next(&mut self, count: usize) -> &mut [i16] {
+        let start = self.len;
+        self.len += count;
+        &mut self.values[start..self.len]
+    }
+
     /// Appends `N` inputs, for the caller to write, at the next multiple of [`LINE`].
     ///
     /// # Panics

@@ -109,7 +109,8 @@ impl Names {
             let follower = &mut self.followers[slot][i];
             let run = *follower / RUN;
             let is_same = run > 0 && *follower % RUN == named;
-            *follower = named | RUN * if is_same { (run + 1).min(MAX_RUN) } else { 1 };
+            let run = if is_same { (run + 1).min(MAX_RUN) } else { 1 };
+            *follower = run * RUN + named;
         }
     }
 

@@ -21,7 +21,7 @@ pub enum Structure {
     /// Pixels or other samples.
     Image(Image),
     /// Machine code.
-    Code(X86),
+    Code(Box<X86>),
     /// Machine code of instructions of four bytes.
     Risc(Risc),
     /// Records of a spreadsheet.
@@ -41,7 +41,7 @@ impl Structure {
                 let sample = usize::from(depth / 8);
                 Some(Structure::Image(Image { row: 0, pixel: usize::from(channels) * sample, sample }))
             }
-            Kind::Code => Some(Structure::Code(X86::new(thorough))),
+            Kind::Code => Some(Structure::Code(Box::new(X86::new(thorough)))),
             Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),

@@ -135,7 +135,9 @@ impl Mixing {
             has_masked_set,
         };
         if setup.thorough {
-            mixing.second = Some(mixing.new_second().with_rate(LearningRate::calm()));
+            // Code changes from function to function.
+            let rate = if setup.content == Kind::Code { LearningRate::lively() } else { LearningRate::calm() };
+            mixing.second = Some(mixing.new_second().with_rate(rate));
         }
         mixing
     }

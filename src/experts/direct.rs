@@ -90,7 +90,7 @@ impl Expert for Direct {
     }
 
     fn lookup(&mut self, byte: &mut NextByte) {
-        self.select(contexts::direct(byte.view, byte.expected));
+        self.select(byte.direct.unwrap_or_else(|| contexts::direct(byte.view, byte.expected)));
     }
 
     #[inline]

@@ -3,6 +3,7 @@
 //! An expert is a type that implements [`Expert`]. To add one, write its file, and add its module and its line in the [`experts!`]
 //! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
+use super::contexts::DIRECT;
 use super::inputs::Inputs;
 use super::prior::Prior;
 use super::token::expert::Cuts;
@@ -98,6 +99,8 @@ pub struct NextByte<'a> {
     /// The byte that a recalled passage goes on with, and above it how reliable that is; 0 if there is no passage. Set by
     /// [`super::recall`]'s `lookup`.
     pub recalled: u16,
+    /// What the structure has in place of [`super::contexts::direct`]. Set by the hashed contexts' `prefetch`.
+    pub direct: Option<[u32; DIRECT]>,
     /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
     pub guesses: [u8; GUESSES],
 }
@@ -107,7 +110,7 @@ impl<'a> NextByte<'a> {
     #[inline]
     pub fn new(kind: DataKind, lane: usize, view: LaneView<'a>, tree: &'static SymbolTree) -> Self {
         let (tokens, expected, recalled, guesses) = ([0; 3], 0, 0, [0; GUESSES]);
-        NextByte { kind, lane, view, tree, tokens, expected, is_exception: false, recalled, guesses }
+        NextByte { kind, lane, view, tree, tokens, expected, is_exception: false, recalled, direct: None, guesses }
     }
 }
 

@@ -106,8 +106,11 @@ impl Expert for HashedContexts {
         };
         weights.resize(weights.len().next_multiple_of(LINE), 0);
         // Many contexts say much the same.
-        let (thorough, share) =
-            if self.thorough.is_some() { ((contexts::THOROUGH + TRAIL) / LINE, 60) } else { (0, 100) };
+        let (thorough, share) = match &self.structure {
+            _ if self.thorough.is_none() => (0, 100),
+            Some(Structure::Code(_)) => ((contexts::THOROUGH + TRAIL) / LINE, 40),
+            _ => ((contexts::THOROUGH + TRAIL) / LINE, 60),
+        };
         let others = usize::from(self.more) + usize::from(self.sparse.is_some()) + thorough;
         for weight in groups.iter().chain(std::iter::repeat(&groups[1])).take(1 + others).flatten() {
             weights.extend([weight * share / 100; LINE]);
@@ -119,10 +122,12 @@ impl Expert for HashedContexts {
         if let Some((first, trail)) = &self.thorough {
             let first = *first;
             let mut contexts = contexts::thorough(byte.view, &self.indirect, self.structure.is_some());
+            let mut trail = trail.contexts(byte.view, &self.indirect);
             if let Some(structure) = &self.structure {
                 structure.thorough(byte, &mut contexts);
+                structure.replace(&mut contexts, &mut trail);
+                byte.direct = structure.direct(byte);
             }
-            let trail = trail.contexts(byte.view, &self.indirect);
             for (i, context) in contexts.into_iter().enumerate() {
                 self.prefetch_context(first + i, context);
             }

@@ -21,6 +21,8 @@ const COMMON_STEP: u16 = 16;
 const COMMON_LIMIT: u32 = 1 << 12;
 /// What a context's distribution counts beside the common one.
 const SHARE: u32 = 16;
+/// Bytes whose counts are summed up when the bits before say that it is one of them.
+const BLOCK: usize = 16;
 /// What is added to the counts of either bit.
 const PRIOR: u32 = 8;
 
@@ -51,6 +53,13 @@ impl Distribution {
     }
 }
 
+/// Both kinds of counts, in proportion.
+fn add_up(counts: &mut [u32], own: &[u16], common: &[u16]) {
+    for ((count, &own), &common) in counts.iter_mut().zip(own).zip(common) {
+        *count = u32::from(own) * SHARE + u32::from(common);
+    }
+}
+
 /// One of the things that a byte is compared with.
 #[derive(Clone)]
 struct Base {
@@ -58,8 +67,10 @@ struct Base {
     common: Distribution,
     context: usize,
     byte: u8,
-    /// The counts of all bytes below each one.
-    below: [u32; 257],
+    /// The counts of each byte; the sums below each block of [`BLOCK`] bytes; those within a block, below each of its bytes.
+    counts: [u32; 256],
+    blocks: [u32; 256 / BLOCK + 1],
+    within: [u32; BLOCK + 1],
     /// A moving average of the bits that a byte would take, in units of 2^-8.
     cost: u32,
     map: StateMap,
@@ -75,7 +86,9 @@ impl Base {
             common: empty,
             context: 0,
             byte: 0,
-            below: [0; 257],
+            counts: [0; 256],
+            blocks: [0; 256 / BLOCK + 1],
+            within: [0; BLOCK + 1],
             cost: 8 << 8,
             map: StateMap::new(STATES, 255, initial),
             state: 0,
@@ -85,20 +98,38 @@ impl Base {
     fn select(&mut self, byte: u32, context: u32) {
         self.byte = byte as u8;
         self.context = (context >> 22) as usize;
-        let own = &self.distributions[self.context].counts;
-        let mut sum = 0;
-        for (i, below) in self.below[..256].iter_mut().enumerate() {
-            *below = sum;
-            let difference = usize::from((i as u8).wrapping_sub(self.byte));
-            sum += u32::from(own[difference]) * SHARE + u32::from(self.common.counts[difference]);
+        // Differences from 0 on are those of bytes from this one on, and go on with byte 0.
+        let own = self.distributions[self.context].counts.split_at(256 - usize::from(self.byte));
+        let common = self.common.counts.split_at(256 - usize::from(self.byte));
+        let (low, high) = self.counts.split_at_mut(self.byte.into());
+        add_up(high, own.0, common.0);
+        add_up(low, own.1, common.1);
+        let blocks = self.counts.as_chunks::<BLOCK>().0;
+        for (i, block) in blocks.iter().enumerate() {
+            self.blocks[i + 1] = self.blocks[i] + block.iter().sum::<u32>();
         }
-        self.below[256] = sum;
+    }
+
+    /// Sums of counts: below the first of `width` bytes, the middle one, and the end.
+    #[inline]
+    fn sums(&mut self, first: usize, width: usize) -> [u32; 3] {
+        let bounds = [first, first + width / 2, first + width];
+        if width > BLOCK {
+            return bounds.map(|at| self.blocks[at / BLOCK]);
+        }
+        if width == BLOCK {
+            let counts = &self.counts[first..][..BLOCK];
+            for (i, &count) in counts.iter().enumerate() {
+                self.within[i + 1] = self.within[i] + count;
+            }
+        }
+        bounds.map(|at| self.within[at - first / BLOCK * BLOCK])
     }
 
     /// P(1) in the logistic domain, of the counts and refined, for the bit that divides `width` bytes from `first` on.
     #[inline]
     fn predict(&mut self, first: usize, width: usize) -> [i32; 2] {
-        let [low, middle, high] = [0, width / 2, width].map(|at| self.below[first + at]);
+        let [low, middle, high] = self.sums(first, width);
         let (ones, all) = (high - middle + PRIOR, high - low + 2 * PRIOR);
         let x = stretch(((u64::from(ones) << 16) / u64::from(all)) as u32);
         let bin = ((x + 64 + (BINS as i32 / 2 * 128)) >> 7).clamp(0, BINS as i32 - 1) as usize;
@@ -110,7 +141,7 @@ impl Base {
 
     fn learn(&mut self, byte: u8) {
         let at = usize::from(byte);
-        let (share, all) = (self.below[at + 1] - self.below[at] + 1, self.below[256] + 1);
+        let (share, all) = (self.counts[at] + 1, self.blocks[256 / BLOCK] + 1);
         let cost = (all.ilog2() - share.ilog2()).min(12);
         self.cost = self.cost - (self.cost >> 4) + (cost << 4);
         let difference = byte.wrapping_sub(self.byte);

@@ -4,6 +4,7 @@
 //! (Oja, "A Simplified Neuron Model as a Principal Component Analyzer", 1982).
 
 use crate::experts::inputs::{Inputs, MAX_INPUTS};
+use crate::num::arch::{CommonKernels, Turn};
 
 /// The common part counts 1 / 8 in a step.
 const REDUCED: i64 = 7;
@@ -19,6 +20,7 @@ const NORMALISED: u32 = 16;
 /// The common direction of some inputs.
 #[derive(Clone)]
 pub struct CommonMode {
+    kernels: CommonKernels,
     /// Components of the direction, in units of 2^-28. The sum of their squares is about 1.
     components: Vec<i32>,
     bits: u32,
@@ -40,28 +42,21 @@ impl CommonMode {
         let count = count.min(MAX_INPUTS);
         let component = (1u64 << (2 * ONE_BITS)).checked_div(count as u64).unwrap_or(0).isqrt() as i32;
         let step = Step { direction: Box::new([0; MAX_INPUTS]), energy: 0 };
-        CommonMode { components: vec![component; count], bits: 0, step }
+        CommonMode { kernels: CommonKernels::detect(), components: vec![component; count], bits: 0, step }
     }
 
     /// The step for the inputs, from which the common direction is learned.
     pub fn step(&mut self, inputs: &Inputs) -> &Step {
         let x = &inputs.values;
         let energy = i64::from(inputs.energy());
-        let short = |component: i32| component >> (ONE_BITS - SHORT_BITS);
-        let products = self.components.iter().zip(x).map(|(&component, &x)| i64::from(short(component) * i32::from(x)));
-        // The inputs' share along the common direction.
-        let common = products.sum::<i64>() >> SHORT_BITS;
+        // The inputs' share along the common direction: at most their length.
+        let common = i64::from((self.kernels.project)(&self.components, x)) >> SHORT_BITS;
         let reduced = ((common * REDUCED) >> REDUCED_BITS) as i32;
         // In units of 2^-28 for an input of 1.
         let gain = (common << (ONE_BITS - LOG2_TIME)) / (energy + 1000);
         let (gain, common) = (gain as i32, common as i32);
-        let directions = self.step.direction.iter_mut();
-        for ((component, &x), direction) in self.components.iter_mut().zip(x).zip(directions) {
-            let along = |length: i32| (length * short(*component)) >> SHORT_BITS;
-            *direction = (i32::from(x) - along(reduced)).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-            let rest = i64::from(i32::from(x) - along(common));
-            *component += (i64::from(gain) * rest) as i32;
-        }
+        let turn = Turn { gain, common, reduced };
+        (self.kernels.turn)(&mut self.components, x, &mut self.step.direction[..], turn);
         let (common, reduced) = (i64::from(common), i64::from(reduced));
         self.step.energy = (energy - common * reduced).max(0).cast_unsigned();
         self.bits += 1;

@@ -6,6 +6,8 @@ pub mod structured;
 pub mod trail;
 mod workbook;
 mod x86;
+mod x86_flow;
+mod x86_names;
 mod x86_trace;
 
 use crate::content::DataKind;

@@ -2,11 +2,18 @@
 
 use super::image::Image;
 use super::risc::Risc;
+use super::trail::TRAIL;
 use super::workbook::Workbook;
 use super::x86::X86;
-use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
+use super::x86_flow::FLOW;
+use super::{CONTEXTS, DIRECT, Indirect, RECALLED, THOROUGH};
 use crate::content::Kind;
 use crate::experts::expert::NextByte;
+
+/// What [`Structure::replace`] replaces.
+const REPLACED_TRAIL: [usize; 24] =
+    [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 24, 25, 26, 30, 31, 2, 19, 21, 27, 5, 6, 20, 29];
+const REPLACED: [usize; FLOW - REPLACED_TRAIL.len()] = [1, 3, 4, 6, 7, 10, 11, 14];
 
 /// What a block is made of.
 #[derive(Clone)]
@@ -14,7 +21,7 @@ pub enum Structure {
     /// Pixels or other samples.
     Image(Image),
     /// Machine code.
-    Code(X86),
+    Code(Box<X86>),
     /// Machine code of instructions of four bytes.
     Risc(Risc),
     /// Records of a spreadsheet.
@@ -34,7 +41,7 @@ impl Structure {
                 let sample = usize::from(depth / 8);
                 Some(Structure::Image(Image { row: 0, pixel: usize::from(channels) * sample, sample }))
             }
-            Kind::Code => Some(Structure::Code(X86::new(thorough))),
+            Kind::Code => Some(Structure::Code(Box::new(X86::new(thorough)))),
             Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
@@ -78,6 +85,25 @@ impl Structure {
         }
     }
 
+    /// Puts further ones in place of some of [`super::trail`] that are of delimiters and numbers, and of contexts that are there twice.
+    pub fn replace(&self, contexts: &mut [u32; THOROUGH - RECALLED], trail: &mut [u32; TRAIL]) {
+        if let Structure::Code(code) = self
+            && let Some(own) = code.flow()
+        {
+            let (first, second) = own.split_at(REPLACED_TRAIL.len());
+            REPLACED_TRAIL.iter().zip(first).for_each(|(&at, &context)| trail[at] = context);
+            REPLACED.iter().zip(second).for_each(|(&at, &context)| contexts[at] = context);
+        }
+    }
+
+    /// Direct contexts where time matters less.
+    pub fn direct(&self, byte: &NextByte) -> Option<[u32; DIRECT]> {
+        match self {
+            Structure::Code(code) => code.direct(byte.view),
+            _ => None,
+        }
+    }
+
     /// Three numbers below 256 that the mixer's weights for the next byte are chosen by; none where those for any data suit it.
     pub fn selectors(&self, byte: &NextByte) -> Option<[usize; 3]> {
         let last = usize::from(byte.view.last8 as u8);
@@ -86,7 +112,7 @@ impl Structure {
                 let [likely, texture] = image.selectors(byte);
                 Some([likely, texture, last])
             }
-            Structure::Code(code) => Some([last, code.position(), last]),
+            Structure::Code(code) => Some(code.selectors(byte.view)),
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
         }

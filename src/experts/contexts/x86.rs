@@ -1,8 +1,9 @@
 //! Contexts of x86 machine code: the instruction so far, and those before it (Intel 64 and IA-32 Architectures Software Developer's
 //! Manual, volume 2, chapter 2 and appendix A). Data between the code is decoded as if it were code; other contexts serve it.
 
+use super::x86_flow::{FLOW, Flow};
 use super::x86_trace::{Known, TRACE, Trace};
-use super::{CONTEXTS, Indirect, hash2, hash3, order};
+use super::{CONTEXTS, DIRECT, Indirect, hash2, hash3, order};
 use crate::text::LaneView;
 
 /// What the next byte is.
@@ -37,6 +38,7 @@ pub struct X86 {
     instructions: [u32; 2],
     /// What takes more time to make use of.
     trace: Option<Trace>,
+    flow: Option<Flow>,
 }
 
 impl X86 {
@@ -54,6 +56,7 @@ impl X86 {
             opcodes: [0; 4],
             instructions: [0; 2],
             trace: traces.then(Trace::default),
+            flow: traces.then(Flow::default),
         }
     }
 
@@ -62,6 +65,9 @@ impl X86 {
         let known = self.trace.is_some().then(|| self.known());
         if let (Some(trace), Some(known)) = (&mut self.trace, &known) {
             trace.push(byte, known);
+        }
+        if let (Some(flow), Some(known)) = (&mut self.flow, &known) {
+            flow.push(byte, known, self.modrm);
         }
         self.instruction = hash2(self.instruction, u32::from(byte) + 1);
         match self.phase {
@@ -148,6 +154,9 @@ impl X86 {
         if let Some(trace) = &mut self.trace {
             trace.end(self.opcode, self.modrm, self.instruction);
         }
+        if let Some(flow) = &mut self.flow {
+            flow.end(self.opcode, self.modrm);
+        }
         self.opcodes.rotate_right(1);
         self.opcodes[0] = self.opcode << 8 | self.modrm;
         self.instructions = [self.instruction, self.instructions[0]];
@@ -182,6 +191,14 @@ impl X86 {
         if self.phase == Phase::Opcode { position } else { position << 24 ^ self.opcode << 8 ^ self.modrm }
     }
 
+    /// Three numbers below 256 that weights are chosen by: the last byte, what the next one is; where time matters less, the opcode, or else
+    /// the last byte again.
+    pub fn selectors(&self, h: LaneView) -> [usize; 3] {
+        let last = usize::from(h.last8 as u8);
+        let latest = if self.phase == Phase::Opcode { self.opcodes[0] >> 8 } else { self.opcode };
+        [last, self.position(), if self.flow.is_some() { latest as usize & 0xFF } else { last }]
+    }
+
     /// Two more numbers below 256 that weights are chosen by: the opcode, ModRM.
     pub fn more_selectors(&self) -> [usize; 2] {
         let modrm = if self.phase == Phase::Opcode { self.opcodes[0] } else { self.modrm };
@@ -191,6 +208,29 @@ impl X86 {
     /// Contexts of the next byte where time matters less.
     pub fn thorough(&self, h: LaneView) -> Option<[u32; TRACE]> {
         Some(self.trace.as_ref()?.contexts(h, &self.known()))
+    }
+
+    /// More of these, of what instructions do.
+    pub fn flow(&self) -> Option<[u32; FLOW]> {
+        Some(self.flow.as_ref()?.contexts(&self.known(), self.modrm))
+    }
+
+    /// Direct contexts of the next byte where time matters less.
+    pub fn direct(&self, h: LaneView) -> Option<[u32; DIRECT]> {
+        self.flow.as_ref()?;
+        let (position, w) = (self.position() as u32, h.last8 as u32 & 0xFF);
+        let now = if self.phase == Phase::Opcode { self.instruction } else { hash2(self.template(), self.operand) };
+        let o1 = self.opcodes[0];
+        Some([
+            w,
+            hash2(position, 1),
+            hash2(now, 2),
+            hash3(now, o1 >> 8, 3),
+            hash3(now, o1, 4),
+            hash3(position, w, 5),
+            order(h.last8, 2),
+            hash3(now, self.opcodes[1] >> 8, hash2(o1 >> 8, 6)),
+        ])
     }
 
     /// The contexts of the next byte.

@@ -13,6 +13,7 @@ mod mixer_entries;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod common;
 mod detect;
 mod fast;
 pub mod float;
@@ -25,6 +26,7 @@ mod scalar;
 mod tests;
 mod types;
 
+pub use common::{CommonKernels, Turn};
 pub use fast::FastKernels;
 pub use maps::MapKernels;
 pub use mixer::MixKernels;

@@ -1,8 +1,8 @@
 //! Direct contexts: each selects a probability for each node of the symbol tree. These adapt more slowly than bit histories, and
 //! exactly.
 
-use super::contexts::{self, DIRECT};
-use super::expert::{Expert, NextByte, Pretrained};
+use super::contexts;
+use super::expert::{DIRECT, Expert, NextByte, Pretrained};
 use super::inputs::Inputs;
 use crate::num::arch::{MapKernels, prefetch};
 use crate::num::stretch;

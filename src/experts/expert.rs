@@ -3,7 +3,6 @@
 //! An expert is a type that implements [`Expert`]. To add one, write its file, and add its module and its line in the [`experts!`]
 //! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
-use super::contexts::DIRECT;
 use super::inputs::Inputs;
 use super::prior::Prior;
 use super::token::expert::Cuts;
@@ -14,6 +13,9 @@ use std::sync::Arc;
 
 /// Number of guesses of the next sample in [`NextByte::guesses`].
 pub const GUESSES: usize = 5;
+
+/// Direct contexts, of which an ensemble uses the first ones: see [`super::contexts::direct`].
+pub const DIRECT: usize = 8;
 
 /// What the experts of a block are made for.
 pub struct Setup {

@@ -10,6 +10,7 @@ mod x86_flow;
 mod x86_names;
 mod x86_trace;
 
+use super::expert::DIRECT;
 use crate::content::DataKind;
 use crate::text::LaneView;
 
@@ -27,9 +28,6 @@ pub const THOROUGH: usize = 32;
 pub const RECALLED: usize = 3;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
-
-/// Direct contexts, of which an ensemble uses the first ones: see [`direct`].
-pub const DIRECT: usize = 8;
 
 /// Contexts of the APMs of the transformer's and the prior's predictions: see [`apm`].
 pub const APM_CONTEXTS: usize = 4;

@@ -6,9 +6,9 @@ use super::trail::TRAIL;
 use super::workbook::Workbook;
 use super::x86::X86;
 use super::x86_flow::FLOW;
-use super::{CONTEXTS, DIRECT, Indirect, RECALLED, THOROUGH};
+use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
 use crate::content::Kind;
-use crate::experts::expert::NextByte;
+use crate::experts::expert::{DIRECT, NextByte};
 
 /// What [`Structure::replace`] replaces.
 const REPLACED_TRAIL: [usize; 24] =

@@ -3,7 +3,8 @@
 
 use super::x86_flow::{FLOW, Flow};
 use super::x86_trace::{Known, TRACE, Trace};
-use super::{CONTEXTS, DIRECT, Indirect, hash2, hash3, order};
+use super::{CONTEXTS, Indirect, hash2, hash3, order};
+use crate::experts::expert::DIRECT;
 use crate::text::LaneView;
 
 /// What the next byte is.

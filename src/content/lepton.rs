@@ -1,6 +1,6 @@
 //! JPEG undone and redone exactly, by Lepton (the crate `lepton_jpeg`).
 
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom, Write};
 
 use lepton_jpeg::{EnabledFeatures, SingleThreadPool, catch_unwind_result, decode_lepton, encode_lepton};
 
@@ -94,7 +94,8 @@ pub fn undo(jpeg: &[u8]) -> Option<(Vec<u8>, u32)> {
         return None;
     }
     let mut out = Cursor::new(Vec::new());
-    let encode = || encode_lepton(&mut Cursor::new(jpeg), &mut out, &features(), &SingleThreadPool::default());
+    let encode =
+        || encode_lepton(&mut InChunks(Cursor::new(jpeg)), &mut out, &features(), &SingleThreadPool::default());
     catch_unwind_result(std::panic::AssertUnwindSafe(encode)).ok()?;
     let mut lepton = out.into_inner();
     // The same bytes from every build.
@@ -114,6 +115,33 @@ pub fn redo(lepton: &[u8], len: usize, most: u32) -> Option<Vec<u8>> {
     let decode = || decode_lepton(&mut Cursor::new(lepton), &mut out, &features(), &SingleThreadPool::default());
     catch_unwind_result(std::panic::AssertUnwindSafe(decode)).ok()?;
     (out.bytes.len() == len).then_some(out.bytes)
+}
+
+/// Shows fewer than eight bytes at a time. The crate's `BitReader` reads eight at once with their order reversed on big-endian
+/// machines (`from_le_bytes`, then `to_be`), and its other way of reading is right everywhere.
+struct InChunks<'a>(Cursor<&'a [u8]>);
+
+impl Read for InChunks<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl BufRead for InChunks<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let bytes = self.0.fill_buf()?;
+        Ok(&bytes[..bytes.len().min(7)])
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.0.consume(len);
+    }
+}
+
+impl Seek for InChunks<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
 }
 
 /// Takes no more than `limit` bytes.

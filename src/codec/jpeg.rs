@@ -5,7 +5,8 @@ use super::block_coder::{PROGRESS_STEP, Progress};
 use super::coefficients::{self, Coder};
 use crate::error::{Error, ErrorKind};
 
-/// Codes `raw_len` bytes of JPEGs: `data`, or what a decoder reads. Returns them with the coder.
+/// Codes `len` bytes of JPEGs, of which at most `most` coefficients are kept: `data`, or what a decoder reads. Returns them with the
+/// coder.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] if a decoder reads what is no JPEG, [`ErrorKind::Truncated`] if the coded data ends early,
@@ -13,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 pub fn code<C: BitCoder + Coder>(
     mut coder: C,
     data: Option<&[u8]>,
-    raw_len: usize,
+    (len, most): (usize, u32),
     progress: &mut Progress,
 ) -> Result<(Vec<u8>, C), Error> {
     let mut next_progress = 0;
@@ -29,6 +30,6 @@ pub fn code<C: BitCoder + Coder>(
         }
         Ok(())
     };
-    let bytes = coefficients::code(&mut coder, data, raw_len, &mut report)?;
+    let bytes = coefficients::code(&mut coder, data, (len, most), &mut report)?;
     Ok((bytes, coder))
 }

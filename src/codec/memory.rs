@@ -53,8 +53,8 @@ impl CodecConfig {
 
 /// Bytes of memory of a predictor, without the trained parts and without what it predicts.
 fn predictor(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
-    if content == Kind::Jpeg {
-        return coefficients::MEMORY;
+    if let Kind::Jpeg { most } = content {
+        return coefficients::memory(most);
     }
     if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len, thorough) }
 }

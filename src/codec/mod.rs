@@ -130,8 +130,8 @@ fn encode_without(
     threads: usize,
     progress: &mut Progress,
 ) -> Result<Vec<u8>, Error> {
-    if content == Kind::Jpeg {
-        return Ok(jpeg::code(encoder, Some(data), data.len(), progress)?.1.finish());
+    if let Kind::Jpeg { most } = content {
+        return Ok(jpeg::code(encoder, Some(data), (data.len(), most), progress)?.1.finish());
     }
     if config.preset == Preset::Fast {
         let fast = start(config, content, profile, data.len(), left_out, |len| new_fast(profile, len), progress)?;
@@ -255,8 +255,8 @@ fn decode_with<C: BitCoder + Coder>(
             "a block without a transformer has several lanes, or layers that learn",
         ));
     }
-    let (mut bytes, coder) = if content == Kind::Jpeg {
-        jpeg::code(coder, None, raw_len, progress)?
+    let (mut bytes, coder) = if let Kind::Jpeg { most } = content {
+        jpeg::code(coder, None, (raw_len, most), progress)?
     } else if config.preset == Preset::Fast {
         let fast = start(config, content, profile, raw_len, LeftOut::Nothing, |len| new_fast(profile, len), progress)?;
         let block = BlockCoder::new(fast, coder, None).run(progress)?;

@@ -83,7 +83,7 @@ impl Filter {
             Kind::Arm64 => Filter::Arm64,
             Kind::RiscV => Filter::RiscV,
             BIG_ENDIAN => Filter::BigEndian,
-            Kind::Image { .. } | Kind::Audio { .. } | Kind::Jpeg => Filter::None,
+            Kind::Image { .. } | Kind::Audio { .. } | Kind::Jpeg { .. } => Filter::None,
             _ => {
                 let filtered = x86::encode(content, MIN_ADDRESSES);
                 return Filter::X86.proved(filtered, content);

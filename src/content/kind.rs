@@ -55,13 +55,17 @@ pub enum Kind {
         /// Bits of a sample.
         depth: u8,
     },
-    /// Sequential JPEGs, without what precedes their tables.
-    Jpeg,
+    /// JPEGs, without what precedes their tables. The coefficients of progressive ones are kept before they are coded, at most so many
+    /// of each, on which the memory for it depends.
+    Jpeg {
+        /// Coefficients.
+        most: u32,
+    },
 }
 
 /// Rows and records longer than this are none.
 const MAX_LEN: u64 = 1 << 24;
-/// The most coefficients in a JPEG that Lepton codes: each takes two bytes meanwhile.
+/// The most coefficients in a JPEG that are kept while it is coded, two bytes each.
 pub const MAX_COEFFICIENTS: u32 = 1 << 26;
 
 impl Kind {
@@ -73,18 +77,21 @@ impl Kind {
         })
     }
 
-    /// Whether a stream of this kind takes a segment of kind `other`: that of Lepton takes all of its JPEGs.
+    /// Whether a stream of this kind takes a segment of kind `other`: JPEGs may differ in size.
     pub fn takes(&mut self, other: Kind) -> bool {
-        if let (Kind::Lepton { most }, Kind::Lepton { most: others }) = (&mut *self, other) {
-            *most = others.max(*most);
-            return true;
+        match (&mut *self, other) {
+            (Kind::Lepton { most }, Kind::Lepton { most: others })
+            | (Kind::Jpeg { most }, Kind::Jpeg { most: others }) => {
+                *most = others.max(*most);
+                true
+            }
+            _ => *self == other,
         }
-        *self == other
     }
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Jpeg)
+        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Jpeg { .. })
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -123,7 +130,7 @@ impl Kind {
             Kind::Records { .. } => "records",
             Kind::Image { .. } => "image",
             Kind::Lepton { .. } => "lepton",
-            Kind::Jpeg => "jpeg",
+            Kind::Jpeg { .. } => "jpeg",
             Kind::Audio { .. } => "audio",
             Kind::Arm64 => "arm64",
             Kind::RiscV => "riscv",
@@ -148,7 +155,7 @@ impl Kind {
             Kind::RiscV => (10, vec![]),
             Kind::Workbook => (11, vec![]),
             Kind::Risc { big_endian } => (12, vec![big_endian.into()]),
-            Kind::Jpeg => (13, vec![]),
+            Kind::Jpeg { most } => (13, vec![most]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -179,7 +186,7 @@ impl Kind {
             10 => Kind::RiscV,
             11 => Kind::Workbook,
             12 => Kind::Risc { big_endian: number(1)? == 1 },
-            13 => Kind::Jpeg,
+            13 => Kind::Jpeg { most: number(MAX_COEFFICIENTS.into())? },
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -228,7 +235,7 @@ mod tests {
             Kind::RiscV,
             Kind::Workbook,
             Kind::Risc { big_endian: true },
-            Kind::Jpeg,
+            Kind::Jpeg { most: 1 << 26 },
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

@@ -159,7 +159,7 @@ impl Parser {
                     deflate.image = image.map(|image| (image.kind, image.is_filtered));
                 }
                 // Before its tables may be a thumbnail.
-                What::Jpeg(_) => from = self.undone(&bytes[..at + skip], (from, at + 2), whole, depth + 1, out),
+                What::Jpeg(..) => from = self.undone(&bytes[..at + skip], (from, at + 2), whole, depth + 1, out),
                 _ => {}
             }
             self.between(&bytes[from..at + skip], whole, out);
@@ -235,9 +235,9 @@ impl Parser {
                 let len = lepton::find(bytes)?;
                 self.budget.charge(2 * len)?;
                 if self.samples
-                    && let Some(range) = jpeg::find(&bytes[..len])
+                    && let Some((range, kept)) = jpeg::find(&bytes[..len])
                 {
-                    return Some(Found { skip: range.start, what: What::Jpeg(bytes[range].to_vec()) });
+                    return Some(Found { skip: range.start, what: What::Jpeg(bytes[range].to_vec(), kept) });
                 }
                 let (lepton, coefficients) = lepton::undo(&bytes[..len])?;
                 self.budget.add(lepton.len(), lepton.len())?;
@@ -298,8 +298,8 @@ impl Parser {
                 self.plain(&pixels, kind, &mut segments);
                 Segment::Gif { len, shape, notes, pixels: segments }
             }
-            What::Jpeg(bytes) => {
-                let stream = self.stream(Kind::Jpeg);
+            What::Jpeg(bytes, kept) => {
+                let stream = self.stream(Kind::Jpeg { most: kept });
                 self.streams[stream].bytes.extend(&bytes);
                 Segment::Plain { stream, len: bytes.len() }
             }
@@ -397,7 +397,7 @@ enum What {
     Deflate(FoundDeflate),
     Png(Chunks, FoundDeflate),
     Gif(Gif),
-    Jpeg(Vec<u8>),
+    Jpeg(Vec<u8>, u32),
     Lepton { len: usize, lepton: Vec<u8>, coefficients: u32 },
 }
 

@@ -22,36 +22,65 @@ mod tests;
 
 pub use coder::Coder;
 
-use crate::content::jpeg::{Reader, Step, Tables, Writer};
+use crate::content::jpeg::{END, Image, Place, Reader, Step, Tables, Writer};
 use crate::error::{Error, ErrorKind};
 use heads::Heads;
 use model::Model;
+use std::mem::take;
 
-/// Bytes of memory of a model with the largest images.
-pub const MEMORY: u64 = 56 << 20;
+/// Bytes of memory of a model with the largest images, of which `kept` coefficients are kept.
+pub fn memory(kept: u32) -> u64 {
+    (56 << 20) + 2 * u64::from(kept)
+}
 
-/// Codes `len` bytes of JPEGs: `given`, such ranges, or what a decoder reads. Returns them. `report` is told now and
-/// then how many bytes are done.
+/// Codes `len` bytes of JPEGs: `given`, such ranges, or what a decoder reads. Returns them. The coefficients of progressive ones are
+/// kept, at most `most` of each. `report` is told now and then how many bytes are done.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] if they are not such JPEGs, and those of `report`.
 pub fn code<C: Coder>(
     coder: &mut C,
     given: Option<&[u8]>,
-    len: usize,
+    (len, most): (usize, u32),
     report: &mut impl FnMut(&C, usize) -> Result<(), Error>,
 ) -> Result<Vec<u8>, Error> {
     let corrupt = || Error::new(ErrorKind::Corrupt, "a JPEG is damaged");
     let (mut tables, mut heads, mut model) = (Tables::default(), Heads::default(), Model::default());
-    let mut out = Vec::new();
+    // `at` bytes of `given` are read.
+    let (mut out, mut at) = (Vec::new(), 0);
+    // Of a progressive JPEG: the image, and the marker segments since its first scan.
+    let (mut image, mut segments) = (None, Vec::new());
     while out.len() < len {
-        let segment = heads.code(coder, given.map(|given| &given[out.len()..]), len - out.len()).ok_or_else(corrupt)?;
-        let scan = tables.read(&segment).ok_or_else(corrupt)?;
-        out.extend(segment);
+        let left = len - out.len() - segments.len();
+        let segment = heads.code(coder, given.map(|given| &given[at..]), left).ok_or_else(corrupt)?;
+        at += segment.len();
+        if image.is_some() { &mut segments } else { &mut out }.extend(&segment);
+        if let Some(mut image) = image.take_if(|_| segment == END) {
+            code_image(coder, &mut model, &mut image, |coder, share| {
+                report(coder, out.len() + (share * (len - out.len()) as f64) as usize)
+            })?;
+            out = image.write(&take(&mut segments), out, len).ok_or_else(corrupt)?;
+        }
         coder.reach(out.len());
         report(coder, out.len())?;
-        let Some(scan) = scan else { continue };
-        let mut reader = given.map(|given| Reader::new(&given[out.len()..], &scan));
+        let Some(scan) = tables.read(&segment).ok_or_else(corrupt)? else { continue };
+        if scan.pass.is_some() {
+            if image.is_none() {
+                image = Image::new(&tables, most as usize, len);
+            }
+            let image = image.as_mut().ok_or_else(corrupt)?;
+            let paddings = match given {
+                Some(given) => image.read(&given[at..], &scan),
+                // All intervals but the last end with a marker.
+                None => (scan.intervals() <= len).then(|| (vec![1; scan.intervals()], 0)),
+            };
+            let (mut paddings, read) = paddings.ok_or_else(corrupt)?;
+            paddings.iter_mut().for_each(|padding| model.padding(coder, padding));
+            image.add(segments.len(), scan, paddings).ok_or_else(corrupt)?;
+            at += read;
+            continue;
+        }
+        let mut reader = given.map(|given| Reader::new(&given[at..], &scan));
         let mut writer = Writer::new(out, &scan);
         model.start(&scan);
         scan.walk(|place| {
@@ -65,7 +94,26 @@ pub fn code<C: Coder>(
             coder.reach(writer.len());
             report(coder, writer.len())
         })?;
+        at += reader.map_or(0, |reader| reader.position());
         out = writer.finish();
     }
     Ok(out)
+}
+
+/// Codes the coefficients of a progressive JPEG's image; a decoder fills them in. `report` is told which share of them is done.
+fn code_image<C: Coder>(
+    coder: &mut C,
+    model: &mut Model,
+    Image { whole, planes, .. }: &mut Image,
+    mut report: impl FnMut(&C, f64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    model.start(whole);
+    let total = whole.coefficients() / 64;
+    let mut done = 0;
+    whole.walk(|place| {
+        let Place::Block { component, column, row } = place else { return Ok(()) };
+        model.block(coder, component, column, row, planes.at(component, column, row));
+        done += 1;
+        report(coder, done as f64 / total as f64)
+    })
 }

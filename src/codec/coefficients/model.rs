@@ -34,14 +34,18 @@ impl Model {
     pub fn code(&mut self, coder: &mut impl Coder, step: &mut Step) {
         match step {
             Step::Block { component, column, row, block } => self.block(coder, *component, *column, *row, block),
-            Step::End { padding, .. } => {
-                *padding = coder.code(*padding, self.padding.p22().clamp(1 << 8, (1 << 22) - (1 << 8)) << 2);
-                self.padding.update(*padding, 30);
-            }
+            Step::End { padding, .. } => self.padding(coder, padding),
         }
     }
 
-    fn block(&mut self, coder: &mut impl Coder, component: usize, column: usize, row: usize, block: &mut Block) {
+    /// Codes what fills the last byte of an interval; a decoder fills it in.
+    pub fn padding(&mut self, coder: &mut impl Coder, padding: &mut u32) {
+        *padding = coder.code(*padding, self.padding.p22().clamp(1 << 8, (1 << 22) - (1 << 8)) << 2);
+        self.padding.update(*padding, 30);
+    }
+
+    /// Codes a block's coefficients; a decoder fills them in.
+    pub fn block(&mut self, coder: &mut impl Coder, component: usize, column: usize, row: usize, block: &mut Block) {
         let around = Around::new(&self.planes, component, column, row);
         let plane = &self.planes[component];
         let mut current = Current::default();

@@ -48,6 +48,7 @@ pub struct Tables {
 }
 
 struct Frame {
+    is_progressive: bool,
     width: usize,
     height: usize,
     components: Vec<FrameComponent>,
@@ -70,8 +71,6 @@ pub struct Component {
     pub columns: usize,
     /// In natural order.
     pub quantisation: [u16; 64],
-    /// The codes of DC and AC symbols.
-    pub codes: [Huffman; 2],
 }
 
 impl Component {
@@ -89,10 +88,52 @@ impl Component {
 /// How the blocks of a scan follow each other.
 pub struct Scan {
     pub components: Vec<Component>,
+    /// Of each component, the codes of DC and AC symbols, if it needs them.
+    pub codes: Vec<[Option<Huffman>; 2]>,
+    /// What the scan of a progressive JPEG holds; those of sequential ones hold everything.
+    pub pass: Option<Pass>,
     /// MCUs across and down.
     pub mcus: [usize; 2],
     /// MCUs between restart markers; 0 if there are none.
     pub restart: usize,
+}
+
+/// What a scan of a progressive JPEG says of its blocks: some bits of some coefficients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// The first and the last coefficient in zigzag order: 0 and 0, or both higher.
+    pub band: [usize; 2],
+    /// The lowest bit that was known before, the one above `low`; none if none was.
+    pub high: Option<u32>,
+    /// The lowest bit that is known after it.
+    pub low: u32,
+}
+
+impl Pass {
+    fn read(&[first, last, bits]: &[u8; 3]) -> Option<Pass> {
+        let (high, low) = (bits >> 4, bits & 15);
+        let is_valid = first <= last && last < 64 && (first > 0 || last == 0);
+        let is_next = high == 0 && low < 14 || high == low + 1;
+        let high = (high > 0).then_some(high.into());
+        (is_valid && is_next).then_some(Pass { band: [first, last].map(usize::from), high, low: low.into() })
+    }
+}
+
+impl Scan {
+    /// The number of blocks of a component.
+    pub fn blocks(&self, component: &Component) -> usize {
+        component.columns * self.mcus[1] * component.size[1]
+    }
+
+    /// The number of coefficients.
+    pub fn coefficients(&self) -> usize {
+        self.components.iter().map(|component| 64 * self.blocks(component)).sum()
+    }
+
+    /// The number of intervals, between which there are restart markers.
+    pub fn intervals(&self) -> usize {
+        if self.restart == 0 { 1 } else { (self.mcus[0] * self.mcus[1]).div_ceil(self.restart) }
+    }
 }
 
 impl Tables {
@@ -101,7 +142,8 @@ impl Tables {
         self.has_scan
     }
 
-    /// Reads a marker segment, and gives the scan that follows it, if one does. None if it is not one of a sequential JPEG of 8 bits.
+    /// Reads a marker segment, and gives the scan that follows it, if one does. None if it is not one of a JPEG of 8 bits,
+    /// sequential or progressive.
     pub fn read(&mut self, segment: &[u8]) -> Option<Option<Scan>> {
         if segment == END {
             *self = Tables::default();
@@ -109,7 +151,7 @@ impl Tables {
         }
         let ([0xFF, marker, _, _], content) = segment.split_first_chunk()? else { return None };
         match marker {
-            0xC0 | 0xC1 if self.frame.is_none() => self.frame = Some(Frame::read(content)?),
+            0xC0..=0xC2 if self.frame.is_none() => self.frame = Some(Frame::read(content, *marker == 0xC2)?),
             0xC4 => self.read_huffman(content)?,
             0xDA => {
                 self.has_scan = true;
@@ -154,16 +196,48 @@ impl Tables {
         let frame = self.frame.as_ref()?;
         let (&count, rest) = segment.split_first()?;
         let (selectors, rest) = rest.split_at_checked(2 * usize::from(count))?;
-        // Sequential: all coefficients at once.
-        if rest != [0, 63, 0] || count > 4 {
+        let pass = match frame.is_progressive {
+            true => Some(Pass::read(rest.try_into().ok()?)?),
+            false if rest == [0, 63, 0] => None,
+            false => return None,
+        };
+        let is_needed = match pass {
+            None => [true; 2],
+            Some(Pass { band: [0, _], high, .. }) => [high.is_none(), false],
+            Some(_) if count > 1 => return None,
+            Some(_) => [false, true],
+        };
+        let (mut numbers, mut codes) = (Vec::new(), Vec::new());
+        for &[id, places] in selectors.as_chunks::<2>().0 {
+            numbers.push(frame.components.iter().position(|component| component.id == id)?);
+            let code = |class: usize, place: u8| match is_needed[class] {
+                true => self.huffman[class].get(usize::from(place))?.clone().map(Some),
+                false => Some(None),
+            };
+            codes.push([code(0, places >> 4)?, code(1, places & 15)?]);
+        }
+        Some(Scan { codes, pass, ..self.order(&numbers)? })
+    }
+
+    /// All coefficients of a progressive JPEG, in the order of a sequential one's only scan. None without a progressive frame, or if a
+    /// model can't remember its rows.
+    pub fn whole(&self) -> Option<Scan> {
+        let frame = self.frame.as_ref().filter(|frame| frame.is_progressive)?;
+        let numbers: Vec<usize> = (0..frame.components.len()).collect();
+        Some(Scan { restart: 0, ..self.order(&numbers)? })
+    }
+
+    /// How the blocks of components with these numbers follow each other.
+    fn order(&self, numbers: &[usize]) -> Option<Scan> {
+        let frame = self.frame.as_ref()?;
+        if numbers.len() > 4 {
             return None;
         }
         let max = |axis: usize| frame.components.iter().map(|component| component.size[axis]).max();
         let max = [max(0)?, max(1)?];
-        let is_alone = count == 1;
+        let is_alone = numbers.len() == 1;
         let (mut components, mut mcus) = (Vec::new(), [0; 2]);
-        for &[id, codes] in selectors.as_chunks::<2>().0 {
-            let number = frame.components.iter().position(|component| component.id == id)?;
+        for &number in numbers {
             let FrameComponent { size, quantisation, .. } = frame.components[number];
             let sides = [frame.width, frame.height];
             if is_alone {
@@ -172,23 +246,17 @@ impl Tables {
                 mcus = [0, 1].map(|axis| sides[axis].div_ceil(8 * max[axis]));
             }
             let size = if is_alone { [1; 2] } else { size };
-            let code = |class: usize, place: u8| self.huffman[class].get(usize::from(place))?.clone();
-            components.push(Component {
-                number,
-                size,
-                columns: mcus[0] * size[0],
-                quantisation: self.quantisation[quantisation]?,
-                codes: [code(0, codes >> 4)?, code(1, codes & 15)?],
-            });
+            let columns = mcus[0] * size[0];
+            components.push(Component { number, size, columns, quantisation: self.quantisation[quantisation]? });
         }
-        let scan = Scan { components, mcus, restart: self.restart };
+        let scan = Scan { components, codes: Vec::new(), pass: None, mcus, restart: self.restart };
         let remembered: usize = scan.components.iter().map(Component::remembered).sum();
         (1..=MAX_REMEMBERED).contains(&remembered).then_some(scan)
     }
 }
 
 impl Frame {
-    fn read(segment: &[u8]) -> Option<Frame> {
+    fn read(segment: &[u8], is_progressive: bool) -> Option<Frame> {
         let (&[8, h1, h2, w1, w2, count], rest) = segment.split_first_chunk()? else { return None };
         let [height, width] = [[h1, h2], [w1, w2]].map(|side| usize::from(u16::from_be_bytes(side)));
         let (parts, rest) = rest.as_chunks::<3>();
@@ -200,6 +268,6 @@ impl Frame {
             let is_valid = size.iter().all(|side| (1..=4).contains(side)) && quantisation < 4;
             is_valid.then_some(FrameComponent { id, size, quantisation: quantisation.into() })
         });
-        Some(Frame { width, height, components: components.collect::<Option<_>>()? })
+        Some(Frame { is_progressive, width, height, components: components.collect::<Option<_>>()? })
     }
 }

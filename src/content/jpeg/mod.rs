@@ -1,7 +1,9 @@
-//! Sequential JPEG (ITU-T T.81): its marker segments, and its scans as blocks of coefficients and back.
+//! JPEG (ITU-T T.81), sequential or progressive: its marker segments, and its scans as blocks of coefficients and back.
 
+mod bits;
 mod header;
 mod huffman;
+mod progressive;
 mod scan;
 #[cfg(test)]
 pub(crate) mod test_image;
@@ -9,30 +11,48 @@ pub(crate) mod test_image;
 mod tests;
 
 pub use header::{Component, END, Scan, Tables, ZIGZAG};
-pub use scan::{Block, Reader, Step, Writer};
+pub use progressive::Image;
+pub use scan::{Block, Place, Reader, Step, Writer};
 
+use super::kind::MAX_COEFFICIENTS;
 use std::ops::Range;
 
-/// The part that the codec's model can code of the JPEG that `bytes` are: from its first table to its end. None if it is not sequential, or
-/// its scans are not exactly what their coefficients say.
-pub fn find(bytes: &[u8]) -> Option<Range<usize>> {
+/// The part that the codec's model can code of the JPEG that `bytes` are, from its first table to its end, and how many coefficients
+/// are kept meanwhile. None if its scans are not exactly what their coefficients say.
+pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
     let start = header::first_table(bytes)?;
     let (mut at, mut tables) = (start, Tables::default());
+    let (mut image, mut segments, mut first_scan) = (None, Vec::new(), 0);
     loop {
         let segment = &bytes[at..at + header::segment_len(&bytes[at..])?];
         at += segment.len();
-        if segment == header::END {
+        segments.extend(image.is_some().then_some(segment).into_iter().flatten());
+        if segment == END {
             // Whatever has no scan is not worth it.
-            return tables.has_scan().then_some(start..at);
+            let coefficients = image.as_ref().map_or(0, |image: &Image| image.whole.coefficients());
+            let is_same = match image {
+                Some(image) => image.write(&segments, Vec::new(), at - first_scan)? == bytes[first_scan..at],
+                None => tables.has_scan(),
+            };
+            return is_same.then_some((start..at, coefficients as u32));
         }
-        if let Some(scan) = tables.read(segment)? {
-            let (mut reader, mut writer) = (Reader::new(&bytes[at..], &scan), Writer::new(Vec::new(), &scan));
-            scan.walk(|place| reader.read(place).and_then(|step| writer.write(&step)).ok_or(())).ok()?;
-            let end = at + reader.position();
-            if writer.finish() != bytes[at..end] {
-                return None;
+        let Some(scan) = tables.read(segment)? else { continue };
+        if scan.pass.is_some() {
+            if image.is_none() {
+                (image, first_scan) = (Some(Image::new(&tables, MAX_COEFFICIENTS as usize, bytes.len())?), at);
             }
-            at = end;
+            let image = image.as_mut()?;
+            let (paddings, len) = image.read(&bytes[at..], &scan)?;
+            image.add(segments.len(), scan, paddings)?;
+            at += len;
+            continue;
         }
+        let (mut reader, mut writer) = (Reader::new(&bytes[at..], &scan), Writer::new(Vec::new(), &scan));
+        scan.walk(|place| reader.read(place).and_then(|step| writer.write(&step)).ok_or(())).ok()?;
+        let end = at + reader.position();
+        if writer.finish() != bytes[at..end] {
+            return None;
+        }
+        at = end;
     }
 }

@@ -9,12 +9,14 @@ const BEFORE: usize = 2 + 17 + 13;
 fn jpegs_are_found() {
     let mut random = TestRandom::new(1);
     for shape in SHAPES {
-        let image = shape.image(&mut random);
-        assert_eq!(find(&image), Some(BEFORE..image.len()), "{shape:?}");
-        let longer = [&image[..], &random.bytes(50)].concat();
-        assert_eq!(find(&longer), Some(BEFORE..image.len()), "{shape:?}");
-        for len in (0..image.len()).step_by(7) {
-            assert_eq!(find(&image[..len]), None);
+        for (image, kept) in [(shape.image(&mut random), 0), shape.progressive(&mut random)] {
+            let found = Some((BEFORE..image.len(), kept));
+            assert_eq!(find(&image), found, "{shape:?}");
+            let longer = [&image[..], &random.bytes(50)].concat();
+            assert_eq!(find(&longer), found, "{shape:?}");
+            for len in (0..image.len()).step_by(7) {
+                assert_eq!(find(&image[..len]), None);
+            }
         }
     }
 }
@@ -35,6 +37,26 @@ fn what_other_encoders_do_is_left_alone() {
         other[frame + at] = byte;
         assert_eq!(find(&other), None, "{at}");
     }
+}
+
+/// Ten scans, with runs of blocks that have nothing more.
+#[test]
+fn what_libjpeg_writes_is_found() {
+    let image = include_bytes!("../../../tests/samples/progressive.jpg");
+    let (range, kept) = find(image).expect("a progressive JPEG");
+    assert_eq!((range.end, kept), (image.len(), 96 * 64 * 3 / 2));
+    // Without its last scan, coefficients lack a bit.
+    let scan = image.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
+    assert!(find(&[&image[..scan], &END].concat()).is_some());
+}
+
+#[test]
+fn huge_progressive_images_are_left_alone() {
+    let (mut image, kept) = SHAPES[0].progressive(&mut TestRandom::new(5));
+    let frame = image.windows(2).position(|pair| pair == [0xFF, 0xC2]).unwrap();
+    assert_eq!(find(&image).unwrap().1, kept);
+    image[frame + 5..frame + 9].copy_from_slice(&[0x40, 0, 0x40, 0]);
+    assert_eq!(find(&image), None);
 }
 
 /// Wide images would take much memory.

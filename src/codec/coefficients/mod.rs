@@ -22,7 +22,7 @@ mod tests;
 
 pub use coder::Coder;
 
-use crate::content::jpeg::{END, Image, Place, Reader, Step, Tables, Writer};
+use crate::content::jpeg::{END, Image, MAX_PER_BYTE, Place, Reader, Step, Tables, Writer};
 use crate::error::{Error, ErrorKind};
 use heads::Heads;
 use model::Model;
@@ -50,6 +50,7 @@ pub fn code<C: Coder>(
     let (mut out, mut at) = (Vec::new(), 0);
     // Of a progressive JPEG: the image, and the marker segments since its first scan.
     let (mut image, mut segments) = (None, Vec::new());
+    let mut coefficients_left = MAX_PER_BYTE * len;
     while out.len() < len {
         let left = len - out.len() - segments.len();
         let segment = heads.code(coder, given.map(|given| &given[at..]), left).ok_or_else(corrupt)?;
@@ -66,7 +67,9 @@ pub fn code<C: Coder>(
         let Some(scan) = tables.read(&segment).ok_or_else(corrupt)? else { continue };
         if scan.pass.is_some() {
             if image.is_none() {
-                image = Image::new(&tables, most as usize, len);
+                let new = Image::new(&tables, coefficients_left.min(most as usize)).ok_or_else(corrupt)?;
+                coefficients_left -= new.whole.coefficients();
+                image = Some(new);
             }
             let image = image.as_mut().ok_or_else(corrupt)?;
             let paddings = match given {

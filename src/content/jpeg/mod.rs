@@ -11,7 +11,7 @@ pub(crate) mod test_image;
 mod tests;
 
 pub use header::{Component, END, Scan, Tables, ZIGZAG};
-pub use progressive::Image;
+pub use progressive::{Image, MAX_PER_BYTE};
 pub use scan::{Block, Place, Reader, Step, Writer};
 
 use super::kind::MAX_COEFFICIENTS;
@@ -22,6 +22,7 @@ use std::ops::Range;
 pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
     let start = header::first_table(bytes)?;
     let (mut at, mut tables) = (start, Tables::default());
+    let most = (MAX_COEFFICIENTS as usize).min(MAX_PER_BYTE * bytes.len());
     let (mut image, mut segments, mut first_scan) = (None, Vec::new(), 0);
     loop {
         let segment = &bytes[at..at + header::segment_len(&bytes[at..])?];
@@ -34,12 +35,13 @@ pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
                 Some(image) => image.write(&segments, Vec::new(), at - first_scan)? == bytes[first_scan..at],
                 None => tables.has_scan(),
             };
-            return is_same.then_some((start..at, coefficients as u32));
+            let is_dense = coefficients <= MAX_PER_BYTE * (at - start);
+            return (is_same && is_dense).then_some((start..at, coefficients as u32));
         }
         let Some(scan) = tables.read(segment)? else { continue };
         if scan.pass.is_some() {
             if image.is_none() {
-                (image, first_scan) = (Some(Image::new(&tables, MAX_COEFFICIENTS as usize, bytes.len())?), at);
+                (image, first_scan) = (Some(Image::new(&tables, most)?), at);
             }
             let image = image.as_mut()?;
             let (paddings, len) = image.read(&bytes[at..], &scan)?;

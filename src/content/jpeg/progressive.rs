@@ -6,8 +6,8 @@ use super::huffman::Huffman;
 use super::scan::{Block, MAX_AC, MAX_SUM, Place};
 use std::mem::take;
 
-/// Images may have so many more coefficients than 256 times their JPEG's bytes.
-const FEW_COEFFICIENTS: usize = 1 << 16;
+/// The most coefficients of an image for each byte of its JPEG.
+pub const MAX_PER_BYTE: usize = 256;
 const MAX_SCANS: usize = 64;
 /// libjpeg ends a run of blocks with nothing new when more correction bits than this wait for it.
 const MAX_CORRECTIONS: usize = 937;
@@ -33,12 +33,9 @@ impl Planes {
 }
 
 impl Image {
-    /// An image of zeros with the progressive frame in `tables`, of at most `most` coefficients, from a JPEG of at most `len` bytes.
-    pub fn new(tables: &Tables, most: usize, len: usize) -> Option<Image> {
-        let whole = tables.whole()?;
-        if whole.coefficients() > most.min(256 * len + FEW_COEFFICIENTS) {
-            return None;
-        }
+    /// An image of zeros with the progressive frame in `tables`, of at most `most` coefficients.
+    pub fn new(tables: &Tables, most: usize) -> Option<Image> {
+        let whole = tables.whole().filter(|whole| whole.coefficients() <= most)?;
         let plane = |component: &Component| (component.columns, vec![[0; 64]; whole.blocks(component)]);
         let planes = Planes(whole.components.iter().map(plane).collect());
         Some(Image { whole, planes, scans: Vec::new() })

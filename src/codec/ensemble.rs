@@ -2,9 +2,12 @@
 
 use super::bits::{BitPredictor, Choice, Insight, Learner, Part, probability};
 use super::flat::FlatAreas;
-use super::mixing::{CONFIDENCE_CLASSES, Contexts, LeftOut, Mixing, SECOND_MEMORY, THOROUGH_MEMORY};
+use super::mixing::{
+    CONFIDENCE_CLASSES, Contexts, LeftOut, Mixing, OWN_CONTEXTS, OWN_MEMORY, Places, SECOND_MEMORY, THOROUGH_MEMORY,
+};
 use super::preset::Preset;
 use crate::content::{DataKind, Kind};
+use crate::experts::contexts::hash2;
 use crate::experts::expert::{NextByte, Pretrained, Setup};
 use crate::experts::fields::Selectors;
 use crate::experts::inputs::Inputs;
@@ -21,6 +24,7 @@ const FIXED_MEMORY: u64 = 9 << 20;
 pub fn memory(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
     let pretrained = if preset.is_primed() { Pretrained::Prior } else { Pretrained::None };
     let second = match thorough {
+        true if content == Kind::Code => THOROUGH_MEMORY + OWN_MEMORY,
         true => THOROUGH_MEMORY,
         false if preset.is_primed() && content.may_have_text() => SECOND_MEMORY,
         false => 0,
@@ -100,7 +104,13 @@ impl Ensemble {
         let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
-        self.mixing.prefetch(order1, node, class);
+        let own = self
+            .experts
+            .hashed
+            .likely()
+            .map(|likely| likely.contexts.map(|context| hash2(context, node as u32) as usize % OWN_CONTEXTS));
+        let places = Places { order1, class, own };
+        self.mixing.prefetch(places, node);
         self.inputs.clear();
         self.select_weights(fields);
         self.experts.predict(self.node, &mut self.inputs);
@@ -110,7 +120,8 @@ impl Ensemble {
         };
         let transformer = self.experts.language.transformer();
         let class = fields.map_or(class, |fields| CONFIDENCE_CLASSES + fields.guesses);
-        self.p24 = probability(self.mixing.predict(&self.inputs, second, transformer, (order1, class)));
+        let places = Places { class, ..places };
+        self.p24 = probability(self.mixing.predict(&self.inputs, second, transformer, places));
     }
 
     /// What selects the second mixer's weight vectors in text made of fields.
@@ -158,6 +169,10 @@ impl Ensemble {
         ];
         if let Some(own) = self.experts.hashed.more_selectors() {
             contexts[..2].copy_from_slice(&own);
+        }
+        if let Some(likely) = self.experts.hashed.likely() {
+            contexts[5] = likely.expected.into();
+            return (contexts, [node, likely.position << 3 | depth]);
         }
         (contexts, [node, byte(1)])
     }

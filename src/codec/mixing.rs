@@ -41,23 +41,46 @@ pub enum LeftOut {
     Part(&'static str),
 }
 
+/// What selects the final stages' parts.
+#[derive(Clone, Copy)]
+pub struct Places {
+    /// The context of the APM, of the last byte mostly.
+    pub order1: usize,
+    /// The context of the final mixer.
+    pub class: usize,
+    /// Contexts of the APMs that x86 programs have beside it.
+    pub own: Option<[usize; OWN]>,
+}
+
+/// APMs that x86 programs have beside the usual one where time matters less, and contexts of each.
+pub const OWN: usize = 2;
+pub const OWN_CONTEXTS: usize = 1 << 16;
+/// Bytes of memory of these.
+pub const OWN_MEMORY: u64 = (OWN * OWN_CONTEXTS * 64) as u64;
+
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
-/// an external transformer alone, which may be better than any mixture.
+/// an external transformer alone, which may be better than any mixture, and an x86 program's own APMs.
 #[derive(Clone)]
 struct Refinement {
     apm: Apm,
+    own: Option<[Apm; OWN]>,
     /// `None` only to measure what the denoiser gains.
     denoiser: Option<Denoiser>,
-    final_mixer: FinalMixer<4>,
+    final_mixer: FinalMixer<{ 4 + OWN }>,
     hears_transformer: bool,
 }
 
 impl Refinement {
-    fn new(left_out: LeftOut, pretrained: Pretrained) -> Self {
+    fn new(left_out: LeftOut, pretrained: Pretrained, has_own: bool) -> Self {
         let hears_transformer = pretrained == Pretrained::External && left_out != LeftOut::Part(TRANSFORMER);
-        let weights = if hears_transformer { [47_000, 8_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
+        let weights = match (hears_transformer, has_own) {
+            (true, _) => [47_000, 8_000, 0, 10_000, 0, 0],
+            (false, false) => [32_500, 32_500, 0, 0, 0, 0],
+            (false, true) => [16_250, 16_250, 0, 0, 16_250, 16_250],
+        };
         Refinement {
             apm: Apm::new(1 << 16),
+            own: has_own.then(|| std::array::from_fn(|_| Apm::new(OWN_CONTEXTS))),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
             final_mixer: FinalMixer::new(CONFIDENCE_CLASSES + GUESS_CLASSES, weights, 5),
             hears_transformer,
@@ -66,11 +89,18 @@ impl Refinement {
 
     /// Refines the mixer's prediction. It, the transformer's and the result are in the logistic domain.
     #[inline]
-    fn refine(&mut self, [mixed, transformer]: [i32; 2], order1: usize, class: usize) -> i32 {
+    fn refine(&mut self, [mixed, transformer]: [i32; 2], Places { order1, class, own }: Places) -> i32 {
+        let mut own_refined = [0; OWN];
+        if let (Some(apms), Some(own)) = (&mut self.own, own) {
+            for ((refined, apm), context) in own_refined.iter_mut().zip(apms).zip(own) {
+                *refined = stretch_fine(apm.refine(mixed, context));
+            }
+        }
+        let [a, b] = own_refined;
         let correction = self.denoiser.as_mut().map_or(0, |denoiser| denoiser.correction(mixed));
         let refined = stretch_fine(self.apm.refine(mixed, order1));
         let transformer = if self.hears_transformer { transformer } else { 0 };
-        self.final_mixer.mix([mixed, refined, correction, transformer], class)
+        self.final_mixer.mix([mixed, refined, correction, transformer, a, b], class)
     }
 
     #[inline]
@@ -80,6 +110,7 @@ impl Refinement {
         }
         self.final_mixer.update(bit);
         self.apm.update(bit);
+        self.own.iter_mut().flatten().for_each(|apm| apm.update(bit));
     }
 }
 
@@ -128,7 +159,7 @@ impl Mixing {
             second: None,
             second_mixes: false,
             common_mode: setup.thorough.then(|| CommonMode::new(weights.len())),
-            refinement: Refinement::new(left_out, pretrained),
+            refinement: Refinement::new(left_out, pretrained, setup.thorough && setup.content == Kind::Code),
             weights,
             left_out: left_out_parts,
             rate,
@@ -164,8 +195,11 @@ impl Mixing {
 
     /// Prefetches what the final stages need.
     #[inline]
-    pub fn prefetch(&mut self, order1: usize, node: usize, class: usize) {
+    pub fn prefetch(&mut self, Places { order1, class, own }: Places, node: usize) {
         self.refinement.apm.prefetch(order1);
+        for (apm, context) in self.refinement.own.iter().flatten().zip(own.into_iter().flatten()) {
+            apm.prefetch(context);
+        }
         if let Some(denoiser) = &mut self.refinement.denoiser {
             denoiser.select(node, class);
         }
@@ -178,15 +212,9 @@ impl Mixing {
     }
 
     /// The prediction, in the logistic domain. A second mixer takes part, if there are contexts for it, and is made if need be. The
-    /// transformer's prediction is heard beside; the order-1 context and the class select the final stages' parts.
+    /// transformer's prediction is heard beside.
     #[inline]
-    pub fn predict(
-        &mut self,
-        inputs: &Inputs,
-        second: Option<Contexts>,
-        transformer: i32,
-        (order1, class): (usize, usize),
-    ) -> i32 {
+    pub fn predict(&mut self, inputs: &Inputs, second: Option<Contexts>, transformer: i32, places: Places) -> i32 {
         let mut mixed = self.mixer.mix(inputs);
         self.second_mixes = second.is_some();
         if let Some((contexts, last)) = second {
@@ -198,7 +226,7 @@ impl Mixing {
                 mixed = (mixed + second.mix(inputs)) >> 1;
             }
         }
-        self.refinement.refine([mixed, transformer], order1, class)
+        self.refinement.refine([mixed, transformer], places)
     }
 
     /// What the pretrained model saves of the bit, in units of 1/256 bit; none without one.

@@ -2,6 +2,7 @@
 
 use super::contexts::structured::Structure;
 use super::contexts::trail::{TRAIL, Trail};
+use super::contexts::x86::Likely;
 use super::contexts::{self, Indirect};
 use super::expert::{Expert, NextByte, Pretrained, Setup};
 use super::inputs::{Inputs, LINE};
@@ -23,6 +24,7 @@ pub struct HashedContexts {
     runs: Option<Runs>,
     structure: Option<Structure>,
     selectors: Option<[usize; 3]>,
+    likely: Option<Likely>,
 }
 
 /// Contexts with [`Runs`]: all but those for thorough coding.
@@ -45,6 +47,7 @@ impl HashedContexts {
             runs: setup.thorough.then(|| Runs::new(RUNS, line_bits - 2, setup.tree)).transpose()?,
             structure: Structure::of(setup.content, setup.thorough),
             selectors: None,
+            likely: None,
         })
     }
 
@@ -58,6 +61,12 @@ impl HashedContexts {
     #[inline]
     pub fn more_selectors(&self) -> Option<[usize; 2]> {
         self.structure.as_ref().and_then(Structure::more_selectors)
+    }
+
+    /// See [`Likely`].
+    #[inline]
+    pub fn likely(&self) -> Option<Likely> {
+        self.likely
     }
 
     #[inline]
@@ -122,12 +131,14 @@ impl Expert for HashedContexts {
         if let Some((first, trail)) = &self.thorough {
             let first = *first;
             let mut contexts = contexts::thorough(byte.view, &self.indirect, self.structure.is_some());
-            let mut trail = trail.contexts(byte.view, &self.indirect);
+            let mut own = None;
             if let Some(structure) = &self.structure {
                 structure.thorough(byte, &mut contexts);
-                structure.replace(&mut contexts, &mut trail);
+                own = structure.replace(&mut contexts);
                 byte.direct = structure.direct(byte);
             }
+            self.likely = own.map(|(_, likely)| likely);
+            let trail = own.map_or_else(|| trail.contexts(byte.view, &self.indirect), |(own, _)| own);
             for (i, context) in contexts.into_iter().enumerate() {
                 self.prefetch_context(first + i, context);
             }

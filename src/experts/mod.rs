@@ -91,6 +91,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let hashed = hashed_bits(raw_len, thorough);
     let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
     let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) + Steps::MEMORY } else { 0 };
-    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content);
+    let echo = if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY } else { 0 };
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + echo;
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

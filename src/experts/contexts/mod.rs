@@ -5,7 +5,8 @@ mod risc;
 pub mod structured;
 pub mod trail;
 mod workbook;
-mod x86;
+pub mod x86;
+mod x86_echo;
 mod x86_flow;
 mod x86_names;
 mod x86_trace;
@@ -26,6 +27,8 @@ pub const SPARSE: usize = 16;
 pub const THOROUGH: usize = 32;
 /// The last ones of these: see [`recalled`].
 pub const RECALLED: usize = 3;
+/// Bytes of memory of what x86 programs have beside where time matters less.
+pub const ECHO_MEMORY: u64 = x86_echo::Echo::MEMORY;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 

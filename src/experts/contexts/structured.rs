@@ -4,16 +4,14 @@ use super::image::Image;
 use super::risc::Risc;
 use super::trail::TRAIL;
 use super::workbook::Workbook;
-use super::x86::X86;
+use super::x86::{Likely, X86};
 use super::x86_flow::FLOW;
 use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
 use crate::content::Kind;
 use crate::experts::expert::{DIRECT, NextByte};
 
-/// What [`Structure::replace`] replaces.
-const REPLACED_TRAIL: [usize; 24] =
-    [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 24, 25, 26, 30, 31, 2, 19, 21, 27, 5, 6, 20, 29];
-const REPLACED: [usize; FLOW - REPLACED_TRAIL.len()] = [1, 3, 4, 6, 7, 10, 11, 14];
+/// What [`Structure::replace`] replaces: contexts that are there twice.
+const REPLACED: [usize; FLOW - TRAIL] = [1, 3, 4, 6, 7, 10, 11, 14];
 
 /// What a block is made of.
 #[derive(Clone)]
@@ -85,15 +83,14 @@ impl Structure {
         }
     }
 
-    /// Puts further ones in place of some of [`super::trail`] that are of delimiters and numbers, and of contexts that are there twice.
-    pub fn replace(&self, contexts: &mut [u32; THOROUGH - RECALLED], trail: &mut [u32; TRAIL]) {
-        if let Structure::Code(code) = self
-            && let Some(own) = code.flow()
-        {
-            let (first, second) = own.split_at(REPLACED_TRAIL.len());
-            REPLACED_TRAIL.iter().zip(first).for_each(|(&at, &context)| trail[at] = context);
-            REPLACED.iter().zip(second).for_each(|(&at, &context)| contexts[at] = context);
-        }
+    /// What has the place of the contexts of [`super::trail`] where these, of delimiters and numbers, do not suit the block; further ones
+    /// replace some of `contexts`. And what weights are chosen by.
+    pub fn replace(&self, contexts: &mut [u32; THOROUGH - RECALLED]) -> Option<([u32; TRAIL], Likely)> {
+        let Structure::Code(code) = self else { return None };
+        let (own, likely) = code.flow()?;
+        let (trail, others) = own.split_first_chunk()?;
+        REPLACED.iter().zip(others).for_each(|(&at, &context)| contexts[at] = context);
+        Some((*trail, likely))
     }
 
     /// Direct contexts where time matters less.

@@ -19,6 +19,17 @@ enum Phase {
     Operand,
 }
 
+/// What weights and refinements of the next byte's predictions are chosen by where time matters less.
+#[derive(Clone, Copy)]
+pub struct Likely {
+    /// What the byte is, below 32.
+    pub position: usize,
+    /// The byte that followed in a passage like this; 0 if there is none.
+    pub expected: u8,
+    /// Contexts of refinements.
+    pub contexts: [u32; 2],
+}
+
 /// The decoder.
 #[derive(Clone)]
 pub struct X86 {
@@ -212,15 +223,23 @@ impl X86 {
     }
 
     /// More of these, of what instructions do.
-    pub fn flow(&self) -> Option<[u32; FLOW]> {
-        Some(self.flow.as_ref()?.contexts(&self.known(), self.modrm))
+    pub fn flow(&self) -> Option<([u32; FLOW], Likely)> {
+        let (contexts, echo) = self.flow.as_ref()?.contexts(&self.known(), self.modrm);
+        let (now, before) = (self.now(), self.opcodes[0] >> 8);
+        let likely = [hash3(now, before, 7), hash3(now, echo, 8)];
+        Some((contexts, Likely { position: self.position(), expected: echo as u8, contexts: likely }))
+    }
+
+    /// A hash of the instruction, or of its template and the current operand.
+    fn now(&self) -> u32 {
+        if self.phase == Phase::Opcode { self.instruction } else { hash2(self.template(), self.operand) }
     }
 
     /// Direct contexts of the next byte where time matters less.
     pub fn direct(&self, h: LaneView) -> Option<[u32; DIRECT]> {
         self.flow.as_ref()?;
         let (position, w) = (self.position() as u32, h.last8 as u32 & 0xFF);
-        let now = if self.phase == Phase::Opcode { self.instruction } else { hash2(self.template(), self.operand) };
+        let now = self.now();
         let o1 = self.opcodes[0];
         Some([
             w,

@@ -2,12 +2,13 @@
 //! places on the stack they use, where jumps lead. Compilers give registers in turn and move the stack pointer, so that what is done again
 //! mostly has other bytes.
 
-use super::x86_names::{Names, Place, REGISTERS, has_register};
-use super::x86_trace::Known;
+use super::x86_echo::{Echo, LONGEST, PASSAGES};
+use super::x86_names::{Names, Place, REGISTERS, has_register, is_group};
+use super::x86_trace::{DISPLACEMENT, Known, MODRM, SIB};
 use super::{hash2, hash3};
 
 /// Contexts of [`Flow::contexts`].
-pub const FLOW: usize = 32;
+pub const FLOW: usize = 40;
 
 /// What instructions before have in common with this one is looked for in so many.
 const SHAPES: usize = 6;
@@ -24,11 +25,6 @@ const MOST_SINCE: u32 = 31;
 /// Nothing is known.
 const NONE: u32 = 1 << 31;
 
-/// [`Known::position`] of an opcode, of a ModRM and an SIB byte, of a displacement's and an immediate operand's bytes.
-const MODRM: u32 = 3;
-const SIB: u32 = 4;
-const DISPLACEMENT: std::ops::Range<u32> = 9..16;
-
 /// What instructions before have done.
 #[derive(Clone)]
 pub struct Flow {
@@ -41,6 +37,10 @@ pub struct Flow {
     value: u32,
     /// The hashes of the last instructions without registers, the last one first.
     shapes: [u32; SHAPES],
+    /// The same without operands.
+    outline: u32,
+    outlines: [u32; LONGEST],
+    echo: Echo,
     /// The registers that were last written, the latest one lowest; as bits, those that were not read since.
     written: u32,
     unread: u32,
@@ -74,6 +74,9 @@ impl Default for Flow {
             displacement: 0,
             value: 0,
             shapes: [0; SHAPES],
+            outline: 0,
+            outlines: [0; LONGEST],
+            echo: Echo::default(),
             written: 0,
             unread: 0,
             origins: [0; REGISTERS],
@@ -97,6 +100,7 @@ impl Flow {
     /// Learns a byte, before which `known` was known.
     pub fn push(&mut self, byte: u8, known: &Known, modrm: u32) {
         self.names.push(byte, known, &self.place(known, modrm));
+        self.echo.push(byte, known.position, known.opcode);
         self.at = self.at.wrapping_add(1);
         let has_register = has_register(byte);
         let byte = u32::from(byte);
@@ -134,6 +138,9 @@ impl Flow {
             self.rex = byte as u8;
         }
         self.shape = hash3(self.shape, kept, known.position);
+        if known.position <= MODRM {
+            self.outline = self.shape;
+        }
     }
 
     fn is_wide(&self) -> bool {
@@ -229,6 +236,9 @@ impl Flow {
         }
         self.shapes.rotate_right(1);
         self.shapes[0] = self.shape;
+        self.outlines.rotate_right(1);
+        self.outlines[0] = self.outline;
+        self.echo.end(&self.outlines);
         (self.shape, self.displacement, self.value, self.rex) = (0, 0, 0, 0);
     }
 
@@ -302,8 +312,8 @@ impl Flow {
         if mode == 1 { (self.displacement as i32 >> 24) as u32 } else { self.displacement }
     }
 
-    /// The contexts of the next byte, where an instruction's `modrm` is known.
-    pub fn contexts(&self, known: &Known, modrm: u32) -> [u32; FLOW] {
+    /// The contexts of the next byte, where an instruction's `modrm` is known; and what a passage before makes expect: see [`Echo`].
+    pub fn contexts(&self, known: &Known, modrm: u32) -> ([u32; FLOW], u32) {
         let Known { begins, position, template, opcode, operand, instruction, .. } = *known;
         let [s1, s2, s3, s4, s5, s6] = self.shapes;
         let now = if begins { hash2(instruction, 1) } else { hash2(template, operand) };
@@ -326,8 +336,13 @@ impl Flow {
             let is_target = self.targets.iter().filter(|&&target| target == self.at).count() as u32;
             [hash2(is_target, s1), hash2(self.since_start, s1)]
         };
-        let [one, two, three] = self.names.expected(known, &self.place(known, modrm));
-        [
+        let place = self.place(known, modrm);
+        let [one, two, three] = self.names.expected(known, &place);
+        let echoes = self.echo.expected(position, opcode, place.depth > 0);
+        let [echo, longer]: [u32; PASSAGES] = echoes;
+        let byte = |echo: u32| if echo > 0 { echo & 0xFF } else { NONE };
+        let before = known.before[0];
+        let contexts = [
             hash3(shape, s1, 301),
             hash3(shape, s1, hash2(s2, 302)),
             hash3(shape, s1, hash3(s2, s3, 303)),
@@ -360,7 +375,16 @@ impl Flow {
             hash3(now, self.origins[written(1) as usize], hash2(self.origins[(self.written >> 4 & 15) as usize], 328)),
             hash3(now, self.since_call, hash2(s1, 329)),
             hash3(now, origin, hash3(s1, self.unread, 330)),
-        ]
+            hash3(echo, position, 340),
+            hash3(now, byte(echo), 341),
+            hash3(now, echo, hash2(before, 342)),
+            hash3(position, echo, hash2(one, 343)),
+            hash3(longer, position, 344),
+            hash3(now, byte(longer), 345),
+            hash3(now, longer, hash2(before, 346)),
+            hash3(now, echo, hash2(longer, 347)),
+        ];
+        (contexts, echo)
     }
 
     /// What the next byte of a jump's distance is if it leads to where another one does: the last ones that lead ahead, and the nearest.
@@ -381,14 +405,6 @@ impl Flow {
         let farthest = distances().filter(|&distance| agrees(distance)).max().map_or(NONE, byte);
         [hash2(one, two), hash2(nearest, farthest)]
     }
-}
-
-/// Whether ModRM's register field is a part of the opcode.
-fn is_group(opcode: u32) -> bool {
-    matches!(
-        opcode,
-        0x80..=0x83 | 0x8F | 0xC0 | 0xC1 | 0xC6 | 0xC7 | 0xD0..=0xD3 | 0xD8..=0xDF | 0xF6 | 0xF7 | 0xFE | 0xFF
-    )
 }
 
 /// Whether an operand is the distance of a jump.

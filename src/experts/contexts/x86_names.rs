@@ -131,3 +131,11 @@ impl Names {
 pub fn has_register(opcode: u8) -> bool {
     matches!(opcode, 0x50..=0x5F | 0xB8..=0xBF)
 }
+
+/// Whether ModRM's register field is a part of the opcode.
+pub fn is_group(opcode: u32) -> bool {
+    matches!(
+        opcode,
+        0x80..=0x83 | 0x8F | 0xC0 | 0xC1 | 0xC6 | 0xC7 | 0xD0..=0xD3 | 0xD8..=0xDF | 0xF6 | 0xF7 | 0xFE | 0xFF
+    )
+}

@@ -13,6 +13,11 @@ const TARGETS: usize = 8;
 const AHEAD: u32 = 128;
 const NOT_AHEAD: u32 = 255;
 
+/// [`Known::position`] of a ModRM and an SIB byte, and of a displacement's bytes; behind these come those of an immediate operand.
+pub const MODRM: u32 = 3;
+pub const SIB: u32 = 4;
+pub const DISPLACEMENT: std::ops::Range<u32> = 9..16;
+
 /// The current instruction, as far as it is known.
 pub struct Known {
     /// Whether its opcode is still to come.

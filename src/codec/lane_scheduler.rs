@@ -20,6 +20,9 @@ const PAUSED_BYTES: usize = 4;
 /// Bytes of text that a lane's context is rebuilt from when it uses the transformer again.
 const PROMPT_BYTES: usize = 96;
 
+/// Longer lanes don't gain from [`LanguageModel::opening`].
+const SHORT: usize = 4096;
+
 /// Codes one block.
 pub struct LaneScheduler<'a, C> {
     block: BlockCoder<'a, Ensemble, C>,
@@ -69,9 +72,10 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
         profile: Profile,
         threads: usize,
     ) -> Result<Self, Error> {
+        let is_short = block.predictor.text().left(0) <= SHORT;
         let voice = |&language_model: &&'a LanguageModel| {
             let backend = language_model.backend(profile.lanes, profile.learning, threads)?;
-            let opening = language_model.opening()?;
+            let opening = if is_short { language_model.opening()? } else { language_model.prompt(&[]) };
             Ok(Voice { language_model, opening, backend, lanes: vec![Lane::default(); profile.lanes] })
         };
         let voices = models.iter().map(voice).collect::<Result<_, Error>>()?;

@@ -73,6 +73,7 @@ fn model(random: &mut Random, config: Config) -> Arc<Model> {
         norm: vec![1.0; hidden],
         tokens: (0..config.vocabulary as u32).map(|token| token.to_le_bytes()[..2].to_vec()).collect(),
         start: 0,
+        separator: 0,
         config,
     };
     Arc::new(Model::new(checkpoint, &order).unwrap())

@@ -20,6 +20,9 @@ const PAUSED_BYTES: usize = 4;
 /// Bytes of text that a lane's context is rebuilt from when it uses the transformer again.
 const PROMPT_BYTES: usize = 96;
 
+/// Longer lanes don't gain from [`LanguageModel::opening`].
+const SHORT: usize = 4096;
+
 /// Codes one block.
 pub struct LaneScheduler<'a, C> {
     block: BlockCoder<'a, Ensemble, C>,
@@ -31,6 +34,8 @@ pub struct LaneScheduler<'a, C> {
 /// A transformer, in the order of [`Ensemble::token_expert`].
 struct Voice<'a> {
     language_model: &'a LanguageModel,
+    /// What is fed before a lane's first byte.
+    opening: Vec<u32>,
     backend: Box<dyn Backend>,
     lanes: Vec<Lane>,
 }
@@ -67,9 +72,11 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
         profile: Profile,
         threads: usize,
     ) -> Result<Self, Error> {
+        let is_short = block.predictor.text().left(0) <= SHORT;
         let voice = |&language_model: &&'a LanguageModel| {
             let backend = language_model.backend(profile.lanes, profile.learning, threads)?;
-            Ok(Voice { language_model, backend, lanes: vec![Lane::default(); profile.lanes] })
+            let opening = if is_short { language_model.opening()? } else { language_model.prompt(&[]) };
+            Ok(Voice { language_model, opening, backend, lanes: vec![Lane::default(); profile.lanes] })
         };
         let voices = models.iter().map(voice).collect::<Result<_, Error>>()?;
         let gates = (0..profile.lanes).map(|_| CostGate::new(WINDOW, MIN_SAVING)).collect();
@@ -147,7 +154,10 @@ impl<'a, C: BitCoder> LaneScheduler<'a, C> {
         let bytes = self.block.predictor.text().view(lane).bytes();
         let recent = &bytes[bytes.len().saturating_sub(PROMPT_BYTES)..];
         for voice in &mut self.voices {
-            let tokens = voice.language_model.prompt(recent);
+            let tokens = match recent {
+                [] => voice.opening.clone(),
+                _ => voice.language_model.prompt(recent),
+            };
             voice.lanes[lane] = Lane { restart: true, retract: 0, tokens, open: 0 };
         }
     }

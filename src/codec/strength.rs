@@ -22,6 +22,18 @@ impl LanguageModel {
         Ok(self.cuts() == Cuts::ByModel && self.strength()? <= STRONG)
     }
 
+    /// What the model is fed before a block's text: the start token. Then a strong one reads [`TEXT`] to its end, after which it
+    /// expects another text of the kind that it was trained on first, even if it was tuned for chat later.
+    ///
+    /// # Errors
+    /// Those of [`LanguageModel::backend`].
+    pub fn opening(&self) -> Result<Vec<u32>, Error> {
+        if !self.is_strong()? {
+            return Ok(self.prompt(&[]));
+        }
+        Ok([self.prompt(TEXT), vec![self.model().separator()]].concat())
+    }
+
     /// Bits per byte of [`TEXT`].
     fn strength(&self) -> Result<f64, Error> {
         if let Some(&strength) = self.measured.get() {
@@ -89,6 +101,14 @@ mod tests {
         assert!(large > 6.0 && knowing.strength().unwrap() < 0.5, "{large}");
         assert!(knowing.is_strong().unwrap());
         assert!(!LanguageModel::embedded().unwrap().is_strong().unwrap());
+    }
+
+    #[test]
+    fn a_strong_model_reads_a_text_to_its_end_first() {
+        let opening = knowing().opening().unwrap();
+        let pieces = TEXT.len().div_ceil(PIECE) as u32;
+        assert_eq!(opening, [0].into_iter().chain(1..=pieces).chain([0]).collect::<Vec<u32>>());
+        assert_eq!(LanguageModel::embedded().unwrap().opening().unwrap().len(), 1);
     }
 
     #[test]

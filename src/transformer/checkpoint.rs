@@ -164,6 +164,8 @@ pub struct Checkpoint<M = Matrix> {
     pub tokens: Vec<Vec<u8>>,
     /// The token that begins a text.
     pub start: u32,
+    /// The token between two texts of those that it was trained on first.
+    pub separator: u32,
 }
 
 impl Matrix {

@@ -8,8 +8,8 @@ use super::checkpoint::{Activation, Checkpoint, Extras, LayerExtras, Matrix};
 pub const ARITHMETIC_VERSION: u32 = 6;
 
 impl Checkpoint {
-    /// XXH3-128, little-endian, of [`ARITHMETIC_VERSION`], the configuration, the int8 weights and the tokens' bytes, then of what a
-    /// Llama does not have, if there is anything.
+    /// XXH3-128, little-endian, of [`ARITHMETIC_VERSION`], the configuration, the int8 weights and the tokens' bytes, then of the
+    /// separator, if it is not the start token, and of what a Llama does not have, if there is anything.
     /// The same model has the same identity whichever file form it was loaded from.
     pub fn id(&self) -> [u8; 16] {
         let mut hash = Hash(Xxh3::new());
@@ -40,6 +40,9 @@ impl Checkpoint {
         for token in &self.tokens {
             hash.length(token.len());
             hash.0.update(token);
+        }
+        if self.separator != self.start {
+            hash.numbers(&[self.separator]);
         }
         self.extras(&mut hash);
         hash.0.digest128().to_le_bytes()
@@ -143,6 +146,7 @@ mod tests {
             norm: vec![1.0; 4],
             tokens: vec![b"".to_vec(), b"a".to_vec(), b"ab".to_vec()],
             start: 0,
+            separator: 0,
         }
     }
 
@@ -155,7 +159,7 @@ mod tests {
 
     #[test]
     fn identity_depends_on_every_field() {
-        let changes: [fn(&mut Checkpoint); 18] = [
+        let changes: [fn(&mut Checkpoint); 19] = [
             |model| model.config.context += 1,
             |model| model.config.norm_eps = 1e-6,
             |model| model.embedding.quants[5] ^= 1,
@@ -165,6 +169,7 @@ mod tests {
             |model| model.norm[0] = 2.0,
             |model| model.tokens = vec![b"a".to_vec(), b"".to_vec(), b"ab".to_vec()],
             |model| model.start = 1,
+            |model| model.separator = 1,
             |model| model.config.extras.activation = Activation::Gelu,
             |model| model.config.extras.scaled_embedding = true,
             |model| model.config.extras.rope_divisors = vec![8.0],
@@ -183,6 +188,6 @@ mod tests {
         }
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 19);
+        assert_eq!(ids.len(), 20);
     }
 }

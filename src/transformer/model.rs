@@ -25,6 +25,7 @@ pub struct Model {
     pub(super) layers: Vec<Block>,
     pub(super) norm: Vec<f32>,
     pub(super) start: u32,
+    separator: u32,
 }
 
 /// One transformer block. Matrices with the same input are joined.
@@ -90,8 +91,20 @@ impl Model {
         matrices.push(&mut head);
         Packed::join(&mut matrices)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no memory for a model: {error}")))?;
-        let (norm, start) = (checkpoint.norm, checkpoint.start);
-        Ok(Model { config, kernel, floats, embedding, place, head, outputs: order.len(), layers, norm, start })
+        let (norm, start, separator) = (checkpoint.norm, checkpoint.start, checkpoint.separator);
+        Ok(Model {
+            config,
+            kernel,
+            floats,
+            embedding,
+            place,
+            head,
+            outputs: order.len(),
+            layers,
+            norm,
+            start,
+            separator,
+        })
     }
 
     /// Checks that shapes fit and numbers are finite.
@@ -162,6 +175,9 @@ impl Model {
         if checkpoint.start as usize >= c.vocabulary {
             return wrong("start token");
         }
+        if checkpoint.separator as usize >= c.vocabulary {
+            return wrong("separator");
+        }
         Ok(())
     }
 
@@ -223,6 +239,11 @@ impl Model {
     /// The token that begins a text.
     pub fn start(&self) -> u32 {
         self.start
+    }
+
+    /// The token between two texts.
+    pub fn separator(&self) -> u32 {
+        self.separator
     }
 
     /// Number of tokens in a distribution.

@@ -17,7 +17,7 @@ pub fn assemble<M: Form>(
     config: Config,
     tied: bool,
     tokens: Vec<Vec<u8>>,
-    start: u32,
+    [start, separator]: [u32; 2],
 ) -> Result<Checkpoint<M>, Error> {
     let Config { vocabulary, hidden, feed_forward, .. } = config;
     if tokens.iter().all(Vec::is_empty) {
@@ -52,7 +52,7 @@ pub fn assemble<M: Form>(
     }
     let norm = weights.vector(names.norm, hidden)?;
     weights.finish()?;
-    Ok(Checkpoint { config, embedding, head, layers, norm, tokens, start })
+    Ok(Checkpoint { config, embedding, head, layers, norm, tokens, start, separator })
 }
 
 /// What the architecture's layers have beyond a Llama's.

@@ -38,6 +38,7 @@ pub(super) fn load<M: Form>(reader: &mut (impl Read + Seek), place: &str) -> Res
     let mut config = metadata.config(architecture)?;
     let tokens = metadata.vocabulary()?;
     let start = metadata.start(&config)?;
+    let separator = metadata.separator()?.unwrap_or(start);
     let mut weights: Weights<M> = read(&header, reader, place)?;
     if architecture.has_adjacent_pairs() {
         for part in (0..config.layers).flat_map(|layer| [GGUF.q, GGUF.k].map(|part| GGUF.of_layer(layer, part))) {
@@ -49,7 +50,7 @@ pub(super) fn load<M: Form>(reader: &mut (impl Read + Seek), place: &str) -> Res
     }
     check(&config, place)?;
     let tied = !weights.has(GGUF.head);
-    assemble(weights, (architecture, &GGUF), config, tied, tokens, start)
+    assemble(weights, (architecture, &GGUF), config, tied, tokens, [start, separator])
 }
 
 /// Reads all tensors.

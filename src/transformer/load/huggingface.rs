@@ -27,6 +27,7 @@ pub(super) fn load<M: Form>(directory: &Path) -> Result<Checkpoint<M>, Error> {
     let config = config::parse(&text, &place)?;
     let (tokenizer, place) = named("tokenizer.json")?;
     let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
+    let separator = vocabulary::separator(&tokenizer, config.config.vocabulary).unwrap_or(config.start);
     let mut weights = safetensors::read(directory)?;
     let architecture = config.architecture;
     weights.add_to_vectors(architecture.norm_offset());
@@ -36,6 +37,6 @@ pub(super) fn load<M: Form>(directory: &Path) -> Result<Checkpoint<M>, Error> {
         config.config,
         config.tied,
         tokens,
-        config.start,
+        [config.start, separator],
     )
 }

@@ -6,7 +6,7 @@ use super::header::Value;
 
 use super::architecture::{Architecture, SUPPORTED};
 use super::config::{check, check_start};
-use super::vocabulary::{TokenEncoding, prefer_pieces};
+use super::vocabulary::{SEPARATOR, TokenEncoding, prefer_pieces};
 use super::wrong;
 use crate::error::Error;
 use crate::transformer::checkpoint::{Config, Extras};
@@ -119,6 +119,11 @@ impl Metadata<'_> {
     pub fn start(&self, config: &Config) -> Result<u32, Error> {
         let start = self.size("tokenizer.ggml.bos_token_id")?.or(self.size("tokenizer.ggml.eos_token_id")?);
         check_start(start.unwrap_or_default() as u64, config, self.place)
+    }
+
+    /// The id of the token between two texts: see [`SEPARATOR`].
+    pub fn separator(&self) -> Result<Option<u32>, Error> {
+        Ok(self.tokens()?.iter().position(|&token| token == SEPARATOR).map(|id| id as u32))
     }
 
     /// The bytes of each token.

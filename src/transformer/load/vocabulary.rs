@@ -8,6 +8,10 @@ use serde_json::Value;
 use super::wrong;
 use crate::error::Error;
 
+/// What separates the texts that models with byte-level vocabularies were trained on. What a text of others begins with is also what
+/// separates them. Models that were tuned for chat begin with another token, and expect a chat.
+pub const SEPARATOR: &str = "<|endoftext|>";
+
 /// How a vocabulary writes the bytes of tokens as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenEncoding {
@@ -100,6 +104,15 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
     Ok(tokens)
 }
 
+/// The id of the [`SEPARATOR`] of a tokenizer.json, if it has one below `size`.
+pub fn separator(text: &[u8], size: usize) -> Option<u32> {
+    let json: Value = serde_json::from_slice(text).ok()?;
+    let added = json["added_tokens"].as_array().into_iter().flatten();
+    let added = added.filter_map(|added| Some((added["content"].as_str()?, added["id"].as_u64()?)));
+    let mut all = written(&json).into_iter().flatten().chain(added);
+    all.find(|&(token, id)| token == SEPARATOR && id < size as u64).map(|(_, id)| id as u32)
+}
+
 /// The tokens as written, with their ids.
 fn written(json: &Value) -> Option<Vec<(&str, u64)>> {
     match &json["model"]["vocab"] {
@@ -175,6 +188,20 @@ pub mod tests {
         let text = text.to_string();
         assert_eq!(Tokenizer::from_bytes(&text).unwrap().token_to_id("x"), Some(2));
         assert_eq!(of_tokenizer_json(text.as_bytes(), 10, "tokenizer.json").unwrap()[9], b"x");
+    }
+
+    #[test]
+    fn the_separator_is_found_by_its_name() {
+        let model = json!({"type": "BPE", "vocab": {"a": 0, "<|endoftext|>": 1}, "merges": []});
+        let added = json!([{"id": 3, "content": "<|endoftext|>", "special": true}]);
+        for (json, id) in [
+            (json!({"model": model}), Some(1)),
+            (json!({"model": {"vocab": {"a": 0}}, "added_tokens": added}), Some(3)),
+            (json!({"model": {"vocab": {"a": 0, "<|endoftext|>": 4}}}), None),
+            (json!({"model": {"vocab": {"a": 0}}}), None),
+        ] {
+            assert_eq!(separator(json.to_string().as_bytes(), 4), id, "{json}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn random_checkpoint(config: Config, tied: bool, seed: u64) -> Checkpoint {
         norm: norm(),
         tokens: (0..vocabulary).map(|i| vec![i as u8]).collect(),
         start: 0,
+        separator: 0,
         config,
     }
 }

@@ -76,6 +76,7 @@ fn checkpoint(tied: bool) -> Checkpoint {
         norm: random.norm(64),
         tokens: (0..300).map(|i| if i < 5 { Vec::new() } else { vec![i as u8, (i >> 8) as u8] }).collect(),
         start: 1,
+        separator: 1,
         config,
     }
 }

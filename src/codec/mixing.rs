@@ -59,30 +59,38 @@ pub const OWN_CONTEXTS: usize = 1 << 16;
 pub const OWN_MEMORY: u64 = (OWN * OWN_CONTEXTS * 64) as u64;
 
 /// The stages after the mixer: an APM and the denoiser refine its prediction, and the final mixer weighs all three. It also hears
-/// an external transformer alone, which may be better than any mixture, and an x86 program's own APMs.
+/// an external transformer alone, which may be better than any mixture, or an x86 program's own APMs.
 #[derive(Clone)]
 struct Refinement {
     apm: Apm,
     own: Option<[Apm; OWN]>,
     /// `None` only to measure what the denoiser gains.
     denoiser: Option<Denoiser>,
-    final_mixer: FinalMixer<{ 4 + OWN }>,
+    last: Last,
     hears_transformer: bool,
+}
+
+/// The final mixer, without or with an x86 program's own APMs.
+#[derive(Clone)]
+enum Last {
+    Usual(FinalMixer<4>),
+    Own(FinalMixer<{ 3 + OWN }>),
 }
 
 impl Refinement {
     fn new(left_out: LeftOut, pretrained: Pretrained, has_own: bool) -> Self {
         let hears_transformer = pretrained == Pretrained::External && left_out != LeftOut::Part(TRANSFORMER);
-        let weights = match (hears_transformer, has_own) {
-            (true, _) => [47_000, 8_000, 0, 10_000, 0, 0],
-            (false, false) => [32_500, 32_500, 0, 0, 0, 0],
-            (false, true) => [16_250, 16_250, 0, 0, 16_250, 16_250],
+        let weights = if hears_transformer { [47_000, 8_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
+        let contexts = CONFIDENCE_CLASSES + GUESS_CLASSES;
+        let last = match has_own {
+            true => Last::Own(FinalMixer::new(contexts, [16_250, 16_250, 0, 16_250, 16_250], 5)),
+            false => Last::Usual(FinalMixer::new(contexts, weights, 5)),
         };
         Refinement {
             apm: Apm::new(1 << 16),
             own: has_own.then(|| std::array::from_fn(|_| Apm::new(OWN_CONTEXTS))),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
-            final_mixer: FinalMixer::new(CONFIDENCE_CLASSES + GUESS_CLASSES, weights, 5),
+            last,
             hears_transformer,
         }
     }
@@ -90,17 +98,22 @@ impl Refinement {
     /// Refines the mixer's prediction. It, the transformer's and the result are in the logistic domain.
     #[inline]
     fn refine(&mut self, [mixed, transformer]: [i32; 2], Places { order1, class, own }: Places) -> i32 {
-        let mut own_refined = [0; OWN];
-        if let (Some(apms), Some(own)) = (&mut self.own, own) {
-            for ((refined, apm), context) in own_refined.iter_mut().zip(apms).zip(own) {
-                *refined = stretch_fine(apm.refine(mixed, context));
-            }
-        }
-        let [a, b] = own_refined;
         let correction = self.denoiser.as_mut().map_or(0, |denoiser| denoiser.correction(mixed));
         let refined = stretch_fine(self.apm.refine(mixed, order1));
-        let transformer = if self.hears_transformer { transformer } else { 0 };
-        self.final_mixer.mix([mixed, refined, correction, transformer, a, b], class)
+        match &mut self.last {
+            Last::Usual(mixer) => {
+                let transformer = if self.hears_transformer { transformer } else { 0 };
+                mixer.mix([mixed, refined, correction, transformer], class)
+            }
+            Last::Own(mixer) => {
+                let mut inputs = [mixed, refined, correction, 0, 0];
+                let apms = self.own.iter_mut().flatten().zip(own.into_iter().flatten());
+                for (input, (apm, context)) in inputs[3..].iter_mut().zip(apms) {
+                    *input = stretch_fine(apm.refine(mixed, context));
+                }
+                mixer.mix(inputs, class)
+            }
+        }
     }
 
     #[inline]
@@ -108,7 +121,10 @@ impl Refinement {
         if let Some(denoiser) = &mut self.denoiser {
             denoiser.update(bit);
         }
-        self.final_mixer.update(bit);
+        match &mut self.last {
+            Last::Usual(mixer) => mixer.update(bit),
+            Last::Own(mixer) => mixer.update(bit),
+        }
         self.apm.update(bit);
         self.own.iter_mut().flatten().for_each(|apm| apm.update(bit));
     }

@@ -222,7 +222,7 @@ impl Default for Echo {
 
 impl Echo {
     /// Bytes of memory.
-    pub const MEMORY: u64 = (BYTES * 2 + INSTRUCTIONS * 8 + (PASSAGES as u32 * 4 << HEADS_BITS)) as u64;
+    pub const MEMORY: u64 = (BYTES * 2 + INSTRUCTIONS * 8 + ((PASSAGES as u32 * 4) << HEADS_BITS)) as u64;
 
     /// The part of an instruction that has the place of the next byte in the current one.
     fn part_of(&self, followed: u32) -> Part {

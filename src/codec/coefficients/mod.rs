@@ -50,7 +50,7 @@ pub fn code<C: Coder>(
     let (mut out, mut at) = (Vec::new(), 0);
     // Of a progressive JPEG: the image, and the marker segments since its first scan.
     let (mut image, mut segments) = (None, Vec::new());
-    let mut coefficients_left = MAX_PER_BYTE * len;
+    let (mut coefficients_left, mut markers_left) = (MAX_PER_BYTE * len as u64, len / 2);
     while out.len() < len {
         let left = len - out.len() - segments.len();
         let segment = heads.code(coder, given.map(|given| &given[at..]), left).ok_or_else(corrupt)?;
@@ -67,15 +67,15 @@ pub fn code<C: Coder>(
         let Some(scan) = tables.read(&segment).ok_or_else(corrupt)? else { continue };
         if scan.pass.is_some() {
             if image.is_none() {
-                let new = Image::new(&tables, coefficients_left.min(most as usize)).ok_or_else(corrupt)?;
+                let new = Image::new(&tables, coefficients_left.min(most.into())).ok_or_else(corrupt)?;
                 coefficients_left -= new.whole.coefficients();
                 image = Some(new);
             }
             let image = image.as_mut().ok_or_else(corrupt)?;
+            markers_left = markers_left.checked_sub(scan.intervals() - 1).ok_or_else(corrupt)?;
             let paddings = match given {
                 Some(given) => image.read(&given[at..], &scan),
-                // All intervals but the last end with a marker.
-                None => (scan.intervals() <= len).then(|| (vec![1; scan.intervals()], 0)),
+                None => Some((vec![1; scan.intervals()], 0)),
             };
             let (mut paddings, read) = paddings.ok_or_else(corrupt)?;
             paddings.iter_mut().for_each(|padding| model.padding(coder, padding));

@@ -126,8 +126,8 @@ impl Scan {
     }
 
     /// The number of coefficients.
-    pub fn coefficients(&self) -> usize {
-        self.components.iter().map(|component| 64 * self.blocks(component)).sum()
+    pub fn coefficients(&self) -> u64 {
+        self.components.iter().map(|component| 64 * self.blocks(component) as u64).sum()
     }
 
     /// The number of intervals, between which there are restart markers.

@@ -22,7 +22,7 @@ use std::ops::Range;
 pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
     let start = header::first_table(bytes)?;
     let (mut at, mut tables) = (start, Tables::default());
-    let most = (MAX_COEFFICIENTS as usize).min(MAX_PER_BYTE * bytes.len());
+    let most = u64::from(MAX_COEFFICIENTS).min(MAX_PER_BYTE * bytes.len() as u64);
     let (mut image, mut segments, mut first_scan) = (None, Vec::new(), 0);
     loop {
         let segment = &bytes[at..at + header::segment_len(&bytes[at..])?];
@@ -35,7 +35,7 @@ pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
                 Some(image) => image.write(&segments, Vec::new(), at - first_scan)? == bytes[first_scan..at],
                 None => tables.has_scan(),
             };
-            let is_dense = coefficients <= MAX_PER_BYTE * (at - start);
+            let is_dense = coefficients <= MAX_PER_BYTE * (at - start) as u64;
             return (is_same && is_dense).then_some((start..at, coefficients as u32));
         }
         let Some(scan) = tables.read(segment)? else { continue };

@@ -7,7 +7,7 @@ use super::scan::{Block, MAX_AC, MAX_SUM, Place};
 use std::mem::take;
 
 /// The most coefficients of an image for each byte of its JPEG.
-pub const MAX_PER_BYTE: usize = 256;
+pub const MAX_PER_BYTE: u64 = 256;
 const MAX_SCANS: usize = 64;
 /// libjpeg ends a run of blocks with nothing new when more correction bits than this wait for it.
 const MAX_CORRECTIONS: usize = 937;
@@ -34,7 +34,7 @@ impl Planes {
 
 impl Image {
     /// An image of zeros with the progressive frame in `tables`, of at most `most` coefficients.
-    pub fn new(tables: &Tables, most: usize) -> Option<Image> {
+    pub fn new(tables: &Tables, most: u64) -> Option<Image> {
         let whole = tables.whole().filter(|whole| whole.coefficients() <= most)?;
         let plane = |component: &Component| (component.columns, vec![[0; 64]; whole.blocks(component)]);
         let planes = Planes(whole.components.iter().map(plane).collect());
@@ -51,7 +51,8 @@ impl Image {
     pub fn read(&mut self, bytes: &[u8], scan: &Scan) -> Option<(Vec<u32>, usize)> {
         let mut bits = BitReader::new(bytes);
         let (mut paddings, mut last_dc, mut run) = (Vec::new(), [0; 4], 0);
-        let Pass { band, high, low } = scan.pass?;
+        let pass = scan.pass?;
+        let Pass { high, low, .. } = pass;
         let mut visit = |place| {
             match place {
                 Place::Block { component, column, row } => {
@@ -66,8 +67,8 @@ impl Image {
                         ([None, None], _) => {
                             block[0] = within(i32::from(block[0]) | (bits.bit()? << low) as i32, MAX_SUM)?;
                         }
-                        ([None, Some(ac)], None) => read_new(&mut bits, block, ac, band, low, &mut run)?,
-                        ([None, Some(ac)], Some(_)) => read_more(&mut bits, block, ac, band, low, &mut run)?,
+                        ([None, Some(ac)], None) => read_new(&mut bits, block, ac, pass, &mut run)?,
+                        ([None, Some(ac)], Some(_)) => read_more(&mut bits, block, ac, pass, &mut run)?,
                     }
                 }
                 // Runs end with intervals.
@@ -98,7 +99,8 @@ impl Image {
         let mut bits = BitWriter::new(out);
         let (mut paddings, mut last_dc) = (paddings.iter(), [0; 4]);
         let mut run = Run::default();
-        let Pass { band, high, low } = scan.pass?;
+        let pass = scan.pass?;
+        let Pass { high, low, .. } = pass;
         let mut visit = |place| {
             match place {
                 Place::Block { component, column, row } => {
@@ -112,8 +114,8 @@ impl Image {
                             bits.put_number(difference);
                         }
                         ([None, None], _) => bits.put((dc as u32 & 1, 1)),
-                        ([None, Some(ac)], None) => write_new(&mut bits, block, ac, band, low, &mut run)?,
-                        ([None, Some(ac)], Some(_)) => write_more(&mut bits, block, ac, band, low, &mut run)?,
+                        ([None, Some(ac)], None) => write_new(&mut bits, block, ac, pass, &mut run)?,
+                        ([None, Some(ac)], Some(_)) => write_more(&mut bits, block, ac, pass, &mut run)?,
                     }
                 }
                 Place::End { marker } => {
@@ -174,8 +176,7 @@ fn read_new(
     bits: &mut BitReader,
     block: &mut Block,
     ac: &Huffman,
-    [first, last]: [usize; 2],
-    low: u32,
+    Pass { band: [first, last], low, .. }: Pass,
     run: &mut u32,
 ) -> Option<()> {
     if *run > 0 {
@@ -207,8 +208,7 @@ fn write_new(
     bits: &mut BitWriter,
     block: &Block,
     ac: &Huffman,
-    [first, last]: [usize; 2],
-    low: u32,
+    Pass { band: [first, last], low, .. }: Pass,
     run: &mut Run,
 ) -> Option<()> {
     let mut zeros = 0;
@@ -235,8 +235,7 @@ fn read_more(
     bits: &mut BitReader,
     block: &mut Block,
     ac: &Huffman,
-    [first, last]: [usize; 2],
-    low: u32,
+    Pass { band: [first, last], low, .. }: Pass,
     run: &mut u32,
 ) -> Option<()> {
     let mut k = first;
@@ -278,8 +277,7 @@ fn write_more(
     bits: &mut BitWriter,
     block: &Block,
     ac: &Huffman,
-    [first, last]: [usize; 2],
-    low: u32,
+    Pass { band: [first, last], low, .. }: Pass,
     run: &mut Run,
 ) -> Option<()> {
     let value = |k: usize| i32::from(block[usize::from(ZIGZAG[k])]);

@@ -114,7 +114,7 @@ impl Shape {
     /// A progressive JPEG with random coefficients, and their number.
     pub fn progressive(self, random: &mut TestRandom) -> (Vec<u8>, u32) {
         let (mut out, mut tables) = self.tables(0xC2);
-        let mut image = Image::new(&tables, usize::MAX).expect("a frame");
+        let mut image = Image::new(&tables, u64::MAX).expect("a frame");
         let mut dc = 0;
         for (_, blocks) in &mut image.planes.0 {
             blocks.iter_mut().for_each(|block| fill(block, &mut dc, random));

@@ -53,8 +53,8 @@ impl CodecConfig {
 
 /// Bytes of memory of a predictor, without the trained parts and without what it predicts.
 fn predictor(preset: Preset, content: Kind, raw_len: usize, thorough: bool) -> u64 {
-    if let Kind::Jpeg { most } = content {
-        return coefficients::memory(most);
+    if let Kind::Jpeg { .. } = content {
+        return coefficients::MEMORY + content.kept();
     }
     if preset == Preset::Fast { fast::memory(raw_len) } else { ensemble::memory(preset, content, raw_len, thorough) }
 }

@@ -89,6 +89,11 @@ impl Kind {
         }
     }
 
+    /// Bytes of memory of the coefficients of a JPEG that are kept before they are coded.
+    pub fn kept(self) -> u64 {
+        if let Kind::Jpeg { most } = self { 2 * u64::from(most) } else { 0 }
+    }
+
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
         self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Jpeg { .. })

@@ -50,7 +50,7 @@ impl Parsed {
 
     /// Bytes of memory that taking it apart took, beside the streams, about.
     pub fn memory(&self) -> u64 {
-        lepton::memory(self.kinds())
+        lepton::memory(self.kinds()) + self.kinds().map(Kind::kept).sum::<u64>()
     }
 }
 

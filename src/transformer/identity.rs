@@ -42,6 +42,7 @@ impl Checkpoint {
             hash.0.update(token);
         }
         if self.separator != self.start {
+            hash.0.update(b"separator");
             hash.numbers(&[self.separator]);
         }
         self.extras(&mut hash);

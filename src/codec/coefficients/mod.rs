@@ -28,10 +28,8 @@ use heads::Heads;
 use model::Model;
 use std::mem::take;
 
-/// Bytes of memory of a model with the largest images, of which `kept` coefficients are kept.
-pub fn memory(kept: u32) -> u64 {
-    (56 << 20) + 2 * u64::from(kept)
-}
+/// Bytes of memory of a model with the largest images, without the coefficients of progressive ones.
+pub const MEMORY: u64 = 56 << 20;
 
 /// Codes `len` bytes of JPEGs: `given`, such ranges, or what a decoder reads. Returns them. The coefficients of progressive ones are
 /// kept, at most `most` of each. `report` is told now and then how many bytes are done.
@@ -57,8 +55,9 @@ pub fn code<C: Coder>(
         at += segment.len();
         if image.is_some() { &mut segments } else { &mut out }.extend(&segment);
         if let Some(mut image) = image.take_if(|_| segment == END) {
-            code_image(coder, &mut model, &mut image, |coder, share| {
-                report(coder, out.len() + (share * (len - out.len()) as f64) as usize)
+            code_image(coder, &mut model, &mut image, |coder, blocks| {
+                // About four bytes for each.
+                report(coder, out.len().saturating_add(4 * blocks).min(len - 1))
             })?;
             out = image.write(&take(&mut segments), out, len).ok_or_else(corrupt)?;
         }
@@ -72,6 +71,7 @@ pub fn code<C: Coder>(
                 image = Some(new);
             }
             let image = image.as_mut().ok_or_else(corrupt)?;
+            image.allows(&scan).ok_or_else(corrupt)?;
             markers_left = markers_left.checked_sub(scan.intervals() - 1).ok_or_else(corrupt)?;
             let paddings = match given {
                 Some(given) => image.read(&given[at..], &scan),
@@ -79,8 +79,9 @@ pub fn code<C: Coder>(
             };
             let (mut paddings, read) = paddings.ok_or_else(corrupt)?;
             paddings.iter_mut().for_each(|padding| model.padding(coder, padding));
-            image.add(segments.len(), scan, paddings).ok_or_else(corrupt)?;
+            image.add(segments.len(), scan, paddings);
             at += read;
+            report(coder, out.len())?;
             continue;
         }
         let mut reader = given.map(|given| Reader::new(&given[at..], &scan));
@@ -103,20 +104,19 @@ pub fn code<C: Coder>(
     Ok(out)
 }
 
-/// Codes the coefficients of a progressive JPEG's image; a decoder fills them in. `report` is told which share of them is done.
+/// Codes the coefficients of a progressive JPEG's image; a decoder fills them in. `report` is told how many blocks are done.
 fn code_image<C: Coder>(
     coder: &mut C,
     model: &mut Model,
     Image { whole, planes, .. }: &mut Image,
-    mut report: impl FnMut(&C, f64) -> Result<(), Error>,
+    mut report: impl FnMut(&C, usize) -> Result<(), Error>,
 ) -> Result<(), Error> {
     model.start(whole);
-    let total = whole.coefficients() / 64;
     let mut done = 0;
     whole.walk(|place| {
         let Place::Block { component, column, row } = place else { return Ok(()) };
         model.block(coder, component, column, row, planes.at(component, column, row));
         done += 1;
-        report(coder, done as f64 / total as f64)
+        report(coder, done)
     })
 }

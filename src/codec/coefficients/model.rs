@@ -27,6 +27,7 @@ impl Default for Model {
 impl Model {
     /// Begins a scan.
     pub fn start(&mut self, scan: &Scan) {
+        self.planes.clear();
         self.planes = scan.components.iter().map(Plane::new).collect();
     }
 

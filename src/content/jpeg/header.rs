@@ -230,7 +230,8 @@ impl Tables {
     /// How the blocks of components with these numbers follow each other.
     fn order(&self, numbers: &[usize]) -> Option<Scan> {
         let frame = self.frame.as_ref()?;
-        if numbers.len() > 4 {
+        // Each component once, so there are at most as many as in the frame.
+        if (1..numbers.len()).any(|i| numbers[..i].contains(&numbers[i])) {
             return None;
         }
         let max = |axis: usize| frame.components.iter().map(|component| component.size[axis]).max();

@@ -44,8 +44,9 @@ pub fn find(bytes: &[u8]) -> Option<(Range<usize>, u32)> {
                 (image, first_scan) = (Some(Image::new(&tables, most)?), at);
             }
             let image = image.as_mut()?;
+            image.allows(&scan)?;
             let (paddings, len) = image.read(&bytes[at..], &scan)?;
-            image.add(segments.len(), scan, paddings)?;
+            image.add(segments.len(), scan, paddings);
             at += len;
             continue;
         }

@@ -9,6 +9,8 @@ use std::mem::take;
 /// The most coefficients of an image for each byte of its JPEG.
 pub const MAX_PER_BYTE: u64 = 256;
 const MAX_SCANS: usize = 64;
+/// All scans together visit each coefficient at most so often, on average: they need no more than one visit for each bit.
+const MAX_VISITS: u64 = 16;
 /// libjpeg ends a run of blocks with nothing new when more correction bits than this wait for it.
 const MAX_CORRECTIONS: usize = 937;
 
@@ -19,6 +21,8 @@ pub struct Image {
     pub planes: Planes,
     /// With the number of bytes of marker segments before each, and the paddings at the ends of its intervals.
     scans: Vec<(usize, Scan, Vec<u32>)>,
+    /// How many more coefficients scans may visit.
+    visits_left: u64,
 }
 
 /// Of each component, the number of columns, and the blocks row by row.
@@ -38,13 +42,20 @@ impl Image {
         let whole = tables.whole().filter(|whole| whole.coefficients() <= most)?;
         let plane = |component: &Component| (component.columns, vec![[0; 64]; whole.blocks(component)]);
         let planes = Planes(whole.components.iter().map(plane).collect());
-        Some(Image { whole, planes, scans: Vec::new() })
+        let visits_left = MAX_VISITS * whole.coefficients();
+        Some(Image { whole, planes, scans: Vec::new(), visits_left })
+    }
+
+    /// Whether the image may have this scan after those before, which bounds time and memory.
+    pub fn allows(&mut self, scan: &Scan) -> Option<()> {
+        let [first, last] = scan.pass?.band;
+        self.visits_left = self.visits_left.checked_sub(scan.coefficients() / 64 * (last - first + 1) as u64)?;
+        (self.scans.len() < MAX_SCANS).then_some(())
     }
 
     /// Adds the scan that follows the first `before` bytes of marker segments.
-    pub fn add(&mut self, before: usize, scan: Scan, paddings: Vec<u32>) -> Option<()> {
+    pub fn add(&mut self, before: usize, scan: Scan, paddings: Vec<u32>) {
         self.scans.push((before, scan, paddings));
-        (self.scans.len() <= MAX_SCANS).then_some(())
     }
 
     /// Reads a scan at the beginning of `bytes`. Returns the paddings, and its length.

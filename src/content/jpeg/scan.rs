@@ -29,7 +29,7 @@ pub enum Step {
         row: usize,
         block: Block,
     },
-    /// Whether the last byte's free bits are 1; none if it has none.
+    /// The last byte's free bits are ones or zeros; ones if it has none.
     End {
         marker: Option<u8>,
         padding: u32,

@@ -24,7 +24,7 @@ pub const SHAPES: [Shape; 6] = [
     Shape { sides: [8, 8], components: &[[4, 4]], restart: 0, apart: true, padding: 0 },
 ];
 
-fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
     let [high, low] = (content.len() as u16 + 2).to_be_bytes();
     [&[0xFF, marker, high, low], content].concat()
 }
@@ -48,7 +48,7 @@ fn fill(block: &mut Block, dc: &mut i16, random: &mut TestRandom) {
 
 impl Shape {
     /// What comes before the first scan, and its tables. The frame is `frame`.
-    fn tables(self, frame: u8) -> (Vec<u8>, Tables) {
+    pub(super) fn tables(self, frame: u8) -> (Vec<u8>, Tables) {
         let Shape { sides: [width, height], components, restart, .. } = self;
         let steps: Vec<u8> = (0..64).map(|k| 3 + k / 2).collect();
         // All DC symbols have 4 bits, all AC symbols 8.
@@ -126,7 +126,7 @@ impl Shape {
             let scan = tables.read(&segment).flatten().expect("a scan");
             segments.extend(&segment);
             let paddings = vec![self.padding; scan.intervals()];
-            image.add(segments.len(), scan, paddings).expect("few scans");
+            image.add(segments.len(), scan, paddings);
         }
         segments.extend(END);
         let coefficients = image.whole.coefficients();

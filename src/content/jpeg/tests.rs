@@ -88,3 +88,16 @@ fn first_scan(image: &[u8]) -> Option<Scan> {
         }
     }
 }
+
+/// Such a scan has more blocks than the only component.
+#[test]
+fn a_component_twice_in_a_scan_is_refused() {
+    for (first, pass) in [(0xC0, [0, 63, 0]), (0xC2, [0, 0, 0])] {
+        let (mut image, mut tables) = SHAPES[5].tables(first);
+        let content = [&[2, 1, 0, 1, 0], &pass[..]].concat();
+        let scan = test_image::segment(0xDA, &content);
+        assert!(tables.read(&scan).is_none());
+        image.extend([scan, vec![0; 40], END.to_vec()].concat());
+        assert_eq!(find(&image), None);
+    }
+}

@@ -140,12 +140,12 @@ struct Passage {
 }
 
 impl Passage {
-    /// Learns that an instruction has ended, after which come those with these `outlines`, the last one first.
+    /// Learns that an instruction has ended. `outlines` are those of the last ones, the last one first.
     fn end(&mut self, outlines: &[u32], memory: &Memory) {
         if let Some(followed) = &mut self.followed {
             let is_hit = memory.outline(*followed) == outlines[0];
             self.hits = self.hits << 1 | u32::from(is_hit);
-            self.run = if is_hit { self.run + 1 } else { 0 };
+            self.run = if is_hit { self.run.saturating_add(1) } else { 0 };
             *followed = followed.wrapping_add(1);
         }
         let key = outlines.iter().fold(0, |key, &outline| hash2(key, outline));

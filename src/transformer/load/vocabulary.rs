@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::wrong;
 use crate::error::Error;
 
-/// What separates the texts that models with byte-level vocabularies were trained on. What a text of others begins with is also what
-/// separates them. Models that were tuned for chat begin with another token, and expect a chat.
+/// What separates the texts that models with byte-level vocabularies were trained on; those of other models are separated by the start
+/// token. Models that were tuned for chat begin with another token, and expect a chat.
 pub const SEPARATOR: &str = "<|endoftext|>";
 
 /// How a vocabulary writes the bytes of tokens as text.

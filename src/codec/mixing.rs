@@ -63,7 +63,6 @@ pub const OWN_MEMORY: u64 = (OWN * OWN_CONTEXTS * 64) as u64;
 #[derive(Clone)]
 struct Refinement {
     apm: Apm,
-    own: Option<[Apm; OWN]>,
     /// `None` only to measure what the denoiser gains.
     denoiser: Option<Denoiser>,
     last: Last,
@@ -74,7 +73,7 @@ struct Refinement {
 #[derive(Clone)]
 enum Last {
     Usual(FinalMixer<4>),
-    Own(FinalMixer<{ 3 + OWN }>),
+    Own([Apm; OWN], FinalMixer<{ 3 + OWN }>),
 }
 
 impl Refinement {
@@ -83,12 +82,14 @@ impl Refinement {
         let weights = if hears_transformer { [47_000, 8_000, 0, 10_000] } else { [32_500, 32_500, 0, 0] };
         let contexts = CONFIDENCE_CLASSES + GUESS_CLASSES;
         let last = match has_own {
-            true => Last::Own(FinalMixer::new(contexts, [16_250, 16_250, 0, 16_250, 16_250], 5)),
+            true => {
+                let apms = std::array::from_fn(|_| Apm::new(OWN_CONTEXTS));
+                Last::Own(apms, FinalMixer::new(contexts, [16_250, 16_250, 0, 16_250, 16_250], 5))
+            }
             false => Last::Usual(FinalMixer::new(contexts, weights, 5)),
         };
         Refinement {
             apm: Apm::new(1 << 16),
-            own: has_own.then(|| std::array::from_fn(|_| Apm::new(OWN_CONTEXTS))),
             denoiser: (left_out != LeftOut::Denoiser).then(|| Denoiser::new(CONFIDENCE_CLASSES)),
             last,
             hears_transformer,
@@ -105,10 +106,11 @@ impl Refinement {
                 let transformer = if self.hears_transformer { transformer } else { 0 };
                 mixer.mix([mixed, refined, correction, transformer], class)
             }
-            Last::Own(mixer) => {
+            Last::Own(apms, mixer) => {
                 let mut inputs = [mixed, refined, correction, 0, 0];
-                let apms = self.own.iter_mut().flatten().zip(own.into_iter().flatten());
-                for (input, (apm, context)) in inputs[3..].iter_mut().zip(apms) {
+                for (input, (apm, context)) in
+                    inputs[3..].iter_mut().zip(apms.iter_mut().zip(own.into_iter().flatten()))
+                {
                     *input = stretch_fine(apm.refine(mixed, context));
                 }
                 mixer.mix(inputs, class)
@@ -123,10 +125,12 @@ impl Refinement {
         }
         match &mut self.last {
             Last::Usual(mixer) => mixer.update(bit),
-            Last::Own(mixer) => mixer.update(bit),
+            Last::Own(apms, mixer) => {
+                mixer.update(bit);
+                apms.iter_mut().for_each(|apm| apm.update(bit));
+            }
         }
         self.apm.update(bit);
-        self.own.iter_mut().flatten().for_each(|apm| apm.update(bit));
     }
 }
 
@@ -213,8 +217,8 @@ impl Mixing {
     #[inline]
     pub fn prefetch(&mut self, Places { order1, class, own }: Places, node: usize) {
         self.refinement.apm.prefetch(order1);
-        for (apm, context) in self.refinement.own.iter().flatten().zip(own.into_iter().flatten()) {
-            apm.prefetch(context);
+        if let Last::Own(apms, _) = &self.refinement.last {
+            apms.iter().zip(own.into_iter().flatten()).for_each(|(apm, context)| apm.prefetch(context));
         }
         if let Some(denoiser) = &mut self.refinement.denoiser {
             denoiser.select(node, class);

@@ -26,8 +26,7 @@ pub(super) fn load<M: Form>(directory: &Path) -> Result<Checkpoint<M>, Error> {
     let (text, place) = named("config.json")?;
     let config = config::parse(&text, &place)?;
     let (tokenizer, place) = named("tokenizer.json")?;
-    let tokens = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
-    let separator = vocabulary::separator(&tokenizer, config.config.vocabulary).unwrap_or(config.start);
+    let (tokens, separator) = vocabulary::of_tokenizer_json(&tokenizer, config.config.vocabulary, &place)?;
     let mut weights = safetensors::read(directory)?;
     let architecture = config.architecture;
     weights.add_to_vectors(architecture.norm_offset());
@@ -37,6 +36,6 @@ pub(super) fn load<M: Form>(directory: &Path) -> Result<Checkpoint<M>, Error> {
         config.config,
         config.tied,
         tokens,
-        [config.start, separator],
+        [config.start, separator.unwrap_or(config.start)],
     )
 }

@@ -68,11 +68,11 @@ pub fn prefer_pieces<'a>(written: impl Iterator<Item = (&'a str, usize)>, tokens
 }
 
 /// The bytes of each token of a tokenizer.json, by id; `size` is the model's vocabulary size, `place` the file's name in
-/// messages. Special tokens, and ids that do not occur, have no bytes.
+/// messages. Special tokens, and ids that do not occur, have no bytes. Then the id of the [`SEPARATOR`], if there is one below `size`.
 ///
 /// # Errors
 /// [`ErrorKind::Model`](crate::ErrorKind::Model) if an id is not below `size` or the encoding is unknown.
-pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Vec<u8>>, Error> {
+pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<(Vec<Vec<u8>>, Option<u32>), Error> {
     let json: Value = serde_json::from_slice(text).map_err(|error| wrong(place, error))?;
     let encoding = encoding_of(&json).ok_or_else(|| {
         wrong(place, "is neither a byte-level vocabulary nor a SentencePiece vocabulary with byte fallback")
@@ -101,15 +101,14 @@ pub fn of_tokenizer_json(text: &[u8], size: usize, place: &str) -> Result<Vec<Ve
     if encoding == TokenEncoding::SentencePiece {
         prefer_pieces(written.into_iter().map(|(token, id)| (token, id as usize)), &mut tokens);
     }
-    Ok(tokens)
+    Ok((tokens, separator(&json, size)))
 }
 
 /// The id of the [`SEPARATOR`] of a tokenizer.json, if it has one below `size`.
-pub fn separator(text: &[u8], size: usize) -> Option<u32> {
-    let json: Value = serde_json::from_slice(text).ok()?;
+fn separator(json: &Value, size: usize) -> Option<u32> {
     let added = json["added_tokens"].as_array().into_iter().flatten();
     let added = added.filter_map(|added| Some((added["content"].as_str()?, added["id"].as_u64()?)));
-    let mut all = written(&json).into_iter().flatten().chain(added);
+    let mut all = written(json).into_iter().flatten().chain(added);
     all.find(|&(token, id)| token == SEPARATOR && id < size as u64).map(|(_, id)| id as u32)
 }
 
@@ -187,7 +186,7 @@ pub mod tests {
             "add_prefix_space": false, "trim_offsets": true, "use_regex": true}});
         let text = text.to_string();
         assert_eq!(Tokenizer::from_bytes(&text).unwrap().token_to_id("x"), Some(2));
-        assert_eq!(of_tokenizer_json(text.as_bytes(), 10, "tokenizer.json").unwrap()[9], b"x");
+        assert_eq!(of_tokenizer_json(text.as_bytes(), 10, "tokenizer.json").unwrap().0[9], b"x");
     }
 
     #[test]
@@ -200,7 +199,7 @@ pub mod tests {
             (json!({"model": {"vocab": {"a": 0, "<|endoftext|>": 4}}}), None),
             (json!({"model": {"vocab": {"a": 0}}}), None),
         ] {
-            assert_eq!(separator(json.to_string().as_bytes(), 4), id, "{json}");
+            assert_eq!(separator(&json, 4), id, "{json}");
         }
     }
 

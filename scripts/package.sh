@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 limit=$((10 << 20))
 target=${CARGO_TARGET_DIR:-target}
-crates=(nzip-prior nzip-transformer nzip)
+crates=(nzip-code-prior nzip-prior nzip-transformer nzip)
 rm -rf "$target/package"
 cargo package --locked "${crates[@]/#/--package=}" "$@"
 failed=0

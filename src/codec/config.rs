@@ -6,6 +6,7 @@ use super::shared_start::Sharing;
 use super::trained::TrainedPrior;
 use crate::content::Kind;
 use crate::error::{Error, ErrorKind};
+use crate::experts::code_prior::table::Table;
 use crate::experts::prior::Prior;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -186,6 +187,7 @@ impl CodecConfig {
             return Ok(None);
         }
         let mut parts = Prior::embedded()?.id().to_le_bytes().to_vec();
+        parts.extend(Table::embedded_id());
         for language_model in self.language_model.iter().chain(&self.companion) {
             parts.extend(language_model.id());
             parts.extend(language_model.probe()?.to_le_bytes());

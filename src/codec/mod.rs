@@ -40,6 +40,7 @@ pub use verified::Verify;
 use crate::coder::{Decoder, Encoder};
 use crate::content::{DataKind, Filter, Kind};
 use crate::error::{Error, ErrorKind};
+use crate::experts::code_prior::table::Table;
 use crate::experts::contexts;
 use crate::experts::expert::{Companion, Setup};
 use crate::experts::prior::Prior;
@@ -389,6 +390,7 @@ fn new_ensemble(
         contexts: contexts(config.preset, content, profile),
         thorough: profile.thorough,
         prior,
+        code_prior: (profile.thorough && content == Kind::Code).then(Table::embedded).transpose()?,
         trie: language_model(config, profile).map(|language_model| language_model.trie().clone()),
         cuts,
         strong: language_model(config, profile).map(LanguageModel::is_strong).transpose()? == Some(true),

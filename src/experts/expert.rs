@@ -3,6 +3,8 @@
 //! An expert is a type that implements [`Expert`]. To add one, write its file, and add its module and its line in the [`experts!`]
 //! list to `experts/mod.rs`. The list calls all experts in order, by static dispatch.
 
+use super::code_prior::CODE_CONTEXTS;
+use super::code_prior::table::Table;
 use super::inputs::Inputs;
 use super::prior::Prior;
 use super::token::expert::Cuts;
@@ -37,6 +39,8 @@ pub struct Setup {
     pub thorough: bool,
     /// The embedded n-gram model, if the block uses it.
     pub prior: Option<&'static Prior>,
+    /// The prior of x86 code, if the block uses it.
+    pub code_prior: Option<&'static Table>,
     /// The vocabulary of the transformer, if the block uses one. Then it uses the prior, too.
     pub trie: Option<Arc<Trie>>,
     /// How the transformer's text is cut into tokens.
@@ -103,6 +107,8 @@ pub struct NextByte<'a> {
     pub recalled: u16,
     /// What the structure has in place of [`super::contexts::direct`]. Set by the hashed contexts' `prefetch`.
     pub direct: Option<[u32; DIRECT]>,
+    /// The contexts of the prior of code. Set by the hashed contexts' `prefetch`.
+    pub code: Option<[u32; CODE_CONTEXTS]>,
     /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
     pub guesses: [u8; GUESSES],
 }
@@ -112,7 +118,19 @@ impl<'a> NextByte<'a> {
     #[inline]
     pub fn new(kind: DataKind, lane: usize, view: LaneView<'a>, tree: &'static SymbolTree) -> Self {
         let (tokens, expected, recalled, guesses) = ([0; 3], 0, 0, [0; GUESSES]);
-        NextByte { kind, lane, view, tree, tokens, expected, is_exception: false, recalled, direct: None, guesses }
+        NextByte {
+            kind,
+            lane,
+            view,
+            tree,
+            tokens,
+            expected,
+            is_exception: false,
+            recalled,
+            direct: None,
+            code: None,
+            guesses,
+        }
     }
 }
 

@@ -136,6 +136,7 @@ impl Expert for HashedContexts {
                 structure.thorough(byte, &mut contexts);
                 own = structure.replace(&mut contexts);
                 byte.direct = structure.direct(byte);
+                byte.code = structure.code();
             }
             self.likely = own.map(|(_, likely)| likely);
             let trail = own.map_or_else(|| trail.contexts(byte.view, &self.indirect), |(own, _)| own);

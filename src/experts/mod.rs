@@ -3,6 +3,7 @@
 //! To add an expert, write its file, and add its module and its line in the [`Experts`] list here.
 
 pub mod bilevel;
+pub mod code_prior;
 pub mod contexts;
 pub mod cost_gate;
 pub mod direct;
@@ -24,6 +25,7 @@ pub mod token;
 use crate::content::Kind;
 use crate::text::{LaneView, Node};
 use bilevel::Bilevel;
+use code_prior::CodePrior;
 use direct::Direct;
 use expert::{Expert, NextByte, Pretrained, Setup, experts};
 use fields::Fields;
@@ -48,6 +50,7 @@ experts! {
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
     bilevel: Bilevel = Bilevel::new(setup.content),
     hashed: HashedContexts = HashedContexts::new(setup, hashed_bits(setup.raw_len, setup.thorough))?,
+    code_prior: Option<CodePrior> = setup.code_prior.map(CodePrior::new),
     fields: Fields = Fields::new(setup, line_bits(setup.raw_len) - 1)?,
 }
 
@@ -91,7 +94,8 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let hashed = hashed_bits(raw_len, thorough);
     let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
     let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) + Steps::MEMORY } else { 0 };
-    let echo = if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY } else { 0 };
-    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + echo;
+    let code =
+        if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY + code_prior::table::MEMORY } else { 0 };
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code;
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

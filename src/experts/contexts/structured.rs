@@ -8,6 +8,7 @@ use super::x86::{Likely, X86};
 use super::x86_flow::FLOW;
 use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
 use crate::content::Kind;
+use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::{DIRECT, NextByte};
 
 /// What [`Structure::replace`] replaces: contexts that are there twice.
@@ -91,6 +92,14 @@ impl Structure {
         let (trail, others) = own.split_first_chunk()?;
         REPLACED.iter().zip(others).for_each(|(&at, &context)| contexts[at] = context);
         Some((*trail, likely))
+    }
+
+    /// The contexts of the prior of code.
+    pub fn code(&self) -> Option<[u32; CODE_CONTEXTS]> {
+        match self {
+            Structure::Code(code) => code.prior(),
+            _ => None,
+        }
     }
 
     /// Direct contexts where time matters less.

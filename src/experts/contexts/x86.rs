@@ -4,6 +4,7 @@
 use super::x86_flow::{FLOW, Flow};
 use super::x86_trace::{Known, TRACE, Trace};
 use super::{CONTEXTS, Indirect, hash2, hash3, order};
+use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::DIRECT;
 use crate::text::LaneView;
 
@@ -26,8 +27,8 @@ pub struct Likely {
     pub position: usize,
     /// The byte that followed in a passage like this; 0 if there is none.
     pub expected: u8,
-    /// Contexts of refinements.
-    pub contexts: [u32; 2],
+    /// A context of refinements.
+    pub context: u32,
 }
 
 /// The decoder.
@@ -225,9 +226,8 @@ impl X86 {
     /// More of these, of what instructions do.
     pub fn flow(&self) -> Option<([u32; FLOW], Likely)> {
         let (contexts, echo) = self.flow.as_ref()?.contexts(&self.known(), self.modrm);
-        let (now, before) = (self.now(), self.opcodes[0] >> 8);
-        let likely = [hash3(now, before, 7), hash3(now, echo, 8)];
-        Some((contexts, Likely { position: self.position(), expected: echo as u8, contexts: likely }))
+        let likely = Likely { position: self.position(), expected: echo as u8, context: hash3(self.now(), echo, 8) };
+        Some((contexts, likely))
     }
 
     /// A hash of the instruction, or of its template and the current operand.
@@ -250,6 +250,32 @@ impl X86 {
             hash3(position, w, 5),
             order(h.last8, 2),
             hash3(now, self.opcodes[1] >> 8, hash2(o1 >> 8, 6)),
+        ])
+    }
+
+    /// Contexts of the prior of code: those that other programs have, too. None unless time matters less.
+    pub fn prior(&self) -> Option<[u32; CODE_CONTEXTS]> {
+        let (flow, trace) = (self.flow.as_ref()?, self.trace.as_ref()?);
+        let now = hash3(self.instruction, self.position() as u32, flow.is_wide().into());
+        let [o1, o2, o3, o4] = self.opcodes;
+        let [i1, i2] = self.instructions;
+        Some([
+            hash2(now, 400),
+            hash3(now, o1 >> 8, 401),
+            hash3(now, o1, 402),
+            hash3(now, o1 >> 8, hash2(o2 >> 8, 403)),
+            hash3(now, o1, hash2(o2, 404)),
+            hash3(now, o1, hash3(o2, o3, 405)),
+            hash3(now, hash3(o1, o2, o3), hash2(o4, 406)),
+            hash3(now, i1, 407),
+            hash3(now, i1, hash2(i2, 408)),
+            hash3(now, hash2(o1 >> 8, o2 >> 8), hash3(o3 >> 8, o4 >> 8, 409)),
+            hash2(flow.outline(&self.known()), 410),
+            hash3(now, o2, 411),
+            hash3(now, i2, hash2(o1 >> 8, 412)),
+            hash3(now, trace.pushes(), hash2(o1 >> 8, 413)),
+            hash3(now, o1 >> 8, hash2(trace.registers(), 414)),
+            hash3(now, i1, hash3(i2, trace.third(), 415)),
         ])
     }
 

@@ -143,7 +143,8 @@ impl Flow {
         }
     }
 
-    fn is_wide(&self) -> bool {
+    /// Whether this is 64-bit code.
+    pub fn is_wide(&self) -> bool {
         self.wide > 1 << 14
     }
 
@@ -385,6 +386,11 @@ impl Flow {
             hash3(now, echo, hash2(longer, 347)),
         ];
         (contexts, echo)
+    }
+
+    /// A hash of the instruction so far and of the two before it, without registers.
+    pub fn outline(&self, known: &Known) -> u32 {
+        hash3(hash3(self.shape, known.position, self.is_wide().into()), self.shapes[0], self.shapes[1])
     }
 
     /// What the next byte of a jump's distance is if it leads to where another one does: the last ones that lead ahead, and the nearest.

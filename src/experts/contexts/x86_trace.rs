@@ -122,6 +122,21 @@ impl Trace {
         self.pushes = 0;
     }
 
+    /// Operands pushed since the last call.
+    pub fn pushes(&self) -> u32 {
+        self.pushes
+    }
+
+    /// Registers of the last two instructions.
+    pub fn registers(&self) -> u32 {
+        self.registers & 0x3F
+    }
+
+    /// A hash of the third last instruction.
+    pub fn third(&self) -> u32 {
+        self.instructions[2]
+    }
+
     /// The contexts of the next byte.
     pub fn contexts(&self, h: LaneView, known: &Known) -> [u32; TRACE] {
         let Known { begins, position, template, opcode, operand, instruction, before } = *known;

@@ -1,6 +1,6 @@
 //! The prior's file: magic, checksum, the vocabulary with its unigram weights, and one part for each level.
 
-use super::huffman::{BitReader, BitWriter, Decoder, Encoder};
+use super::huffman::{BitReader, BitWriter, Decoder, Encoder, count};
 use super::lists::{LEVELS, Level};
 use super::vocabulary::Vocabulary;
 use super::{Prior, UNIGRAM_BITS};
@@ -145,13 +145,6 @@ fn decode_head(head: &[u8]) -> Option<(Vocabulary, Vec<u32>)> {
 /// For each node, how many levels it is above a child of the node before it.
 fn rises(nodes: &[(u8, u8)]) -> impl Iterator<Item = u8> + '_ {
     (0..nodes.len()).map(|i| if i == 0 { 0 } else { nodes[i - 1].0 + 1 - nodes[i].0 })
-}
-
-/// How often each of `symbols` symbols occurs.
-fn count(symbols: usize, of: impl Iterator<Item = u32>) -> Vec<u64> {
-    let mut counts = vec![0; symbols];
-    of.for_each(|s| counts[s as usize] += 1);
-    counts
 }
 
 /// A 64-bit multiplicative hash over 8 bytes at a time.

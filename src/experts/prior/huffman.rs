@@ -165,6 +165,55 @@ impl Encoder {
     }
 }
 
+/// How often each of `symbols` symbols occurs.
+pub fn count(symbols: usize, of: impl Iterator<Item = u32>) -> Vec<u64> {
+    let mut counts = vec![0; symbols];
+    of.for_each(|s| counts[s as usize] += 1);
+    counts
+}
+
+/// Bit lengths of the numbers that occur: 0 to 24.
+pub const BIT_LENGTHS: usize = 25;
+
+/// A number as it is written: its bit length is Huffman-coded, the bits below the leading one follow as they are.
+#[derive(Clone, Copy)]
+pub struct Number {
+    bit_length: u32,
+    low: u32,
+}
+
+impl Number {
+    /// A number below 2^24.
+    pub fn of(n: u32) -> Number {
+        let bit_length = 32 - n.leading_zeros();
+        Number { bit_length, low: if bit_length < 2 { 0 } else { n & ((1 << (bit_length - 1)) - 1) } }
+    }
+
+    /// What is Huffman-coded.
+    pub fn bit_length(self) -> u32 {
+        self.bit_length
+    }
+
+    /// Writes the rest.
+    pub fn write_low(self, out: &mut BitWriter) {
+        out.bits(self.low, self.bit_length.saturating_sub(1));
+    }
+
+    /// Reads a number.
+    #[inline]
+    pub fn read(code: &Decoder, input: &mut BitReader) -> u32 {
+        input.fill();
+        let bit_length = code.take(input);
+        Number::read_low(bit_length, input)
+    }
+
+    /// Takes the rest of a number from the buffer.
+    #[inline]
+    pub fn read_low(bit_length: u32, input: &mut BitReader) -> u32 {
+        1 << bit_length >> 1 | input.take(bit_length.saturating_sub(1))
+    }
+}
+
 /// Code lengths by Huffman's algorithm, without a limit; 0 where the count is 0.
 fn huffman_lengths(counts: &[u64]) -> Vec<u8> {
     let mut heap: BinaryHeap<_> =

@@ -26,7 +26,10 @@ macro_rules! by_blocks {
             304 => $function::<19>($($argument),*),
             320 => $function::<20>($($argument),*),
             336 => $function::<21>($($argument),*),
-            len => panic!("{len} inputs are not a multiple of 16 up to 336"),
+            352 => $function::<22>($($argument),*),
+            368 => $function::<23>($($argument),*),
+            384 => $function::<24>($($argument),*),
+            len => panic!("{len} inputs are not a multiple of 16 up to 384"),
         }
     };
 }

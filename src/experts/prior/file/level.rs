@@ -1,14 +1,11 @@
 //! One level's lists in the prior's file: Huffman-coded gaps between indices, each together with its entry's mass.
 
-use super::super::huffman::{BitReader, BitWriter, Decoder, Encoder};
+use super::super::huffman::{BIT_LENGTHS, BitReader, BitWriter, Decoder, Encoder, Number, count};
 use super::super::lists::{Entries, Entry, Level};
-use super::count;
 use std::ops::Range;
 
 /// Number of mass codes.
 pub const MASSES: usize = 32;
-/// Bit lengths of the numbers that occur: 0 to 24.
-const BIT_LENGTHS: usize = 25;
 /// Lists of similar size share a code for their entries.
 const SIZE_CLASSES: usize = 6;
 
@@ -31,15 +28,15 @@ pub fn encode(level: &LevelData, masses: &[u16; MASSES]) -> Vec<u8> {
         list.clone().map(move |i| {
             let gap = Number::of(u32::from(level.index[i]) - next);
             next = u32::from(level.index[i]) + 1;
-            (gap.bit_length * MASSES as u32 + u32::from(level.mass[i]), gap)
+            (gap.bit_length() * MASSES as u32 + u32::from(level.mass[i]), gap)
         })
     };
     masses.iter().for_each(|&mass| out.bits(mass.into(), 16));
     for number in [level.start.len() - 1, lists.len(), level.index.len()] {
         out.bits(number as u32, 24);
     }
-    let skip_code = Encoder::write(&count(BIT_LENGTHS, lists.iter().map(|list| list.skip.bit_length)), out);
-    let size_code = Encoder::write(&count(BIT_LENGTHS, lists.iter().map(|list| list.size().bit_length)), out);
+    let skip_code = Encoder::write(&count(BIT_LENGTHS, lists.iter().map(|list| list.skip.bit_length())), out);
+    let size_code = Encoder::write(&count(BIT_LENGTHS, lists.iter().map(|list| list.size().bit_length())), out);
     let entry_codes: [Encoder; SIZE_CLASSES] = std::array::from_fn(|class| {
         let lists = lists.iter().filter(|list| size_class(list.entries.len()) == class);
         let symbols = lists.flat_map(|list| entries(&list.entries)).map(|(symbol, _)| symbol);
@@ -47,7 +44,7 @@ pub fn encode(level: &LevelData, masses: &[u16; MASSES]) -> Vec<u8> {
     });
     for list in &lists {
         for (number, code) in [(list.skip, &skip_code), (list.size(), &size_code)] {
-            code.symbol(number.bit_length, out);
+            code.symbol(number.bit_length(), out);
             number.write_low(out);
         }
         for (symbol, gap) in entries(&list.entries) {
@@ -136,35 +133,5 @@ fn size_class(size: usize) -> usize {
         5..=8 => 3,
         9..=32 => 4,
         _ => 5,
-    }
-}
-
-/// A number as it is written: its bit length is Huffman-coded, the bits below the leading one follow as they are.
-#[derive(Clone, Copy)]
-struct Number {
-    bit_length: u32,
-    low: u32,
-}
-
-impl Number {
-    fn of(n: u32) -> Number {
-        let bit_length = 32 - n.leading_zeros();
-        Number { bit_length, low: if bit_length < 2 { 0 } else { n & ((1 << (bit_length - 1)) - 1) } }
-    }
-
-    fn write_low(self, out: &mut BitWriter) {
-        out.bits(self.low, self.bit_length.saturating_sub(1));
-    }
-
-    #[inline]
-    fn read(code: &Decoder, input: &mut BitReader) -> u32 {
-        input.fill();
-        let bit_length = code.take(input);
-        Number::read_low(bit_length, input)
-    }
-
-    #[inline]
-    fn read_low(bit_length: u32, input: &mut BitReader) -> u32 {
-        1 << bit_length >> 1 | input.take(bit_length.saturating_sub(1))
     }
 }

@@ -122,6 +122,6 @@ mod tests {
         let (trie, _) = vocabulary(&[b"aa", b"aaa"]);
         assert_eq!(cut(&trie, b"aaaa"), [2, 4]);
         assert_eq!(cut(&trie, &[b'a'; 130])[..2], [3, 6]);
-        assert!(!may_follow(&trie, &[b'a'; 2], &[b'a'; 3]) && may_follow(&trie, &[b'a'; 33], &[b'a'; 33]));
+        assert!(!may_follow(&trie, &[b'a'; 3], &[b'a'; 2]) && may_follow(&trie, &[b'a'; 33], &[b'a'; 33]));
     }
 }

@@ -4,6 +4,7 @@ use super::device::Device;
 use crate::error::Error;
 use crate::experts::token::expert::Cuts;
 use crate::experts::token::hypotheses::MAX_PATH;
+use crate::experts::token::merges;
 use crate::experts::token::trie::{Trie, VIRTUAL};
 use crate::transformer::checkpoint::Checkpoint;
 use crate::transformer::load::{from_gguf, load};
@@ -16,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 static EMBEDDED: &[u8] = nzip_transformer::TRANSFORMER;
 
 /// Tokens in the attention window of the only lane and of one of two lanes, if the model is an external one.
-const LONG_WINDOWS: [usize; 2] = [2048, 1024];
+const LONG_WINDOWS: [usize; 2] = [4096, 1024];
 /// The same of the embedded model, in one lane or two, and of any in more.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;
@@ -68,7 +69,8 @@ impl LanguageModel {
     }
 
     pub(super) fn new(checkpoint: Checkpoint, name: &str, cuts: Cuts) -> Result<LanguageModel, Error> {
-        let trie = Trie::new(&checkpoint.tokens);
+        let mut trie = Trie::new(&checkpoint.tokens);
+        trie.ids_are_merges = cuts == Cuts::ByModel && merges::are_known(&trie, &checkpoint.tokens);
         let id = checkpoint.id();
         let model = Model::new(checkpoint, &trie.model_order())?;
         Ok(LanguageModel {

@@ -9,6 +9,7 @@
 //! asked once it is likely enough. The transformer's context holds one hypothesis at a time: to ask for another one retracts what
 //! they do not share. What all hypotheses share is certain.
 
+use super::merges;
 use super::opinion::{Opinion, Query};
 use super::trie::{Trie, TrieCursor, VIRTUAL};
 use crate::transformer::Table;
@@ -70,6 +71,8 @@ pub struct Hypotheses {
     all: Vec<Hypothesis>,
     /// The bytes since the last certain token.
     pending: Vec<u8>,
+    /// The bytes of the last certain token.
+    certain: Vec<u8>,
     /// The tokens in the transformer's context since the last certain one.
     fed: Vec<Token>,
     /// The hypothesis that the next distribution is for.
@@ -138,12 +141,14 @@ impl Hypotheses {
     }
 
     /// After a byte's last bit: finds the new hypothesis of a token that ends with it, and what to ask the transformer. A
-    /// hypothesis is asked if it has at least `min_share` of the mass, in units of 2^-16, or if no other has been.
+    /// hypothesis is asked if it has at least `min_share` of the mass, in units of 2^-16, if no other has been, or if the word seems to be cut
+    /// in another way than those that were.
     pub fn end_byte(&mut self, trie: &Trie, byte: u8, min_share: u64) -> Option<Query> {
         self.pending.push(byte);
-        self.end_token(trie, min_share);
+        self.drop_stale(trie);
+        let refused = self.end_token(trie, min_share);
         self.prune();
-        let needed = !self.all.iter().any(Hypothesis::is_asked);
+        let needed = refused || !self.all.iter().any(Hypothesis::is_asked);
         self.heaviest_unasked(|_| true)
             .filter(|&(_, share)| needed || share >= min_share)
             .map(|(index, _)| self.ask(index))
@@ -165,22 +170,51 @@ impl Hypotheses {
         Some((index, heaviest.mass / (total >> 16)))
     }
 
+    /// Drops hypotheses that were not asked and whose bytes since begin no token: the other model that predicts in their place knows
+    /// nothing of what they are about.
+    fn drop_stale(&mut self, trie: &Trie) {
+        let Hypotheses { all, spare, pending, .. } = self;
+        all.retain_mut(|other| {
+            let mut cursor = TrieCursor::new(trie);
+            let mut since = pending[other.start()..].iter();
+            other.is_asked() || since.all(|&byte| cursor.push_byte(trie, byte)) || other.give_up(spare)
+        });
+    }
+
+    /// Whether the pending bytes from the end of a path on may be its next token.
+    fn may_end(&self, trie: &Trie, path: &[Token]) -> bool {
+        let start = path.last().map_or(0, |token| token.end);
+        let before = match path {
+            [] => &self.certain,
+            [.., before, _] => &self.pending[before.end..start],
+            [_] => &self.pending[..start],
+        };
+        merges::may_follow(trie, before, &self.pending[start..])
+    }
+
     /// Adds the hypotheses that tokens end here. They are different cuts of the same bytes, but other bytes may follow: byte-level BPE
     /// makes one token of two line ends only before white space. Those with a share of less than `min_share`
     /// or [`MIN_OTHER_CUT`] count for the
-    /// likeliest one.
-    fn end_token(&mut self, trie: &Trie, min_share: u64) {
+    /// likeliest one. Returns whether at least `min_share` of the mass were of tokens that don't end here, because byte-pair encoding cuts the
+    /// word in another way.
+    fn end_token(&mut self, trie: &Trie, min_share: u64) -> bool {
         let end = self.pending.len();
         let total: u64 = self.all.iter().map(|hypothesis| hypothesis.mass).sum();
         let least = (total >> 16) * min_share.max(MIN_OTHER_CUT);
-        let mut rest = 0;
+        let (mut rest, mut refused) = (0, 0);
         let mut ended = Vec::new();
-        for hypothesis in &mut self.all {
+        for index in 0..self.all.len() {
+            let hypothesis = &self.all[index];
             let Next::Asked { cumulative, cursor, unit } = &hypothesis.next else { continue };
             let Some(count) = cursor.count(cumulative) else { continue };
             let mass = unit * u64::from(count);
+            let id = cursor.token(trie);
+            let may_end = self.may_end(trie, &hypothesis.path);
+            let hypothesis = &mut self.all[index];
             hypothesis.mass -= mass;
-            if let Some(id) = cursor.token(trie) {
+            if !may_end {
+                refused += mass;
+            } else if let Some(id) = id {
                 let path = hypothesis.path.iter().copied().chain([Token { id, end }]).collect();
                 ended.push(Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } });
             } else {
@@ -195,11 +229,11 @@ impl Hypotheses {
             likeliest.mass += rest;
             likeliest.next = Next::Unasked { whole: likeliest.mass.into() };
         } else if self.all.is_empty() {
-            // No cut is left: the longest tokens are one.
-            let path = self.longest(trie);
+            let path = self.usual_cut(trie);
             ended.push(Hypothesis { path, mass: 1, split: [0; 2], next: Next::Unasked { whole: 1 } });
         }
         self.all.append(&mut ended);
+        refused >> 16 >= (total >> 32).max(1) * min_share
     }
 
     /// The number of hypotheses that cut bytes which others cut, too.
@@ -208,13 +242,13 @@ impl Hypotheses {
         live.iter().enumerate().filter(|(index, start)| live[..*index].contains(start)).count()
     }
 
-    /// The pending bytes, cut into the longest tokens.
-    fn longest(&self, trie: &Trie) -> Vec<Token> {
-        let token = |end: &mut usize, bytes: &[u8]| {
-            *end += bytes.len();
-            Some(Token { id: trie.find(bytes).unwrap_or(VIRTUAL), end: *end })
-        };
-        trie.tokenize(&self.pending).scan(0, token).collect()
+    /// A cut of the pending bytes, for where no hypothesis is left. The last token may go on.
+    fn usual_cut(&self, trie: &Trie) -> Vec<Token> {
+        let mut ends = merges::cut(trie, &self.pending);
+        ends.truncate((ends.len() - 1).max(1));
+        let starts = [0].into_iter().chain(ends.clone());
+        let token = |(start, end)| Token { id: trie.find(&self.pending[start..end]).unwrap_or(VIRTUAL), end };
+        starts.zip(ends).map(token).collect()
     }
 
     /// Drops hypotheses that don't matter, and shifts the masses of the others.
@@ -251,6 +285,10 @@ impl Hypotheses {
         let tokens = path[kept..].iter().map(|token| token.id).collect();
         let certain = self.all.iter().map(|other| common(&other.path, &path)).min().unwrap_or(0);
         let bytes = if certain > 0 { path[certain - 1].end } else { 0 };
+        if let Some(last) = certain.checked_sub(1) {
+            let start = last.checked_sub(1).map_or(0, |before| path[before].end);
+            self.certain = self.pending[start..bytes].to_vec();
+        }
         self.pending.drain(..bytes);
         self.fed = path;
         for path in self.all.iter_mut().map(|other| &mut other.path).chain([&mut self.fed]) {
@@ -274,15 +312,26 @@ impl Hypotheses {
         let mut cursor = TrieCursor::new(trie);
         let fits = self.pending[hypothesis.start()..].iter().all(|&byte| cursor.push_byte(trie, byte));
         let (zeros, ones) = cursor.masses(&cumulative);
-        let count = u64::from(zeros) + u64::from(ones);
-        if !fits || count == 0 {
+        let longer = if fits { u64::from(zeros) + u64::from(ones) } else { 0 };
+        // A token may end where the hypothesis is asked at last.
+        let may_end = fits && self.may_end(trie, &self.all[index].path);
+        let ended = cursor.count(&cumulative).filter(|_| may_end).zip(cursor.token(trie));
+        let count = longer + ended.map_or(0, |(count, _)| u64::from(count));
+        if count == 0 {
             self.spare.push(cumulative);
             self.all.remove(index);
             return;
         }
         let total = u128::from(cumulative[cumulative.len() - 1]);
         let unit = (whole / total).clamp(1, u128::from((1 << MASS_BITS) / count)) as u64;
-        (hypothesis.mass, hypothesis.next) = (unit * count, Next::Asked { cumulative, cursor, unit });
+        let hypothesis = &mut self.all[index];
+        (hypothesis.mass, hypothesis.next) = (unit * longer, Next::Asked { cumulative, cursor, unit });
+        if let Some((count, id)) = ended {
+            let token = Token { id, end: self.pending.len() };
+            let path = hypothesis.path.iter().copied().chain([token]).collect();
+            let mass = unit * u64::from(count);
+            self.all.push(Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } });
+        }
         self.normalise();
     }
 }

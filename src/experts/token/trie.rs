@@ -31,6 +31,8 @@ pub struct Trie {
     child_bytes: Vec<u8>,
     /// The position in `order` of the first token below each child.
     first_token: Vec<u32>,
+    /// Whether the ids tell how byte-pair encoding cuts words: see [`super::merges`].
+    pub ids_are_merges: bool,
 }
 
 impl Trie {
@@ -56,6 +58,7 @@ impl Trie {
             is_token: vec![],
             child_bytes: vec![],
             first_token: vec![],
+            ids_are_merges: false,
         };
         // The nodes to visit, as ranges of the order and their depth.
         let mut queue = VecDeque::from([(0, all.len(), 0)]);

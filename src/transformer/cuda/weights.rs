@@ -10,7 +10,7 @@ use crate::num::tiles::BLOCK;
 
 /// Bounds of `kernels.cu`.
 const MAX_HEAD: usize = 256;
-pub const MAX_WINDOW: usize = 2048;
+pub const MAX_WINDOW: usize = 4096;
 
 /// An int8 matrix: rows one after the other, with a scale for each 32 elements.
 pub struct Matrix {

@@ -46,7 +46,11 @@ impl Harness {
     }
 
     fn cutting(cuts: Cuts, tokens: &[Vec<u8>], lanes: usize, favour: u32, unigram: bool) -> Harness {
-        let trie = Arc::new(Trie::new(tokens));
+        Harness::with_trie(Trie::new(tokens), cuts, tokens, lanes, favour, unigram)
+    }
+
+    fn with_trie(trie: Trie, cuts: Cuts, tokens: &[Vec<u8>], lanes: usize, favour: u32, unigram: bool) -> Harness {
+        let trie = Arc::new(trie);
         let mut harness = Harness {
             expert: TokenExpert::new(trie.clone(), cuts, lanes, if unigram { 0 } else { min_p_end(lanes) }),
             bytes: tokens.to_vec(),
@@ -443,4 +447,26 @@ fn a_disabled_lane_predicts_nothing() {
     harness.set_distribution(0);
     harness.push(0, b'b');
     harness.check(0);
+}
+
+/// Words whose cuts byte-pair encoding does not make: the model is fed none of them, however likely it finds them.
+#[test]
+fn words_are_fed_as_byte_pair_encoding_cuts_them() {
+    let merged = [&b"in"[..], b"ing", b"il", b" p", b"iling", b" pil"];
+    let tokens: Vec<Vec<u8>> =
+        (0..=255).map(|byte| vec![byte]).chain(merged.iter().map(|token| token.to_vec())).collect();
+    for is_known in [false, true] {
+        let mut trie = Trie::new(&tokens);
+        trie.ids_are_merges = is_known;
+        let mut harness = Harness::with_trie(trie, Cuts::ByModel, &tokens, 1, PLAIN, false);
+        let text = b" piling pil piling in piling. piling".repeat(8);
+        text.iter().for_each(|&byte| drop(harness.push(0, byte)));
+        // The last word may still be cut in more than one way.
+        let fed = harness.fed[0].iter().map(|&id| &tokens[id as usize][..]);
+        let fed: Vec<&[u8]> = fed.take(harness.fed[0].len() - harness.open[0]).collect();
+        assert!(text.starts_with(&fed.concat()) && fed.concat().len() + 30 > text.len());
+        let forbidden =
+            fed.windows(2).filter(|pair| matches!(pair, [b" pil", b"ing"] | [b"i", b"ng" | b"n"] | [b" ", b"p"]));
+        assert_eq!(forbidden.count() == 0, is_known);
+    }
 }

@@ -209,7 +209,9 @@ impl LanguageModel {
     /// Bytes of memory for a backend, without [`Self::shared_memory`].
     pub fn memory(&self, lanes: usize, learning: usize) -> u64 {
         let config = self.model.config();
-        let kv_cache = config.layers * config.kv_heads * config.head_dim * 3 * self.window(lanes);
+        // Fewer lanes may have longer windows in all, and a block may have any number up to `lanes`.
+        let places = (0..=lanes.max(1).ilog2()).map(|log| self.window(1 << log) << log).max().unwrap_or(0);
+        let kv_cache = config.layers * config.kv_heads * config.head_dim * 3 * places;
         // Trainable weights in binary32 and int8, and the gradient of one layer.
         let matrix = config.hidden * config.feed_forward;
         let trainable = learning * 3 * matrix;
@@ -221,8 +223,8 @@ impl LanguageModel {
             Cuts::ByModel => (12, MAX_PATH + 1),
         };
         let trace = learning * (config.hidden + 2 * config.feed_forward) + 2 * config.hidden;
-        let lane = kv_cache + 4 * (distributions * config.vocabulary + open * trace);
-        (adaptive + lanes * lane) as u64
+        let lane = 4 * (distributions * config.vocabulary + open * trace);
+        (adaptive + kv_cache + lanes * lane) as u64
     }
 
     /// The model's input for a token of [`LanguageModel::trie`]: the start token for a virtual one.

@@ -10,6 +10,7 @@ pub mod direct;
 pub mod expert;
 pub mod fields;
 pub mod hashed_contexts;
+pub mod huffman;
 pub mod inputs;
 pub mod language;
 pub mod match_model;
@@ -94,6 +95,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let hashed = hashed_bits(raw_len, thorough);
     let tables = (64 << hashed) + (64 << direct) + (5 << match_bits(raw_len));
     let thorough = if thorough { (16 << hashed) + Recall::memory(match_bits(raw_len)) + Steps::MEMORY } else { 0 };
+    // The prior of code is there once, but counted with each block.
     let code =
         if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY + code_prior::table::MEMORY } else { 0 };
     let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code;

@@ -3,7 +3,8 @@
 use super::evidence::{CODES, mirrored};
 use super::table::{Record, Table};
 use crate::error::{Error, ErrorKind};
-use crate::experts::prior::huffman::{BIT_LENGTHS, BitReader, BitWriter, Decoder, Encoder, Number, count};
+use crate::experts::huffman::{BIT_LENGTHS, BitReader, BitWriter, Decoder, Encoder, Number, count};
+use memmap2::MmapMut;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -35,7 +36,7 @@ impl Table {
     /// Decodes a prior's file.
     ///
     /// # Errors
-    /// [`ErrorKind::Model`] if the file is not a prior or is damaged.
+    /// [`ErrorKind::Model`] if the file is not a prior or is damaged; [`ErrorKind::Io`] if there is not enough memory.
     pub fn parse(file: &[u8]) -> Result<Table, Error> {
         let wrong = |what| Error::new(ErrorKind::Model, format!("the prior of x86 code {what}"));
         let body = file.strip_prefix(MAGIC).ok_or_else(|| wrong("is not a file of this version"))?;
@@ -43,7 +44,8 @@ impl Table {
         if u64::from_le_bytes(*checksum) != xxh3_64(body) {
             return Err(wrong("is damaged: its checksum does not match"));
         }
-        decode(body).ok_or_else(|| wrong("is not well-formed"))
+        let no_memory = |error| Error::new(ErrorKind::Io, format!("no memory for the prior of x86 code: {error}"));
+        decode(body, Table::room().map_err(no_memory)?).ok_or_else(|| wrong("is not well-formed"))
     }
 }
 
@@ -77,7 +79,7 @@ pub fn encode(records: &[Record]) -> Vec<u8> {
     [&MAGIC[..], &xxh3_64(&body).to_le_bytes(), &body].concat()
 }
 
-fn decode(body: &[u8]) -> Option<Table> {
+fn decode(body: &[u8], room: MmapMut) -> Option<Table> {
     let mut input = BitReader::new(body);
     let records = input.bits(COUNT_BITS);
     let gap_code = Decoder::read(&mut input, BIT_LENGTHS)?;
@@ -95,7 +97,7 @@ fn decode(body: &[u8]) -> Option<Table> {
         }
         Some(Record { place, evidence })
     });
-    Table::new(records)
+    Table::new(room, records)
 }
 
 /// What is written for a node: which code, by the node that it comes after, and the symbol. `None` if that node was never seen: nor was this.
@@ -151,32 +153,40 @@ mod tests {
         }
         // What a checksum does not see.
         let body = &file[MAGIC.len() + 8..];
-        for at in 0..body.len() {
+        let refused = (0..body.len()).step_by(31).filter(|&at| {
             let mut damaged = body.to_vec();
             damaged[at] = damaged[at].wrapping_add(85);
-            let _ = decode(&damaged);
-        }
+            decode(&damaged, Table::room().unwrap()).is_none()
+        });
+        assert!(refused.count() > 10, "codes that are not complete, places out of range");
     }
 
     #[test]
     fn a_line_has_room_for_four() {
         let crowded = |n| (0..n).map(|place| Some(Record { place, evidence: [1; 15] }));
-        assert!(Table::new(crowded(4)).is_some() && Table::new(crowded(5)).is_none());
+        let table = |records| Table::new(Table::room().unwrap(), records);
+        assert!(table(crowded(4)).is_some() && table(crowded(5)).is_none());
         let falling = [7, 6].map(|place| Some(Record { place, evidence: [1; 15] }));
-        assert!(Table::new(falling).is_none());
+        assert!(Table::new(Table::room().unwrap(), falling).is_none());
     }
 
     #[test]
     fn the_embedded_prior_knows_what_functions_begin_with() {
+        use crate::experts::code_prior::evidence::initial_map;
+        use crate::experts::code_prior::table::place;
         use crate::experts::contexts::x86::X86;
-        use crate::tables::hash_table::first_nibble;
+        use crate::tables::hash_table::{first_nibble, next_nibble};
         let table = Table::embedded().unwrap();
         let mut x86 = X86::new(true);
         // ret; push ebp; what follows is mov ebp, esp: 8B EC.
         [0xC3, 0x55].into_iter().for_each(|byte| x86.push(byte));
         let contexts = x86.prior().unwrap();
-        let bucket = table.find(super::super::table::place(first_nibble(1, contexts[1]), 0));
-        let map = super::super::evidence::initial_map();
+        let first = first_nibble(1, contexts[1]);
+        let bucket = table.find(place(first, 0));
+        let map = initial_map();
         assert!(map[usize::from(bucket[1])] >> 16 > 1 << 15, "8: its first bit is 1");
+        // Behind 100, and then 0.
+        let bucket = table.find(place(next_nibble(first, 1 + 0b100), 0));
+        assert!(map[usize::from(bucket[1])] >> 16 > 1 << 15, "B: its first bit is 1");
     }
 }

@@ -31,10 +31,17 @@ pub fn place(hash: u32, last_bit: u8) -> u32 {
 pub struct Table(MmapMut);
 
 impl Table {
-    /// A table of records, whose places rise. `None` if they don't, if there are more for one line than it has room for, or if there is not
-    /// enough memory.
-    pub fn new(records: impl IntoIterator<Item = Option<Record>>) -> Option<Table> {
-        let mut bytes = map_lines(LINE_BITS).ok()?;
+    /// Memory for a table.
+    ///
+    /// # Errors
+    /// The operating system's, if there is not enough.
+    pub fn room() -> std::io::Result<MmapMut> {
+        map_lines(LINE_BITS)
+    }
+
+    /// A table of records, whose places rise, in zeros from [`Table::room`]. `None` if they don't, or if there are more for one line than it
+    /// has room for.
+    pub fn new(mut bytes: MmapMut, records: impl IntoIterator<Item = Option<Record>>) -> Option<Table> {
         let buckets = bytes.as_chunks_mut::<{ size_of::<Bucket>() }>().0;
         let (mut next, mut way) = (0, 0);
         for record in records {

@@ -256,26 +256,26 @@ impl X86 {
     /// Contexts of the prior of code: those that other programs have, too. None unless time matters less.
     pub fn prior(&self) -> Option<[u32; CODE_CONTEXTS]> {
         let (flow, trace) = (self.flow.as_ref()?, self.trace.as_ref()?);
-        let now = hash3(self.instruction, self.position() as u32, flow.is_wide().into());
+        let here = hash3(self.instruction, self.position() as u32, flow.is_wide().into());
         let [o1, o2, o3, o4] = self.opcodes;
         let [i1, i2] = self.instructions;
         Some([
-            hash2(now, 400),
-            hash3(now, o1 >> 8, 401),
-            hash3(now, o1, 402),
-            hash3(now, o1 >> 8, hash2(o2 >> 8, 403)),
-            hash3(now, o1, hash2(o2, 404)),
-            hash3(now, o1, hash3(o2, o3, 405)),
-            hash3(now, hash3(o1, o2, o3), hash2(o4, 406)),
-            hash3(now, i1, 407),
-            hash3(now, i1, hash2(i2, 408)),
-            hash3(now, hash2(o1 >> 8, o2 >> 8), hash3(o3 >> 8, o4 >> 8, 409)),
-            hash2(flow.outline(&self.known()), 410),
-            hash3(now, o2, 411),
-            hash3(now, i2, hash2(o1 >> 8, 412)),
-            hash3(now, trace.pushes(), hash2(o1 >> 8, 413)),
-            hash3(now, o1 >> 8, hash2(trace.registers(), 414)),
-            hash3(now, i1, hash3(i2, trace.third(), 415)),
+            hash2(here, 400),
+            hash3(here, o1 >> 8, 401),
+            hash3(here, o1, 402),
+            hash3(here, o1 >> 8, hash2(o2 >> 8, 403)),
+            hash3(here, o1, hash2(o2, 404)),
+            hash3(here, o1, hash3(o2, o3, 405)),
+            hash3(here, hash3(o1, o2, o3), hash2(o4, 406)),
+            hash3(here, i1, 407),
+            hash3(here, i1, hash2(i2, 408)),
+            hash3(here, hash2(o1 >> 8, o2 >> 8), hash3(o3 >> 8, o4 >> 8, 409)),
+            hash2(flow.three_shapes(&self.known()), 410),
+            hash3(here, o2, 411),
+            hash3(here, i2, hash2(o1 >> 8, 412)),
+            hash3(here, trace.pushes(), hash2(o1 >> 8, 413)),
+            hash3(here, o1 >> 8, hash2(trace.registers(), 414)),
+            hash3(here, i1, hash3(i2, trace.third(), 415)),
         ])
     }
 

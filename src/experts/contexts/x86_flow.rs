@@ -389,7 +389,7 @@ impl Flow {
     }
 
     /// A hash of the instruction so far and of the two before it, without registers.
-    pub fn outline(&self, known: &Known) -> u32 {
+    pub fn three_shapes(&self, known: &Known) -> u32 {
         hash3(hash3(self.shape, known.position, self.is_wide().into()), self.shapes[0], self.shapes[1])
     }
 

@@ -1,10 +1,10 @@
 //! The prior's file: magic, checksum, the vocabulary with its unigram weights, and one part for each level.
 
-use super::huffman::{BitReader, BitWriter, Decoder, Encoder, count};
 use super::lists::{LEVELS, Level};
 use super::vocabulary::Vocabulary;
 use super::{Prior, UNIGRAM_BITS};
 use crate::error::{Error, ErrorKind};
+use crate::experts::huffman::{BitReader, BitWriter, Decoder, Encoder, count};
 use std::sync::OnceLock;
 
 mod level;

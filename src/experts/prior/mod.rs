@@ -14,7 +14,6 @@ mod byte_index;
 pub mod cursor;
 pub mod expert;
 pub mod file;
-pub mod huffman;
 mod hypothesis;
 pub mod line_ends;
 mod lists;

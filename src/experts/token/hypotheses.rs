@@ -193,9 +193,8 @@ impl Hypotheses {
     }
 
     /// Adds the hypotheses that tokens end here. They are different cuts of the same bytes, but other bytes may follow: byte-level BPE
-    /// makes one token of two line ends only before white space. Those with a share of less than `min_share`
-    /// or [`MIN_OTHER_CUT`] count for the
-    /// likeliest one. Returns whether at least `min_share` of the mass were of tokens that don't end here, because byte-pair encoding cuts the
+    /// makes one token of two line ends only before white space. Those with a share of less than `min_share` or [`MIN_OTHER_CUT`] count for
+    /// the likeliest one. Returns whether at least `min_share` of the mass were of tokens that don't end here, because byte-pair encoding cuts the
     /// word in another way.
     fn end_token(&mut self, trie: &Trie, min_share: u64) -> bool {
         let end = self.pending.len();
@@ -228,12 +227,12 @@ impl Hypotheses {
         if let Some(likeliest) = ended.first_mut() {
             likeliest.mass += rest;
             likeliest.next = Next::Unasked { whole: likeliest.mass.into() };
-        } else if self.all.is_empty() {
+        } else if self.all.iter().all(|other| other.mass == 0) {
             let path = self.usual_cut(trie);
             ended.push(Hypothesis { path, mass: 1, split: [0; 2], next: Next::Unasked { whole: 1 } });
         }
         self.all.append(&mut ended);
-        refused >> 16 >= (total >> 32).max(1) * min_share
+        u128::from(refused.max(1)) << 16 >= u128::from(total) * u128::from(min_share)
     }
 
     /// The number of hypotheses that cut bytes which others cut, too.

@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A context is kept if it occurs in so many of 8 groups of packages.
 const GROUPS: usize = 8;
 const LEAST: u32 = 3;
-/// Occurrences in one program that count.
+/// Of 256 occurrences in one program, the first ones that count.
 const PER_PROGRAM: u8 = 24;
 /// Each context's coarser one, which it is compared with; none for the first.
 const COARSER: [usize; CODE_CONTEXTS] = [usize::MAX, 0, 1, 1, 2, 4, 5, 2, 7, 3, 2, 1, 4, 1, 1, 8];
@@ -35,7 +35,7 @@ impl Bucket {
         if usize::from(self.program) != program {
             (self.program, self.in_program) = (program as u16, 0);
         }
-        self.in_program += 1;
+        self.in_program = self.in_program.wrapping_add(1);
         self.in_program <= PER_PROGRAM
     }
 

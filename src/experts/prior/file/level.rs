@@ -1,7 +1,7 @@
 //! One level's lists in the prior's file: Huffman-coded gaps between indices, each together with its entry's mass.
 
-use super::super::huffman::{BIT_LENGTHS, BitReader, BitWriter, Decoder, Encoder, Number, count};
 use super::super::lists::{Entries, Entry, Level};
+use crate::experts::huffman::{BIT_LENGTHS, BitReader, BitWriter, Decoder, Encoder, Number, count};
 use std::ops::Range;
 
 /// Number of mass codes.

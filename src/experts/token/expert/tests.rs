@@ -465,8 +465,7 @@ fn words_are_fed_as_byte_pair_encoding_cuts_them() {
         let fed = harness.fed[0].iter().map(|&id| &tokens[id as usize][..]);
         let fed: Vec<&[u8]> = fed.take(harness.fed[0].len() - harness.open[0]).collect();
         assert!(text.starts_with(&fed.concat()) && fed.concat().len() + 30 > text.len());
-        let forbidden =
-            fed.windows(2).filter(|pair| matches!(pair, [b" pil", b"ing"] | [b"i", b"ng" | b"n"] | [b" ", b"p"]));
+        let forbidden = fed.windows(2).filter(|pair| matches!(pair, [b" pil", b"ing"] | [b"i", b"n"] | [b" ", b"p"]));
         assert_eq!(forbidden.count() == 0, is_known);
     }
 }

@@ -1,4 +1,4 @@
-//! The bit stream of the prior's file, and canonical Huffman codes with a length limit.
+//! The bit stream of the priors' files, and canonical Huffman codes with a length limit.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

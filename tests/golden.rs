@@ -28,7 +28,7 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
 }
 
 /// Content of kinds that statistics and headers tell.
-fn kinds_of_content() -> [(&'static str, Vec<u8>); 6] {
+fn kinds_of_content() -> [(&'static str, Vec<u8>); 7] {
     let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
     let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
     let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
@@ -47,7 +47,21 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 6] {
             .map(u32::to_le_bytes)
             .concat()
     };
-    // The same for a processor that reads the high byte first, SPARC: calls, and loads of registers from the stack.
+    // Instructions as compilers put them, in an order that a multiplicative hash says.
+    let x86 = |i: u32| {
+        let (random, small) = (i.wrapping_mul(0x9E37_79B9) >> 16, (i.wrapping_mul(0x85EB_CA6B) >> 27) as u8 * 4);
+        match random % 8 {
+            0 => vec![0x55, 0x8B, 0xEC, 0x83, 0xEC, small],
+            1 => vec![0x8B, 0x45, small],
+            2 => vec![0x89, 0x4D, small.wrapping_neg()],
+            3 => vec![0x85, 0xC0, 0x74, small],
+            4 => vec![0x50, 0xE8, random as u8, (random >> 8) as u8, 0, 0, 0x83, 0xC4, 4],
+            5 => vec![0x8B, 0x4D, 8, 0x3B, 0x48, small],
+            6 => vec![0x33, 0xC0, 0x40],
+            _ => vec![0x5E, 0x8B, 0xE5, 0x5D, 0xC3],
+        }
+    };
+    // Code for a processor that reads the high byte first, SPARC: calls, and loads of registers from the stack.
     let sparc = |i: u32| [0x4000_0000 | (i % 7 * 90).wrapping_sub(2 * i) & 0x3FFF_FFFF, 0xD007_A040 + 4 * (i % 5)];
     let mut sparc_program = b"\x7FELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x02".to_vec();
     (0..600).flat_map(sparc).for_each(|word| sparc_program.extend(word.to_be_bytes()));
@@ -64,6 +78,7 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 6] {
         ("floats", floats),
         ("arm64", elf(183, &arm)),
         ("riscv", elf(243, &risc)),
+        ("x86", elf(3, &x86)),
         ("sparc", sparc_program),
         ("workbook", workbook),
         ("pieces", pieces.concat()),

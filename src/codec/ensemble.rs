@@ -104,7 +104,7 @@ impl Ensemble {
         let order1 = pixels.unwrap_or(likely.or(place).unwrap_or(last) << 8 | node);
         let short_match = self.experts.short_match.finder.confidence().min(3);
         let class = short_match + 4 * self.experts.hashed.known_orders();
-        let own = self.experts.hashed.likely().zip(self.experts.code_prior.as_ref()).map(|(likely, prior)| {
+        let own = self.experts.hashed.likely().zip(self.experts.code.as_ref()).map(|(likely, prior)| {
             [hash2(prior.shortest(), 1), hash2(likely.context, node as u32)].map(|hash| hash as usize % OWN_CONTEXTS)
         });
         let places = Places { order1, class, own };
@@ -168,7 +168,7 @@ impl Ensemble {
         if let Some(own) = self.experts.hashed.more_selectors() {
             contexts[..2].copy_from_slice(&own);
         }
-        if let Some(prior) = &self.experts.code_prior {
+        if let Some(prior) = &self.experts.code {
             contexts[4] = prior.confidence();
             contexts[7] = prior.known() << 3 | depth;
         }

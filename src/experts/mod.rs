@@ -3,6 +3,7 @@
 //! To add an expert, write its file, and add its module and its line in the [`Experts`] list here.
 
 pub mod bilevel;
+pub mod code;
 pub mod code_prior;
 pub mod contexts;
 pub mod cost_gate;
@@ -26,7 +27,7 @@ pub mod token;
 use crate::content::Kind;
 use crate::text::{LaneView, Node};
 use bilevel::Bilevel;
-use code_prior::CodePrior;
+use code::CodeExpert;
 use direct::Direct;
 use expert::{Expert, NextByte, Pretrained, Setup, experts};
 use fields::Fields;
@@ -51,7 +52,7 @@ experts! {
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
     bilevel: Bilevel = Bilevel::new(setup.content),
     hashed: HashedContexts = HashedContexts::new(setup, hashed_bits(setup.raw_len, setup.thorough))?,
-    code_prior: Option<CodePrior> = setup.code_prior.map(CodePrior::new),
+    code: Option<CodeExpert> = setup.code_prior.map(CodeExpert::new),
     fields: Fields = Fields::new(setup, line_bits(setup.raw_len) - 1)?,
 }
 

@@ -153,8 +153,13 @@ impl Ensemble {
         let byte = |back: u32| (view.last8 >> (8 * (back - 1))) as usize & 0xFF;
         let above = usize::from(view.back(view.record.max(4)));
         let nibbles = byte(1) >> 4 | byte(2) & 0xF0;
-        let confidence = self.experts.hashed.confidence([1, 3, 8, 11]);
-        let word = (view.skeleton & 0x1FF) as usize;
+        let [confidence, other] = match &self.experts.code {
+            Some(prior) => [prior.confidence(), prior.known() << 3 | depth],
+            None => {
+                let word = (view.skeleton & 0x1FF) as usize;
+                [self.experts.hashed.confidence([1, 3, 8, 11]), word << 1 | usize::from(depth > 3)]
+            }
+        };
         let mut contexts = [
             byte(3),
             above,
@@ -163,14 +168,10 @@ impl Ensemble {
             confidence,
             self.experts.recall.as_ref().and_then(Recall::expected).unwrap_or_default().into(),
             self.matches_and_order(),
-            word << 1 | usize::from(depth > 3),
+            other,
         ];
         if let Some(own) = self.experts.hashed.more_selectors() {
             contexts[..2].copy_from_slice(&own);
-        }
-        if let Some(prior) = &self.experts.code {
-            contexts[4] = prior.confidence();
-            contexts[7] = prior.known() << 3 | depth;
         }
         if let Some(likely) = self.experts.hashed.likely() {
             contexts[5] = likely.expected.into();

@@ -42,7 +42,8 @@ pub struct Profile {
     pub learning: usize,
     /// Whether binary data has the contexts and weights that take more time.
     pub thorough: bool,
-    /// Whether the preset's pretrained models (but for the prior of x86 code) are not used, nor the contexts that come with them: as at level 2.
+    /// Whether the preset's pretrained models (but for the prior of x86 code) are not used, nor the contexts that come with them: as at
+    /// level 2.
     pub plain: bool,
     /// The filter that was applied to the content.
     pub filter: Filter,

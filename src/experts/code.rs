@@ -5,7 +5,7 @@ use super::code_prior::{CODE_CONTEXTS, evidence};
 use super::expert::{Expert, NextByte, Pretrained};
 use super::inputs::{Inputs, LINE};
 use crate::num::arch::{Map, MapKernels, StateTables};
-use crate::tables::hash_table::{Bucket, first_nibble, next_nibble};
+use crate::tables::hash_table::{Bucket, first_nibble, second_nibble};
 use crate::text::Node;
 
 /// Predicts as programs mostly go on: see [`super::code_prior`].
@@ -105,9 +105,8 @@ impl Expert for CodeExpert {
         match self.node {
             // One bit early: the buckets for both values of the nibble's last bit are in the same line.
             8..16 if next.crosses_nibble() => {
-                let nibble = self.node as u32 - 7;
                 for hash in &mut self.hashes {
-                    *hash = next_nibble(*hash, nibble);
+                    *hash = second_nibble(*hash, self.node);
                     self.table.prefetch(place(*hash, 0));
                 }
             }

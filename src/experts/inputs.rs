@@ -1,7 +1,7 @@
 //! The vector of mixer inputs.
 
 /// The most inputs that a mixer takes.
-pub const MAX_INPUTS: usize = 384;
+pub const MAX_INPUTS: usize = 352;
 
 /// 32-bit weights in a cache line. Weight vectors have a multiple of this length.
 pub const LINE: usize = 16;

@@ -5,7 +5,7 @@
 use crate::experts::inputs::Inputs;
 use crate::num::arch::{Map, MapKernels, StateTables, WIDE};
 use crate::tables::bit_history::{StateTable, initial_p16};
-use crate::tables::hash_table::{Bucket, HashTable, first_nibble, next_nibble};
+use crate::tables::hash_table::{Bucket, HashTable, first_nibble, second_nibble};
 use crate::text::Node;
 
 /// How much each bit history tells: 0 nothing was seen, 1 one outcome was seen once or twice, 2 one outcome was seen more often,
@@ -193,9 +193,8 @@ impl Ngram {
         match self.node {
             // One bit early: the buckets for both values of the nibble's last bit are in the same line.
             8..16 if next.crosses_nibble() => {
-                let nibble = self.node as u32 - 7;
                 for slot in self.groups.iter_mut().flat_map(|group| &mut group.slots) {
-                    slot.hash = next_nibble(slot.hash, nibble);
+                    slot.hash = second_nibble(slot.hash, self.node);
                     self.table.prefetch(slot.hash);
                 }
             }

@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "385 inputs")]
+    #[should_panic(expected = "353 inputs")]
     fn too_many_inputs_are_refused() {
         Mixer::new(&[1; MAX_INPUTS + 1], &[1], [1, 1]);
     }

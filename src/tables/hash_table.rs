@@ -26,6 +26,12 @@ pub fn next_nibble(hash: u32, known: u32) -> u32 {
     h ^ h >> 16
 }
 
+/// The hash of a byte's second nibble, without the last bit of the first one. `node` is that bit's, 8 to 15; `hash` the first nibble's.
+#[inline]
+pub fn second_nibble(hash: u32, node: usize) -> u32 {
+    next_nibble(hash, node as u32 - 7)
+}
+
 /// 2^`bits` cache lines, all zero. Memory is allocated when it is first written.
 ///
 /// # Errors

@@ -175,7 +175,7 @@ mod tests {
         use crate::experts::code_prior::evidence::initial_map;
         use crate::experts::code_prior::table::place;
         use crate::experts::contexts::x86::X86;
-        use crate::tables::hash_table::{first_nibble, next_nibble};
+        use crate::tables::hash_table::{first_nibble, second_nibble};
         let table = Table::embedded().unwrap();
         let mut x86 = X86::new(true);
         // ret; push ebp; what follows is mov ebp, esp: 8B EC.
@@ -186,7 +186,7 @@ mod tests {
         let map = initial_map();
         assert!(map[usize::from(bucket[1])] >> 16 > 1 << 15, "8: its first bit is 1");
         // Behind 100, and then 0.
-        let bucket = table.find(place(next_nibble(first, 1 + 0b100), 0));
+        let bucket = table.find(place(second_nibble(first, 0b1100), 0));
         assert!(map[usize::from(bucket[1])] >> 16 > 1 << 15, "B: its first bit is 1");
     }
 }

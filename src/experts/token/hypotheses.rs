@@ -56,6 +56,16 @@ struct Hypothesis {
 }
 
 impl Hypothesis {
+    /// A hypothesis of which the transformer was not asked, at its last token's end.
+    fn unasked(path: Vec<Token>, mass: u64) -> Hypothesis {
+        Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } }
+    }
+
+    /// The same, of these tokens and one more.
+    fn and(&self, token: Token, mass: u64) -> Hypothesis {
+        Hypothesis::unasked(self.path.iter().copied().chain([token]).collect(), mass)
+    }
+
     fn start(&self) -> usize {
         self.path.last().map_or(0, |token| token.end)
     }
@@ -214,8 +224,7 @@ impl Hypotheses {
             if !may_end {
                 refused += mass;
             } else if let Some(id) = id {
-                let path = hypothesis.path.iter().copied().chain([Token { id, end }]).collect();
-                ended.push(Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } });
+                ended.push(hypothesis.and(Token { id, end }, mass));
             } else {
                 rest += mass;
             }
@@ -228,8 +237,7 @@ impl Hypotheses {
             likeliest.mass += rest;
             likeliest.next = Next::Unasked { whole: likeliest.mass.into() };
         } else if self.all.iter().all(|other| other.mass == 0) {
-            let path = self.usual_cut(trie);
-            ended.push(Hypothesis { path, mass: 1, split: [0; 2], next: Next::Unasked { whole: 1 } });
+            ended.push(Hypothesis::unasked(self.usual_cut(trie), 1));
         }
         self.all.append(&mut ended);
         u128::from(refused.max(1)) << 16 >= u128::from(total) * u128::from(min_share)
@@ -326,10 +334,8 @@ impl Hypotheses {
         let hypothesis = &mut self.all[index];
         (hypothesis.mass, hypothesis.next) = (unit * longer, Next::Asked { cumulative, cursor, unit });
         if let Some((count, id)) = ended {
-            let token = Token { id, end: self.pending.len() };
-            let path = hypothesis.path.iter().copied().chain([token]).collect();
-            let mass = unit * u64::from(count);
-            self.all.push(Hypothesis { path, mass, split: [0; 2], next: Next::Unasked { whole: mass.into() } });
+            let other = hypothesis.and(Token { id, end: self.pending.len() }, unit * u64::from(count));
+            self.all.push(other);
         }
         self.normalise();
     }

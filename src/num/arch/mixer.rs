@@ -10,7 +10,7 @@ type Mix = fn(&[i32], &[usize], &[i16], [&[i32; MAX_SETS]; 2], &mut [i32; MAX_SE
 type Train = fn(&mut [i32], &[usize], &[i16], &[i32; MAX_SETS], i32, i32);
 type Learn = fn(&mut [i32; MAX_SETS], &[i32; MAX_SETS], i32);
 
-/// The mixer's kernels. A weight set has as many weights as there are inputs, a multiple of 16 up to 384; `starts` holds the index
+/// The mixer's kernels. A weight set has as many weights as there are inputs, a multiple of 16 up to 352; `starts` holds the index
 /// of the first weight of each selected set. All sums wrap at 32 bits.
 #[derive(Clone, Copy)]
 pub struct MixKernels {
@@ -58,7 +58,7 @@ mod tests {
     fn kernels_equal_the_scalar_reference() {
         let mut random = random();
         let mut next = || random() as i32;
-        for len in (16..=384).step_by(16) {
+        for len in (16..=352).step_by(16) {
             let weights: Vec<i32> = (0..4 * len).map(|_| next()).collect();
             let inputs: Vec<i16> = (0..len).map(|_| (next() >> 20) as i16).collect();
             let starts = [0, 2 * len, len];

@@ -27,9 +27,7 @@ macro_rules! by_blocks {
             320 => $function::<20>($($argument),*),
             336 => $function::<21>($($argument),*),
             352 => $function::<22>($($argument),*),
-            368 => $function::<23>($($argument),*),
-            384 => $function::<24>($($argument),*),
-            len => panic!("{len} inputs are not a multiple of 16 up to 384"),
+            len => panic!("{len} inputs are not a multiple of 16 up to 352"),
         }
     };
 }

@@ -2,7 +2,7 @@
 
 use nzip::internals::experts::code_prior::CODE_CONTEXTS;
 use nzip::internals::experts::contexts::x86::X86;
-use nzip::internals::tables::hash_table::{first_nibble, next_nibble};
+use nzip::internals::tables::hash_table::{first_nibble, second_nibble};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -138,8 +138,8 @@ fn each_nibble(program: &[u8], mut each: impl FnMut([Key; CODE_CONTEXTS], u8)) {
         let contexts = x86.prior().expect("it traces what instructions do");
         let hashes: [u32; CODE_CONTEXTS] = std::array::from_fn(|i| first_nibble(i, contexts[i]));
         each(hashes.map(Key::from), byte >> 4);
-        let (before, last_bit) = (u32::from(byte >> 5) + 1, Key::from(byte >> 4 & 1));
-        each(hashes.map(|hash| Key::from(next_nibble(hash, before)) | last_bit << 32), byte & 15);
+        let (node, last_bit) = (usize::from(8 | byte >> 5), Key::from(byte >> 4 & 1));
+        each(hashes.map(|hash| Key::from(second_nibble(hash, node)) | last_bit << 32), byte & 15);
         x86.push(byte);
     }
 }

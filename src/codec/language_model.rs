@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 static EMBEDDED: &[u8] = nzip_transformer::TRANSFORMER;
 
 /// Tokens in the attention window of the only lane and of one of two lanes, if the model is an external one.
-const LONG_WINDOWS: [usize; 2] = [4096, 1024];
+const LONG_WINDOWS: [usize; 2] = [8192, 1024];
 /// The same of the embedded model, in one lane or two, and of any in more.
 const WINDOW: usize = 512;
 const SHORT_WINDOW: usize = 256;

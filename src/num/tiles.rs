@@ -13,6 +13,36 @@ pub const SMALL: i8 = 63;
 pub const SMALL_OFFSET: u8 = 64;
 /// Bytes of one block of a tile.
 pub const TILE_BLOCK: usize = TILE * BLOCK;
+/// The same if quants are stored in 4 bits.
+pub const NIBBLE_TILE_BLOCK: usize = TILE_BLOCK / 2;
+
+/// What makes the 4-bit numbers of one block of a tile its quants: for each output, `factor * number + offset`.
+#[derive(Clone, Copy)]
+pub struct Affine {
+    pub factors: [u8; TILE],
+    pub offsets: [i8; TILE],
+}
+
+/// How the quants of a matrix are stored.
+#[derive(Clone, Copy)]
+pub enum Storage<'a> {
+    /// As bytes. Element `k` of block `b` of output `j` of tile `t` is `quants[((t * stride + b) * 8 + k / 4) * 64 + j * 4 + k % 4]`,
+    /// with this number added, modulo 256.
+    Bytes(u8),
+    /// As 4-bit numbers, with one [`Affine`] for each block of each tile: in
+    /// `quants[((t * stride + b) * 4 + k / 8) * 64 + j * 4 + k % 4]`, the lower half if `k / 4` is even, else the upper one.
+    Nibbles(&'a [Affine]),
+}
+
+impl Storage<'_> {
+    /// Bytes of one block of a tile.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Storage::Bytes(_) => TILE_BLOCK,
+            Storage::Nibbles(_) => NIBBLE_TILE_BLOCK,
+        }
+    }
+}
 
 /// Quantised vectors, one after the other. Element `i` is `quants[i] * scales[i / BLOCK]`.
 #[derive(Clone, Default)]
@@ -77,13 +107,11 @@ impl Inputs<'_> {
     }
 }
 
-/// A kernel's view of a matrix. Element `k` of block `b` of output `j` of tile `t` is
-/// `quants[((t * stride + b) * 8 + k / 4) * 64 + j * 4 + k % 4]`, and its scale `scales[(t * stride + b) * 16 + j]`.
+/// A kernel's view of a matrix. The scale of block `b` of output `j` of tile `t` is `scales[(t * stride + b) * 16 + j]`.
 #[derive(Clone, Copy)]
 pub struct Tiles<'a> {
     pub quants: &'a [u8],
-    /// The number added to each quant, modulo 256.
-    pub offset: u8,
+    pub storage: Storage<'a>,
     pub scales: &'a [f32],
     /// Blocks from one tile to the next.
     pub stride: usize,
@@ -96,7 +124,7 @@ pub struct Tiles<'a> {
 }
 
 impl Tiles<'_> {
-    /// The index in `quants` of element `column` of output `row`.
+    /// The index of element `column` of output `row` in quants that are stored as bytes.
     pub fn place(stride: usize, row: usize, column: usize) -> usize {
         let block = row / TILE * stride + column / BLOCK;
         block * TILE_BLOCK + column % BLOCK / STEP * (TILE * STEP) + row % TILE * STEP + column % STEP
@@ -110,8 +138,13 @@ impl Tiles<'_> {
     /// The tiles from number `tile` on.
     pub fn starting_at(&self, tile: usize) -> Self {
         let block = tile * self.stride;
+        let storage = match self.storage {
+            Storage::Bytes(offset) => Storage::Bytes(offset),
+            Storage::Nibbles(affine) => Storage::Nibbles(&affine[block..]),
+        };
         Tiles {
-            quants: &self.quants[block * TILE_BLOCK..],
+            quants: &self.quants[block * self.storage.block_bytes()..],
+            storage,
             scales: &self.scales[block * TILE..],
             count: self.count - tile,
             ..*self

@@ -8,7 +8,7 @@
 //! restores what was visible before.
 
 use crate::num::arch::prefetch;
-use crate::num::tiles::{BLOCK, Inputs, STEP, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, STEP, Storage, TILE, Tiles};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Dimensions of a cache; the same for all lanes.
@@ -155,7 +155,7 @@ impl HeadCache {
         let shape = self.shape;
         let stride = shape.head_dim / BLOCK;
         Tiles {
-            offset: shape.offset,
+            storage: Storage::Bytes(shape.offset),
             quants: &self.keys[layer * shape.quants()..][..shape.quants()],
             scales: &self.key_scales[layer * shape.scales()..][..shape.scales()],
             stride,
@@ -170,7 +170,7 @@ impl HeadCache {
     pub fn values<'a>(&'a self, layer: usize, len: usize, unit_scales: &'a [f32]) -> (Tiles<'a>, &'a [f32]) {
         let shape = self.shape;
         let tiles = Tiles {
-            offset: shape.offset,
+            storage: Storage::Bytes(shape.offset),
             quants: &self.values[layer * shape.quants()..][..shape.quants()],
             scales: unit_scales,
             stride: shape.positions() / BLOCK,

@@ -183,19 +183,82 @@ impl Matrix {
         let mut quants = Vec::with_capacity(rows * padded);
         let mut scales = Vec::with_capacity(rows * padded / BLOCK);
         for block in weights.chunks(columns.max(1)).flat_map(|row| row.chunks(BLOCK)) {
-            if let Some(odd) = block.iter().find(|w| !w.is_finite()) {
-                return Err(Error::new(ErrorKind::Model, format!("contains the value {odd}")));
-            }
-            let largest = block.iter().fold(0f32, |largest, w| largest.max(w.abs()));
-            let Some(scale) = round_to_binary16(largest / 127.0) else {
-                return Err(Error::new(ErrorKind::Model, format!("contains {largest:e}, too large for int8 blocks")));
-            };
+            let (scale, rounded) = quantise(block)?;
             scales.push(scale);
-            let quant = |w: &f32| if scale > 0.0 { (w / scale).round().clamp(-127.0, 127.0) as i8 } else { 0 };
-            quants.extend(block.iter().map(quant).chain(std::iter::repeat(0)).take(BLOCK));
+            quants.extend(rounded);
         }
         Ok(Matrix { rows, columns: padded, quants, scales })
     }
+
+    /// From affine blocks, `columns / BLOCK` for each row.
+    ///
+    /// # Errors
+    /// As for [`Matrix::quantise`].
+    pub fn of_affine(rows: usize, columns: usize, blocks: &[AffineBlock]) -> Result<Matrix, Error> {
+        let mut matrix = Matrix { rows, columns, quants: Vec::new(), scales: Vec::new() };
+        for block in blocks {
+            let (scale, quants) = block.int8().map_or_else(|| quantise(&block.values()), Ok)?;
+            matrix.scales.push(scale);
+            matrix.quants.extend(quants);
+        }
+        Ok(matrix)
+    }
+}
+
+/// A block of a row whose weights are `step * quant + min`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AffineBlock {
+    /// The distance of weights whose quants differ by 1.
+    pub step: f32,
+    /// The weight whose quant is 0.
+    pub min: f32,
+    /// Less than 32.
+    pub quants: [u8; BLOCK],
+}
+
+impl AffineBlock {
+    /// The weights.
+    pub fn values(&self) -> [f32; BLOCK] {
+        self.quants.map(|quant| f32::from(quant) * self.step + self.min)
+    }
+
+    /// The block as int8: the scale is `step / factor`, the quants `factor * quant + offset`. Of the factors
+    /// that int8 has room for, the one is taken with which rounding the offset changes `min` the least; steps are exact with all. `None`
+    /// if there is no such factor, or a number is not finite.
+    fn int8(&self) -> Option<(f32, [i8; BLOCK])> {
+        const LIMIT: f32 = 127.0;
+        let ends = [*self.quants.iter().min()?, *self.quants.iter().max()?].map(f32::from);
+        let offset = self.min / self.step;
+        let reach = ends.iter().fold(0f32, |reach, end| reach.max((end + offset).abs()));
+        // Not a number if `step` and `min` are 0.
+        if !(reach > 0.0 && reach <= LIMIT) {
+            return None;
+        }
+        let most = (LIMIT / reach).min(LIMIT) as u8;
+        let rounded = |factor: u8| {
+            let (factor, exact) = (f32::from(factor), offset * f32::from(factor));
+            let offset = exact.round();
+            let fits = ends.iter().all(|end| (factor * end + offset).abs() <= LIMIT);
+            fits.then(|| ((exact - offset).abs() / factor, factor, offset))
+        };
+        let best = (1..=most).rev().filter_map(rounded).min_by(|a, b| a.0.total_cmp(&b.0));
+        let (_, factor, offset) = best?;
+        let scale = self.step / factor;
+        scale.is_finite().then(|| (scale, self.quants.map(|quant| (factor * f32::from(quant) + offset) as i8)))
+    }
+}
+
+/// Scale and quants of a block, padded with zeros.
+fn quantise(block: &[f32]) -> Result<(f32, [i8; BLOCK]), Error> {
+    if let Some(odd) = block.iter().find(|w| !w.is_finite()) {
+        return Err(Error::new(ErrorKind::Model, format!("contains the value {odd}")));
+    }
+    let largest = block.iter().fold(0f32, |largest, w| largest.max(w.abs()));
+    let Some(scale) = round_to_binary16(largest / 127.0) else {
+        return Err(Error::new(ErrorKind::Model, format!("contains {largest:e}, too large for int8 blocks")));
+    };
+    let quant = |w: f32| if scale > 0.0 { (w / scale).round().clamp(-127.0, 127.0) as i8 } else { 0 };
+    Ok((scale, std::array::from_fn(|i| block.get(i).map_or(0, |&w| quant(w)))))
 }
 
 /// The binary16 value nearest to `x` >= 0, ties to even; `None` if that is infinity.
@@ -228,6 +291,47 @@ mod tests {
         assert_eq!(matrix.quants[40..48], [127, 1, -2, 2, 0, 0, 0, 0]);
         let tiny = Matrix::quantise(2, 1, &[1e-9, 0.0]).unwrap();
         assert_eq!((tiny.scales, tiny.quants), (vec![0.0; 2], vec![0; 64]));
+    }
+
+    #[test]
+    fn affine_blocks_keep_their_steps() {
+        let quants: [u8; BLOCK] = std::array::from_fn(|i| (i * 7 % 16) as u8);
+        // The minimum is a multiple of the step: the largest factor is taken.
+        let block = AffineBlock { step: 0.25, min: -2.0, quants };
+        let matrix = Matrix::of_affine(1, BLOCK, &[block]).unwrap();
+        assert_eq!(matrix.scales, [0.25 / 15.0]);
+        assert_eq!(matrix.quants, quants.map(|quant| (15 * i16::from(quant) - 120) as i8));
+        // Of the factors 1 to 15 only 11 makes an integer of -90 / 11.
+        let block = AffineBlock { step: 1.0, min: -90.0 / 11.0, quants };
+        let matrix = Matrix::of_affine(1, BLOCK, &[block]).unwrap();
+        assert_eq!((matrix.scales[0], matrix.quants[0]), (1.0 / 11.0, -90));
+        // No room for a step, no step, and no quant but one.
+        for (step, min) in [(0.001, 1.0), (0.0, 1.0), (0.0, 0.0), (-0.001, -1.0)] {
+            let block = AffineBlock { step, min, quants };
+            assert_eq!(block.int8(), None);
+            let matrix = Matrix::of_affine(1, BLOCK, &[block.clone()]).unwrap();
+            assert_eq!(matrix, Matrix::quantise(1, BLOCK, &block.values()).unwrap());
+        }
+        for (step, min) in [(f32::INFINITY, 0.0), (f32::NAN, 1.0), (1.0, f32::NEG_INFINITY)] {
+            assert!(Matrix::of_affine(1, BLOCK, &[AffineBlock { step, min, quants }]).is_err(), "{step} {min}");
+        }
+    }
+
+    #[test]
+    fn int8_is_near_affine_blocks() {
+        let mut random = crate::test_random::TestRandom::new(1);
+        let mut errors = [0.0; 2];
+        for _ in 0..1000 {
+            let quants = std::array::from_fn(|_| random.below(16) as u8);
+            let block = AffineBlock { step: 1.0, min: -(random.below(1000) as f32) / 66.0, quants };
+            let rounded = [Matrix::of_affine(1, BLOCK, &[block.clone()]), Matrix::quantise(1, BLOCK, &block.values())];
+            for (error, Matrix { quants, scales, .. }) in errors.iter_mut().zip(rounded.map(Result::unwrap)) {
+                let differences =
+                    block.values().into_iter().zip(quants).map(|(value, quant)| value - f32::from(quant) * scales[0]);
+                *error += differences.map(|difference| difference * difference).sum::<f32>();
+            }
+        }
+        assert!(errors[0] < 0.5 * errors[1], "{errors:?}");
     }
 
     #[test]

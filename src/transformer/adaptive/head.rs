@@ -88,7 +88,7 @@ impl Head {
         }
         Ok(Head {
             weights,
-            packed: model.head.to_own()?,
+            packed: model.head.to_own(&model.kernel)?,
             row: Quantised::default(),
             mean,
             final_rate: Rates::of(&model.config).head,

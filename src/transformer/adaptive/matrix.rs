@@ -49,7 +49,7 @@ impl Matrix {
         Ok(Matrix {
             size: ((model.floats.squares)(&weights) / weights.len() as f32).sqrt(),
             rate: Rates::of(&model.config).layers,
-            packed: packed.to_own()?,
+            packed: packed.to_own(&model.kernel)?,
             rows: vec![0.0; rows],
             columns: vec![0.0; width],
             scales: vec![0.0; width],

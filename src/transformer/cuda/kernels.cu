@@ -13,7 +13,7 @@
 #define SCATTER_THREADS 128
 
 // Bounds that `weights.rs` checks.
-#define MAX_WINDOW 4096
+#define MAX_WINDOW 8192
 #define MAX_HEAD 256
 
 // What a row is: `RowData` in `job.rs` is the same.

@@ -10,7 +10,7 @@ use crate::num::tiles::BLOCK;
 
 /// Bounds of `kernels.cu`.
 const MAX_HEAD: usize = 256;
-pub const MAX_WINDOW: usize = 4096;
+pub const MAX_WINDOW: usize = 8192;
 
 /// An int8 matrix: rows one after the other, with a scale for each 32 elements.
 pub struct Matrix {
@@ -53,7 +53,7 @@ pub fn contents(packed: &Packed, rows: impl Iterator<Item = usize>) -> (Vec<u8>,
     let (mut row_quants, mut row_scales) = (vec![0; blocks * BLOCK], vec![0.0; blocks]);
     for row in rows {
         packed.copy_row(row, &mut row_quants, &mut row_scales);
-        quants.extend_from_slice(&row_quants);
+        quants.extend(row_quants.iter().map(|&quant| quant.cast_unsigned()));
         scales.extend(bytes_of(&row_scales, f32::to_le_bytes));
     }
     (quants, scales)

@@ -1,10 +1,10 @@
 //! Tensor types of GGUF files, decoded by integer operations and single binary32 operations, so that every machine reads the
 //! same values. Layouts and formulas are those of ggml (`ggml-common.h`, `ggml-quants.c`).
 //!
-//! Types whose blocks of 32 are `scale * small integer` become int8 blocks exactly. The others become binary32 values, which the
-//! caller rounds to int8.
+//! Types whose blocks of 32 are `scale * small integer` become int8 blocks exactly. Those with one scale and one minimum for 32
+//! become affine blocks. The others become binary32 values. The caller rounds these to int8.
 
-use crate::transformer::checkpoint::{BLOCK, Matrix};
+use crate::transformer::checkpoint::{AffineBlock, BLOCK, Matrix};
 use half::{bf16, f16};
 
 /// Values of a super-block of the K types and of IQ4_XS.
@@ -113,6 +113,8 @@ impl Kind {
 pub enum Decoded {
     /// A matrix of int8 blocks that have the tensor's values exactly.
     Exact(Matrix),
+    /// Its blocks, if each has a scale and a minimum.
+    Affine(Vec<AffineBlock>),
     /// Its values.
     Values(Vec<f32>),
 }
@@ -149,19 +151,22 @@ pub fn decode(kind: Kind, shape: &[usize], data: &[u8]) -> Result<Decoded, &'sta
             return exact(matrix(rows, columns, data, |block: &[u8; 32]| block.map(|byte| byte as i8)));
         }
         Kind::Iq4Xs => return exact(iq4_xs(rows, columns, data)),
-        Kind::Q4_1 => each(data, |block: &[u8; 20]| {
-            let (d, min) = (half_at(block, 0), half_at(block, 2));
-            out.extend(nibbles(&block[4..]).map(|quant| f32::from(quant) * d + min));
-        }),
-        Kind::Q5_1 => each(data, |block: &[u8; 24]| {
-            let (d, min) = (half_at(block, 0), half_at(block, 2));
-            let high = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
-            out.extend(fifth_bits(high, &block[8..]).map(|quant| f32::from(quant) * d + min));
-        }),
+        Kind::Q4_1 => {
+            return affine(data, |block: &[u8; 20], out| {
+                out.push(AffineBlock { step: half_at(block, 0), min: half_at(block, 2), quants: nibbles(&block[4..]) });
+            });
+        }
+        Kind::Q5_1 => {
+            return affine(data, |block: &[u8; 24], out| {
+                let high = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);
+                let quants = fifth_bits(high, &block[8..]);
+                out.push(AffineBlock { step: half_at(block, 0), min: half_at(block, 2), quants });
+            });
+        }
         Kind::Q2K => each(data, |block: &[u8; 84]| q2_k(block, out)),
         Kind::Q3K => each(data, |block: &[u8; 110]| q3_k(block, out)),
-        Kind::Q4K => each(data, |block: &[u8; 144]| q4_k(block, out)),
-        Kind::Q5K => each(data, |block: &[u8; 176]| q5_k(block, out)),
+        Kind::Q4K => return affine(data, q4_k),
+        Kind::Q5K => return affine(data, q5_k),
         Kind::Q6K => each(data, |block: &[u8; 210]| q6_k(block, out)),
         Kind::Q8K => each(data, |block: &[u8; 292]| {
             let d = f32::from_le_bytes([block[0], block[1], block[2], block[3]]);
@@ -225,6 +230,15 @@ fn iq4_xs(rows: usize, columns: usize, data: &[u8]) -> Result<Matrix, &'static s
     Ok(matrix)
 }
 
+fn affine<const N: usize>(
+    data: &[u8],
+    decode: impl Fn(&[u8; N], &mut Vec<AffineBlock>),
+) -> Result<Decoded, &'static str> {
+    let mut blocks = Vec::new();
+    each(data, |block| decode(block, &mut blocks));
+    Ok(Decoded::Affine(blocks))
+}
+
 fn each<const N: usize>(data: &[u8], decode: impl FnMut(&[u8; N])) {
     data.as_chunks().0.iter().for_each(decode);
 }
@@ -284,22 +298,22 @@ fn scale_and_min(scales: &[u8], i: usize) -> (f32, f32) {
 }
 
 /// The scales of scales and minima, 12 bytes of scales and minima, 128 bytes of 4-bit quants.
-fn q4_k(block: &[u8; 144], out: &mut Vec<f32>) {
+fn q4_k(block: &[u8; 144], out: &mut Vec<AffineBlock>) {
     five_or_four_bits(block, |_, _| 0, &block[16..], out);
 }
 
 /// As Q4_K, with 32 bytes of fifth bits before the quants.
-fn q5_k(block: &[u8; 176], out: &mut Vec<f32>) {
+fn q5_k(block: &[u8; 176], out: &mut Vec<AffineBlock>) {
     five_or_four_bits(block, |group, i| (block[16 + i] >> group & 1) << 4, &block[48..], out);
 }
 
-fn five_or_four_bits(block: &[u8], fifth: impl Fn(usize, usize) -> u8, quants: &[u8], out: &mut Vec<f32>) {
+fn five_or_four_bits(block: &[u8], fifth: impl Fn(usize, usize) -> u8, quants: &[u8], out: &mut Vec<AffineBlock>) {
     let (d, min) = (half_at(block, 0), half_at(block, 2));
     for group in 0..8 {
         let (scale, minimum) = scale_and_min(&block[4..16], group);
-        let (d, min) = (d * scale, min * minimum);
-        let bytes = quants[group / 2 * 32..].iter().take(32).enumerate();
-        out.extend(bytes.map(|(i, &byte)| d * f32::from((byte >> (group % 2 * 4) & 15) | fifth(group, i)) - min));
+        let bytes = &quants[group / 2 * 32..][..BLOCK];
+        let quants = std::array::from_fn(|i| (bytes[i] >> (group % 2 * 4) & 15) | fifth(group, i));
+        out.push(AffineBlock { step: d * scale, min: -(min * minimum), quants });
     }
 }
 
@@ -335,14 +349,14 @@ mod tests {
     /// change: archives depend on them.
     const KINDS: [(Kind, u32, Option<GgmlDType>, u64); 13] = [
         (Kind::Q4_0, 2, Some(GgmlDType::Q4_0), 3765132727841017888),
-        (Kind::Q4_1, 3, Some(GgmlDType::Q4_1), 11187301435801646801),
+        (Kind::Q4_1, 3, Some(GgmlDType::Q4_1), 758073714273658619),
         (Kind::Q5_0, 6, Some(GgmlDType::Q5_0), 12236425433358785438),
-        (Kind::Q5_1, 7, Some(GgmlDType::Q5_1), 10234820780409854764),
+        (Kind::Q5_1, 7, Some(GgmlDType::Q5_1), 5982687168925576040),
         (Kind::Q8_0, 8, Some(GgmlDType::Q8_0), 9508570524926762348),
         (Kind::Q2K, 10, Some(GgmlDType::Q2K), 4637029572077841773),
         (Kind::Q3K, 11, Some(GgmlDType::Q3K), 3473259722243093897),
-        (Kind::Q4K, 12, Some(GgmlDType::Q4K), 14139781963597344792),
-        (Kind::Q5K, 13, Some(GgmlDType::Q5K), 3304646475038518603),
+        (Kind::Q4K, 12, Some(GgmlDType::Q4K), 9070923436227305940),
+        (Kind::Q5K, 13, Some(GgmlDType::Q5K), 16621887242486355385),
         (Kind::Q6K, 14, Some(GgmlDType::Q6K), 12922537828308753978),
         (Kind::Q8K, 15, Some(GgmlDType::Q8K), 17450547052725549174),
         (Kind::Iq4Nl, 20, None, 10955457292900415405),
@@ -407,6 +421,12 @@ mod tests {
                     quants.iter().for_each(|quant| hash.update(&quant.to_le_bytes()));
                     scales.iter().for_each(|scale| hash.update(&scale.to_le_bytes()));
                     quants.iter().enumerate().map(|(i, &quant)| f32::from(quant) * scales[i / BLOCK]).collect()
+                }
+                Decoded::Affine(blocks) => {
+                    let Matrix { quants, scales, .. } = Matrix::of_affine(SHAPE[0], SHAPE[1], &blocks).unwrap();
+                    quants.iter().for_each(|quant| hash.update(&quant.to_le_bytes()));
+                    scales.iter().for_each(|scale| hash.update(&scale.to_le_bytes()));
+                    blocks.iter().flat_map(AffineBlock::values).collect()
                 }
                 Decoded::Values(values) => {
                     values.iter().for_each(|value| hash.update(&value.to_le_bytes()));

@@ -83,6 +83,7 @@ fn read<M: Form>(header: &Header, reader: &mut (impl Read + Seek), place: &str) 
         reader.read_exact(&mut data)?;
         match ggml::decode(kind, &shape, &data).map_err(|what| weights.wrong(name, what))? {
             Decoded::Exact(matrix) => weights.add_blocks(name, matrix),
+            Decoded::Affine(blocks) => weights.add_affine(name, [shape[0], shape[1]], &blocks)?,
             Decoded::Values(values) => weights.add(name, &shape, values)?,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::wrong;
 use crate::error::Error;
-use crate::transformer::checkpoint::{BLOCK, FloatMatrix, Matrix};
+use crate::transformer::checkpoint::{AffineBlock, BLOCK, FloatMatrix, Matrix};
 
 /// Maximum length of a dimension. Models stay far below it, and the product of two fits `u64`.
 const MAX_LENGTH: usize = 1 << 24;
@@ -16,6 +16,12 @@ pub trait Form: Sized {
     /// # Errors
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the form has no room for a weight.
     fn of_values(rows: usize, columns: usize, values: Vec<f32>) -> Result<Self, Error>;
+
+    /// From affine blocks.
+    ///
+    /// # Errors
+    /// As for [`Form::of_values`].
+    fn of_affine(rows: usize, columns: usize, blocks: &[AffineBlock]) -> Result<Self, Error>;
 
     /// From int8 blocks that a file has.
     fn of_blocks(matrix: Matrix) -> Self;
@@ -30,6 +36,10 @@ pub trait Form: Sized {
 impl Form for Matrix {
     fn of_values(rows: usize, columns: usize, values: Vec<f32>) -> Result<Self, Error> {
         Matrix::quantise(rows, columns, &values)
+    }
+
+    fn of_affine(rows: usize, columns: usize, blocks: &[AffineBlock]) -> Result<Self, Error> {
+        Matrix::of_affine(rows, columns, blocks)
     }
 
     fn of_blocks(matrix: Matrix) -> Self {
@@ -55,6 +65,10 @@ impl Form for Matrix {
 impl Form for FloatMatrix {
     fn of_values(rows: usize, columns: usize, values: Vec<f32>) -> Result<Self, Error> {
         Ok(FloatMatrix { rows, columns, values })
+    }
+
+    fn of_affine(rows: usize, columns: usize, blocks: &[AffineBlock]) -> Result<Self, Error> {
+        Ok(FloatMatrix { rows, columns, values: blocks.iter().flat_map(AffineBlock::values).collect() })
     }
 
     fn of_blocks(Matrix { rows, columns, quants, scales }: Matrix) -> Self {
@@ -108,6 +122,13 @@ impl<M: Form> Weights<M> {
             _ => unreachable!("shapes are checked before tensors are read"),
         };
         self.tensors.insert(name.to_owned(), (shape.to_vec(), values));
+        Ok(())
+    }
+
+    /// Adds a matrix of affine blocks.
+    pub fn add_affine(&mut self, name: &str, shape: [usize; 2], blocks: &[AffineBlock]) -> Result<(), Error> {
+        let matrix = M::of_affine(shape[0], shape[1], blocks).map_err(|error| self.wrong(name, error.reason()))?;
+        self.tensors.insert(name.to_owned(), (shape.to_vec(), Values::Matrix(matrix)));
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::panels::{Panel, check, in_panels, load_step};
-use crate::num::tiles::{Inputs, STEP, TILE, TILE_BLOCK, Tiles};
+use super::panels::{OFFSET_UNIT, Panel, check, in_panels, load_offset, load_step};
+use crate::num::tiles::{Affine, BLOCK, Inputs, STEP, Storage, TILE, Tiles};
 use std::ops::Range;
 
 /// Blocks of each tile by which weights are prefetched ahead of their use, 10 KB for two tiles.
@@ -21,45 +21,63 @@ pub fn detected() -> bool {
 /// See [`super::Kernel::multiply`]. `Kernel::all` hands it out only where the CPU has the features.
 pub fn multiply(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     check(weights, inputs, out, stride);
+    let product = match weights.storage {
+        Storage::Bytes(_) => stored::<false>,
+        Storage::Nibbles(_) => stored::<true>,
+    };
+    // SAFETY: the features have been detected, `check` has passed, and the storage is the one named.
+    unsafe { product(weights, inputs, out, stride) };
+}
+
+/// The product with weights that are stored in 4 bits, if `NIBBLES`, or else as bytes.
+///
+/// # Safety
+/// `check` has passed, the storage is this one, and the CPU has the features.
+unsafe fn stored<const NIBBLES: bool>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     if weights.far && inputs.rows > MAX_ROWS {
-        // SAFETY: the features have been detected, and `check` has passed.
-        return unsafe { stream(weights, inputs, out, stride) };
+        // SAFETY: as for this function.
+        return unsafe { stream::<NIBBLES>(weights, inputs, out, stride) };
     }
     // With few rows, more tiles at once give enough independent sums.
     let most = if inputs.rows <= 2 { 4 } else { 2 };
-    // SAFETY: the features have been detected, and `check` has passed.
+    // SAFETY: as for this function.
     unsafe {
         in_panels(weights, inputs, out, stride, |tiles, rows| match tiles.min(most) {
-            4 => by_rows::<4>(rows),
-            2 | 3 => by_rows::<2>(rows),
-            _ => by_rows::<1>(rows),
+            4 => by_rows::<4, NIBBLES>(rows),
+            2 | 3 => by_rows::<2, NIBBLES>(rows),
+            _ => by_rows::<1, NIBBLES>(rows),
         });
     }
 }
 
 /// The panel of `T` tiles for `rows` rows left.
-fn by_rows<const T: usize>(rows: usize) -> (usize, usize, Panel) {
+fn by_rows<const T: usize, const NIBBLES: bool>(rows: usize) -> (usize, usize, Panel) {
     match rows {
-        1 => (T, 1, near::<T, 1>),
-        2 => (T, 2, near::<T, 2>),
-        3 => (T, 3, near::<T, 3>),
-        5 => (T, 5, near::<T, 5>),
-        6 => (T, 6, near::<T, 6>),
-        _ => (T, 4, near::<T, 4>),
+        1 => (T, 1, near::<T, 1, NIBBLES>),
+        2 => (T, 2, near::<T, 2, NIBBLES>),
+        3 => (T, 3, near::<T, 3, NIBBLES>),
+        5 => (T, 5, near::<T, 5, NIBBLES>),
+        6 => (T, 6, near::<T, 6, NIBBLES>),
+        _ => (T, 4, near::<T, 4, NIBBLES>),
     }
+}
+
+/// Cache lines of the quants of one block of a tile.
+const fn block_lines(nibbles: bool) -> usize {
+    if nibbles { BLOCK * TILE / 2 / LINE } else { BLOCK * TILE / LINE }
 }
 
 /// The product with weights that come from memory, for more rows than a panel has: the first panel of some tiles would wait for
 /// them, and memory for the others. So each of them fetches a part of the next tiles.
 ///
 /// # Safety
-/// `check` has passed.
+/// `check` has passed, and the storage is the one named.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn stream(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
+unsafe fn stream<const NIBBLES: bool>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
     let panels = inputs.rows.div_ceil(MAX_ROWS);
     for tile in (0..weights.count).step_by(2) {
         let tiles = Tiles { count: 2.min(weights.count - tile), ..weights.starting_at(tile) };
-        let lines = tiles.count * weights.stride * (TILE_BLOCK / LINE);
+        let lines = tiles.count * weights.stride * block_lines(NIBBLES);
         for panel in 0..panels {
             let row = inputs.rows * panel / panels;
             let rows = inputs.rows * (panel + 1) / panels - row;
@@ -68,8 +86,8 @@ unsafe fn stream(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride
             // SAFETY: as for this function; there are as many tiles and rows.
             unsafe {
                 match tiles.count {
-                    2 => far::<2>(tiles, inputs, rows, out, stride, next),
-                    _ => far::<1>(tiles, inputs, rows, out, stride, next),
+                    2 => far::<2, NIBBLES>(tiles, inputs, rows, out, stride, next),
+                    _ => far::<1, NIBBLES>(tiles, inputs, rows, out, stride, next),
                 }
             }
         }
@@ -79,9 +97,9 @@ unsafe fn stream(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride
 /// The panel of `T` tiles and `rows` rows, from 3 to [`MAX_ROWS`], of [`stream`].
 ///
 /// # Safety
-/// `check` has passed; as many tiles and rows exist.
+/// As for [`stream`]; as many tiles and rows exist.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn far<const T: usize>(
+unsafe fn far<const T: usize, const NIBBLES: bool>(
     weights: Tiles<'_>,
     inputs: Inputs<'_>,
     rows: usize,
@@ -92,10 +110,10 @@ unsafe fn far<const T: usize>(
     // SAFETY: as for this function.
     unsafe {
         match rows {
-            3 => panel::<T, 3, true>(weights, inputs, out, stride, next),
-            4 => panel::<T, 4, true>(weights, inputs, out, stride, next),
-            5 => panel::<T, 5, true>(weights, inputs, out, stride, next),
-            _ => panel::<T, 6, true>(weights, inputs, out, stride, next),
+            3 => panel::<T, 3, NIBBLES, true>(weights, inputs, out, stride, next),
+            4 => panel::<T, 4, NIBBLES, true>(weights, inputs, out, stride, next),
+            5 => panel::<T, 5, NIBBLES, true>(weights, inputs, out, stride, next),
+            _ => panel::<T, 6, NIBBLES, true>(weights, inputs, out, stride, next),
         }
     }
 }
@@ -105,9 +123,14 @@ unsafe fn far<const T: usize>(
 /// # Safety
 /// As for [`panel`].
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn near<const T: usize, const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
+unsafe fn near<const T: usize, const R: usize, const NIBBLES: bool>(
+    weights: Tiles<'_>,
+    inputs: Inputs<'_>,
+    out: &mut [f32],
+    stride: usize,
+) {
     // SAFETY: as for this function.
-    unsafe { panel::<T, R, false>(weights, inputs, out, stride, 0..0) }
+    unsafe { panel::<T, R, NIBBLES, false>(weights, inputs, out, stride, 0..0) }
 }
 
 /// Prefetches an element, or what would be one beyond the slice's end.
@@ -117,19 +140,26 @@ fn fetch<T>(slice: &[T], place: usize) {
     _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(place).cast());
 }
 
-/// `T` tiles by `R` rows. If `FAR`, fetches the lines `next` of the quants, with their scales; else those [`AHEAD`].
+/// `T` tiles by `R` rows. If `FAR`, fetches the lines `next` of the quants, with what goes with them; else those [`AHEAD`].
+///
+/// Products with 4-bit numbers become products with quants, `factor * dot + offset * sum` where `sum` is that of the inputs: in
+/// binary32, where integers of this size are exact.
 ///
 /// # Safety
-/// `check` has passed; `T` tiles and `R` rows exist.
+/// `check` has passed; `T` tiles and `R` rows exist; the weights are stored in 4 bits if `NIBBLES`, else as bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
+unsafe fn panel<const T: usize, const R: usize, const NIBBLES: bool, const FAR: bool>(
     weights: Tiles<'_>,
     inputs: Inputs<'_>,
     out: &mut [f32],
     stride: usize,
     mut next: Range<usize>,
 ) {
+    let affine = match weights.storage {
+        Storage::Nibbles(affine) => affine,
+        Storage::Bytes(_) => &[],
+    };
     let mut sums = [[_mm512_setzero_ps(); T]; R];
     let lines = next.len().div_ceil(weights.blocks);
     // Matrices lie in memory in the order of their use, so what follows the last tiles are the next matrix's first ones.
@@ -139,33 +169,41 @@ unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
         if FAR {
             for line in next.by_ref().take(lines) {
                 fetch(weights.quants, line * LINE);
-                if line % (TILE_BLOCK / LINE) == 0 {
-                    fetch(weights.scales, line / (TILE_BLOCK / LINE) * TILE);
+                if line % block_lines(NIBBLES) == 0 {
+                    fetch(weights.scales, line / block_lines(NIBBLES) * TILE);
+                    fetch(affine, line / block_lines(NIBBLES));
                 }
             }
         } else {
             for t in 0..T {
                 fetch(weights.scales, (t * weights.stride + block + ahead) * TILE);
+                fetch(affine, t * weights.stride + block + ahead);
             }
         }
         let mut dots = [[_mm512_setzero_si512(); T]; R];
-        for r in 0..R {
-            // SAFETY: every row holds `blocks` blocks, `stride` blocks apart.
-            let offset = _mm512_set1_epi32(unsafe { *inputs.offsets.get_unchecked(r * inputs.stride + block) });
-            dots[r] = [offset; T];
+        if !NIBBLES {
+            for r in 0..R {
+                // SAFETY: the row and its block exist.
+                dots[r] = [_mm512_set1_epi32(unsafe { load_offset(inputs, r, block) }); T];
+            }
         }
-        for step in 0..TILE_BLOCK / (TILE * STEP) {
+        for step in 0..BLOCK / STEP {
             let mut quants = [_mm512_setzero_si512(); T];
             for t in 0..T {
-                let place = (t * weights.stride + block) * TILE_BLOCK + step * TILE * STEP;
-                if !FAR {
-                    fetch(weights.quants, place + ahead * TILE_BLOCK);
+                let line = if NIBBLES { step / 2 } else { step };
+                let place = ((t * weights.stride + block) * block_lines(NIBBLES) + line) * LINE;
+                if !FAR && (!NIBBLES || step % 2 == 0) {
+                    fetch(weights.quants, place + ahead * block_lines(NIBBLES) * LINE);
                 }
-                // SAFETY: each of the `T` tiles holds `blocks` blocks of `TILE_BLOCK` bytes, `stride` blocks apart.
+                // SAFETY: each of the `T` tiles holds `blocks` blocks of that many lines, `stride` blocks apart.
                 quants[t] = unsafe { _mm512_loadu_si512(weights.quants.as_ptr().add(place).cast()) };
+                if NIBBLES {
+                    let half = if step % 2 == 0 { quants[t] } else { _mm512_srli_epi32::<4>(quants[t]) };
+                    quants[t] = _mm512_and_si512(half, _mm512_set1_epi32(0x0f0f_0f0f));
+                }
             }
             for r in 0..R {
-                // SAFETY: as for the offsets; a block is 8 steps of 4 quants.
+                // SAFETY: every row holds `blocks` blocks of 8 steps of 4 quants, `stride` blocks apart.
                 let input = _mm512_set1_epi32(unsafe { load_step(inputs, r, block, step) });
                 for t in 0..T {
                     dots[r][t] = _mm512_dpbusd_epi32(dots[r][t], quants[t], input);
@@ -173,15 +211,28 @@ unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
             }
         }
         let mut scales = [_mm512_setzero_ps(); T];
+        let mut widen = [[_mm512_setzero_ps(); 2]; T];
         for t in 0..T {
+            let at = t * weights.stride + block;
             // SAFETY: the scales are 16 for each of the tiles' blocks.
-            scales[t] = unsafe { _mm512_loadu_ps(weights.scales.as_ptr().add((t * weights.stride + block) * TILE)) };
+            scales[t] = unsafe { _mm512_loadu_ps(weights.scales.as_ptr().add(at * TILE)) };
+            if NIBBLES {
+                // SAFETY: there is one for each of the tiles' blocks.
+                widen[t] = widening(unsafe { affine.get_unchecked(at) });
+            }
         }
         for r in 0..R {
-            // SAFETY: as for the offsets.
-            let scale = _mm512_set1_ps(unsafe { *inputs.scales.get_unchecked(r * inputs.stride + block) });
+            // SAFETY: the row and its block exist, and the block has a scale.
+            let (scale, sum) =
+                unsafe { (*inputs.scales.get_unchecked(r * inputs.stride + block), load_offset(inputs, r, block)) };
+            let (scale, sum) = (_mm512_set1_ps(scale), _mm512_set1_ps(sum as f32));
             for t in 0..T {
-                let term = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), _mm512_mul_ps(scales[t], scale));
+                let mut dot = _mm512_cvtepi32_ps(dots[r][t]);
+                if NIBBLES {
+                    let [factor, offset] = widen[t];
+                    dot = _mm512_fmadd_ps(factor, dot, _mm512_mul_ps(offset, sum));
+                }
+                let term = _mm512_mul_ps(dot, _mm512_mul_ps(scales[t], scale));
                 sums[r][t] = _mm512_add_ps(sums[r][t], term);
             }
         }
@@ -193,4 +244,16 @@ unsafe fn panel<const T: usize, const R: usize, const FAR: bool>(
             unsafe { _mm512_storeu_ps(place.as_mut_ptr(), sum) };
         }
     }
+}
+
+/// The factors, and the offsets as multiples of [`load_offset`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn widening(affine: &Affine) -> [__m512; 2] {
+    // SAFETY: both arrays have 16 bytes; the loads are unaligned.
+    let [factors, offsets] =
+        unsafe { [_mm_loadu_si128(affine.factors.as_ptr().cast()), _mm_loadu_si128(affine.offsets.as_ptr().cast())] };
+    let factors = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(factors));
+    let offsets = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(offsets));
+    [factors, _mm512_mul_ps(offsets, _mm512_set1_ps(OFFSET_UNIT))]
 }

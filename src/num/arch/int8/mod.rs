@@ -27,6 +27,8 @@ pub struct Kernel {
     pub offset: u8,
     /// The same for small matrices, those with quants of at most [`SMALL`](crate::num::tiles::SMALL) in magnitude.
     pub small_offset: u8,
+    /// Whether it takes quants that are stored in 4 bits.
+    pub nibbles: bool,
     /// `(weights, inputs, out, stride)`: for row `r` of the inputs and output `j` of tile `t`, sets
     /// `out[r * stride + t * 16 + j]` to the sum over the blocks, in order from 0.0, of
     /// `dot * (weight scale * input scale)`, where `dot` is the integer dot product of the block's quants.
@@ -48,6 +50,7 @@ impl Kernel {
                 name: "AVX2",
                 offset: 0,
                 small_offset: crate::num::tiles::SMALL_OFFSET,
+                nibbles: true,
                 multiply: avx2::multiply,
             }),
             #[cfg(target_arch = "x86_64")]
@@ -55,6 +58,7 @@ impl Kernel {
                 name: "AVX-VNNI",
                 offset: 128,
                 small_offset: 128,
+                nibbles: true,
                 multiply: avx_vnni::multiply,
             }),
             #[cfg(target_arch = "x86_64")]
@@ -62,6 +66,7 @@ impl Kernel {
                 name: "AVX512-VNNI",
                 offset: 128,
                 small_offset: 128,
+                nibbles: true,
                 multiply: avx512::multiply,
             }),
             #[cfg(target_arch = "aarch64")]
@@ -69,6 +74,7 @@ impl Kernel {
                 name: "NEON dotprod",
                 offset: 0,
                 small_offset: 0,
+                nibbles: true,
                 multiply: neon::multiply,
             }),
         ];
@@ -77,6 +83,6 @@ impl Kernel {
 
     /// The scalar reference.
     pub fn scalar() -> Self {
-        Kernel { name: "scalar", offset: 0, small_offset: 0, multiply: scalar::multiply }
+        Kernel { name: "scalar", offset: 0, small_offset: 0, nibbles: false, multiply: scalar::multiply }
     }
 }

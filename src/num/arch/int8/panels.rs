@@ -1,6 +1,6 @@
 //! Shape checks and blocking that all int8 kernels share.
 
-use crate::num::tiles::{BLOCK, Inputs, TILE, TILE_BLOCK, Tiles};
+use crate::num::tiles::{BLOCK, Inputs, Storage, TILE, Tiles};
 
 /// Asserts that the slices are as long as the shapes need; the kernels' unchecked accesses rely on it.
 #[inline]
@@ -8,7 +8,10 @@ pub fn check(weights: Tiles<'_>, inputs: Inputs<'_>, out: &[f32], stride: usize)
     let (tiles, blocks, rows) = (weights.count, weights.blocks, inputs.rows);
     assert!(tiles > 0 && rows > 0 && blocks <= weights.stride && blocks <= inputs.stride);
     let last = (tiles - 1) * weights.stride + blocks;
-    assert!(weights.quants.len() >= last * TILE_BLOCK && weights.scales.len() >= last * TILE);
+    assert!(weights.quants.len() >= last * weights.storage.block_bytes() && weights.scales.len() >= last * TILE);
+    if let Storage::Nibbles(affine) = weights.storage {
+        assert!(affine.len() >= last);
+    }
     let last = (rows - 1) * inputs.stride + blocks;
     assert!(inputs.quants.len() >= last * BLOCK && inputs.scales.len() >= last && inputs.offsets.len() >= last);
     assert!(inputs.small_offsets.len() >= last);
@@ -27,6 +30,17 @@ pub unsafe fn load_step(inputs: Inputs<'_>, row: usize, block: usize, step: usiz
     unsafe { inputs.quants.as_ptr().add(place).cast::<i32>().read_unaligned() }
 }
 
+/// -128 times the sum of the quants of a block of row `row`.
+///
+/// # Safety
+/// As for [`load_step`].
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+pub unsafe fn load_offset(inputs: Inputs<'_>, row: usize, block: usize) -> i32 {
+    // SAFETY: each block has one, and the caller says that this one exists.
+    unsafe { *inputs.offsets.get_unchecked(row * inputs.stride + block) }
+}
+
 /// The two corrections of a pair of steps of a block of row `row`.
 ///
 /// # Safety
@@ -38,6 +52,10 @@ pub unsafe fn load_small_offset(inputs: Inputs<'_>, row: usize, block: usize, pa
     // SAFETY: a block has 8 corrections of 2 bytes, and the caller says that this one exists; the read is unaligned.
     unsafe { inputs.small_offsets.as_ptr().cast::<i32>().add(place).read_unaligned() }
 }
+
+/// The number by which [`Affine::offsets`](crate::num::tiles::Affine) are multiplied for [`load_offset`].
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub const OFFSET_UNIT: f32 = -1.0 / 128.0;
 
 /// Multiplies a fixed number of tiles by a fixed number of rows; see [`Kernel::multiply`](super::Kernel::multiply).
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

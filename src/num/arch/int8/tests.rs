@@ -3,7 +3,7 @@
 use super::Kernel;
 use crate::num::float_ops::small_offsets;
 use crate::num::packed::Packed;
-use crate::num::tiles::{BLOCK, Quantised, TILE, Tiles};
+use crate::num::tiles::{BLOCK, Quantised, Storage, TILE, Tiles};
 
 fn random(state: &mut u64) -> u32 {
     *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -56,6 +56,12 @@ fn kernels_equal_the_scalar_reference() {
                 let quant = (random(&mut state) % 255) as i32 - 127;
                 if weight { (quant / 2) as i8 } else { quant as i8 }
             });
+            for (factor, least) in [(1, -8), (16, -121), (17, -128), (3, 82)] {
+                compare(rows, outputs, blocks, |weight| {
+                    let quant = random(&mut state) % 255;
+                    (if weight { quant as i32 % 16 * factor + least } else { quant as i32 - 127 }) as i8
+                });
+            }
         }
     }
 }
@@ -69,6 +75,8 @@ fn kernels_equal_the_scalar_reference_at_the_extremes() {
             compare(rows, 33, 3, |weight| if weight { 127 } else { extreme });
             compare(rows, 33, 3, |weight| if weight { 63 } else { extreme });
             compare(rows, 33, 3, |weight| if weight { -63 } else { extreme });
+            compare(rows, 33, 3, |weight| if weight { 127 - 15 * (random(&mut state) % 2) as i8 } else { extreme });
+            compare(rows, 33, 3, |weight| if weight && random(&mut state) < 1 << 31 { -128 } else { extreme });
             compare(rows, 33, 3, |weight| if random(&mut state) < 1 << 31 { extreme } else { -127 - i8::from(weight) });
         }
     }
@@ -76,12 +84,23 @@ fn kernels_equal_the_scalar_reference_at_the_extremes() {
 
 #[test]
 fn packing_keeps_rows() {
-    let quants: Vec<i8> = (0..20 * 64).map(|i| (i * 7 % 256) as i8).collect();
+    let bytes: Vec<i8> = (0..20 * 64).map(|i| (i * 7 % 256) as u8 as i8).collect();
+    let four_bits: Vec<i8> = (0..20 * 64).map(|i| (i * 7 % 16 * (1 + i / 64 % 8) - 100) as i8).collect();
     let scales: Vec<f32> = (0..40).map(|i| i as f32 * 0.5).collect();
     for kernel in Kernel::all() {
-        let packed = Packed::new(quants.chunks(64).zip(scales.chunks(2)), 2, &kernel);
-        let mut row = [0.0; 64];
-        packed.row(17, &mut row);
-        assert_eq!(row[33], f32::from(quants[17 * 64 + 33]) * scales[17 * 2 + 1], "{}", kernel.name);
+        for (quants, narrow) in [(&bytes, false), (&four_bits, true)] {
+            let packed = Packed::new(quants.chunks(64).zip(scales.chunks(2)), 2, &kernel);
+            let nibbles = matches!(packed.tiles().storage, Storage::Nibbles(_));
+            assert_eq!(nibbles, narrow && kernel.nibbles, "{}", kernel.name);
+            let own = packed.to_own(&kernel).unwrap();
+            assert!(matches!(own.tiles().storage, Storage::Bytes(_)));
+            for packed in [&packed, &own] {
+                let (mut row, mut values, mut of_row) = ([0; 64], [0.0; 64], [0.0; 2]);
+                packed.copy_row(17, &mut row, &mut of_row);
+                packed.row(17, &mut values);
+                assert_eq!((&row[..], &of_row[..]), (&quants[17 * 64..][..64], &scales[34..36]), "{}", kernel.name);
+                assert_eq!(values, std::array::from_fn(|i| f32::from(row[i]) * of_row[i / 32]), "{}", kernel.name);
+            }
+        }
     }
 }

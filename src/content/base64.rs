@@ -10,13 +10,16 @@ const NONE: u8 = 64;
 const VALUES: [u8; 256] = values();
 /// Shorter lines are words and numbers.
 const MIN_LINE: usize = 40;
-/// Hashes and signatures of fewer bytes gain less than their segment costs.
-const MIN_BYTES: usize = 96;
+/// Fewer bytes gain less than their segment costs.
+const MIN_BYTES: usize = 48;
+/// The same for all base64 of a file, for which a block gets several streams.
+const MIN_ALL: usize = 1024;
 /// Where lines are broken, they are broken early.
 const MAX_LINE: usize = 128;
 /// Bytes between lines.
 const MAX_SEPARATOR: usize = 64;
-/// Characters that are looked at to tell it from other text.
+/// Characters that are looked at to tell it from other text, and how many of them must say something.
+const MIN_EVIDENCE: usize = MIN_LINE;
 const MAX_EVIDENCE: usize = 1 << 16;
 
 const fn values() -> [u8; 256] {
@@ -135,7 +138,18 @@ impl Base64 {
     }
 }
 
-/// The first base64 in `text` from `at` on that is worth to be undone.
+/// Whether there is so much base64 in `text` that undoing it gains anything.
+pub fn is_worth_it(text: &[u8]) -> bool {
+    let (mut at, mut all) = (0, 0);
+    while all < MIN_ALL {
+        let Some(found) = find(text, at) else { return false };
+        at = found.start + found.len;
+        all += found.len;
+    }
+    true
+}
+
+/// The first base64 in `text` from `at` on that is long enough.
 pub fn find(text: &[u8], mut at: usize) -> Option<Base64> {
     loop {
         let start = next_line(text, at)?;
@@ -257,7 +271,7 @@ fn is_random(text: &[u8], lines: &Lines) -> bool {
         before = byte;
     }
     let [upper, lower, digits, _] = counts;
-    8 * upper.min(lower) >= pairs && 32 * digits >= pairs && 5 * changes >= 2 * pairs
+    pairs >= MIN_EVIDENCE && 8 * upper.min(lower) >= pairs && 32 * digits >= pairs && 5 * changes >= 2 * pairs
 }
 
 fn class(byte: u8) -> usize {
@@ -266,5 +280,158 @@ fn class(byte: u8) -> usize {
         b'a'..=b'z' => 1,
         b'0'..=b'9' => 2,
         _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::test_random::TestRandom;
+    use proptest::prelude::*;
+
+    fn form(line: usize, separator: &[u8], is_padded: bool) -> Form {
+        Form { line, separator: separator.to_vec(), is_padded }
+    }
+
+    fn encoded(form: &Form, bytes: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        form.encode(bytes, &mut text);
+        text
+    }
+
+    #[test]
+    fn the_vectors_of_rfc_4648() {
+        let padded = form(0, b"", true);
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(encoded(&padded, bytes.as_bytes()), text.as_bytes());
+            assert_eq!(padded.len(bytes.len() as u64), text.len() as u64);
+        }
+        assert_eq!(encoded(&form(3, b"\r\n", false), b"foob"), b"Zm9\r\nvYg");
+        assert_eq!(form(3, b"\r\n", false).len(4), 8);
+        assert_eq!(form(1, &[0; 64], true).len(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn forms_are_found() {
+        let bytes = TestRandom::new(1).bytes(1000);
+        let forms = [
+            form(0, b"", true),
+            form(64, b"\n", true),
+            form(76, b"\r\n", true),
+            form(76, b"\\n", true),
+            form(68, b"\n\t\t", true),
+            form(76, b"\\n\",\n    \"", true),
+            form(60, b"\\r\\n", false),
+        ];
+        for (form, len) in forms.iter().flat_map(|form| (990..1000).map(move |len| (form, len))) {
+            let text = encoded(form, &bytes[..len]);
+            assert_eq!(text.len() as u64, form.len(len as u64));
+            let text = [b"data:image/png;base64,\\n", &text[..], b"\" alt=\"figure\">"].concat();
+            let found = find(&text, 0).unwrap();
+            // Where all groups are full, nothing shows whether others would be filled up.
+            let expected = Form { is_padded: form.is_padded || len.is_multiple_of(3), ..form.clone() };
+            if form.is_padded || found.decode(&text).unwrap().len() == len {
+                assert_eq!((found.start, found.form.clone()), (24, expected));
+                assert_eq!(found.decode(&text).unwrap(), &bytes[..len]);
+            }
+            assert!(found.decode(&text).unwrap().len() >= len - 2);
+        }
+    }
+
+    #[test]
+    fn other_text_is_none() {
+        let mut random = TestRandom::new(2);
+        let mut from = |alphabet: &[u8]| -> Vec<u8> {
+            (0..6000).map(|_| alphabet[random.below(alphabet.len() as u64) as usize]).collect()
+        };
+        let words = include_bytes!("../../corpora/samples/prose.txt");
+        let names: Vec<u8> = words
+            .split(|byte| !byte.is_ascii_alphabetic())
+            .flat_map(|word| {
+                let (first, rest) = word.split_at(word.len().min(1));
+                [first.to_ascii_uppercase(), rest.to_vec()].concat()
+            })
+            .collect();
+        let all = [
+            from(b"0123456789abcdef"),
+            from(b"0123456789ABCDEF"),
+            from(b"ACGT"),
+            from(b"ACDEFGHIKLMNPQRSTVWY"),
+            from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+            from(b"0123456789"),
+            vec![b'A'; 6000],
+            names.clone(),
+            names.chunks(9).collect::<Vec<_>>().join(&b'/'),
+        ];
+        for text in all {
+            for line in [60, 64, 76, 6000] {
+                assert!(find(&text.chunks(line).collect::<Vec<_>>().join(&b'\n'), 0).is_none());
+            }
+        }
+        assert!(find(words, 0).is_none());
+    }
+
+    #[test]
+    fn short_and_other_lines_end_it() {
+        let bytes = TestRandom::new(3).bytes(600);
+        let text = encoded(&form(64, b"\n", true), &bytes);
+        let len = |text: &[u8]| find(text, 0).map(|found| (found.start, found.len));
+        assert_eq!(len(&text), Some((0, 800 + 12)));
+        // A line that is too long, one that follows something else, a short one.
+        for other in [&b"\nx"[..], b" ", b"\n\n"] {
+            let at = 65 * 5 - 1;
+            let text = [&text[..at], other, &text[at + 1..]].concat();
+            assert_eq!(len(&text).unwrap(), (0, at), "{other:?}");
+        }
+        assert_eq!(len(&text[..65 * 2 - 1]), Some((0, 129)));
+        assert_eq!(len(&text[..64]), Some((0, 64)));
+        assert_eq!(len(&text[..63]), None);
+        // Unused bits that are not 0.
+        let text = encoded(&form(0, b"", true), &bytes[..100]);
+        let wrong = [&text[..text.len() - 3], b"f=="].concat();
+        assert_eq!((len(&text), len(&wrong)), (Some((0, 136)), Some((0, 132))));
+        assert_eq!(len(&text[..text.len() - 1]).unwrap().1, 134);
+    }
+
+    #[test]
+    fn a_little_is_not_worth_it() {
+        let text =
+            |len| [&b"digest: "[..], &encoded(&form(0, b"", true), &TestRandom::new(4).bytes(len)), b"\n"].concat();
+        assert!(!is_worth_it(&text(765)) && is_worth_it(&text(768)));
+        assert!(!is_worth_it(&text(48).repeat(15)) && is_worth_it(&text(48).repeat(16)));
+    }
+
+    #[test]
+    fn impossible_forms_are_refused() {
+        let read = |bytes: &[u8]| Form::read(&mut FieldReader::new(bytes)).map_err(|error| error.kind());
+        let mut written = Vec::new();
+        form(76, b"\r\n", true).write(&mut written);
+        assert_eq!(read(&written), Ok(form(76, b"\r\n", true)));
+        assert_eq!(read(&[2, 65, 0]), Err(ErrorKind::Corrupt));
+        assert_eq!(read(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]), Err(ErrorKind::Corrupt));
+        assert_eq!(read(&[2, 3, 0]), Err(ErrorKind::Truncated));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_makes_itself(
+            bytes in proptest::collection::vec(any::<u8>(), 90..400),
+            line in 0usize..100,
+            separator in "[\n\r \t\",=]{1,3}|\\\\n|[a=]",
+            is_padded in any::<bool>(),
+            before in "[A-Za-z0-9+/=\\\\\n]{0,70}",
+            cut in 0usize..600,
+        ) {
+            let form = Form { line, separator: separator.into_bytes(), is_padded };
+            let text = encoded(&form, &bytes);
+            prop_assert_eq!(text.len() as u64, form.len(bytes.len() as u64));
+            let text = [before.as_bytes(), &text[..cut.min(text.len())], before.as_bytes(), &text].concat();
+            let mut at = 0;
+            while let Some(found) = find(&text, at) {
+                prop_assert!(found.start >= at && found.len as u64 == found.form.len(found.decode(&text).unwrap().len() as u64));
+                at = found.start + found.len;
+            }
+        }
     }
 }

@@ -9,9 +9,9 @@ const MIN_PROGRAM: usize = 4096;
 /// What may be undone in a file.
 pub struct Candidates<'a> {
     bytes: &'a [u8],
-    /// The next base64, and from where on it was looked for.
+    /// The next base64, and whether there may be any.
     base64: Option<Base64>,
-    searched: Option<usize>,
+    may_have_base64: Option<bool>,
 }
 
 pub enum Candidate {
@@ -22,15 +22,15 @@ pub enum Candidate {
 
 impl<'a> Candidates<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Candidates { bytes, base64: None, searched: None }
+        Candidates { bytes, base64: None, may_have_base64: None }
     }
 
     /// The next one from `at` on, which is never less than before.
     pub fn next(&mut self, at: usize) -> Option<Candidate> {
-        let is_known = self.searched.is_some() && self.base64.as_ref().is_none_or(|base64| base64.start >= at);
-        if !is_known {
+        let may_have = self.may_have_base64.get_or_insert_with(|| base64::is_worth_it(self.bytes));
+        if *may_have && self.base64.as_ref().is_none_or(|base64| base64.start < at) {
             self.base64 = base64::find(self.bytes, at);
-            self.searched = Some(at);
+            *may_have = self.base64.is_some();
         }
         let before = self.base64.as_ref().map_or(self.bytes, |base64| &self.bytes[..base64.start]);
         next_start(before, at).map(Candidate::At).or_else(|| self.base64.clone().map(Candidate::Base64))

@@ -199,8 +199,10 @@ impl Lines {
         let is_break = line <= MAX_LINE && (between.contains(&b'\n') || between[0] == b'\\');
         while lines.last == line && text[lines.end..].starts_with(between) {
             let next = run(text, lines.end + len);
-            // What follows a single line may be anything.
-            let is_other = next < line && lines.separator == 0 && !is_break;
+            // A short line is the last one, and no word; what follows a single line may be anything.
+            let after = text.get(lines.end + len + next);
+            let is_last = after.is_none_or(|byte| *byte == between[0] || b"=\"'<)".contains(byte));
+            let is_other = next < line && !(is_last && (is_break || lines.separator > 0));
             if next == 0 || next > line || is_other {
                 break;
             }

@@ -180,7 +180,7 @@ pub struct CodingArgs {
     /// large models; fewer compress better
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub lanes: Option<Lanes>,
-    /// Leave compressed data inside the content (zip, gzip, png, pdf, jpeg and the like) as they are
+    /// Leave compressed data inside the content (zip, gzip, png, pdf, jpeg and the like) and base64 as they are
     #[arg(long)]
     pub no_recompress: bool,
     /// Divide the content into independent blocks of this length, 64K to 1G: damage costs one of them. By default, blocks after the

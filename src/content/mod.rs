@@ -8,8 +8,10 @@
 //! ```
 
 mod anchors;
+mod base64;
 mod branches;
 mod budget;
+mod candidates;
 mod data_kind;
 mod deflate;
 mod filter;

@@ -1,5 +1,6 @@
 //! What a script says, without the data: for lists of an archive's segments.
 
+use super::base64::Form;
 use super::kind::Kind;
 use super::parse::MAX_DEPTH;
 use super::png::Chunks;
@@ -17,7 +18,7 @@ pub struct SegmentInfo {
     /// Length in bytes there.
     pub len: u64,
     /// `text`, `binary`, `x86`, `arm64`, `riscv`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
-    /// (filtered ones of a PNG), `gif`, `jpeg`, `copy` (of what comes earlier or later in the block).
+    /// (filtered ones of a PNG), `gif`, `base64`, `jpeg`, `copy` (of what comes earlier or later in the block).
     pub kind: &'static str,
     /// The stream that its plain data are the next bytes of, and their number, if nothing was undone in it but JPEG.
     pub(crate) source: Option<(usize, u64)>,
@@ -78,6 +79,11 @@ impl Outline<'_> {
                     self.script.varint()?;
                     self.script.varint()?;
                     add("rows", self.script.varint()?);
+                    self.list(depth + 1)?;
+                }
+                tag::BASE64 => {
+                    let form = Form::read(&mut self.script)?;
+                    add("base64", form.len(self.script.varint()?));
                     self.list(depth + 1)?;
                 }
                 tag::JPEG => {

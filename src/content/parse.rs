@@ -1,11 +1,13 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
+use super::base64::{Base64, Form};
 use super::budget::Budget;
+use super::candidates::{Candidate, Candidates, gzip_header, program_in, zip_header};
 use super::data_kind::DataKind;
 use super::deflate::{self, Parameters, Undone, Writer};
 use super::flat::Rows;
 use super::gif::Gif;
-use super::kind::{Kind, program};
+use super::kind::Kind;
 use super::parts::{Division, divide};
 use super::pieces::pieces;
 use super::png::Chunks;
@@ -22,8 +24,6 @@ const MIN_PIECE: usize = 32;
 const MAX_HEADERS: usize = 4096;
 /// An image of fewer plain bytes shares a stream with others.
 const MIN_IMAGE: usize = 1 << 14;
-/// Programs inside other data are at least so long.
-const MIN_PROGRAM: usize = 4096;
 /// Corrections may take one in so many bytes of the deflate.
 const MAX_CORRECTIONS: usize = 6;
 
@@ -145,12 +145,23 @@ impl Parser {
         depth: usize,
         out: &mut Vec<Segment>,
     ) -> usize {
+        let mut candidates = Candidates::new(bytes);
         while depth < self.max_depth
-            && let Some(candidate) = next_candidate(bytes, at)
+            && let Some(candidate) = candidates.next(at)
         {
-            at = candidate;
-            let Some(Found { skip, mut what }) = self.undo(&bytes[at..]) else {
-                at += 1;
+            let (found, next) = match candidate {
+                Candidate::At(start) => {
+                    at = start;
+                    (self.undo(&bytes[at..]), at + 1)
+                }
+                Candidate::Base64(base64) => {
+                    at = base64.start;
+                    let next = at + base64.len;
+                    (self.undo_base64(bytes, base64), next)
+                }
+            };
+            let Some(Found { skip, mut what }) = found else {
+                at = next;
                 continue;
             };
             match &mut what {
@@ -247,6 +258,14 @@ impl Parser {
         }
     }
 
+    /// Undoes base64 in `bytes`.
+    fn undo_base64(&mut self, bytes: &[u8], base64: Base64) -> Option<Found> {
+        self.budget.charge(base64.len)?;
+        let plain = base64.decode(bytes)?;
+        self.budget.add(plain.len(), plain.len())?;
+        Some(Found { skip: 0, what: What::Base64(base64.form, plain) })
+    }
+
     /// Undoes a zlib stream: of a PNG, if `png` tells of its rows.
     fn undo_zlib(&mut self, bytes: &[u8], png: Option<Kind>) -> Option<Found> {
         let wrapper = *bytes.first_chunk()?;
@@ -298,6 +317,11 @@ impl Parser {
                 self.plain(&pixels, kind, &mut segments);
                 Segment::Gif { len, shape, notes, pixels: segments }
             }
+            What::Base64(form, bytes) => {
+                let mut plain = Vec::new();
+                self.list(&bytes, depth + 1, &mut plain);
+                Segment::Base64 { form, len: bytes.len(), plain }
+            }
             What::Jpeg(bytes, kept) => {
                 let stream = self.stream(Kind::Jpeg { most: kept });
                 self.streams[stream].bytes.extend(&bytes);
@@ -348,6 +372,7 @@ impl Parser {
     fn between(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
         let kind = match Kind::of(bytes) {
             _ if whole.is_code() && bytes.len() > MAX_HEADERS => whole,
+            Kind::Text if whole == Kind::Text => Kind::Text,
             _ if bytes.len() < MIN_PIECE || bytes.starts_with(b"PK\x01\x02") => Kind::Headers,
             Kind::Binary if bytes.len() <= MAX_HEADERS => Kind::Headers,
             kind => return self.closed(bytes, kind, out),
@@ -397,6 +422,7 @@ enum What {
     Deflate(FoundDeflate),
     Png(Chunks, FoundDeflate),
     Gif(Gif),
+    Base64(Form, Vec<u8>),
     Jpeg(Vec<u8>, u32),
     Lepton { len: usize, lepton: Vec<u8>, coefficients: u32 },
 }
@@ -422,50 +448,6 @@ fn unfilter(filtered: &[u8], kind: Kind) -> Option<FoundRows> {
     let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return None };
     let (filters, pixels) = png::unfilter(filtered, row as usize, pixel.into())?;
     Some(FoundRows { filters, pixels, kind: Kind::Image { row: row - 1, pixel, depth } })
-}
-
-/// The next place from `at` on where something may begin that can be undone.
-fn next_candidate(bytes: &[u8], at: usize) -> Option<usize> {
-    let is_candidate = |pair: &[u8]| match *pair {
-        [b'P', b'K'] | [b'G', b'I'] | [0x1F, 0x8B] | [0x89, b'P'] | [0xFF, 0xD8] => true,
-        // zlib: deflate, a window of at most 32 KiB, no dictionary, and a check.
-        [method @ (0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78), flags] => {
-            flags & 0x20 == 0 && (u32::from(method) << 8 | u32::from(flags)).is_multiple_of(31)
-        }
-        _ => false,
-    };
-    bytes.get(at..)?.windows(2).position(is_candidate).map(|skip| at + skip)
-}
-
-/// Where a program begins inside `bytes`, and its code; it is taken to reach to the end.
-fn program_in(bytes: &[u8]) -> Option<(usize, Kind)> {
-    let starts = bytes.windows(2).enumerate().filter(|(_, pair)| matches!(**pair, [0x7F, b'E'] | [b'M', b'Z']));
-    starts
-        .take_while(|(at, _)| bytes.len() - at >= MIN_PROGRAM)
-        .find_map(|(at, _)| Some((at, program(&bytes[at..])?)).filter(|_| at > 0))
-}
-
-/// Bytes of the zip header at the beginning of `bytes`, if a deflated member follows it (PKWARE's APPNOTE, 4.3.7).
-fn zip_header(bytes: &[u8]) -> Option<usize> {
-    let [b'P', b'K', 3, 4, _, _, _, _, 8, 0, rest @ ..] = bytes else { return None };
-    let [name, name_high, extra, extra_high] = *rest.get(16..20)?.first_chunk()?;
-    Some(30 + usize::from(u16::from_le_bytes([name, name_high])) + usize::from(u16::from_le_bytes([extra, extra_high])))
-}
-
-/// Bytes of the gzip header at the beginning of `bytes` (RFC 1952).
-fn gzip_header(bytes: &[u8]) -> Option<usize> {
-    let [0x1F, 0x8B, 8, flags, ..] = *bytes else { return None };
-    let mut at = 10;
-    if flags & 4 != 0 {
-        at += 2 + usize::from(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    }
-    // A name, a comment.
-    for flag in [8, 16] {
-        if flags & flag != 0 {
-            at += bytes.get(at..)?.iter().position(|&byte| byte == 0)? + 1;
-        }
-    }
-    Some(if flags & 2 != 0 { at + 2 } else { at })
 }
 
 #[cfg(test)]

@@ -125,6 +125,9 @@ impl Rewriter<'_> {
                     out.push(Segment::Gif { len, shape, notes, pixels: self.list(pixels) });
                 }
                 Segment::Png { chunks, body } => out.push(Segment::Png { chunks, body: self.list(body) }),
+                Segment::Base64 { form, len, plain } => {
+                    out.push(Segment::Base64 { form, len, plain: self.list(plain) });
+                }
                 Segment::Rows { len, row, pixel, parts } => {
                     out.push(Segment::Rows { len, row, pixel, parts: self.list(parts) });
                 }

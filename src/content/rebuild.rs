@@ -1,5 +1,6 @@
 //! Streams in, content out: a script is followed.
 
+use super::base64::Form;
 use super::budget::max_plain;
 use super::deflate::{Reader, redo};
 use super::kind::Kind;
@@ -96,6 +97,19 @@ impl<'a> Rebuilder<'a> {
                     self.list(len, depth + 1, &mut parts)?;
                     let rows = png::refilter(&parts, row, pixel).filter(|rows| rows.len() == len);
                     out.extend(rows.ok_or_else(|| corrupt("has rows with unknown filters"))?);
+                }
+                tag::BASE64 => {
+                    let form = Form::read(&mut self.script)?;
+                    let len = self.len(left)?;
+                    if form.len(len as u64) > left as u64 {
+                        return Err(corrupt("makes too many bytes"));
+                    }
+                    let mut plain = Vec::new();
+                    self.list(len, depth + 1, &mut plain)?;
+                    if plain.len() != len {
+                        return Err(corrupt("has base64 of another length"));
+                    }
+                    form.encode(&plain, out);
                 }
                 tag::JPEG => {
                     let stream = self.script.varint()?;

@@ -3,6 +3,7 @@
 //! Bytes that need no undoing are the next ones of a stream. What was undone is the list of segments that make the plain
 //! data, and how to redo it.
 
+use super::base64::Form;
 use super::deflate::{Notes, Parameters, Writer};
 use super::gif::Shape;
 use super::kind::Kind;
@@ -28,7 +29,9 @@ pub mod tag {
     /// A stream's number, where in it, and bytes that are the same: the distance from where the last copy from this stream ended, its
     /// sign in bit 0.
     pub const COPY: u64 = 7;
-    /// From here on: the bytes to take from stream number tag − `PLAIN`.
+    /// How base64 is written, bytes that it stands for, then the list of these.
+    pub const BASE64: u64 = 8;
+    /// Behind this one: the bytes to take from stream number tag − `PLAIN`, which is not 0.
     pub const PLAIN: u64 = 8;
 }
 
@@ -76,6 +79,12 @@ pub enum Segment {
         pixel: usize,
         parts: Vec<Segment>,
     },
+    /// Base64 of `len` bytes.
+    Base64 {
+        form: Form,
+        len: usize,
+        plain: Vec<Segment>,
+    },
     /// `len` bytes of JPEG, in `coded` bytes of a stream.
     Jpeg {
         len: usize,
@@ -105,6 +114,7 @@ impl Segment {
             | Segment::Rows { len, .. } => *len,
             Segment::Deflate(deflate) => deflate.len + if deflate.wrapper.is_some() { 6 } else { 0 },
             Segment::Png { chunks, .. } => chunks.len(),
+            Segment::Base64 { form, len, .. } => form.len(*len as u64) as usize,
         }
     }
 }
@@ -168,6 +178,12 @@ fn list(segments: &[Segment], script: &mut Vec<u8>, ends: &mut Ends, corrections
                 put_varint(script, tag::ROWS);
                 [row, pixel, len].into_iter().for_each(|&value| put_varint(script, value as u64));
                 list(parts, script, ends, corrections);
+            }
+            Segment::Base64 { form, len, plain } => {
+                put_varint(script, tag::BASE64);
+                form.write(script);
+                put_varint(script, *len as u64);
+                list(plain, script, ends, corrections);
             }
             Segment::Jpeg { len, stream, coded } => {
                 put_varint(script, tag::JPEG);

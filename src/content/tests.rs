@@ -1,8 +1,10 @@
 //! Taking content apart and putting it together again.
 
-use super::segment::Segment;
+use super::base64::Form;
+use super::segment::{Segment, tag};
 use super::*;
 use crate::error::ErrorKind;
+use crate::fields::{FieldReader, put_varint};
 use crate::test_random::TestRandom;
 
 const EFFORT: Effort = Effort { recompress: true, samples: true, expansion: 16, division: None };
@@ -28,6 +30,25 @@ fn round_trip(content: &[u8]) -> bool {
     assert!(parsed.plain_len() <= 2 * max_plain(content.len()));
     assert!(rebuild(parsed.kinds(), &streams(&parsed), &parsed.corrections, content.len()).unwrap() == content);
     true
+}
+
+/// The base64 of `bytes` in lines of so many characters, or in one if there are none.
+fn base64(bytes: &[u8], line: u8, separator: &[u8]) -> Vec<u8> {
+    let mut form = Vec::new();
+    put_varint(&mut form, u64::from(line) << 1 | 1);
+    form.push(separator.len() as u8);
+    form.extend(separator);
+    let mut text = Vec::new();
+    Form::read(&mut FieldReader::new(&form)).unwrap().encode(bytes, &mut text);
+    text
+}
+
+/// A message with an archive and an image, which is coded twice.
+fn message() -> Vec<u8> {
+    let image = base64(SAMPLES[1].1, 0, b"");
+    let page = [b"<p>An image:</p><img src=\"data:image/png;base64,", &image[..], b"\">\n"].concat();
+    let parts = [base64(SAMPLES[0].1, 76, b"\r\n"), base64(&page, 60, b"\r\n")];
+    [b"Subject: archive\r\n\r\n", &parts[0][..], b"\r\n\r\n--page\r\n\r\n", &parts[1], b"\r\n--\r\n"].concat()
 }
 
 #[test]
@@ -87,6 +108,46 @@ fn outlines_name_the_segments() {
 }
 
 #[test]
+fn base64_is_taken_apart() {
+    let content = message();
+    assert!(round_trip(&content));
+    let parsed = parse(&content, EFFORT).unwrap();
+    let kinds: Vec<Kind> = parsed.kinds().collect();
+    let outline = outline(&parsed.streams[0].bytes, &kinds).unwrap();
+    let outermost: Vec<_> = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.kind).collect();
+    assert_eq!(outermost, ["text", "base64", "text", "base64", "text"]);
+    let inside = |depth, kind| outline.iter().any(|segment| (segment.depth, segment.kind) == (depth, kind));
+    assert!(inside(1, "deflate") && inside(2, "png") && inside(1, "base64") && inside(3, "zlib"), "{outline:?}");
+    let len: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
+    assert_eq!(len, content.len() as u64);
+    assert!(parse(&content, Effort { recompress: false, ..EFFORT }).is_none());
+}
+
+#[test]
+fn base64_is_checked() {
+    let rebuilt = |script: &[u64], len: usize| {
+        let mut bytes = Vec::new();
+        script.iter().for_each(|&entry| put_varint(&mut bytes, entry));
+        rebuild([Kind::Script, Kind::Text], &[&bytes, b"foobar"], &[], len)
+    };
+    let script = |form: &[u64], len| [&[tag::BASE64][..], form, &[len, tag::PLAIN + 1, 6, tag::END, tag::END]].concat();
+    assert_eq!(rebuilt(&script(&[1], 6), 8).unwrap(), b"Zm9vYmFy");
+    assert_eq!(rebuilt(&script(&[5 << 1, 1, 10], 6), 9).unwrap(), b"Zm9vY\nmFy");
+    for (form, len, raw_len) in [
+        (&[1][..], 5, 8),
+        (&[1], 7, 12),
+        (&[1], u64::MAX, 8),
+        (&[1], 6, 7),
+        (&[1 << 1, 1, 10], 6, 14),
+        (&[1 << 40], 6, 8),
+        (&[2, 65], 6, 8),
+    ] {
+        let error = rebuilt(&script(form, len), raw_len).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Truncated), "{form:?}, {len}: {error}");
+    }
+}
+
+#[test]
 fn compressed_data_can_be_left_alone() {
     for (name, content) in SAMPLES.into_iter().filter(|(name, _)| *name != "mixed.tar") {
         assert!(parse(content, Effort { recompress: false, ..EFFORT }).is_none(), "{name}");
@@ -130,7 +191,7 @@ fn planted_streams_come_back() {
         for _ in 0..1 + random.below(4) {
             let (_, sample) = SAMPLES[random.below(SAMPLES.len() as u64) as usize];
             let mut part = sample.to_vec();
-            match random.below(4) {
+            match random.below(5) {
                 0 => part.truncate(random.below(part.len() as u64 + 1) as usize),
                 1 => {
                     // Lying lengths, broken checks, other data.
@@ -143,6 +204,18 @@ fn planted_streams_come_back() {
                     let at = random.below(part.len() as u64) as usize;
                     let (_, other) = SAMPLES[random.below(SAMPLES.len() as u64) as usize];
                     part.splice(at..at, other.iter().copied());
+                }
+                3 => {
+                    let separator: &[u8] = [&b"\n"[..], b"\r\n", b"\\n", b"\n\t"][random.below(4) as usize];
+                    part = base64(&part, [0, 64, 76][random.below(3) as usize], separator);
+                    match random.below(3) {
+                        0 => part.truncate(random.below(part.len() as u64 + 1) as usize),
+                        1 => {
+                            let at = random.below(part.len() as u64) as usize;
+                            part[at] = random.byte();
+                        }
+                        _ => {}
+                    }
                 }
                 _ => {}
             }
@@ -157,7 +230,8 @@ fn planted_streams_come_back() {
 #[test]
 fn damaged_streams_are_refused_or_make_other_bytes() {
     let mut random = TestRandom::new(3);
-    for (name, content) in SAMPLES {
+    let message = message();
+    for (name, content) in SAMPLES.into_iter().chain([("message", &message[..])]) {
         let parsed = parse(content, EFFORT).unwrap();
         for _ in 0..200 {
             let mut plain: Vec<Vec<u8>> = streams(&parsed).into_iter().map(<[u8]>::to_vec).collect();
@@ -227,7 +301,7 @@ fn divided_streams_come_together() {
 fn copies_are_checked() {
     let script = |entries: &[u64]| {
         let mut script = Vec::new();
-        entries.iter().for_each(|&entry| crate::fields::put_varint(&mut script, entry));
+        entries.iter().for_each(|&entry| put_varint(&mut script, entry));
         script
     };
     let text: &[u8] = b"a tale of a tub";

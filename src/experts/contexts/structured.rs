@@ -1,5 +1,6 @@
 //! The contexts of blocks whose structure is known from their kind.
 
+use super::font::Font;
 use super::image::Image;
 use super::risc::Risc;
 use super::trail::TRAIL;
@@ -25,6 +26,8 @@ pub enum Structure {
     Risc(Risc),
     /// Records of a spreadsheet.
     Workbook(Workbook),
+    /// Tables of a font.
+    Font(Box<Font>),
 }
 
 impl Structure {
@@ -44,6 +47,7 @@ impl Structure {
             Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
+            Kind::Font => Some(Structure::Font(Box::default())),
             _ => None,
         }
     }
@@ -55,6 +59,7 @@ impl Structure {
             Structure::Code(code) => code.contexts(byte.view, indirect),
             Structure::Risc(code) => code.contexts(byte.view, indirect),
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
+            Structure::Font(font) => font.contexts(byte.view, indirect),
         }
     }
 
@@ -121,6 +126,7 @@ impl Structure {
             Structure::Code(code) => Some(code.selectors(byte.view)),
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
+            Structure::Font(font) => font.selectors(),
         }
     }
 
@@ -131,6 +137,7 @@ impl Structure {
             Structure::Code(code) => code.push(byte),
             Structure::Risc(code) => code.push(byte),
             Structure::Workbook(workbook) => workbook.push(byte),
+            Structure::Font(font) => font.push(byte),
         }
     }
 }

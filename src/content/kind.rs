@@ -117,7 +117,7 @@ impl Kind {
 
     /// Whether the embedded prior may serve: there may be text in it.
     pub fn may_have_text(self) -> bool {
-        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Risc { .. } | Kind::Arm64)
+        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Font | Kind::Risc { .. } | Kind::Arm64)
     }
 
     /// Whether it is machine code.

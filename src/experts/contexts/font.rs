@@ -4,7 +4,7 @@ use super::font_glyph::{Glyphs, Known};
 use super::font_next::Next;
 use super::font_program::Program;
 use super::font_words::Words;
-use super::{CONTEXTS, Indirect, binary, hash2, hash3, more_binary, order};
+use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, order};
 use crate::content::font::{Table, directory_len, tables};
 use crate::text::LaneView;
 
@@ -127,6 +127,16 @@ impl Font {
     /// Numbers below 256 that the mixer's weights are chosen by: the likely byte, the field, and what else tells much.
     pub fn selectors(&self) -> Option<[usize; 3]> {
         self.next.map(|next| [next.likely, next.field, next.other].map(usize::from))
+    }
+
+    /// Two more, for the second mixer.
+    pub fn more_selectors(&self) -> Option<[usize; 2]> {
+        self.next.map(|next| [next.other, next.field].map(usize::from))
+    }
+
+    /// What has the place of [`super::sparse`], if that does not suit the next byte.
+    pub fn sparse(&self) -> Option<[u32; SPARSE]> {
+        self.next?.more
     }
 
     /// The contexts of the next byte.

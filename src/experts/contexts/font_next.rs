@@ -1,6 +1,6 @@
 //! What is known of a font's next byte.
 
-use super::{hash2, hash3};
+use super::{SPARSE, hash2, hash3};
 
 /// Contexts of a font's own.
 pub const OWN: usize = 20;
@@ -16,13 +16,21 @@ pub struct Next {
     pub other: u8,
     /// Hashes of what it depends on.
     pub contexts: [u32; OWN],
+    /// Further ones in place of [`super::sparse`].
+    pub more: Option<[u32; SPARSE]>,
 }
 
 impl Next {
     /// Contexts of numbers, each of which tells of this field only.
     pub fn new(field: u8, likely: u8, other: u8, numbers: [u32; OWN]) -> Next {
         let contexts = std::array::from_fn(|i| hash3(numbers[i], field.into(), i as u32 + 300));
-        Next { field, likely, other, contexts }
+        Next { field, likely, other, contexts, more: None }
+    }
+
+    /// The same with contexts of more numbers.
+    pub fn with(self, numbers: [u32; SPARSE]) -> Next {
+        let more = std::array::from_fn(|i| hash3(numbers[i], self.field.into(), i as u32 + 350));
+        Next { more: Some(more), ..self }
     }
 }
 

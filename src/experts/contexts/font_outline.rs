@@ -170,6 +170,7 @@ impl Outline {
         let is_first = u32::from(index == 0);
         let same = self.flags.get(self.before + index as usize).filter(|_| self.contour > 0);
         let same = same.map_or(256, |&flag| u32::from(flag));
+        let coming = self.flags.get(self.before + index as usize + 1).map_or(256, |&flag| u32::from(flag));
         let first = self.flags.get(self.first).map_or(256, |&flag| u32::from(flag));
         let (size, points) = (left + index, self.points() as u32);
         let near = left.min(4);
@@ -201,6 +202,24 @@ impl Outline {
                 hash2(all(1, 12), 0),
             ],
         )
+        .with([
+            all(1, 10),
+            all(1, 16),
+            hash2(all(2, 4), near),
+            hash2(all(1, 2), index),
+            hash2(all(1, 3), left),
+            hash3(same, f(1), f(2)),
+            hash3(same, coming, f(1)),
+            hash2(bits(ON.into(), 12), near),
+            hash2(bits(ON.into(), 5), left),
+            hash3(size, self.contour as u32, hash2(index, self.ends.len() as u32)),
+            bits(0x12, 6),
+            bits(0x24, 6),
+            bits(0x31, 4),
+            hash2(bits(0x06, 4), near),
+            hash3(first, index, size),
+            hash3(f(1), points, self.ends.len() as u32),
+        ])
     }
 
     /// What is known of how many times a flag is repeated.
@@ -301,8 +320,53 @@ impl Outline {
         let likely = if mirrored > 0 { mirrored - 1 } else { d[1].unsigned_abs() };
         let likely = if part == 0 { likely.min(255) as u8 } else { word.byte(d[1] as u16) };
         let field = STEPS + (axis as u8 * 3 + part) * 16 + curve as u8;
-        Next::new(field, likely, (d[0].unsigned_abs()).min(255) as u8, numbers)
+        let known = Next::new(field, likely, (d[0].unsigned_abs()).min(255) as u8, numbers);
+        let [d4, d5] = [d[3], d[4]].map(along);
+        let [reach, back] = [limit.wrapping_sub(now), start.wrapping_sub(now)].map(along);
+        let [near, far] = self.nearest(sign);
+        let sum = d1.wrapping_add(d2).wrapping_add(d3).wrapping_add(d4);
+        let sizes = d[..3].iter().fold(0, |hash, &step| hash << 8 | size(step.wrapping_mul(sign)));
+        let across = if axis == 0 { [0; 2] } else { [next, next.wrapping_sub(1)].map(|at| self.step_x(at)) };
+        let [x, x1] = across.map(size);
+        known.with([
+            hash3(g, d1, hash3(d2, d3, d4)),
+            hash3(g, flag, d1),
+            hash3(g, shape, d1),
+            hash2(g, sum),
+            hash3(g, mirrored, repeated),
+            hash3(g, same, d1),
+            hash3(g, reach, d1),
+            hash3(g, back, d1),
+            hash3(g, hash2(index, left), self.contour as u32),
+            hash3(g, followed, d1),
+            hash3(g, sizes, x),
+            hash3(g, sizes & 0xFFFF, shape),
+            hash3(g, hash2(x, x1), sizes & 0xFF),
+            hash2(g, near),
+            hash3(g, near, far),
+            hash3(g, across[0] as u32, hash3(d1, d2, d5)),
+        ])
     }
+
+    /// How far it is to the nearest two of the last points in a direction.
+    fn nearest(&self, sign: i32) -> [u32; 2] {
+        let positions = &self.positions[self.axis];
+        let now = self.position(self.axis, 1);
+        let mut nearest = [u32::MAX; 2];
+        for position in &positions[positions.len().saturating_sub(MAX_BACK)..] {
+            let way = position.wrapping_sub(now).wrapping_mul(sign);
+            if way > 0 && way as u32 != nearest[0] && (way as u32) < nearest[1] {
+                nearest[1] = way as u32;
+                nearest.sort_unstable();
+            }
+        }
+        nearest
+    }
+}
+
+/// About how large a number is, and its sign.
+fn size(number: i32) -> u32 {
+    (32 - number.unsigned_abs().leading_zeros()) << 1 | u32::from(number < 0)
 }
 
 #[cfg(test)]

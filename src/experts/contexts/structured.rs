@@ -7,7 +7,7 @@ use super::trail::TRAIL;
 use super::workbook::Workbook;
 use super::x86::{Likely, X86};
 use super::x86_flow::FLOW;
-use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
+use super::{CONTEXTS, Indirect, RECALLED, SPARSE, THOROUGH};
 use crate::content::Kind;
 use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::{DIRECT, NextByte};
@@ -68,6 +68,15 @@ impl Structure {
         match self {
             Structure::Workbook(workbook) => workbook.more_selectors(),
             Structure::Code(code) => Some(code.more_selectors()),
+            Structure::Font(font) => font.more_selectors(),
+            _ => None,
+        }
+    }
+
+    /// What has the place of [`super::sparse`], if that does not suit the next byte.
+    pub fn sparse(&self) -> Option<[u32; SPARSE]> {
+        match self {
+            Structure::Font(font) => font.sparse(),
             _ => None,
         }
     }

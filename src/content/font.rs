@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 /// Bytes of the directory's head.
-pub const HEAD: usize = 12;
+const HEAD: usize = 12;
 /// The same of an entry.
-pub const ENTRY: usize = 16;
+const ENTRY: usize = 16;
 /// Fonts have no fewer and no more tables.
 const MIN_TABLES: usize = 4;
 const MAX_TABLES: usize = 64;

@@ -33,7 +33,7 @@ pub fn tables(directory: &[u8]) -> Option<Vec<Table>> {
     let mut tables = Vec::new();
     for entry in directory.get(HEAD..)?.chunks_exact(ENTRY) {
         let [tag, _, start, len] = *entry.as_chunks::<4>().0 else { return None };
-        let [start, len] = [start, len].map(|number| u32::from_be_bytes(number));
+        let [start, len] = [start, len].map(u32::from_be_bytes);
         let range = start as usize..start.checked_add(len)? as usize;
         if !tag.iter().all(|byte| (b' '..=b'~').contains(byte)) || range.start < directory.len() {
             return None;

@@ -263,7 +263,7 @@ impl Words {
                 1 => [c1, c1.wrapping_add(1)],
                 _ => [number(3).wrapping_add(number(4)).wrapping_sub(number(5)).wrapping_add(1), c3],
             };
-            let likely = likely.map(|number| if at % 2 == 0 { number >> 16 } else { number } as u16);
+            let likely = likely.map(|number| if at.is_multiple_of(2) { number >> 16 } else { number } as u16);
             return Guess { kind: 14 + (at % 6) as u8, likely, others: [c1.wrapping_sub(c2), c2.wrapping_sub(c3)] };
         }
         other

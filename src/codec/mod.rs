@@ -386,7 +386,9 @@ fn new_ensemble(
         lanes: profile.lanes,
         // The prior's token lists are sorted, so its tree must keep the order of bytes.
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
-        sparse: kind == DataKind::Binary && !content.is_samples(),
+        sparse: kind == DataKind::Binary
+            && !content.is_samples()
+            && (content != Kind::Font || config.preset.is_primed()),
         contexts: contexts(config.preset, content, profile),
         thorough: profile.thorough,
         prior,

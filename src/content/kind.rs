@@ -1,6 +1,7 @@
 //! The kinds of segments a block consists of. Segments of one kind are coded together, in a stream.
 
 use super::DataKind;
+use super::font::is_font;
 use super::workbook::is_workbook;
 use crate::error::{Error, ErrorKind};
 use crate::fields::{FieldReader, put_varint};
@@ -48,6 +49,8 @@ pub enum Kind {
     },
     /// A spreadsheet of records: see [`super::workbook`].
     Workbook,
+    /// A font: see [`super::font`].
+    Font,
     /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
     Audio {
         /// Samples at a time.
@@ -71,7 +74,10 @@ pub const MAX_COEFFICIENTS: u32 = 1 << 26;
 impl Kind {
     /// The kind of `bytes`, of which nothing else is known.
     pub fn of(bytes: &[u8]) -> Kind {
-        program(bytes).or_else(|| is_workbook(bytes).then_some(Kind::Workbook)).unwrap_or(match DataKind::of(bytes) {
+        let is_known = program(bytes)
+            .or_else(|| is_workbook(bytes).then_some(Kind::Workbook))
+            .or_else(|| is_font(bytes).then_some(Kind::Font));
+        is_known.unwrap_or(match DataKind::of(bytes) {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
         })
@@ -96,7 +102,7 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Jpeg { .. })
+        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Font | Kind::Jpeg { .. })
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -111,7 +117,7 @@ impl Kind {
 
     /// Whether the embedded prior may serve: there may be text in it.
     pub fn may_have_text(self) -> bool {
-        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Risc { .. } | Kind::Arm64)
+        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Font | Kind::Risc { .. } | Kind::Arm64)
     }
 
     /// Whether it is machine code.
@@ -140,6 +146,7 @@ impl Kind {
             Kind::Arm64 => "arm64",
             Kind::RiscV => "riscv",
             Kind::Workbook => "workbook",
+            Kind::Font => "font",
             Kind::Risc { .. } => "risc",
         }
     }
@@ -161,6 +168,7 @@ impl Kind {
             Kind::Workbook => (11, vec![]),
             Kind::Risc { big_endian } => (12, vec![big_endian.into()]),
             Kind::Jpeg { most } => (13, vec![most]),
+            Kind::Font => (14, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -192,6 +200,7 @@ impl Kind {
             11 => Kind::Workbook,
             12 => Kind::Risc { big_endian: number(1)? == 1 },
             13 => Kind::Jpeg { most: number(MAX_COEFFICIENTS.into())? },
+            14 => Kind::Font,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -241,6 +250,7 @@ mod tests {
             Kind::Workbook,
             Kind::Risc { big_endian: true },
             Kind::Jpeg { most: 1 << 26 },
+            Kind::Font,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

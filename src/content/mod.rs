@@ -16,6 +16,7 @@ mod data_kind;
 mod deflate;
 mod filter;
 pub(crate) mod flat;
+pub mod font;
 mod gif;
 pub(crate) mod jpeg;
 mod kind;

@@ -148,7 +148,8 @@ impl Expert for HashedContexts {
             }
         }
         if let Some(first) = self.sparse {
-            for (i, context) in contexts::sparse(byte.view).into_iter().enumerate() {
+            let own = self.structure.as_ref().and_then(Structure::sparse);
+            for (i, context) in own.unwrap_or_else(|| contexts::sparse(byte.view)).into_iter().enumerate() {
                 self.prefetch_context(first + i, context);
             }
         }

@@ -1,5 +1,11 @@
 //! The contexts of both ensembles, as hashes.
 
+mod font;
+mod font_glyph;
+mod font_next;
+mod font_outline;
+mod font_program;
+mod font_words;
 mod image;
 mod risc;
 pub mod structured;

@@ -1,12 +1,13 @@
 //! The contexts of blocks whose structure is known from their kind.
 
+use super::font::Font;
 use super::image::Image;
 use super::risc::Risc;
 use super::trail::TRAIL;
 use super::workbook::Workbook;
 use super::x86::{Likely, X86};
 use super::x86_flow::FLOW;
-use super::{CONTEXTS, Indirect, RECALLED, THOROUGH};
+use super::{CONTEXTS, Indirect, RECALLED, SPARSE, THOROUGH};
 use crate::content::Kind;
 use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::{DIRECT, NextByte};
@@ -25,6 +26,8 @@ pub enum Structure {
     Risc(Risc),
     /// Records of a spreadsheet.
     Workbook(Workbook),
+    /// Tables of a font.
+    Font(Box<Font>),
 }
 
 impl Structure {
@@ -44,6 +47,7 @@ impl Structure {
             Kind::Arm64 => Some(Structure::Risc(Risc::new(false))),
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
+            Kind::Font => Some(Structure::Font(Box::default())),
             _ => None,
         }
     }
@@ -55,6 +59,7 @@ impl Structure {
             Structure::Code(code) => code.contexts(byte.view, indirect),
             Structure::Risc(code) => code.contexts(byte.view, indirect),
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
+            Structure::Font(font) => font.contexts(byte.view, indirect),
         }
     }
 
@@ -63,6 +68,15 @@ impl Structure {
         match self {
             Structure::Workbook(workbook) => workbook.more_selectors(),
             Structure::Code(code) => Some(code.more_selectors()),
+            Structure::Font(font) => font.more_selectors(),
+            _ => None,
+        }
+    }
+
+    /// What has the place of [`super::sparse`], if that does not suit the next byte.
+    pub fn sparse(&self) -> Option<[u32; SPARSE]> {
+        match self {
+            Structure::Font(font) => font.sparse(),
             _ => None,
         }
     }
@@ -121,6 +135,7 @@ impl Structure {
             Structure::Code(code) => Some(code.selectors(byte.view)),
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
+            Structure::Font(font) => font.selectors(),
         }
     }
 
@@ -131,6 +146,7 @@ impl Structure {
             Structure::Code(code) => code.push(byte),
             Structure::Risc(code) => code.push(byte),
             Structure::Workbook(workbook) => workbook.push(byte),
+            Structure::Font(font) => font.push(byte),
         }
     }
 }

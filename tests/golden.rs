@@ -28,7 +28,7 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
 }
 
 /// Content of kinds that statistics and headers tell.
-fn kinds_of_content() -> [(&'static str, Vec<u8>); 7] {
+fn kinds_of_content() -> [(&'static str, Vec<u8>); 8] {
     let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
     let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
     let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
@@ -81,8 +81,53 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 7] {
         ("x86", elf(3, &x86)),
         ("sparc", sparc_program),
         ("workbook", workbook),
+        ("font", font()),
         ("pieces", pieces.concat()),
     ]
+}
+
+/// A TrueType font of 200 glyphs, each a polygon with a hint; every tenth is empty.
+fn font() -> Vec<u8> {
+    let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let (mut outlines, mut places, mut metrics) = (Vec::new(), vec![0], Vec::new());
+    for i in 0..200u16 {
+        let side = 20 + i * 37 % 60;
+        metrics.extend([500 + i * 53 % 300, side]);
+        if i % 10 > 0 {
+            let points = 4 + i % 5;
+            outlines.extend(words(&[1, side, 0, side + 400, 700, points - 1, 3]));
+            outlines.extend([0xB0, (i % 7) as u8, 0x2E]);
+            // On the curve, both steps of one byte: to the right and up, then to the left and down.
+            outlines.extend((0..points).map(|point| if point < points / 2 { 0x37 } else { 0x07 }));
+            let steps = (0..2 * points).map(|step| (40 + (i * 7 + step * step * 3) % 90) as u8);
+            outlines.extend(steps);
+            outlines.resize(outlines.len().next_multiple_of(4), 0);
+        }
+        places.push((outlines.len() / 2) as u16);
+    }
+    let mut head = [0; 27];
+    head[9] = 1000;
+    let mut header = [0; 18];
+    header[17] = 200;
+    let tables = [
+        (b"glyf", outlines),
+        (b"head", words(&head)),
+        (b"hhea", words(&header)),
+        (b"hmtx", words(&metrics)),
+        (b"loca", words(&places)),
+    ];
+    let mut font = words(&[1, 0, tables.len() as u16, 64, 2, 16]);
+    let mut start = 12 + 16 * tables.len();
+    for (tag, content) in &tables {
+        font.extend(*tag);
+        font.extend([0, start as u32, content.len() as u32].map(u32::to_be_bytes).as_flattened());
+        start += content.len().next_multiple_of(4);
+    }
+    for (_, content) in tables {
+        font.extend(content);
+        font.resize(font.len().next_multiple_of(4), 0);
+    }
+    font
 }
 
 #[test]
@@ -112,6 +157,8 @@ fn archives_stay_as_they_are() {
             let content = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/").to_owned() + sample).unwrap();
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());
         }
+        let mail = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/parse/mail.eml")).unwrap();
+        compare(&format!("mail.eml-{level}.nz"), &mail, options.clone());
         for (name, content) in kinds_of_content() {
             compare(&format!("{name}-{level}.nz"), &content, options.clone());
         }

@@ -8,7 +8,7 @@ const MIN_PROGRAM: usize = 4096;
 
 /// What may be undone in a file.
 pub struct Candidates<'a> {
-    bytes: &'a [u8],
+    pub bytes: &'a [u8],
     /// The next base64, and whether there may be any.
     base64: Option<Base64>,
     may_have_base64: Option<bool>,
@@ -23,6 +23,12 @@ pub enum Candidate {
 impl<'a> Candidates<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Candidates { bytes, base64: None, may_have_base64: None }
+    }
+
+    /// Those before `end`, from the last one on. Whether there is enough base64 is known.
+    pub fn before(&self, end: usize) -> Self {
+        let may_have_base64 = Some(self.base64.as_ref().is_some_and(|base64| base64.start < end));
+        Candidates { bytes: &self.bytes[..end], base64: None, may_have_base64 }
     }
 
     /// The next one from `at` on, which is never less than before.

@@ -50,7 +50,8 @@ impl Parsed {
 
     /// Bytes of memory that taking it apart took, beside the streams, about.
     pub fn memory(&self) -> u64 {
-        lepton::memory(self.kinds()) + self.kinds().map(Kind::kept).sum::<u64>()
+        let kept = self.kinds().map(Kind::kept).sum::<u64>();
+        lepton::memory(self.kinds()) + kept + segment::memory(&self.segments)
     }
 }
 
@@ -129,7 +130,7 @@ impl Parser {
             return self.between(&bytes[range.end..], Kind::Binary, out);
         }
         let whole = Kind::of(bytes);
-        match self.undone(bytes, (0, 0), whole, depth, out) {
+        match self.undone(Candidates::new(bytes), (0, 0), whole, depth, out) {
             0 => self.closed(bytes, whole, out),
             from => self.between(&bytes[from..], whole, out),
         }
@@ -139,13 +140,13 @@ impl Parser {
     /// the last of it ends.
     fn undone(
         &mut self,
-        bytes: &[u8],
+        mut candidates: Candidates<'_>,
         (mut from, mut at): (usize, usize),
         whole: Kind,
         depth: usize,
         out: &mut Vec<Segment>,
     ) -> usize {
-        let mut candidates = Candidates::new(bytes);
+        let bytes = candidates.bytes;
         while depth < self.max_depth
             && let Some(candidate) = candidates.next(at)
         {
@@ -170,7 +171,9 @@ impl Parser {
                     deflate.image = image.map(|image| (image.kind, image.is_filtered));
                 }
                 // Before its tables may be a thumbnail.
-                What::Jpeg(..) => from = self.undone(&bytes[..at + skip], (from, at + 2), whole, depth + 1, out),
+                What::Jpeg(..) => {
+                    from = self.undone(candidates.before(at + skip), (from, at + 2), whole, depth + 1, out);
+                }
                 _ => {}
             }
             self.between(&bytes[from..at + skip], whole, out);
@@ -318,7 +321,8 @@ impl Parser {
                 Segment::Gif { len, shape, notes, pixels: segments }
             }
             What::Base64(form, bytes) => {
-                let mut plain = Vec::new();
+                // Most short ones are one piece, and there may be many.
+                let mut plain = Vec::with_capacity(1);
                 self.list(&bytes, depth + 1, &mut plain);
                 Segment::Base64 { form, len: bytes.len(), plain }
             }

@@ -103,7 +103,25 @@ pub struct Deflate {
     pub plain: Vec<Segment>,
 }
 
+/// Bytes of memory of a list of segments, and of those in them.
+pub fn memory(list: &[Segment]) -> u64 {
+    // A vector may have room for twice as many.
+    list.iter().map(|segment| 2 * size_of::<Segment>() as u64 + memory(segment.inner())).sum()
+}
+
 impl Segment {
+    /// The segments of what is undone.
+    fn inner(&self) -> &[Segment] {
+        match self {
+            Segment::Plain { .. } | Segment::Copy { .. } | Segment::Jpeg { .. } => &[],
+            Segment::Deflate(deflate) => &deflate.plain,
+            Segment::Gif { pixels: inner, .. }
+            | Segment::Png { body: inner, .. }
+            | Segment::Rows { parts: inner, .. }
+            | Segment::Base64 { plain: inner, .. } => inner,
+        }
+    }
+
     /// Bytes of content.
     pub fn len(&self) -> usize {
         match self {

@@ -99,6 +99,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     // The prior of code is there once, but counted with each block.
     let code =
         if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY + code_prior::table::MEMORY } else { 0 };
-    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code;
+    let font = if content == Kind::Font { contexts::FONT_MEMORY } else { 0 };
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code + font;
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

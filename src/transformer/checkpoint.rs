@@ -305,6 +305,10 @@ mod tests {
         let block = AffineBlock { step: 1.0, min: -90.0 / 11.0, quants };
         let matrix = Matrix::of_affine(1, BLOCK, &[block]).unwrap();
         assert_eq!((matrix.scales[0], matrix.quants[0]), (1.0 / 11.0, -90));
+        // Factors end at 127, and this one is odd.
+        let block = AffineBlock { step: 2.0, min: -1.0, quants: quants.map(|quant| quant % 2) };
+        let matrix = Matrix::of_affine(1, BLOCK, &[block]).unwrap();
+        assert_eq!((matrix.scales[0], matrix.quants[0]), (2.0 / 126.0, -63));
         // No room for a step, no step, and no quant but one.
         for (step, min) in [(0.001, 1.0), (0.0, 1.0), (0.0, 0.0), (-0.001, -1.0)] {
             let block = AffineBlock { step, min, quants };

@@ -35,6 +35,8 @@ pub const THOROUGH: usize = 32;
 pub const RECALLED: usize = 3;
 /// Bytes of memory of what x86 programs have beside where time matters less.
 pub const ECHO_MEMORY: u64 = x86_echo::Echo::MEMORY;
+/// Bytes of memory of what is known of a font, at most.
+pub const FONT_MEMORY: u64 = 5 << 20;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 

@@ -171,13 +171,17 @@ unsafe fn panel<const T: usize, const R: usize, const NIBBLES: bool, const FAR: 
                 fetch(weights.quants, line * LINE);
                 if line % block_lines(NIBBLES) == 0 {
                     fetch(weights.scales, line / block_lines(NIBBLES) * TILE);
-                    fetch(affine, line / block_lines(NIBBLES));
+                    if NIBBLES {
+                        fetch(affine, line / block_lines(NIBBLES));
+                    }
                 }
             }
         } else {
             for t in 0..T {
                 fetch(weights.scales, (t * weights.stride + block + ahead) * TILE);
-                fetch(affine, t * weights.stride + block + ahead);
+                if NIBBLES {
+                    fetch(affine, t * weights.stride + block + ahead);
+                }
             }
         }
         let mut dots = [[_mm512_setzero_si512(); T]; R];

@@ -313,7 +313,7 @@ mod tests {
         for (step, min) in [(0.001, 1.0), (0.0, 1.0), (0.0, 0.0), (-0.001, -1.0)] {
             let block = AffineBlock { step, min, quants };
             assert_eq!(block.int8(), None);
-            let matrix = Matrix::of_affine(1, BLOCK, &[block.clone()]).unwrap();
+            let matrix = Matrix::of_affine(1, BLOCK, std::slice::from_ref(&block)).unwrap();
             assert_eq!(matrix, Matrix::quantise(1, BLOCK, &block.values()).unwrap());
         }
         for (step, min) in [(f32::INFINITY, 0.0), (f32::NAN, 1.0), (1.0, f32::NEG_INFINITY)] {
@@ -328,7 +328,10 @@ mod tests {
         for _ in 0..1000 {
             let quants = std::array::from_fn(|_| random.below(16) as u8);
             let block = AffineBlock { step: 1.0, min: -(random.below(1000) as f32) / 66.0, quants };
-            let rounded = [Matrix::of_affine(1, BLOCK, &[block.clone()]), Matrix::quantise(1, BLOCK, &block.values())];
+            let rounded = [
+                Matrix::of_affine(1, BLOCK, std::slice::from_ref(&block)),
+                Matrix::quantise(1, BLOCK, &block.values()),
+            ];
             for (error, Matrix { quants, scales, .. }) in errors.iter_mut().zip(rounded.map(Result::unwrap)) {
                 let differences =
                     block.values().into_iter().zip(quants).map(|(value, quant)| value - f32::from(quant) * scales[0]);

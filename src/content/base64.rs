@@ -138,15 +138,16 @@ impl Base64 {
     }
 }
 
-/// Whether there is so much base64 in `text` that undoing it gains anything.
-pub fn is_worth_it(text: &[u8]) -> bool {
-    let (mut at, mut all) = (0, 0);
+/// The first base64 in `text`, if there is so much that undoing it gains anything.
+pub fn first(text: &[u8]) -> Option<Base64> {
+    let first = find(text, 0)?;
+    let (mut at, mut all) = (first.start + first.len, first.len);
     while all < MIN_ALL {
-        let Some(found) = find(text, at) else { return false };
+        let found = find(text, at)?;
         at = found.start + found.len;
         all += found.len;
     }
-    true
+    Some(first)
 }
 
 /// The first base64 in `text` from `at` on that is long enough.
@@ -400,8 +401,8 @@ mod tests {
     fn a_little_is_not_worth_it() {
         let text =
             |len| [&b"digest: "[..], &encoded(&form(0, b"", true), &TestRandom::new(4).bytes(len)), b"\n"].concat();
-        assert!(!is_worth_it(&text(765)) && is_worth_it(&text(768)));
-        assert!(!is_worth_it(&text(48).repeat(15)) && is_worth_it(&text(48).repeat(16)));
+        assert!(first(&text(765)).is_none() && first(&text(768)).is_some());
+        assert!(first(&text(48).repeat(15)).is_none() && first(&text(48).repeat(16)).is_some());
     }
 
     #[test]

@@ -33,7 +33,10 @@ impl<'a> Candidates<'a> {
 
     /// The next one from `at` on, which is never less than before.
     pub fn next(&mut self, at: usize) -> Option<Candidate> {
-        let may_have = self.may_have_base64.get_or_insert_with(|| base64::is_worth_it(self.bytes));
+        let may_have = self.may_have_base64.get_or_insert_with(|| {
+            self.base64 = base64::first(self.bytes);
+            self.base64.is_some()
+        });
         if *may_have && self.base64.as_ref().is_none_or(|base64| base64.start < at) {
             self.base64 = base64::find(self.bytes, at);
             *may_have = self.base64.is_some();

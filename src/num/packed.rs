@@ -56,39 +56,31 @@ impl Packed {
         kernel: &Kernel,
     ) -> Self {
         let nibbles = if kernel.nibbles { pack_nibbles(rows.clone(), blocks) } else { None };
-        match nibbles {
-            Some((quants, affine)) => Packed::of_quants(rows, blocks, quants, 0, Some(affine)),
-            None => Packed::as_bytes(rows, blocks, kernel),
-        }
+        Packed::stored(rows, blocks, kernel, nibbles)
     }
 
-    /// The same, always as bytes.
-    fn as_bytes<'a>(
+    /// The same: in 4 bits if `nibbles` has the quants in that form, else as bytes.
+    fn stored<'a>(
         rows: impl ExactSizeIterator<Item = (&'a [i8], &'a [f32])> + Clone,
         blocks: usize,
         kernel: &Kernel,
+        nibbles: Option<(Vec<u8>, Vec<Affine>)>,
     ) -> Self {
-        let offset = if is_small(rows.clone()) { kernel.small_offset } else { kernel.offset };
-        let mut quants = vec![offset; rows.len().div_ceil(TILE) * blocks * TILE_BLOCK];
-        for (row, (from, _)) in rows.clone().enumerate() {
-            put_quants(&mut quants, row, from, blocks, offset);
-        }
-        Packed::of_quants(rows, blocks, quants, offset, None)
-    }
-
-    /// With the quants of `rows` as they are stored.
-    fn of_quants<'a>(
-        rows: impl ExactSizeIterator<Item = (&'a [i8], &'a [f32])> + Clone,
-        blocks: usize,
-        quants: Vec<u8>,
-        offset: u8,
-        affine: Option<Vec<Affine>>,
-    ) -> Self {
-        let (count, small) = (rows.len(), is_small(rows.clone()));
-        let mut scales = vec![0.0; count.div_ceil(TILE) * blocks * TILE];
-        for (row, (_, from)) in rows.enumerate() {
+        let (count, tiles) = (rows.len(), rows.len().div_ceil(TILE));
+        let small = rows.clone().all(|(quants, _)| quants.iter().all(|quant| (-SMALL..=SMALL).contains(quant)));
+        let offset = if small { kernel.small_offset } else { kernel.offset };
+        let mut scales = vec![0.0; tiles * blocks * TILE];
+        for (row, (_, from)) in rows.clone().enumerate() {
             put_scales(&mut scales, row, from);
         }
+        let (quants, affine) = match nibbles {
+            Some((quants, affine)) => (quants, Some(affine)),
+            None => {
+                let mut quants = vec![offset; tiles * blocks * TILE_BLOCK];
+                rows.enumerate().for_each(|(row, (from, _))| put_quants(&mut quants, row, from, blocks, offset));
+                (quants, None)
+            }
+        };
         Packed { rows: count, blocks, small, offset, affine, quants: Quants::Own(quants), scales, far: false }
     }
 
@@ -127,7 +119,7 @@ impl Packed {
                 let (mut quants, mut scales) = (vec![0; self.rows * width], vec![0.0; self.rows * blocks]);
                 let rows = quants.chunks_exact_mut(width).zip(scales.chunks_exact_mut(blocks));
                 rows.enumerate().for_each(|(row, (quants, scales))| self.copy_row(row, quants, scales));
-                Packed::as_bytes(quants.chunks_exact(width).zip(scales.chunks_exact(blocks)), blocks, kernel)
+                Packed::stored(quants.chunks_exact(width).zip(scales.chunks_exact(blocks)), blocks, kernel, None)
             }
         };
         Packed::join(&mut [&mut own])?;
@@ -229,10 +221,6 @@ impl Packed {
         };
         (widened, self.scales[at * TILE + row % TILE])
     }
-}
-
-fn is_small<'a>(mut rows: impl Iterator<Item = (&'a [i8], &'a [f32])>) -> bool {
-    rows.all(|(quants, _)| quants.iter().all(|quant| (-SMALL..=SMALL).contains(quant)))
 }
 
 /// Writes the quants of a row to the tiles, as bytes.

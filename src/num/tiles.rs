@@ -34,12 +34,20 @@ pub enum Storage<'a> {
     Nibbles(&'a [Affine]),
 }
 
-impl Storage<'_> {
+impl<'a> Storage<'a> {
     /// Bytes of one block of a tile.
     pub fn block_bytes(self) -> usize {
         match self {
             Storage::Bytes(_) => TILE_BLOCK,
             Storage::Nibbles(_) => NIBBLE_TILE_BLOCK,
+        }
+    }
+
+    /// What widens 4-bit numbers; empty if there are none.
+    pub fn affine(self) -> &'a [Affine] {
+        match self {
+            Storage::Bytes(_) => &[],
+            Storage::Nibbles(affine) => affine,
         }
     }
 }

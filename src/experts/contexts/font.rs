@@ -9,9 +9,10 @@ use crate::content::font::{Table, directory_len, tables};
 use crate::text::LaneView;
 
 /// What the current table consists of.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Part {
     /// No table.
+    #[default]
     None,
     Glyphs,
     Program,
@@ -19,7 +20,7 @@ enum Part {
 }
 
 /// The parser.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Font {
     /// The bytes of a directory so far; empty where a font may begin.
     directory: Vec<u8>,
@@ -33,23 +34,6 @@ pub struct Font {
     program: Program,
     words: Words,
     next: Option<Next>,
-}
-
-impl Default for Font {
-    fn default() -> Self {
-        Font {
-            directory: Vec::new(),
-            tables: Vec::new(),
-            at: 0,
-            part: Part::None,
-            last8: 0,
-            known: Known::default(),
-            glyphs: Glyphs::default(),
-            program: Program::default(),
-            words: Words::default(),
-            next: None,
-        }
-    }
 }
 
 impl Font {

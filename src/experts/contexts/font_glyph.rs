@@ -53,8 +53,8 @@ enum State {
     Parts,
 }
 
-/// The parser of glyphs.
-#[derive(Clone)]
+/// The parser of glyphs. [`Glyphs::begin`] comes first.
+#[derive(Clone, Default)]
 pub struct Glyphs {
     state: State,
     /// Where the next byte is in the table, the glyph begins, and the last one ended.
@@ -77,30 +77,6 @@ pub struct Glyphs {
     flag: u8,
     part: u16,
     is_composite: bool,
-}
-
-impl Default for Glyphs {
-    fn default() -> Self {
-        Glyphs {
-            state: State::Between,
-            at: 0,
-            start: 0,
-            end: 0,
-            alignment: 4,
-            number: 0,
-            word: Word::default(),
-            index: 0,
-            words: [0; 6],
-            head: [0; HEAD_WORDS],
-            before: [0; HEAD_WORDS],
-            outline: Outline::default(),
-            program: Program::default(),
-            program_left: 0,
-            flag: 0,
-            part: 0,
-            is_composite: false,
-        }
-    }
 }
 
 impl Glyphs {

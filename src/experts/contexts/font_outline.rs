@@ -1,6 +1,6 @@
 //! Contexts of a glyph's outline: contours of points, each with a flag, then the steps from point to point along x, then those along y.
 
-use super::font_next::{Next, Word};
+use super::font_next::{Next, OWN, Word};
 use super::{hash2, hash3};
 
 /// The bits of a flag: whether the point is on the curve; for each axis, whether its step has one byte; whether the flag is repeated;
@@ -146,11 +146,16 @@ impl Outline {
         self.position(axis, back).wrapping_sub(self.position(axis, back + 1))
     }
 
-    /// The step to point `at` along x, which is known.
-    fn step_x(&self, at: usize) -> i32 {
-        let x = &self.positions[0];
-        let before = at.checked_sub(1).and_then(|at| x.get(at)).copied().unwrap_or(0);
-        x.get(at).map_or(0, |x| x.wrapping_sub(before))
+    /// The step to point `at`; 0 if it is not known.
+    fn step_to(&self, axis: usize, at: usize) -> i32 {
+        let positions = &self.positions[axis];
+        let before = at.checked_sub(1).and_then(|at| positions.get(at)).copied().unwrap_or(0);
+        positions.get(at).map_or(0, |position| position.wrapping_sub(before))
+    }
+
+    /// One more than the flag `back` points before the next one, without its repeats; 0 if there is none.
+    fn flag(&self, back: usize) -> u32 {
+        self.flags.len().checked_sub(back).map_or(0, |at| u32::from(self.flags[at] & !REPEAT) + 1)
     }
 
     /// Points of the current contour, from the next one on, and the index of that.
@@ -162,7 +167,7 @@ impl Outline {
     /// What is known of a flag.
     pub fn next_flag(&self) -> Next {
         let next = self.flags.len();
-        let f = |back: usize| next.checked_sub(back).map_or(0, |at| u32::from(self.flags[at] & !REPEAT) + 1);
+        let f = |back| self.flag(back);
         let all = |from: usize, to: usize| (from..=to).fold(0, |hash, back| hash2(hash, f(back)));
         let bits =
             |mask: u32, count: usize| (1..=count).fold(0, |hash, back| hash2(hash, (f(back).wrapping_sub(1)) & mask));
@@ -226,17 +231,17 @@ impl Outline {
     pub fn next_repeat(&self) -> Next {
         let next = self.flags.len();
         let (left, index) = self.place(next);
-        let f = |back: usize| next.checked_sub(back).map_or(0, |at| u32::from(self.flags[at] & !REPEAT) + 1);
-        let mut numbers = [0; 20];
+        let [last, last2] = [1, 2].map(|back| self.flag(back));
+        let mut numbers = [0; OWN];
         numbers[..6].copy_from_slice(&[
-            f(1),
-            hash2(f(1), left),
-            hash2(f(1), index),
+            last,
+            hash2(last, left),
+            hash2(last, index),
             hash2(left, 0),
-            hash2(f(1), f(2)),
-            hash3(f(1), f(2), left),
+            hash2(last, last2),
+            hash3(last, last2, left),
         ]);
-        Next::new(REPEATS, left.wrapping_sub(1).min(255) as u8, (f(1) & 0xFF) as u8, numbers)
+        Next::new(REPEATS, left.wrapping_sub(1).min(255) as u8, (last & 0xFF) as u8, numbers)
     }
 
     /// What is known of a step, as far as its bytes are.
@@ -266,13 +271,9 @@ impl Outline {
         let [mirrored, repeated] = alike.map_or([0; 2], |back| {
             [self.step(axis, back + 1), self.step(axis, back - 1)].map(|step| step.unsigned_abs() + 1)
         });
-        let same = self.before + index as usize;
         let same = match self.contour {
             0 => 0,
-            _ => {
-                let at = |at: usize| self.positions[axis].get(at).copied().unwrap_or(0);
-                at(same).wrapping_sub(same.checked_sub(1).map_or(0, at)).unsigned_abs() + 1
-            }
+            _ => self.step_to(axis, self.before + index as usize).unsigned_abs() + 1,
         };
         let followed = self.followers[self.slot];
         let shape = last | flag << 8 | coming << 16 | coming2 << 24;
@@ -302,7 +303,7 @@ impl Outline {
                 hash3(g, followed, d1),
             ]
         } else {
-            let [x, x1, coming_x] = [next, next.wrapping_sub(1), next + 1].map(|at| self.step_x(at));
+            let [x, x1, coming_x] = [next, next.wrapping_sub(1), next + 1].map(|at| self.step_to(0, at));
             // Where the curve goes on straight.
             let straight = if x1 == 0 { 1 << 16 } else { (x * d[0] / x1).clamp(-1 << 15, 1 << 15) };
             let width = x.unsigned_abs();
@@ -314,7 +315,7 @@ impl Outline {
                 hash3(g, now as u32, hash2(width, signed)),
             ]
         };
-        let mut numbers = [0; 20];
+        let mut numbers = [0; OWN];
         numbers[..15].copy_from_slice(&common);
         numbers[15..].copy_from_slice(&own);
         let likely = if mirrored > 0 { mirrored - 1 } else { d[1].unsigned_abs() };
@@ -326,7 +327,7 @@ impl Outline {
         let [near, far] = self.nearest(sign);
         let sum = d1.wrapping_add(d2).wrapping_add(d3).wrapping_add(d4);
         let sizes = d[..3].iter().fold(0, |hash, &step| hash << 8 | size(step.wrapping_mul(sign)));
-        let across = if axis == 0 { [0; 2] } else { [next, next.wrapping_sub(1)].map(|at| self.step_x(at)) };
+        let across = if axis == 0 { [0; 2] } else { [next, next.wrapping_sub(1)].map(|at| self.step_to(0, at)) };
         let [x, x1] = across.map(size);
         known.with([
             hash3(g, d1, hash3(d2, d3, d4)),

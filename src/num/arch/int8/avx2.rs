@@ -132,7 +132,7 @@ unsafe fn panel<const R: usize, const SMALL: bool>(
 /// `check` has passed; `R` rows exist; the weights are stored in 4 bits.
 #[target_feature(enable = "avx2")]
 unsafe fn nibbles<const R: usize>(weights: Tiles<'_>, inputs: Inputs<'_>, out: &mut [f32], stride: usize) {
-    let Storage::Nibbles(affine) = weights.storage else { return };
+    let affine = weights.storage.affine();
     for tile in 0..weights.count {
         let mut sums = [[_mm256_setzero_ps(); R]; 2];
         for block in 0..weights.blocks {

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::panels::{OFFSET_UNIT, Panel, check, in_panels, load_offset, load_step};
-use crate::num::tiles::{Affine, BLOCK, Inputs, STEP, Storage, TILE, Tiles};
+use crate::num::tiles::{Affine, BLOCK, Inputs, NIBBLE_TILE_BLOCK, STEP, Storage, TILE, TILE_BLOCK, Tiles};
 use std::ops::Range;
 
 /// Blocks of each tile by which weights are prefetched ahead of their use, 10 KB for two tiles.
@@ -64,7 +64,7 @@ fn by_rows<const T: usize, const NIBBLES: bool>(rows: usize) -> (usize, usize, P
 
 /// Cache lines of the quants of one block of a tile.
 const fn block_lines(nibbles: bool) -> usize {
-    if nibbles { BLOCK * TILE / 2 / LINE } else { BLOCK * TILE / LINE }
+    if nibbles { NIBBLE_TILE_BLOCK / LINE } else { TILE_BLOCK / LINE }
 }
 
 /// The product with weights that come from memory, for more rows than a panel has: the first panel of some tiles would wait for
@@ -156,10 +156,7 @@ unsafe fn panel<const T: usize, const R: usize, const NIBBLES: bool, const FAR: 
     stride: usize,
     mut next: Range<usize>,
 ) {
-    let affine = match weights.storage {
-        Storage::Nibbles(affine) => affine,
-        Storage::Bytes(_) => &[],
-    };
+    let affine = weights.storage.affine();
     let mut sums = [[_mm512_setzero_ps(); T]; R];
     let lines = next.len().div_ceil(weights.blocks);
     // Matrices lie in memory in the order of their use, so what follows the last tiles are the next matrix's first ones.

@@ -37,10 +37,7 @@ unsafe fn panel<const R: usize, const NIBBLES: bool>(
     out: &mut [f32],
     stride: usize,
 ) {
-    let affine = match weights.storage {
-        Storage::Nibbles(affine) => affine,
-        Storage::Bytes(_) => &[],
-    };
+    let affine = weights.storage.affine();
     let mut sums = [[_mm256_setzero_ps(); R]; 2];
     for block in 0..weights.blocks {
         let mut offsets = [0; R];

@@ -49,10 +49,7 @@ unsafe fn panel<const R: usize, const NIBBLES: bool>(
     out: &mut [f32],
     stride: usize,
 ) {
-    let affine = match weights.storage {
-        Storage::Nibbles(affine) => affine,
-        Storage::Bytes(_) => &[],
-    };
+    let affine = weights.storage.affine();
     let mut sums = [[vdupq_n_f32(0.0); R]; 4];
     for block in 0..weights.blocks {
         let mut dots = [[vdupq_n_s32(0); R]; 4];

@@ -227,9 +227,12 @@ impl Packed {
 fn put_quants(quants: &mut [u8], row: usize, from: &[i8], blocks: usize, offset: u8) {
     for (block, values) in from.as_chunks::<BLOCK>().0.iter().enumerate() {
         let start = Tiles::place(blocks, row, block * BLOCK);
-        let stored = values.map(|quant| (quant as u8).wrapping_add(offset));
-        for (step, four) in stored.as_chunks::<STEP>().0.iter().enumerate() {
-            quants[start + step * TILE * STEP..][..STEP].copy_from_slice(four);
+        for (step, four) in values.as_chunks::<STEP>().0.iter().enumerate() {
+            // By index: without link-time optimisation, `map` is several calls.
+            let stored = &mut quants[start + step * TILE * STEP..][..STEP];
+            for k in 0..STEP {
+                stored[k] = (four[k] as u8).wrapping_add(offset);
+            }
         }
     }
 }

@@ -54,15 +54,16 @@ unsafe fn tile<const R: usize, const N: usize>(
     let mut sums = [[_mm512_setzero_ps(); N]; R];
     for k in 0..depth {
         let mut terms = [_mm512_setzero_ps(); N];
-        for (n, term) in terms.iter_mut().enumerate() {
+        // By index: without link-time optimisation, iterators are calls here.
+        for n in 0..N {
             // SAFETY: `k` is below `depth`, and the lanes are below `width`.
-            *term = unsafe { _mm512_maskz_loadu_ps(lanes, b.as_ptr().add(k * width + column + n * LANES)) };
+            terms[n] = unsafe { _mm512_maskz_loadu_ps(lanes, b.as_ptr().add(k * width + column + n * LANES)) };
         }
-        for (r, sums) in sums.iter_mut().enumerate() {
+        for r in 0..R {
             // SAFETY: `a` has this element.
             let factor = _mm512_set1_ps(unsafe { *a.get_unchecked(r * strides[0] + k * strides[1]) });
-            for (sum, &term) in sums.iter_mut().zip(&terms) {
-                *sum = _mm512_add_ps(*sum, _mm512_mul_ps(factor, term));
+            for n in 0..N {
+                sums[r][n] = _mm512_add_ps(sums[r][n], _mm512_mul_ps(factor, terms[n]));
             }
         }
     }

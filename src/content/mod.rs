@@ -12,6 +12,7 @@ mod base64;
 mod branches;
 mod budget;
 mod candidates;
+pub mod class;
 mod data_kind;
 mod deflate;
 mod filter;

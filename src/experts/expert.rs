@@ -19,6 +19,20 @@ pub const GUESSES: usize = 5;
 /// Direct contexts, of which an ensemble uses the first ones: see [`super::contexts::direct`].
 pub const DIRECT: usize = 8;
 
+/// Number of offers in [`NextByte::offers`].
+pub const OFFERS: usize = 8;
+
+/// A byte that the next one may be.
+#[derive(Clone, Copy, Default)]
+pub struct Offer {
+    /// The byte.
+    pub byte: u8,
+    /// How reliable it is, from 1 to 16; 0 if there is none.
+    pub class: u16,
+    /// What it is part of, below 256.
+    pub place: u16,
+}
+
 /// What the experts of a block are made for.
 pub struct Setup {
     /// What the block contains.
@@ -109,6 +123,8 @@ pub struct NextByte<'a> {
     pub direct: Option<[u32; DIRECT]>,
     /// The contexts of the prior of code. Set by the hashed contexts' `prefetch`.
     pub code: Option<[u32; CODE_CONTEXTS]>,
+    /// What the structure says that the byte may be. Set by the hashed contexts' `prefetch`.
+    pub offers: Option<[Offer; OFFERS]>,
     /// What the linear predictors guess, if the block consists of samples. Set by their `prefetch`.
     pub guesses: [u8; GUESSES],
 }
@@ -129,6 +145,7 @@ impl<'a> NextByte<'a> {
             recalled,
             direct: None,
             code: None,
+            offers: None,
             guesses,
         }
     }

@@ -156,6 +156,7 @@ impl Expert for HashedContexts {
         if let Some(structure) = &self.structure {
             let contexts = structure.contexts(byte, &self.indirect);
             self.selectors = structure.selectors(byte);
+            byte.offers = structure.offers();
             for (i, context) in contexts.into_iter().enumerate() {
                 self.prefetch_context(i, context);
             }

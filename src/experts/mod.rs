@@ -17,6 +17,7 @@ pub mod language;
 pub mod match_model;
 pub mod ngram;
 pub mod numeric;
+pub mod offers;
 pub mod ppm;
 pub mod prior;
 pub mod recall;
@@ -36,6 +37,7 @@ use inputs::Inputs;
 use language::LanguageExpert;
 use match_model::MatchModel;
 use numeric::Numeric;
+use offers::Offers;
 use ppm::Ppm;
 use recall::Recall;
 use steps::Steps;
@@ -52,6 +54,7 @@ experts! {
     numeric: Numeric = Numeric::new(setup.content, setup.raw_len),
     bilevel: Bilevel = Bilevel::new(setup.content),
     hashed: HashedContexts = HashedContexts::new(setup, hashed_bits(setup.raw_len, setup.thorough))?,
+    offers: Option<Offers> = (setup.content == Kind::Class).then(Offers::default),
     code: Option<CodeExpert> = setup.code_prior.map(CodeExpert::new),
     fields: Fields = Fields::new(setup, line_bits(setup.raw_len) - 1)?,
 }
@@ -100,6 +103,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
     let code =
         if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY + code_prior::table::MEMORY } else { 0 };
     let font = if content == Kind::Font { contexts::FONT_MEMORY } else { 0 };
-    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code + font;
+    let class = if content == Kind::Class { contexts::CLASS_MEMORY } else { 0 };
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code + font + class;
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

@@ -1,10 +1,10 @@
 //! Contexts of fonts: what is known from the directory of their tables, from the tables so far, and from the record of the current one.
 
 use super::font_glyph::{Glyphs, Known};
-use super::font_next::Next;
 use super::font_program::Program;
 use super::font_words::Words;
-use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, order};
+use super::next::{self, Next};
+use super::{CONTEXTS, Indirect, SPARSE};
 use crate::content::font::{Table, directory_len, tables};
 use crate::text::LaneView;
 
@@ -125,22 +125,7 @@ impl Font {
 
     /// The contexts of the next byte.
     pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
-        let mut contexts = [0; CONTEXTS];
-        contexts[..15].copy_from_slice(&binary(h, indirect));
-        let Some(Next { field, likely, contexts: own, .. }) = self.next else {
-            contexts[16..].copy_from_slice(&more_binary(h, indirect));
-            return contexts;
-        };
-        let general = [contexts[4], contexts[6], contexts[7], contexts[8], contexts[12]];
-        let last = h.last8 as u32 & 0xFF;
-        let (field, likely) = (field.into(), likely.into());
-        contexts[3] = order(h.last8, 6);
-        contexts[4..15].copy_from_slice(&own[..11]);
-        contexts[16..25].copy_from_slice(&own[11..]);
-        contexts[25..30].copy_from_slice(&general);
-        contexts[30] = hash3(last, field, 1);
-        contexts[31] = hash3(last, field, hash2(likely, 2));
-        contexts
+        next::contexts(self.next, h, indirect)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The table of glyphs: outlines, or components that are other glyphs.
 
-use super::font_next::{Next, Word};
 use super::font_outline::{Outline, REPEAT};
 use super::font_program::Program;
+use super::next::{Next, Word};
 use super::{hash2, hash3};
 
 /// Fields of a glyph's head, of the ends of contours, of a program's length, of components, and what is between.

@@ -1,6 +1,6 @@
 //! Contexts of a glyph's outline: contours of points, each with a flag, then the steps from point to point along x, then those along y.
 
-use super::font_next::{Next, OWN, Word};
+use super::next::{Next, OWN, Word};
 use super::{hash2, hash3};
 
 /// The bits of a flag: whether the point is on the curve; for each axis, whether its step has one byte; whether the flag is repeated;

@@ -1,6 +1,6 @@
 //! Programs of hints: TrueType's instructions, of which some push data that follow them.
 
-use super::font_next::Next;
+use super::next::Next;
 use super::{hash2, hash3};
 
 /// What a program's next byte is.

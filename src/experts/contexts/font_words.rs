@@ -1,7 +1,7 @@
 //! Tables of words: widths, places of glyphs, the map from characters to glyphs, layout, and others.
 
 use super::font_glyph::{Known, MAX_GLYPHS};
-use super::font_next::{Next, Word};
+use super::next::{Next, Word};
 use super::{hash2, hash3};
 
 /// The first field: each kind of word has two.

@@ -1,12 +1,18 @@
 //! The contexts of both ensembles, as hashes.
 
+mod class;
+mod class_code;
+mod class_facts;
+mod class_field;
+mod class_next;
+mod class_pool;
 mod font;
 mod font_glyph;
-mod font_next;
 mod font_outline;
 mod font_program;
 mod font_words;
 mod image;
+mod next;
 mod risc;
 pub mod structured;
 pub mod trail;
@@ -37,6 +43,8 @@ pub const RECALLED: usize = 3;
 pub const ECHO_MEMORY: u64 = x86_echo::Echo::MEMORY;
 /// Bytes of memory of what is known of a font, at most.
 pub const FONT_MEMORY: u64 = 5 << 20;
+/// The same of what is known of classes.
+pub const CLASS_MEMORY: u64 = 16 << 20;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 

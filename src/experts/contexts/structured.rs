@@ -1,5 +1,6 @@
 //! The contexts of blocks whose structure is known from their kind.
 
+use super::class::Class;
 use super::font::Font;
 use super::image::Image;
 use super::risc::Risc;
@@ -10,7 +11,7 @@ use super::x86_flow::FLOW;
 use super::{CONTEXTS, Indirect, RECALLED, SPARSE, THOROUGH};
 use crate::content::Kind;
 use crate::experts::code_prior::CODE_CONTEXTS;
-use crate::experts::expert::{DIRECT, NextByte};
+use crate::experts::expert::{DIRECT, NextByte, OFFERS, Offer};
 
 /// What [`Structure::replace`] replaces: contexts that are there twice.
 const REPLACED: [usize; FLOW - TRAIL] = [1, 3, 4, 6, 7, 10, 11, 14];
@@ -28,6 +29,8 @@ pub enum Structure {
     Workbook(Workbook),
     /// Tables of a font.
     Font(Box<Font>),
+    /// Classes of Java.
+    Class(Box<Class>),
 }
 
 impl Structure {
@@ -48,6 +51,7 @@ impl Structure {
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
             Kind::Font => Some(Structure::Font(Box::default())),
+            Kind::Class => Some(Structure::Class(Box::default())),
             _ => None,
         }
     }
@@ -60,6 +64,7 @@ impl Structure {
             Structure::Risc(code) => code.contexts(byte.view, indirect),
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
             Structure::Font(font) => font.contexts(byte.view, indirect),
+            Structure::Class(class) => class.contexts(byte.view, indirect),
         }
     }
 
@@ -69,6 +74,7 @@ impl Structure {
             Structure::Workbook(workbook) => workbook.more_selectors(),
             Structure::Code(code) => Some(code.more_selectors()),
             Structure::Font(font) => font.more_selectors(),
+            Structure::Class(class) => class.more_selectors(),
             _ => None,
         }
     }
@@ -124,6 +130,14 @@ impl Structure {
         }
     }
 
+    /// What the next byte may be, for [`crate::experts::offers`].
+    pub fn offers(&self) -> Option<[Offer; OFFERS]> {
+        match self {
+            Structure::Class(class) => Some(class.offers()),
+            _ => None,
+        }
+    }
+
     /// Three numbers below 256 that the mixer's weights for the next byte are chosen by; none where those for any data suit it.
     pub fn selectors(&self, byte: &NextByte) -> Option<[usize; 3]> {
         let last = usize::from(byte.view.last8 as u8);
@@ -136,6 +150,7 @@ impl Structure {
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
             Structure::Font(font) => font.selectors(),
+            Structure::Class(class) => class.selectors(),
         }
     }
 
@@ -147,6 +162,7 @@ impl Structure {
             Structure::Risc(code) => code.push(byte),
             Structure::Workbook(workbook) => workbook.push(byte),
             Structure::Font(font) => font.push(byte),
+            Structure::Class(class) => class.push(byte),
         }
     }
 }

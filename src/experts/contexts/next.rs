@@ -1,8 +1,9 @@
-//! What is known of a font's next byte.
+//! What is known of the next byte of a structure that is parsed.
 
-use super::{SPARSE, hash2, hash3};
+use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, order};
+use crate::text::LaneView;
 
-/// Contexts of a font's own.
+/// Contexts of a structure's own.
 pub const OWN: usize = 20;
 
 /// What is known of the next byte.
@@ -32,6 +33,26 @@ impl Next {
         let more = std::array::from_fn(|i| hash3(numbers[i], self.field.into(), i as u32 + 350));
         Next { more: Some(more), ..self }
     }
+}
+
+/// The contexts of the next byte, of which this is known.
+pub fn contexts(next: Option<Next>, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
+    let mut contexts = [0; CONTEXTS];
+    contexts[..15].copy_from_slice(&binary(h, indirect));
+    let Some(Next { field, likely, contexts: own, .. }) = next else {
+        contexts[16..].copy_from_slice(&more_binary(h, indirect));
+        return contexts;
+    };
+    let general = [contexts[4], contexts[6], contexts[7], contexts[8], contexts[12]];
+    let last = h.last8 as u32 & 0xFF;
+    let (field, likely) = (field.into(), likely.into());
+    contexts[3] = order(h.last8, 6);
+    contexts[4..15].copy_from_slice(&own[..11]);
+    contexts[16..25].copy_from_slice(&own[11..]);
+    contexts[25..30].copy_from_slice(&general);
+    contexts[30] = hash3(last, field, 1);
+    contexts[31] = hash3(last, field, hash2(likely, 2));
+    contexts
 }
 
 /// A number of two bytes, the high one first, that is read.

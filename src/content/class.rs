@@ -8,22 +8,39 @@ const VERSIONS: std::ops::RangeInclusive<u16> = 45..=100;
 
 /// Tags of constants (4.4).
 pub mod tag {
+    /// A string, in which Java writes UTF-8.
     pub const UTF8: u8 = 1;
+    /// A number of 32 bits.
     pub const INTEGER: u8 = 3;
+    /// A binary32 number.
     pub const FLOAT: u8 = 4;
+    /// A number of 64 bits, which takes two numbers.
     pub const LONG: u8 = 5;
+    /// A binary64 number, which takes two numbers.
     pub const DOUBLE: u8 = 6;
+    /// A class: its name.
     pub const CLASS: u8 = 7;
+    /// A text.
     pub const STRING: u8 = 8;
+    /// A field: its class, its name and type.
     pub const FIELD: u8 = 9;
+    /// The same of a method.
     pub const METHOD: u8 = 10;
+    /// The same of the method of an interface.
     pub const INTERFACE_METHOD: u8 = 11;
+    /// A name and a type.
     pub const NAME_AND_TYPE: u8 = 12;
+    /// A method as a value.
     pub const METHOD_HANDLE: u8 = 15;
+    /// A type as a value.
     pub const METHOD_TYPE: u8 = 16;
+    /// A value that is computed.
     pub const DYNAMIC: u8 = 17;
+    /// A call whose method is computed.
     pub const INVOKE_DYNAMIC: u8 = 18;
+    /// A module: its name.
     pub const MODULE: u8 = 19;
+    /// A package: its name.
     pub const PACKAGE: u8 = 20;
 }
 

@@ -2,8 +2,8 @@
 
 use super::class_code::{Code, Operands, operands};
 use super::class_facts::{Facts, Mode};
-use super::class_field::{F, Item, Task};
-use super::class_pool::{self, Pool, text_hash};
+use super::class_field::{F, Item, Task, attribute_parts};
+use super::class_pool::{self, Pool};
 use super::next::{self, Next};
 use super::{CONTEXTS, Indirect, hash2, hash3};
 use crate::content::class::{MAGIC, constant_len, tag};
@@ -208,7 +208,7 @@ impl Class {
             F::AttributeName => self.attribute = self.what(value),
             F::AttributeLen => self.read_attribute(number),
             F::CodeLen => {
-                let end = self.offset() + number as usize;
+                let end = self.offset().saturating_add(number as usize);
                 self.code.begin(self.offset());
                 self.then(&[Task::Code(end), Task::Number(F::ExceptionCount, 2), Task::Number(F::CodeAttributes, 2)]);
             }
@@ -229,11 +229,11 @@ impl Class {
             F::Low => self.facts.low = number,
             F::High => {
                 let count = number.wrapping_sub(self.facts.low).wrapping_add(1);
-                self.repeat(Item::Case, count);
+                self.repeat_cases(Item::Case, count);
             }
-            F::PairCount => self.repeat(Item::Pair, number),
+            F::PairCount => self.repeat_cases(Item::Pair, number),
             F::ExceptionCount => self.repeat(Item::Exception, number),
-            F::Handler => self.code.targets.push(word),
+            F::Handler => self.code.push_target(word),
             F::LineCount => self.repeat(Item::Line, number),
             F::LocalCount => self.repeat(Item::Local, number),
             F::FrameCount => {
@@ -267,6 +267,12 @@ impl Class {
 
     fn repeat(&mut self, item: Item, count: u32) {
         self.tasks.push(Task::Repeat(item, count));
+    }
+
+    /// What a switch chooses from, of which a method has not more than bytes.
+    fn repeat_cases(&mut self, item: Item, count: u32) {
+        self.in_sync = count <= u32::from(u16::MAX);
+        self.repeat(item, count);
     }
 
     /// Ends a constant that stands for this.
@@ -318,77 +324,19 @@ impl Class {
 
     fn read_attribute(&mut self, len: u32) {
         self.attribute_len = len;
-        self.tasks.push(Task::End(self.offset() + len as usize));
-        const fn is(name: &str) -> u32 {
-            text_hash(name.as_bytes())
-        }
-        const CODE: u32 = is("Code");
-        const LINES: u32 = is("LineNumberTable");
-        const LOCALS: u32 = is("LocalVariableTable");
-        const LOCAL_TYPES: u32 = is("LocalVariableTypeTable");
-        const FRAMES: u32 = is("StackMapTable");
-        const EXCEPTIONS: u32 = is("Exceptions");
-        const INNER: u32 = is("InnerClasses");
-        const SIGNATURE: u32 = is("Signature");
-        const SOURCE: u32 = is("SourceFile");
-        const CONSTANT: u32 = is("ConstantValue");
-        const HOST: u32 = is("NestHost");
-        const ENCLOSING: u32 = is("EnclosingMethod");
-        const BOOTSTRAP: u32 = is("BootstrapMethods");
-        const MEMBERS: u32 = is("NestMembers");
-        const PERMITTED: u32 = is("PermittedSubclasses");
-        const VISIBLE: u32 = is("RuntimeVisibleAnnotations");
-        const INVISIBLE: u32 = is("RuntimeInvisibleAnnotations");
-        const VISIBLE_PARAMETERS: u32 = is("RuntimeVisibleParameterAnnotations");
-        const INVISIBLE_PARAMETERS: u32 = is("RuntimeInvisibleParameterAnnotations");
-        const DEFAULT: u32 = is("AnnotationDefault");
-        const PARAMETERS: u32 = is("MethodParameters");
-        match self.attribute {
-            CODE => self.then(&[
-                Task::Number(F::MaxStack, 2),
-                Task::Number(F::MaxVariables, 2),
-                Task::Number(F::CodeLen, 4),
-            ]),
-            LINES => self.then(&[Task::Number(F::LineCount, 2)]),
-            LOCALS | LOCAL_TYPES => self.then(&[Task::Number(F::LocalCount, 2)]),
-            FRAMES => self.then(&[Task::Number(F::FrameCount, 2)]),
-            EXCEPTIONS | MEMBERS | PERMITTED => self.then(&[Task::Number(F::ThrownCount, 2)]),
-            INNER => self.then(&[Task::Number(F::InnerCount, 2)]),
-            SIGNATURE => self.then(&[Task::Number(F::Signature, 2)]),
-            SOURCE | CONSTANT | HOST => self.then(&[Task::Number(F::Referred, 2)]),
-            ENCLOSING => self.then(&[Task::Number(F::Referred, 2), Task::Number(F::Referred, 2)]),
-            BOOTSTRAP => self.then(&[Task::Number(F::BootstrapCount, 2)]),
-            VISIBLE | INVISIBLE => self.then(&[Task::Number(F::AnnotationCount, 2)]),
-            VISIBLE_PARAMETERS | INVISIBLE_PARAMETERS => self.then(&[Task::Number(F::AnnotatedCount, 1)]),
-            DEFAULT => self.then(Item::Value.parts()),
-            PARAMETERS => self.then(&[Task::Number(F::ParameterCount, 1)]),
-            _ => {}
-        }
+        self.tasks.push(Task::End(self.offset().saturating_add(len as usize)));
+        self.then(attribute_parts(self.attribute));
     }
 
     fn read_opcode(&mut self, opcode: u8) {
         self.code.read_opcode(opcode);
-        let number = |field, len| Task::Number(field, len);
-        // Switches are aligned.
-        let padding = Task::Bytes(F::Zero, 3 - self.code.pc as u32 % 4);
         match operands(opcode) {
-            Operands::None => {}
-            Operands::ShortConstant => self.then(&[number(F::Constant, 1)]),
-            Operands::Constant => self.then(&[number(F::Constant, 2)]),
-            Operands::Interface => self.then(&[number(F::Constant, 2), number(F::Count, 1), number(F::Zero, 1)]),
-            Operands::Dynamic => self.then(&[number(F::Constant, 2), number(F::Zero, 2)]),
-            Operands::Array => self.then(&[number(F::Constant, 2), number(F::Count, 1)]),
-            Operands::Variable => self.then(&[number(F::Variable, 1)]),
-            Operands::Step => self.then(&[number(F::Variable, 1), number(F::Step, 1)]),
-            Operands::Byte => self.then(&[number(F::Number, 1)]),
-            Operands::Word => self.then(&[number(F::Number, 2)]),
-            Operands::Branch => self.then(&[number(F::Branch, 2)]),
-            Operands::LongBranch => self.then(&[number(F::LongBranch, 4)]),
-            Operands::TableSwitch => {
-                self.then(&[padding, number(F::LongBranch, 4), number(F::Low, 4), number(F::High, 4)]);
+            // Switches are aligned.
+            Operands::TableSwitch | Operands::LookupSwitch => {
+                self.then(operands(opcode).parts());
+                self.tasks.push(Task::Bytes(F::Zero, 3 - self.code.pc as u32 % 4));
             }
-            Operands::LookupSwitch => self.then(&[padding, number(F::LongBranch, 4), number(F::PairCount, 4)]),
-            Operands::Wide => self.then(&[number(F::WideOpcode, 1)]),
+            operands => self.then(operands.parts()),
         }
     }
 
@@ -432,5 +380,120 @@ impl Class {
     /// The contexts of the next byte.
     pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
         next::contexts(self.next, h, indirect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::class_pool::text_hash;
+    use super::*;
+    use crate::test_random::TestRandom;
+    use crate::text::BlockBuffer;
+
+    fn constant(pool: &mut Vec<Vec<u8>>, tag: u8, numbers: &[u16]) -> u16 {
+        let bytes = numbers.iter().flat_map(|number| number.to_be_bytes());
+        pool.push(std::iter::once(tag).chain(bytes).collect());
+        pool.len() as u16
+    }
+
+    fn text(pool: &mut Vec<Vec<u8>>, text: &str) -> u16 {
+        pool.push([&[1], &(text.len() as u16).to_be_bytes()[..], text.as_bytes()].concat());
+        pool.len() as u16
+    }
+
+    fn words(words: &[u16]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_be_bytes()).collect()
+    }
+
+    fn attribute(name: u16, content: &[u8]) -> Vec<u8> {
+        [&words(&[name])[..], &(content.len() as u32).to_be_bytes(), content].concat()
+    }
+
+    /// A class with a name, whose methods branch, switch, and call a method that each class refers to by another number.
+    fn class(name: &str, methods: usize) -> Vec<u8> {
+        let mut pool = Vec::new();
+        let this = text(&mut pool, name);
+        let this = constant(&mut pool, tag::CLASS, &[this]);
+        let object = text(&mut pool, "java/lang/Object");
+        let object = constant(&mut pool, tag::CLASS, &[object]);
+        let [called, kind, code, lines, frames] =
+            ["hashCode", "()I", "Code", "LineNumberTable", "StackMapTable"].map(|name| text(&mut pool, name));
+        let member = constant(&mut pool, tag::NAME_AND_TYPE, &[called, kind]);
+        let method = constant(&mut pool, tag::METHOD, &[object, member]);
+        pool.push(vec![tag::LONG, 0, 0, 0, 0, 0, 0, 0, 7]);
+        let names: Vec<u16> = (0..methods).map(|i| text(&mut pool, &format!("method{i}")) + 1).collect();
+        let mut bytes = [&MAGIC[..], &words(&[0, 52, pool.len() as u16 + 2])].concat();
+        bytes.extend(pool.concat());
+        bytes.extend(words(&[0x21, this, object, 0, 0, methods as u16]));
+        for name in names {
+            let [high, low] = method.to_be_bytes();
+            let mut instructions = vec![0x2A, 0xB6, high, low, 0x3C, 0x1B, 0x99, 0, 6, 0x1B, 0xAC, 0x1B, 0xAA, 0, 0, 0];
+            instructions.extend([4, 0, 1, 4, 4].map(u32::to_be_bytes).as_flattened());
+            instructions.extend([0x1B, 0xAC]);
+            let lines = attribute(lines, &words(&[3, 0, 10, 5, 11, 9, 12]));
+            let frames = attribute(frames, &[0, 2, 252, 0, 11, 1, 0]);
+            let mut body = words(&[2, 2]);
+            body.extend((instructions.len() as u32).to_be_bytes());
+            body.extend([instructions, words(&[0, 2]), lines, frames].concat());
+            bytes.extend([words(&[1, name, kind, 1]), attribute(code, &body)].concat());
+        }
+        [bytes, words(&[0])].concat()
+    }
+
+    /// How many of the bytes were known, and how many the likely ones.
+    fn guessed(bytes: &[u8]) -> (usize, usize) {
+        let (mut class, indirect) = (Class::default(), Indirect::default());
+        let mut text = BlockBuffer::new(bytes.len(), 1, true, true);
+        let (mut known, mut right) = (0, 0);
+        for &byte in bytes {
+            if let Some(next) = class.next {
+                known += 1;
+                right += usize::from(next.likely == byte);
+            }
+            class.contexts(text.view(0), &indirect);
+            class.offers();
+            text.push(0, byte);
+            class.push(byte);
+        }
+        (known, right)
+    }
+
+    #[test]
+    fn a_class_is_read_to_its_end() {
+        let bytes = [&b"noise"[..], &class("a/First", 3), &class("b/Second", 5)].concat();
+        let mut parser = Class::default();
+        for (i, &byte) in bytes.iter().enumerate() {
+            parser.push(byte);
+            let is_in_class = i + 1 < bytes.len() && (i < 9 || parser.in_sync);
+            assert!(is_in_class || i + 1 == bytes.len() || parser.tasks.is_empty(), "{i}");
+        }
+        assert!(!parser.in_sync && parser.tasks.is_empty());
+        assert_eq!(parser.pool.get(parser.facts.values(F::This)[0]).shape, text_hash(b"b/Second"));
+    }
+
+    #[test]
+    fn classes_tell_of_others() {
+        let classes: Vec<u8> = (0..8).flat_map(|i| class(&format!("some/package/Name{i}"), 3 + i % 4)).collect();
+        let (known, right) = guessed(&classes);
+        assert!(known > classes.len() - 40 && right * 8 > known * 7, "{right} of {known} in {}", classes.len());
+    }
+
+    #[test]
+    fn any_bytes_may_follow() {
+        let mut random = TestRandom::new(15);
+        let whole = [class("a/First", 4), class("b/Second", 4)].concat();
+        for i in 0..1500 {
+            let mut bytes = whole.clone();
+            if i % 4 == 0 {
+                let at = random.below(bytes.len() as u64) as usize;
+                let len = random.below(300) as usize;
+                bytes.splice(at..at, random.bytes(len));
+            }
+            for _ in 0..=random.below(6) {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] = [0, 0xFF, 0x7F, 0xAA, random.byte()][random.below(5) as usize];
+            }
+            guessed(&bytes);
+        }
     }
 }

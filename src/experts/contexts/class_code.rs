@@ -72,6 +72,8 @@ fn ends_statement(opcode: u8, last: u8) -> bool {
     }
 }
 
+/// Methods have no instructions behind this place.
+const MAX_PC: usize = u16::MAX as usize;
 /// Instructions of which is known what they were.
 pub const HISTORY: usize = 6;
 
@@ -119,7 +121,7 @@ impl Code {
         }
         self.count += 1;
         self.pc = at - self.start;
-        if self.pc == 0 || ends_statement(self.opcode, self.last) {
+        if (self.pc == 0 || ends_statement(self.opcode, self.last)) && self.pc <= MAX_PC {
             self.statements.push(self.pc as u16);
         }
         self.last = 0;
@@ -140,8 +142,15 @@ impl Code {
     /// Reads where a branch goes.
     pub fn read_branch(&mut self, distance: u32) {
         self.target = (self.pc as u32).wrapping_add(distance) as u16;
-        self.targets.push(self.target);
+        self.push_target(self.target);
         (self.current, self.shape) = (hash2(self.current, 1), hash2(self.shape, 1));
+    }
+
+    /// Reads that something goes there.
+    pub fn push_target(&mut self, target: u16) {
+        if self.targets.len() <= MAX_PC {
+            self.targets.push(target);
+        }
     }
 
     /// The nearest place behind `pc` that is known to be a branch's target.

@@ -43,6 +43,8 @@ pub struct Text {
     pub words: [u32; 2],
     /// Hashes of the last strings.
     pub last: [u32; 3],
+    /// Where the strings go on that followed the last one, and the last two, as long as they are this one.
+    follows: [Option<usize>; 2],
     /// Where the string after each string, and after each two, began.
     after: Vec<[usize; 2]>,
 }
@@ -63,10 +65,15 @@ impl Text {
         }
         (self.start, self.hash, self.part, self.word) = (self.all.len(), 0, 0, 0);
         (self.parts, self.words) = ([0; 2], [0; 2]);
+        let slots = self.slots();
+        self.follows = [0, 1].map(|i| self.after.get(slots[i]).map(|after| after[i]));
     }
 
     /// Reads a byte.
     pub fn push(&mut self, byte: u8) {
+        for (i, next) in self.following().into_iter().enumerate() {
+            self.follows[i] = if next == Some(byte) { self.follows[i].map(|at| at + 1) } else { None };
+        }
         self.all.push(byte);
         self.hash = text_push(self.hash, byte);
         let is_letter = byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte >= 0x80;
@@ -89,12 +96,7 @@ impl Text {
 
     /// What comes next in the strings that followed the last one, and the last two, if they are this one so far.
     pub fn following(&self) -> [Option<u8>; 2] {
-        let (slots, len) = (self.slots(), self.all.len() - self.start);
-        [0, 1].map(|i| {
-            let start = self.after.get(slots[i]).map_or(NO_TEXT, |after| after[i]);
-            let same = self.all.get(start..)?.get(..len)? == &self.all[self.start..];
-            if same { self.all.get(start + len).copied() } else { None }
-        })
+        self.follows.map(|next| self.all.get(next?).copied())
     }
 
     /// Ends the string, whose hash is returned.

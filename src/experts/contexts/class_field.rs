@@ -1,5 +1,8 @@
 //! What a class consists of: fields, what they make up, and what the parser has still to read.
 
+use super::class_code::Operands;
+use super::class_pool::text_hash;
+
 /// A number or a string of a class.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -191,6 +194,30 @@ impl Item {
     }
 }
 
+impl Operands {
+    /// Their parts; of switches, those behind what aligns them.
+    pub fn parts(self) -> &'static [Task] {
+        use Task::Number;
+        match self {
+            Operands::None => &[],
+            Operands::ShortConstant => &[Number(F::Constant, 1)],
+            Operands::Constant => &[Number(F::Constant, 2)],
+            Operands::Interface => &[Number(F::Constant, 2), Number(F::Count, 1), Number(F::Zero, 1)],
+            Operands::Dynamic => &[Number(F::Constant, 2), Number(F::Zero, 2)],
+            Operands::Array => &[Number(F::Constant, 2), Number(F::Count, 1)],
+            Operands::Variable => &[Number(F::Variable, 1)],
+            Operands::Step => &[Number(F::Variable, 1), Number(F::Step, 1)],
+            Operands::Byte => &[Number(F::Number, 1)],
+            Operands::Word => &[Number(F::Number, 2)],
+            Operands::Branch => &[Number(F::Branch, 2)],
+            Operands::LongBranch => &[Number(F::LongBranch, 4)],
+            Operands::TableSwitch => &[Number(F::LongBranch, 4), Number(F::Low, 4), Number(F::High, 4)],
+            Operands::LookupSwitch => &[Number(F::LongBranch, 4), Number(F::PairCount, 4)],
+            Operands::Wide => &[Number(F::WideOpcode, 1)],
+        }
+    }
+}
+
 impl F {
     /// Whether the number is that of a constant, once all constants are known.
     pub fn is_constant(self) -> bool {
@@ -231,5 +258,51 @@ impl F {
     /// Whether it is part of an instruction.
     pub fn is_of_code(self) -> bool {
         (F::Opcode as u8..=F::Match as u8).contains(&(self as u8))
+    }
+}
+
+/// What an attribute consists of whose name has this hash (4.7); nothing if it is not known.
+pub fn attribute_parts(name: u32) -> &'static [Task] {
+    use Task::Number;
+    const fn is(name: &str) -> u32 {
+        text_hash(name.as_bytes())
+    }
+    const CODE: u32 = is("Code");
+    const LINES: u32 = is("LineNumberTable");
+    const LOCALS: u32 = is("LocalVariableTable");
+    const LOCAL_TYPES: u32 = is("LocalVariableTypeTable");
+    const FRAMES: u32 = is("StackMapTable");
+    const EXCEPTIONS: u32 = is("Exceptions");
+    const INNER: u32 = is("InnerClasses");
+    const SIGNATURE: u32 = is("Signature");
+    const SOURCE: u32 = is("SourceFile");
+    const CONSTANT: u32 = is("ConstantValue");
+    const HOST: u32 = is("NestHost");
+    const ENCLOSING: u32 = is("EnclosingMethod");
+    const BOOTSTRAP: u32 = is("BootstrapMethods");
+    const MEMBERS: u32 = is("NestMembers");
+    const PERMITTED: u32 = is("PermittedSubclasses");
+    const VISIBLE: u32 = is("RuntimeVisibleAnnotations");
+    const INVISIBLE: u32 = is("RuntimeInvisibleAnnotations");
+    const VISIBLE_PARAMETERS: u32 = is("RuntimeVisibleParameterAnnotations");
+    const INVISIBLE_PARAMETERS: u32 = is("RuntimeInvisibleParameterAnnotations");
+    const DEFAULT: u32 = is("AnnotationDefault");
+    const PARAMETERS: u32 = is("MethodParameters");
+    match name {
+        CODE => &[Number(F::MaxStack, 2), Number(F::MaxVariables, 2), Number(F::CodeLen, 4)],
+        LINES => &[Number(F::LineCount, 2)],
+        LOCALS | LOCAL_TYPES => &[Number(F::LocalCount, 2)],
+        FRAMES => &[Number(F::FrameCount, 2)],
+        EXCEPTIONS | MEMBERS | PERMITTED => &[Number(F::ThrownCount, 2)],
+        INNER => &[Number(F::InnerCount, 2)],
+        SIGNATURE => &[Number(F::Signature, 2)],
+        SOURCE | CONSTANT | HOST => &[Number(F::Referred, 2)],
+        ENCLOSING => &[Number(F::Referred, 2), Number(F::Referred, 2)],
+        BOOTSTRAP => &[Number(F::BootstrapCount, 2)],
+        VISIBLE | INVISIBLE => &[Number(F::AnnotationCount, 2)],
+        VISIBLE_PARAMETERS | INVISIBLE_PARAMETERS => &[Number(F::AnnotatedCount, 1)],
+        DEFAULT => Item::Value.parts(),
+        PARAMETERS => &[Number(F::ParameterCount, 1)],
+        _ => &[],
     }
 }

@@ -136,8 +136,9 @@ impl Class {
                 [Some(distance(code.target)), code.pending(code.pc).map(distance)]
             }
             F::Frame | F::FrameDelta => {
-                let next = self.facts.frame.map_or(0, |frame| frame + 1);
-                let target = code.targets.iter().map(|&target| u32::from(target)).find(|&target| target >= next);
+                let next = self.facts.frame.map_or(0, |frame| frame.wrapping_add(1));
+                let place = code.targets.partition_point(|&target| u32::from(target) < next);
+                let target = code.targets.get(place).copied().map(u32::from);
                 let delta = target.map(|target| target - next);
                 if field == F::FrameDelta {
                     return [delta, None];

@@ -14,6 +14,8 @@ pub const ROLE_MEMBER: u8 = 6;
 
 /// Numbers of tags.
 const TAGS: usize = 32;
+/// So many constants are looked at for the next unused one.
+const MAX_SEARCH: usize = 256;
 
 /// The hash of a string.
 pub const fn text_hash(text: &[u8]) -> u32 {
@@ -157,10 +159,7 @@ impl Pool {
     }
 }
 
-/// So many constants are looked at for the next unused one.
-const MAX_SEARCH: usize = 256;
-
-/// What stood at a place last, and before that, for each context.
+/// What followed each context last, and how often in a row.
 #[derive(Clone)]
 pub struct Followers {
     slots: Vec<Slot>,
@@ -182,9 +181,6 @@ impl Default for Followers {
 }
 
 impl Followers {
-    /// Bytes of memory.
-    pub const MEMORY: u64 = (size_of::<Slot>() as u64) << FOLLOWER_BITS;
-
     /// What followed the context last, and how often in a row; 0 if nothing did.
     pub fn get(&self, key: u32) -> (u32, u8) {
         let slot = self.slots[(key >> (32 - FOLLOWER_BITS)) as usize];

@@ -82,6 +82,7 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 8] {
         ("sparc", sparc_program),
         ("workbook", workbook),
         ("font", font()),
+        ("class", (0..12).flat_map(class).collect()),
         ("pieces", pieces.concat()),
     ]
 }
@@ -128,6 +129,38 @@ fn font() -> Vec<u8> {
         font.resize(font.len().next_multiple_of(4), 0);
     }
     font
+}
+
+/// A class of Java: a name of its own, and methods that load a field or a number, call one of another class, and branch.
+fn class(number: u16) -> Vec<u8> {
+    let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let attribute = |name, content: &[u8]| [&words(&[name, 0, content.len() as u16])[..], content].concat();
+    let texts = [format!("org/example/Class{number}"), format!("field{}", number % 4)];
+    let others = ["java/lang/Object", "I", "hashCode", "()I", "Code", "LineNumberTable", "StackMapTable"];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).chain(others).collect();
+    let mut bytes = [&[0xCA, 0xFE, 0xBA, 0xBE][..], &words(&[0, 52, 16 + number % 9])].concat();
+    // The class and the one it extends; a method of that; a field of its own.
+    for (tag, numbers) in [(7, &[7][..]), (7, &[9]), (12, &[11, 12]), (10, &[2, 3]), (12, &[8, 10]), (9, &[1, 5])] {
+        bytes.push(tag);
+        bytes.extend(words(numbers));
+    }
+    for text in &texts {
+        bytes.extend([&[1], &words(&[text.len() as u16])[..], text.as_bytes()].concat());
+    }
+    for i in 0..number % 9 {
+        bytes.extend([&[1], &words(&[4])[..], format!("get{i}").as_bytes()].concat());
+    }
+    bytes.extend(words(&[0x21, 1, 2, 0, 1, 2, 8, 10, 0, number % 9]));
+    for i in 0..number % 9 {
+        let load = if i % 2 == 0 { vec![0x2A, 0xB4, 0, 6] } else { vec![0x11, i as u8, number as u8, 0] };
+        let code = [&load[..], &[0x3C, 0x2A, 0xB6, 0, 4, 0x1B, 0xA2, 0, 5, 0x1B, 0xAC, 3, 0xAC]].concat();
+        let lines = attribute(14, &words(&[3, 0, 20 + 4 * i, 5, 21 + 4 * i, 15, 23 + 4 * i]));
+        let frames = attribute(15, &[0, 1, 252, 0, 15, 1]);
+        let body = [&words(&[2, 2, 0, code.len() as u16])[..], &code, &words(&[0, 2]), &lines, &frames].concat();
+        bytes.extend([words(&[1, 16 + i, 12, 1]), attribute(13, &body)].concat());
+    }
+    bytes.extend(words(&[0]));
+    bytes
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Kind {
 
     /// Whether long streams of this kind are divided into parts.
     pub fn is_divisible(self) -> bool {
-        matches!(self, Kind::Text | Kind::Binary | Kind::Code)
+        matches!(self, Kind::Text | Kind::Binary | Kind::Code | Kind::Class)
     }
 
     /// As it is called in lists.

@@ -1,6 +1,7 @@
 //! The kinds of segments a block consists of. Segments of one kind are coded together, in a stream.
 
 use super::DataKind;
+use super::database::is_database;
 use super::font::is_font;
 use super::workbook::is_workbook;
 use crate::error::{Error, ErrorKind};
@@ -51,6 +52,8 @@ pub enum Kind {
     Workbook,
     /// A font: see [`super::font`].
     Font,
+    /// A database: see [`super::database`].
+    Database,
     /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
     Audio {
         /// Samples at a time.
@@ -76,7 +79,8 @@ impl Kind {
     pub fn of(bytes: &[u8]) -> Kind {
         let is_known = program(bytes)
             .or_else(|| is_workbook(bytes).then_some(Kind::Workbook))
-            .or_else(|| is_font(bytes).then_some(Kind::Font));
+            .or_else(|| is_font(bytes).then_some(Kind::Font))
+            .or_else(|| is_database(bytes).then_some(Kind::Database));
         is_known.unwrap_or(match DataKind::of(bytes) {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
@@ -102,7 +106,7 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Font | Kind::Jpeg { .. })
+        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Jpeg { .. })
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -117,7 +121,7 @@ impl Kind {
 
     /// Whether the embedded prior may serve: there may be text in it.
     pub fn may_have_text(self) -> bool {
-        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Font | Kind::Risc { .. } | Kind::Arm64)
+        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Risc { .. } | Kind::Arm64)
     }
 
     /// Whether it is machine code.
@@ -147,6 +151,7 @@ impl Kind {
             Kind::RiscV => "riscv",
             Kind::Workbook => "workbook",
             Kind::Font => "font",
+            Kind::Database => "database",
             Kind::Risc { .. } => "risc",
         }
     }
@@ -169,6 +174,7 @@ impl Kind {
             Kind::Risc { big_endian } => (12, vec![big_endian.into()]),
             Kind::Jpeg { most } => (13, vec![most]),
             Kind::Font => (14, vec![]),
+            Kind::Database => (16, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -201,6 +207,7 @@ impl Kind {
             12 => Kind::Risc { big_endian: number(1)? == 1 },
             13 => Kind::Jpeg { most: number(MAX_COEFFICIENTS.into())? },
             14 => Kind::Font,
+            16 => Kind::Database,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -251,6 +258,7 @@ mod tests {
             Kind::Risc { big_endian: true },
             Kind::Jpeg { most: 1 << 26 },
             Kind::Font,
+            Kind::Database,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

@@ -13,6 +13,7 @@ mod branches;
 mod budget;
 mod candidates;
 mod data_kind;
+pub mod database;
 mod deflate;
 mod filter;
 pub(crate) mod flat;

@@ -1,5 +1,8 @@
 //! The contexts of both ensembles, as hashes.
 
+mod database;
+mod database_page;
+mod database_record;
 mod font;
 mod font_glyph;
 mod font_next;
@@ -37,6 +40,8 @@ pub const RECALLED: usize = 3;
 pub const ECHO_MEMORY: u64 = x86_echo::Echo::MEMORY;
 /// Bytes of memory of what is known of a font, at most.
 pub const FONT_MEMORY: u64 = 5 << 20;
+/// Bytes of memory of what is known of a database, at most.
+pub const DATABASE_MEMORY: u64 = 64 << 20;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
 

@@ -1,5 +1,6 @@
 //! The contexts of blocks whose structure is known from their kind.
 
+use super::database::Database;
 use super::font::Font;
 use super::image::Image;
 use super::risc::Risc;
@@ -11,6 +12,7 @@ use super::{CONTEXTS, Indirect, RECALLED, SPARSE, THOROUGH};
 use crate::content::Kind;
 use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::{DIRECT, NextByte};
+use crate::text::LaneView;
 
 /// What [`Structure::replace`] replaces: contexts that are there twice.
 const REPLACED: [usize; FLOW - TRAIL] = [1, 3, 4, 6, 7, 10, 11, 14];
@@ -28,6 +30,8 @@ pub enum Structure {
     Workbook(Workbook),
     /// Tables of a font.
     Font(Box<Font>),
+    /// Pages of a database.
+    Database(Box<Database>),
 }
 
 impl Structure {
@@ -48,6 +52,7 @@ impl Structure {
             Kind::Risc { big_endian } => Some(Structure::Risc(Risc::new(big_endian))),
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
             Kind::Font => Some(Structure::Font(Box::default())),
+            Kind::Database => Some(Structure::Database(Box::default())),
             _ => None,
         }
     }
@@ -60,6 +65,7 @@ impl Structure {
             Structure::Risc(code) => code.contexts(byte.view, indirect),
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
             Structure::Font(font) => font.contexts(byte.view, indirect),
+            Structure::Database(database) => database.contexts(byte.view, indirect),
         }
     }
 
@@ -69,6 +75,7 @@ impl Structure {
             Structure::Workbook(workbook) => workbook.more_selectors(),
             Structure::Code(code) => Some(code.more_selectors()),
             Structure::Font(font) => font.more_selectors(),
+            Structure::Database(database) => database.more_selectors(),
             _ => None,
         }
     }
@@ -77,6 +84,7 @@ impl Structure {
     pub fn sparse(&self) -> Option<[u32; SPARSE]> {
         match self {
             Structure::Font(font) => font.sparse(),
+            Structure::Database(database) => database.sparse(),
             _ => None,
         }
     }
@@ -136,17 +144,19 @@ impl Structure {
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
             Structure::Font(font) => font.selectors(),
+            Structure::Database(database) => database.selectors(),
         }
     }
 
-    /// Learns the byte.
-    pub fn end_byte(&mut self, byte: u8) {
+    /// Learns the byte, which `view` ends with.
+    pub fn end_byte(&mut self, byte: u8, view: LaneView) {
         match self {
             Structure::Image(_) => {}
             Structure::Code(code) => code.push(byte),
             Structure::Risc(code) => code.push(byte),
             Structure::Workbook(workbook) => workbook.push(byte),
             Structure::Font(font) => font.push(byte),
+            Structure::Database(database) => database.push(byte, view),
         }
     }
 }

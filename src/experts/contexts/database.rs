@@ -1,0 +1,461 @@
+//! Contexts of databases: what is known of the next byte from its page, its cell, and the records of its table.
+
+use super::database_page::{Area, PageKind};
+use super::database_record::{Field, Record, Records};
+use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, order};
+use crate::text::LaneView;
+
+/// Contexts of a database's own.
+const OWN: usize = 22;
+/// Where bytes of a value may be the same: the record before, the neighbours in the page's order, what followed the same value.
+const SOURCES: usize = 4;
+
+/// What is known of the next byte.
+#[derive(Clone, Copy)]
+struct Next {
+    /// What it is part of, what it likely is, what else tells much of it, below 256 each.
+    field: u8,
+    likely: u8,
+    other: u8,
+    contexts: [u32; OWN],
+    more: [u32; SPARSE],
+}
+
+impl Next {
+    /// Contexts of numbers, each of which tells of this field only.
+    fn new([field, likely, other]: [u8; 3], numbers: [u32; OWN], more: [u32; SPARSE]) -> Next {
+        let contexts = std::array::from_fn(|i| hash3(numbers[i], field.into(), i as u32 + 400));
+        let more = std::array::from_fn(|i| hash3(more[i], field.into(), i as u32 + 430));
+        Next { field, likely, other, contexts, more }
+    }
+}
+
+/// The parser, and what it tells.
+#[derive(Clone, Default)]
+pub struct Database {
+    records: Records,
+    /// Where the sources of the current value begin, and whether they equal it so far.
+    sources: [usize; SOURCES],
+    equal: [bool; SOURCES],
+    next: Option<Next>,
+}
+
+/// The bytes of a varint, and how many.
+fn varint(value: u64) -> ([u8; 9], usize) {
+    let len = (64 - value.max(1).leading_zeros() as usize).div_ceil(7).min(8);
+    let byte = |i: usize| (value >> (7 * (len - 1 - i))) as u8 & 0x7F | if i + 1 < len { 0x80 } else { 0 };
+    (std::array::from_fn(|i| if i < len { byte(i) } else { 0 }), len)
+}
+
+impl Database {
+    /// Reads a byte, which `view` ends with.
+    pub fn push(&mut self, byte: u8, view: LaneView) {
+        if self.records.field == Field::Value {
+            let back = self.records.at + 1;
+            for (equal, start) in self.equal.iter_mut().zip(self.sources) {
+                *equal = *equal && view.back(back.saturating_sub(start + self.records.offset)) == byte;
+            }
+        }
+        self.records.push(byte);
+        if self.records.field == Field::Value && self.records.offset == 0 {
+            self.begin_value();
+        }
+        self.next = self.next(view);
+    }
+
+    fn begin_value(&mut self) {
+        let records = &self.records;
+        let start = |record: Option<&Record>| record.map_or(0, |record| record.column(records.column).start);
+        let [before, behind] = records.neighbours.each_ref().map(|record| record.as_ref().map(|(_, record)| &**record));
+        let last = &records.table().last;
+        self.sources = [start(Some(last)), start(behind), start(before), records.follower()];
+        self.equal = self.sources.map(|start| start > 0);
+    }
+
+    fn next(&self, view: LaneView) -> Option<Next> {
+        let records = &self.records;
+        match (records.page.area, records.field) {
+            (Area::Unknown | Area::Header, _) => None,
+            (Area::Head, _) => Some(self.head(view)),
+            (Area::Pointers, _) => Some(self.pointer()),
+            (Area::Cells, Field::Value) => Some(self.value(view)),
+            (Area::Cells, Field::Serial) => Some(self.serial()),
+            (Area::Cells, Field::Payload | Field::RowId | Field::HeadLen) => Some(self.number()),
+            (Area::Free, _) | (Area::Cells, Field::Rest) => None,
+            (Area::Cells, Field::Child | Field::Overflow) => Some(self.page_number(view)),
+        }
+    }
+
+    /// The next byte of a field that is likely the bytes of `guess`, and whether it can be.
+    fn guessed(&self, (bytes, len): ([u8; 9], usize)) -> (u8, bool) {
+        let known = self.records.offset;
+        let so_far = bytes[..known.min(len)].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+        let is_possible = known < len && so_far == self.records.number;
+        (if is_possible { bytes[known] } else { 0 }, is_possible)
+    }
+
+    /// A byte of the page's head.
+    fn head(&self, view: LaneView) -> Next {
+        let records = &self.records;
+        let offset = records.page.head_offset().min(15) as u32;
+        let size = records.page.pages().map_or(0, |pages| pages.size);
+        let kind = records.page.kind as u32;
+        let above = u32::from(view.back(size));
+        let c2 = view.last8 as u32 & 0xFFFF;
+        let mut numbers = [hash2(offset, kind); OWN];
+        numbers[1] = hash3(above, offset, kind);
+        numbers[2] = hash3(above, u32::from(view.back(2 * size)), offset);
+        numbers[3] = hash3(c2, offset, kind);
+        numbers[4] = hash3(c2 & 0xFF, above, offset);
+        Next::new([1 + offset as u8, above as u8, kind as u8], numbers, [hash3(above, c2, offset); SPARSE])
+    }
+
+    /// A byte of the place of a cell.
+    fn pointer(&self) -> Next {
+        let page = &self.records.page;
+        let count = page.pointers.len();
+        let back = |back: usize| count.checked_sub(back).map_or(0, |at| page.pointers[at]);
+        let usable = page.pages().map_or(0, |pages| pages.usable) as u16;
+        let p0 = if count > 0 { back(1) } else { usable };
+        let p = [p0, if count > 1 { back(2) } else { usable }, back(3), back(4), back(5)];
+        let step: [u16; 4] = std::array::from_fn(|i| p[i].wrapping_sub(p[i + 1]));
+        let is_low = page.pointer_byte() == 1;
+        let high = self.high(is_low);
+        let byte = |guess: u16| -> u32 {
+            let [first, second] = guess.to_be_bytes();
+            match high {
+                None => first.into(),
+                Some(high) if high == first => u32::from(second) | 256,
+                Some(high) => u32::from(high.wrapping_sub(first)) & 3 | 512,
+            }
+        };
+        let guess = |i: usize| byte(p0.wrapping_add(step[i]));
+        let h = high.map_or(0, |high| 1 + u32::from(high.wrapping_sub(p0.to_be_bytes()[0])));
+        let kind = page.kind as u32;
+        let low = u32::from(p0 & 0xFF);
+        let left = page.count - count;
+        let target = page.content_start();
+        let is_sorted = u32::from(step[0] > 1 << 15) | u32::from(step[1] > 1 << 15) << 1;
+        let table = self.records.table as u32;
+        let mean = if count > 0 { usable.wrapping_sub(p0) / count.min(1 << 15) as u16 } else { 0 };
+        let own = [
+            guess(0),
+            guess(1),
+            guess(2),
+            hash2(guess(0), guess(1)),
+            hash3(guess(0), guess(1), guess(2)),
+            hash2(low, h),
+            hash3(low, h, table),
+            hash3(low, h, u32::from(step[0])),
+            hash3(low, h, hash2(u32::from(step[0]), u32::from(step[1]))),
+            hash2(u32::from(p0), h),
+            hash3(h, kind, is_sorted),
+            hash2(byte(target), u32::from(left == 1)),
+            hash3(low >> 2, h, is_sorted),
+            hash3(low >> 4, h, table),
+            byte(p0.wrapping_sub(mean)),
+            hash2(byte(p0.wrapping_sub(mean)), guess(0)),
+            hash3(low, h, hash2(u32::from(step[1]), 1)),
+            hash3(low, h, is_sorted),
+            hash3(h, u32::from(step[0]), table),
+            hash3(low, h, u32::from(mean)),
+            hash2(low, left.min(255) as u32),
+            hash2(h, kind),
+        ];
+        let more = std::array::from_fn(|i| hash3(own[i], is_sorted, table));
+        let likely = guess(0) as u8;
+        Next::new([20 + u8::from(is_low), likely, (h.min(15) << 2 | is_sorted) as u8], own, more)
+    }
+
+    /// The high byte of a pointer, if it is known.
+    fn high(&self, is_low: bool) -> Option<u8> {
+        is_low.then(|| self.records.page.last_byte())
+    }
+
+    /// A byte of the number of a page.
+    fn page_number(&self, view: LaneView) -> Next {
+        let records = &self.records;
+        let o = records.offset as u32;
+        let last = |i: usize| records.neighbours[i].as_ref().map_or(0, |(_, record)| record.row_id as u32);
+        let c4 = view.last8 as u32;
+        let own = std::array::from_fn(|i| match i {
+            0 => o,
+            1 => hash2(records.hash, o),
+            2 => hash3(c4 & 0xFF, o, 1),
+            3 => hash3(last(0), o, 1),
+            _ => hash3(records.hash, o, i as u32 & 1),
+        });
+        Next::new([24 + o as u8 + if records.field == Field::Child { 0 } else { 4 }, 0, 0], own, [o; SPARSE])
+    }
+
+    /// A byte of the length of a payload, of a row's number, or of the length of a record's head.
+    fn number(&self) -> Next {
+        let records = &self.records;
+        let table = records.table();
+        let kind = records.page.kind as u32;
+        let [before, behind] = &records.neighbours;
+        let rank = records.rank() as u64;
+        let row = match (behind, before) {
+            (Some((at, record)), _) => record.row_id.wrapping_sub(*at as u64 - rank),
+            (_, Some((at, record))) => record.row_id.wrapping_add(rank - *at as u64),
+            _ => table.most.wrapping_add(rank + 1),
+        };
+        let row_len = if records.page.kind == PageKind::Table { varint(row).1 } else { 0 };
+        let size = records.page.cell_end().saturating_sub(records.page.at - (records.at - records.cell));
+        let child = if records.page.kind == PageKind::InnerIndex { 4 } else { 0 };
+        let payload = |len: usize| size.saturating_sub(len + row_len + child) as u64;
+        let payload = if payload(1) < 0x80 { payload(1) } else { payload(2) };
+        let (last, field) = (&table.last, records.field);
+        let (guess, others, known) = match field {
+            Field::Payload => (payload, [last.payload, table.before.payload], size as u64),
+            Field::RowId => (row, [last.row_id, table.before.row_id], records.record.payload),
+            _ => (last.head_len, [table.before.head_len, records.record.payload], records.record.payload),
+        };
+        let (byte, is_possible) = self.guessed(varint(guess));
+        let likely = u32::from(byte) | u32::from(is_possible) << 8;
+        let [a, b] = others.map(|other| {
+            let (byte, is_possible) = self.guessed(varint(other));
+            u32::from(byte) | u32::from(is_possible) << 8
+        });
+        let (f, o) = (records.hash, records.offset as u32);
+        let near = |step: u64| u32::from(self.guessed(varint(row.wrapping_sub(step))).0);
+        let sides = u32::from(behind.is_some()) | u32::from(before.is_some()) << 1;
+        let t = records.table as u32;
+        let size = size as u32;
+        let known = known as u32;
+        let own = [
+            hash3(likely, kind, o),
+            hash3(likely, t, sides),
+            hash3(likely, a, o),
+            hash3(likely, hash2(a, b), o),
+            hash3(likely, f, o),
+            hash3(f, t, o),
+            hash3(f, a, t),
+            hash3(f, last.payload as u32, t),
+            hash3(f, known, t),
+            hash3(f, size, t),
+            hash3(f, size, hash2(last.payload as u32, t)),
+            hash3(f, last.head_len as u32, t),
+            hash3(near(1), likely, o),
+            hash3(near(2), near(1), o),
+            hash3(a, b, o),
+            hash3(f, kind, o),
+            hash3(a, f, o),
+            hash3(last.row_id.wrapping_sub(table.before.row_id) as u32, a, likely),
+            hash3(f, last.types, t),
+            hash3(f, last.types, known),
+            hash2(sides, likely),
+            hash3(t, o, 1),
+        ];
+        let more = std::array::from_fn(|i| hash3(own[i], known & 0xFF, sides));
+        let code = 32 + 8 * (field == Field::RowId) as u8 + 16 * (field == Field::HeadLen) as u8 + o.min(7) as u8;
+        Next::new([code, byte, (kind as u8) << 3 | (sides as u8) << 1 | u8::from(is_possible)], own, more)
+    }
+
+    /// A byte of a type.
+    fn serial(&self) -> Next {
+        let records = &self.records;
+        let k = records.column;
+        let (f, o) = (records.hash, records.offset as u32);
+        // Records of the same table have heads of the same length, mostly.
+        let table = records.table();
+        let [before, behind] = records.neighbours.each_ref().map(|near| near.as_ref().map(|(_, record)| &**record));
+        let head = records.record.head_len as u32;
+        let key = hash3(head, k as u32, records.page.kind as u32);
+        let of = |record: &Record, k: usize| record.column(k).serial as u32;
+        let (a1, a2) = (of(&table.last, k), of(&table.before, k));
+        let [n1, n2] = [before, behind].map(|near| near.map_or(0, |near| of(near, k)));
+        let s = |back: usize| k.checked_sub(back).map_or(0, |at| of(&records.record, at));
+        let head_left = records.head_left() as u32;
+        let unknown = records.unknown();
+        // The last type is known from the length of the record: that of a text, a blob or a number of these.
+        let rest = match (head_left, o, unknown) {
+            (1, 0, _) => unknown as u32 + 1,
+            (2, 0, _) => hash2(unknown as u32, 1),
+            (1, ..) => hash2(unknown as u32, f),
+            _ => 0,
+        };
+        let same = |record: Option<&Record>| {
+            record.map_or(0, |near| u32::from(k.checked_sub(1).is_none_or(|k| of(near, k) == s(1))) + 1)
+        };
+        let flags = same(Some(&table.last)) | same(behind) << 2 | same(before) << 4;
+        let text = if unknown < 1 << 20 { 13 + 2 * unknown } else { a1.into() };
+        let (byte, is_possible) = self.guessed(varint(if head_left <= 2 && records.column > 0 { text } else { a1.into() }));
+        let g = hash3(key, f, o);
+        let h1 = table.last.column(k).hash;
+        let own = [
+            g,
+            hash2(g, a1),
+            hash3(g, a1, a2),
+            hash2(g, s(1)),
+            hash3(g, s(1), s(2)),
+            hash3(g, records.types, 1),
+            hash3(g, records.types, hash2(a1, 2)),
+            hash2(g, rest),
+            hash3(g, rest, s(1)),
+            hash3(g, rest, a1),
+            hash3(g, rest, records.types),
+            hash3(g, unknown as u32, a1),
+            hash3(g, n1, n2),
+            hash2(g, n2),
+            hash3(g, n2, flags),
+            hash3(g, n1, flags),
+            hash3(g, s(1), a1),
+            hash3(g, s(2), s(3)),
+            hash3(g, h1, 3),
+            hash3(g, unknown as u32, 4),
+            hash3(g, records.record.payload as u32, s(1)),
+            hash3(rest, f, 5),
+        ];
+        let p1 = table.last.column(0).hash;
+        let more = [
+            hash3(g, s(1), hash2(s(2), s(3))),
+            hash3(g, s(3), 1),
+            hash3(g, s(2), a1),
+            hash3(g, unknown as u32, records.types),
+            hash3(g, unknown as u32, s(1)),
+            hash3(g, p1, 2),
+            hash3(g, h1, s(1)),
+            hash3(g, a1, flags),
+            hash3(g, rest, n2),
+            hash3(g, n2, s(1)),
+            hash3(g, table.last.types, 3),
+            hash3(g, table.last.types, records.types),
+            hash3(g, of(&table.last, k + 1), a1),
+            hash3(g, records.record.row_id as u32, 4),
+            hash3(head_left, f, 5),
+            hash3(byte.into(), u32::from(is_possible), head_left.min(3)),
+        ];
+        Next::new([56 + k.min(39) as u8, byte, (flags as u8) << 1 | u8::from(is_possible)], own, more)
+    }
+
+    /// A byte of a value.
+    fn value(&self, view: LaneView) -> Next {
+        let records = &self.records;
+        let k = records.column;
+        let (f, o) = (records.hash, records.offset as u32);
+        let table = records.table();
+        let serial = records.serial();
+        let class = match serial {
+            0..=6 => 0,
+            7 => 1,
+            _ if serial % 2 == 1 => 2,
+            _ => 3,
+        };
+        let col = hash3(records.table as u32, k as u32, class);
+        let left = records.left.min(1 << 16) as u32;
+        let column = |record: &Record, k: usize| record.column(k).hash;
+        let here = |back: usize| k.checked_sub(back).map_or(0, |at| column(&records.record, at));
+        let (p1, p2, p3) = (here(1), here(2), here(3));
+        let above = column(&table.last, k);
+        let at = records.at;
+        let source = |i: usize| {
+            let start = self.sources[i];
+            let byte = u32::from(view.back(at.saturating_sub(start + o as usize)));
+            if start == 0 { 0 } else { byte | u32::from(self.equal[i]) << 8 | 512 }
+        };
+        let [a, n, m, d] = std::array::from_fn(source);
+        let older = table.before.column(k);
+        let a2 = u32::from(view.back(at.saturating_sub(older.start + o as usize)));
+        let flags = self.equal.iter().fold(0, |flags, &equal| flags << 1 | u32::from(equal));
+        // Numbers may grow by a step.
+        let last = table.last.column(k).number;
+        let line = last.wrapping_mul(2).wrapping_sub(older.number);
+        let byte_of = |number: u64| u32::from((number >> (8 * (left.max(1) - 1).min(7))) as u8);
+        let shift = (8 * u64::from(left)).min(63);
+        let differs = (records.number.wrapping_sub(last >> shift)) as u32;
+        let off = (records.number.wrapping_sub(line >> shift)) as u32;
+        let (line, differs) = if class < 2 { (hash2(byte_of(line), off), differs) } else { (0, 0) };
+        let likely = match self.equal {
+            [_, _, _, true] => d,
+            [_, true, ..] => n,
+            [_, _, true, _] => m,
+            [true, ..] => a,
+            _ if class == 0 => byte_of(last),
+            _ => a,
+        } & 0xFF;
+        let c4 = view.last8 as u32;
+        let (w, word) = (c4 & 0xFF, view.word);
+        let types = records.types;
+        let g = hash2(col, f);
+        let kind = hash2(w, class);
+        let own = [
+            g,
+            hash3(g, serial as u32, 1),
+            hash3(g, p1, 2),
+            hash3(g, p1, p2),
+            hash3(g, above, 3),
+            hash3(col, o, a),
+            hash3(col, n, m),
+            hash3(d, col, hash2(flags, n)),
+            hash3(col, w, 4),
+            hash3(col, c4 & 0xFFFF, 5),
+            hash3(col, c4 & 0xFF_FFFF, 6),
+            order(view.last8, 5),
+            hash3(word, w, 7),
+            hash3(word, view.words[0], 8),
+            hash3(word, view.words[1], 9),
+            hash3(g, p2, 10),
+            if class < 2 { hash3(line, o, col) } else { hash3(g, column(&records.record, 0), 11) },
+            if class < 2 { hash3(differs, byte_of(last), col) } else { hash3(col, left.min(255), w) },
+            hash3(hash2(a, n), hash2(m, d), class),
+            hash3(g, hash2(p1, above), 12),
+            hash3(word, col, kind),
+            hash3((view.skeleton & 0x3FFF_FFFF) as u32, w, 13),
+        ];
+        let more = [
+            hash3(g, p3, 1),
+            hash3(g, hash2(p1, p2), p3),
+            hash3(g, column(&table.last, k + 1), 2),
+            hash3(g, types, 3),
+            hash3(col, a, hash2(a2, o)),
+            hash3(a, w, 4),
+            hash3(col, hash2(o, serial as u32), left),
+            hash3(n, w, flags),
+            hash3(word, view.words[0], view.words[1]),
+            hash3(word, view.gap, 5),
+            hash3(word, p1, class),
+            hash3(d, c4 & 0xFFFF, 6),
+            hash3(g, hash2(p2, above), 7),
+            hash3(g, records.record.row_id as u32, 8),
+            hash3(g, column(&table.before, k), 9),
+            hash3(view.words[0], view.words[1], u32::from(word == 0)),
+        ];
+        let field = 96 + (k.min(15) as u8) * 8 + class as u8 * 2 + u8::from(o > 0);
+        let other = flags << 4 | left.min(15);
+        Next::new([field, likely as u8, other as u8], own, more)
+    }
+
+    /// Numbers below 256 that the mixer's weights are chosen by: the likely byte, the field, and what else tells much.
+    pub fn selectors(&self) -> Option<[usize; 3]> {
+        self.next.map(|next| [next.likely, next.field, next.other].map(usize::from))
+    }
+
+    /// Two more, for the second mixer.
+    pub fn more_selectors(&self) -> Option<[usize; 2]> {
+        self.next.map(|next| [next.other, next.field].map(usize::from))
+    }
+
+    /// What has the place of [`super::sparse`], if that does not suit the next byte.
+    pub fn sparse(&self) -> Option<[u32; SPARSE]> {
+        Some(self.next?.more)
+    }
+
+    /// The contexts of the next byte.
+    pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
+        let mut contexts = [0; CONTEXTS];
+        contexts[..15].copy_from_slice(&binary(h, indirect));
+        let Some(Next { field, likely, contexts: own, .. }) = self.next else {
+            contexts[16..].copy_from_slice(&more_binary(h, indirect));
+            return contexts;
+        };
+        let general = [contexts[4], contexts[6], contexts[8]];
+        let last = h.last8 as u32 & 0xFF;
+        contexts[4..15].copy_from_slice(&own[..11]);
+        contexts[16..27].copy_from_slice(&own[11..]);
+        contexts[27..30].copy_from_slice(&general);
+        contexts[30] = hash3(last, likely.into(), 1);
+        contexts[31] = hash3(last, field.into(), hash2(likely.into(), 2));
+        contexts
+    }
+}

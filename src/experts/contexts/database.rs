@@ -2,7 +2,8 @@
 
 use super::database_page::{Area, PageKind};
 use super::database_record::{Field, Record, Records};
-use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, order};
+use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, more_text, order, text};
+use crate::experts::expert::NextByte;
 use crate::text::LaneView;
 
 /// Contexts of a database's own.
@@ -38,6 +39,7 @@ pub struct Database {
     sources: [usize; SOURCES],
     equal: [bool; SOURCES],
     next: Option<Next>,
+    is_prose: bool,
 }
 
 /// The bytes of a varint, and how many.
@@ -60,7 +62,8 @@ impl Database {
         if self.records.field == Field::Value && self.records.offset == 0 {
             self.begin_value();
         }
-        self.next = self.next(view);
+        self.is_prose = self.records.is_prose();
+        self.next = if self.is_prose { None } else { self.next(view) };
     }
 
     fn begin_value(&mut self) {
@@ -427,7 +430,10 @@ impl Database {
     }
 
     /// Numbers below 256 that the mixer's weights are chosen by: the likely byte, the field, and what else tells much.
-    pub fn selectors(&self) -> Option<[usize; 3]> {
+    pub fn selectors(&self, h: LaneView) -> Option<[usize; 3]> {
+        if self.is_prose {
+            return Some([h.last8 as usize & 0xFF, h.skeleton as usize & 0xFF, (h.last8 >> 8) as usize & 0xFF]);
+        }
         self.next.map(|next| [next.likely, next.field, next.other].map(usize::from))
     }
 
@@ -442,8 +448,14 @@ impl Database {
     }
 
     /// The contexts of the next byte.
-    pub fn contexts(&self, h: LaneView, indirect: &Indirect) -> [u32; CONTEXTS] {
+    pub fn contexts(&self, byte: &NextByte, indirect: &Indirect) -> [u32; CONTEXTS] {
+        let h = byte.view;
         let mut contexts = [0; CONTEXTS];
+        if self.is_prose {
+            contexts[..15].copy_from_slice(&text(h, indirect));
+            contexts[16..].copy_from_slice(&more_text(h, indirect, byte.tokens));
+            return contexts;
+        }
         contexts[..15].copy_from_slice(&binary(h, indirect));
         let Some(Next { field, likely, contexts: own, .. }) = self.next else {
             contexts[16..].copy_from_slice(&more_binary(h, indirect));

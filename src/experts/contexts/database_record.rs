@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// The most columns of a record that are kept.
 const MAX_COLUMNS: usize = 64;
+/// The least length of a text that is likely made of sentences.
+const MIN_PROSE: u64 = 128;
 /// Tables that are told apart.
 const TABLES: usize = 256;
 /// Pairs of values of neighbouring columns that are kept.
@@ -31,6 +33,11 @@ pub enum Field {
     Value,
     /// The number of the page that a payload goes on in.
     Overflow,
+}
+
+/// Whether values of a serial type are texts.
+fn is_text(serial: u64) -> bool {
+    serial > 12 && serial % 2 == 1
 }
 
 /// A column of a record.
@@ -107,6 +114,8 @@ pub struct Records {
     pub neighbours: [Option<(usize, Arc<Record>)>; 2],
     /// Where the value is that followed the same one of the column before.
     pairs: Vec<u32>,
+    /// Whether the last payload that goes on in other pages does so with a text.
+    goes_on_as_text: bool,
     /// The hash of the column and the value before, for these.
     pair: usize,
 }
@@ -136,6 +145,7 @@ impl Default for Records {
             neighbours: [None, None],
             pairs: vec![0; PAIRS],
             pair: 0,
+            goes_on_as_text: false,
         }
     }
 }
@@ -301,6 +311,9 @@ impl Records {
     }
 
     fn end_payload(&mut self) {
+        if self.has_more {
+            self.goes_on_as_text = is_text(self.serial());
+        }
         self.turn(if self.has_more { Field::Overflow } else { Field::Rest });
     }
 
@@ -343,6 +356,18 @@ impl Records {
     /// Bytes of the record's head to come.
     pub fn head_left(&self) -> usize {
         self.head_left
+    }
+
+    /// Whether the next byte is in a text that is long enough to be one of sentences.
+    pub fn is_prose(&self) -> bool {
+        match self.page.area {
+            Area::Unknown => self.goes_on_as_text && self.page.pages().is_some() && self.page.at >= 4,
+            Area::Cells => {
+                let serial = self.serial();
+                self.field == Field::Value && is_text(serial) && value_len(serial) >= MIN_PROSE
+            }
+            _ => false,
+        }
     }
 
     /// The place of the cell in the list of its page.

@@ -65,7 +65,7 @@ impl Structure {
             Structure::Risc(code) => code.contexts(byte.view, indirect),
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
             Structure::Font(font) => font.contexts(byte.view, indirect),
-            Structure::Database(database) => database.contexts(byte.view, indirect),
+            Structure::Database(database) => database.contexts(byte, indirect),
         }
     }
 
@@ -144,7 +144,7 @@ impl Structure {
             Structure::Risc(code) => Some(code.selectors(byte.view)),
             Structure::Workbook(workbook) => workbook.selectors(byte),
             Structure::Font(font) => font.selectors(),
-            Structure::Database(database) => database.selectors(),
+            Structure::Database(database) => database.selectors(byte.view),
         }
     }
 

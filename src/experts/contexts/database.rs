@@ -281,7 +281,8 @@ impl Database {
         let same = |record: Option<&Record>| {
             record.map_or(0, |near| u32::from(k.checked_sub(1).is_none_or(|k| of(near, k) == s(1))) + 1)
         };
-        let flags = same(Some(&table.last)) | same(behind) << 2 | same(before) << 4;
+        let known = records.same.map_or(0, |row| 1 + u32::from(row.is_some()));
+        let flags = same(Some(&table.last)) | same(behind) << 2 | known << 4;
         let text = if unknown < 1 << 20 { 13 + 2 * unknown } else { a1.into() };
         let (byte, is_possible) = self.guessed(varint(if head_left <= 2 && records.column > 0 { text } else { a1.into() }));
         let g = hash3(key, f, o);
@@ -302,7 +303,7 @@ impl Database {
             hash3(g, n1, n2),
             hash2(g, n2),
             hash3(g, n2, flags),
-            hash3(g, n1, flags),
+            hash3(g, n1, hash2(n2, flags)),
             hash3(g, s(1), a1),
             hash3(g, s(2), s(3)),
             hash3(g, h1, 3),
@@ -369,7 +370,14 @@ impl Database {
         let differs = (records.number.wrapping_sub(last >> shift)) as u32;
         let off = (records.number.wrapping_sub(line >> shift)) as u32;
         let (line, differs) = if class < 2 { (hash2(byte_of(line), off), differs) } else { (0, 0) };
+        let is_row = records.page.kind.is_index() && k > 0 && k + 1 == records.record.columns.len();
+        let row = match is_row && records.number == records.row >> shift {
+            true => byte_of(records.row) | 256,
+            false => u32::from(is_row) << 9,
+        };
+        let known = records.same.map_or(0, |row| 1 + u32::from(row.is_some()));
         let likely = match self.equal {
+            _ if row & 256 > 0 => row,
             [_, _, _, true] => d,
             [_, true, ..] => n,
             [_, _, true, _] => m,
@@ -389,7 +397,7 @@ impl Database {
             hash3(g, p1, p2),
             hash3(g, above, 3),
             hash3(col, o, a),
-            hash3(col, n, m),
+            hash3(if is_row { row } else { col }, n, hash2(m, known)),
             hash3(d, col, hash2(flags, n)),
             hash3(col, w, 4),
             hash3(col, c4 & 0xFFFF, 5),
@@ -399,9 +407,9 @@ impl Database {
             hash3(word, view.words[0], 8),
             hash3(word, view.words[1], 9),
             hash3(g, p2, 10),
-            if class < 2 { hash3(line, o, col) } else { hash3(g, column(&records.record, 0), 11) },
+            if is_row { hash3(row, o, 1) } else if class < 2 { hash3(line, o, col) } else { hash3(g, column(&records.record, 0), 11) },
             if class < 2 { hash3(differs, byte_of(last), col) } else { hash3(col, left.min(255), w) },
-            hash3(hash2(a, n), hash2(m, d), class),
+            if is_row { hash3(row, serial as u32, col) } else { hash3(hash2(a, n), hash2(m, d), class) },
             hash3(g, hash2(p1, above), 12),
             hash3(word, col, kind),
             hash3((view.skeleton & 0x3FFF_FFFF) as u32, w, 13),
@@ -425,7 +433,11 @@ impl Database {
             hash3(view.words[0], view.words[1], u32::from(word == 0)),
         ];
         let field = 96 + (k.min(15) as u8) * 8 + class as u8 * 2 + u8::from(o > 0);
-        let other = flags << 4 | left.min(15);
+        let other = if records.page.kind.is_index() {
+            (flags << 4 | known << 2 | row >> 8) & 0xFF
+        } else {
+            flags << 4 | left.min(15)
+        };
         Next::new([field, likely as u8, other as u8], own, more)
     }
 

@@ -1,5 +1,6 @@
 //! The records of a database: of which column of which table bytes are, and the records before.
 
+use super::database_links::Links;
 use super::database_page::{Area, Page, PageKind, Step};
 use super::hash2;
 use crate::content::database::value_len;
@@ -64,6 +65,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// The values of an index's record, without the row.
+    fn values(&self) -> Vec<u32> {
+        let count = self.columns.len().saturating_sub(1);
+        self.columns[..count].iter().map(|column| column.hash).collect()
+    }
+
     pub fn column(&self, index: usize) -> Column {
         self.columns.get(index).copied().unwrap_or_default()
     }
@@ -91,6 +98,7 @@ pub struct Records {
     pub hash: u32,
     /// The cell's place in the list of its page; where it begins.
     rank: usize,
+    kind: PageKind,
     pub cell: usize,
     /// Its record so far.
     pub record: Record,
@@ -114,6 +122,11 @@ pub struct Records {
     pub neighbours: [Option<(usize, Arc<Record>)>; 2],
     /// Where the value is that followed the same one of the column before.
     pairs: Vec<u32>,
+    links: Links,
+    /// In an index, the row that comes next if its values are those of the neighbour, and whether that is known.
+    pub same: Option<Option<u64>>,
+    /// The row that an index's record likely ends with.
+    pub row: u64,
     /// Whether the last payload that goes on in other pages does so with a text.
     goes_on_as_text: bool,
     /// The hash of the column and the value before, for these.
@@ -130,6 +143,7 @@ impl Default for Records {
             number: 0,
             hash: 0,
             rank: 0,
+            kind: PageKind::Other,
             cell: 0,
             record: Record::default(),
             local: 0,
@@ -145,6 +159,9 @@ impl Default for Records {
             neighbours: [None, None],
             pairs: vec![0; PAIRS],
             pair: 0,
+            links: Links::default(),
+            same: None,
+            row: 0,
             goes_on_as_text: false,
         }
     }
@@ -180,7 +197,10 @@ impl Records {
     fn begin_cell(&mut self, rank: usize) {
         self.end_record();
         let kind = self.page.kind;
-        self.rank = rank;
+        (self.rank, self.kind) = (rank, kind);
+        if kind.is_index() {
+            self.links.sort();
+        }
         self.cell = self.at;
         self.record = Record::default();
         (self.local, self.has_more, self.head_left, self.column, self.left, self.types) = (0, false, 0, 0, 0, 0);
@@ -191,7 +211,27 @@ impl Records {
             (0..rank).rev().take(MAX_COLUMNS).find_map(known),
             (rank + 1..self.page.count).take(MAX_COLUMNS).find_map(known),
         ];
+        self.same = if kind.is_index() { self.same_values() } else { None };
         self.turn(if kind.is_inner() { Field::Child } else { Field::Payload });
+    }
+
+    /// What [`Self::same`] is.
+    fn same_values(&self) -> Option<Option<u64>> {
+        let [before, behind] = &self.neighbours;
+        let (near, is_before) = behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
+        let values = near.1.values();
+        (!values.is_empty()).then(|| self.links.near(&values, near.1.row_id, is_before))
+    }
+
+    /// Guesses the row that an index's record ends with.
+    fn guess_row(&mut self) {
+        let values = self.record.values();
+        let [before, behind] = &self.neighbours;
+        let near = behind.as_ref().or(before.as_ref());
+        self.row = match self.same {
+            Some(Some(row)) if near.is_some_and(|(_, near)| near.values() == values) => row,
+            _ => self.links.near(&values, if behind.is_some() { u64::MAX } else { 0 }, behind.is_some()).unwrap_or(0),
+        };
     }
 
     /// Goes on with a field.
@@ -294,6 +334,9 @@ impl Records {
                 let before = if index > 0 { self.record.columns[index - 1].hash } else { 0 };
                 self.pair = hash2(hash2(before, self.table as u32), index as u32) as usize % PAIRS;
                 (self.column, self.left) = (index, len.min(u32::MAX.into()) as usize);
+                if self.page.kind.is_index() && index + 1 == self.record.columns.len() {
+                    self.guess_row();
+                }
                 return self.turn(Field::Value);
             }
         }
@@ -322,6 +365,9 @@ impl Records {
         self.record.types = self.types;
         if self.record.columns.is_empty() && self.record.row_id == 0 {
             return;
+        }
+        if self.kind == PageKind::Table {
+            self.links.add(&self.record);
         }
         let record = Arc::new(std::mem::take(&mut self.record));
         if let Some(done) = self.done.get_mut(self.rank) {

@@ -1,6 +1,7 @@
 //! The contexts of both ensembles, as hashes.
 
 mod database;
+mod database_links;
 mod database_page;
 mod database_record;
 mod font;

@@ -71,7 +71,10 @@ impl Database {
         let start = |record: Option<&Record>| record.map_or(0, |record| record.column(records.column).start);
         let [before, behind] = records.neighbours.each_ref().map(|record| record.as_ref().map(|(_, record)| &**record));
         let last = &records.table().last;
-        self.sources = [start(Some(last)), start(behind), start(before), records.follower()];
+        // The first column of an index may be known.
+        let expected = records.expected.filter(|_| records.column == 0);
+        let before = expected.map_or_else(|| start(before), |expected| expected.start as usize);
+        self.sources = [start(Some(last)), start(behind), before, records.follower()];
         self.equal = self.sources.map(|start| start > 0);
     }
 
@@ -281,7 +284,11 @@ impl Database {
         let same = |record: Option<&Record>| {
             record.map_or(0, |near| u32::from(k.checked_sub(1).is_none_or(|k| of(near, k) == s(1))) + 1)
         };
-        let known = records.same.map_or(0, |row| 1 + u32::from(row.is_some()));
+        let expected = records.expected.filter(|_| k == 0).map(|expected| expected.serial);
+        let known = match expected {
+            Some(_) => 3,
+            None => records.same.map_or(0, |row| 1 + u32::from(row.is_some())),
+        };
         let flags = same(Some(&table.last)) | same(behind) << 2 | known << 4;
         let text = if unknown < 1 << 20 { 13 + 2 * unknown } else { a1.into() };
         let (byte, is_possible) = self.guessed(varint(if head_left <= 2 && records.column > 0 { text } else { a1.into() }));
@@ -303,7 +310,7 @@ impl Database {
             hash3(g, n1, n2),
             hash2(g, n2),
             hash3(g, n2, flags),
-            hash3(g, n1, hash2(n2, flags)),
+            hash3(g, expected.unwrap_or(n1), hash2(if expected.is_some() { 0 } else { n2 }, flags)),
             hash3(g, s(1), a1),
             hash3(g, s(2), s(3)),
             hash3(g, h1, 3),
@@ -375,9 +382,11 @@ impl Database {
             true => byte_of(records.row) | 256,
             false => u32::from(is_row) << 9,
         };
-        let known = records.same.map_or(0, |row| 1 + u32::from(row.is_some()));
+        let is_expected = records.expected.is_some() && k == 0;
+        let known = if is_expected { 3 } else { records.same.map_or(0, |row| 1 + u32::from(row.is_some())) };
         let likely = match self.equal {
             _ if row & 256 > 0 => row,
+            [_, _, true, _] if is_expected => m,
             [_, _, _, true] => d,
             [_, true, ..] => n,
             [_, _, true, _] => m,

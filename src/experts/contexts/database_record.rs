@@ -1,6 +1,7 @@
 //! The records of a database: of which column of which table bytes are, and the records before.
 
 use super::database_links::Links;
+use super::database_order::{Order, Value};
 use super::database_page::{Area, Page, PageKind, Step};
 use super::hash2;
 use crate::content::database::value_len;
@@ -123,6 +124,9 @@ pub struct Records {
     /// Where the value is that followed the same one of the column before.
     pairs: Vec<u32>,
     links: Links,
+    order: Order,
+    /// The value that comes next in an index of one column.
+    pub expected: Option<Value>,
     /// In an index, the row that comes next if its values are those of the neighbour, and whether that is known.
     pub same: Option<Option<u64>>,
     /// The row that an index's record likely ends with.
@@ -160,6 +164,8 @@ impl Default for Records {
             pairs: vec![0; PAIRS],
             pair: 0,
             links: Links::default(),
+            order: Order::default(),
+            expected: None,
             same: None,
             row: 0,
             goes_on_as_text: false,
@@ -174,7 +180,9 @@ impl Records {
         self.offset += 1;
         let is_cell = self.page.area == Area::Cells && self.field != Field::Rest;
         if is_cell {
-            self.number = self.number << 8 | u64::from(byte);
+            if self.offset <= 8 {
+                self.number = self.number << 8 | u64::from(byte);
+            }
             self.hash = hash2(self.hash, u32::from(byte) + 1);
             self.read(byte);
         }
@@ -200,6 +208,7 @@ impl Records {
         (self.rank, self.kind) = (rank, kind);
         if kind.is_index() {
             self.links.sort();
+            self.order.sort();
         }
         self.cell = self.at;
         self.record = Record::default();
@@ -212,6 +221,7 @@ impl Records {
             (rank + 1..self.page.count).take(MAX_COLUMNS).find_map(known),
         ];
         self.same = if kind.is_index() { self.same_values() } else { None };
+        self.expected = if kind.is_index() { self.next_value() } else { None };
         self.turn(if kind.is_inner() { Field::Child } else { Field::Payload });
     }
 
@@ -223,13 +233,22 @@ impl Records {
         (!values.is_empty()).then(|| self.links.near(&values, near.1.row_id, is_before))
     }
 
+    /// What [`Self::expected`] is.
+    fn next_value(&mut self) -> Option<Value> {
+        let [before, behind] = &self.neighbours;
+        let (near, is_before) = behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
+        self.order.near(&near.1, is_before)
+    }
+
     /// Guesses the row that an index's record ends with.
     fn guess_row(&mut self) {
         let values = self.record.values();
         let [before, behind] = &self.neighbours;
         let near = behind.as_ref().or(before.as_ref());
-        self.row = match self.same {
-            Some(Some(row)) if near.is_some_and(|(_, near)| near.values() == values) => row,
+        let expected = self.expected.filter(|expected| values == [expected.hash]);
+        self.row = match (expected, self.same) {
+            (Some(expected), _) => expected.row(),
+            (_, Some(Some(row))) if near.is_some_and(|(_, near)| near.values() == values) => row,
             _ => self.links.near(&values, if behind.is_some() { u64::MAX } else { 0 }, behind.is_some()).unwrap_or(0),
         };
     }
@@ -368,6 +387,7 @@ impl Records {
         }
         if self.kind == PageKind::Table {
             self.links.add(&self.record);
+            self.order.add(&self.record, self.table);
         }
         let record = Arc::new(std::mem::take(&mut self.record));
         if let Some(done) = self.done.get_mut(self.rank) {

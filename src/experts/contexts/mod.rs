@@ -2,6 +2,7 @@
 
 mod database;
 mod database_links;
+mod database_order;
 mod database_page;
 mod database_record;
 mod font;

@@ -198,7 +198,15 @@ fn binary_data_is_coded_thoroughly_where_it_may_be() {
         (0..600u32).flat_map(|i| [(i * i).to_le_bytes(), (random.below(9) as u32).to_le_bytes()]).flatten().collect();
     let usual = encode(&neural(), Kind::Binary, &data, Verify::No, 1, &mut proceed).unwrap();
     let config = neural().thorough(true);
-    for kind in [Kind::Binary, Kind::Code, Kind::Risc { big_endian: true }, Kind::Arm64, Kind::Workbook, Kind::Font, Kind::Database] {
+    for kind in [
+        Kind::Binary,
+        Kind::Code,
+        Kind::Risc { big_endian: true },
+        Kind::Arm64,
+        Kind::Workbook,
+        Kind::Font,
+        Kind::Database,
+    ] {
         let coded = encode(&config, kind, &data, Verify::No, 1, &mut proceed).unwrap();
         assert_eq!((coded.profile & 0b0100_0001, usual.profile & 0b0100_0001), (0b0100_0001, 1));
         assert_ne!(coded.payload, usual.payload);

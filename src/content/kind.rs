@@ -106,7 +106,9 @@ impl Kind {
 
     /// Whether models of this kind need to know it: the bytes alone do not show it.
     pub fn is_structured(self) -> bool {
-        self.is_code() || self.is_samples() || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Jpeg { .. })
+        self.is_code()
+            || self.is_samples()
+            || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Jpeg { .. })
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -121,7 +123,8 @@ impl Kind {
 
     /// Whether the embedded prior may serve: there may be text in it.
     pub fn may_have_text(self) -> bool {
-        !self.is_structured() || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Risc { .. } | Kind::Arm64)
+        !self.is_structured()
+            || matches!(self, Kind::Workbook | Kind::Font | Kind::Database | Kind::Risc { .. } | Kind::Arm64)
     }
 
     /// Whether it is machine code.

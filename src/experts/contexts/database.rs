@@ -1,19 +1,19 @@
 //! Contexts of databases: what is known of the next byte from its page, its cell, and the records of its table.
 
-use super::database_page::{Area, PageKind};
+use super::database_page::Area;
 use super::database_record::{Field, Record, Records};
 use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, more_text, order, text};
 use crate::experts::expert::NextByte;
 use crate::text::LaneView;
 
 /// Contexts of a database's own.
-const OWN: usize = 22;
+pub const OWN: usize = 22;
 /// Where bytes of a value may be the same: the record before, the neighbours in the page's order, what followed the same value.
 const SOURCES: usize = 4;
 
 /// What is known of the next byte.
 #[derive(Clone, Copy)]
-struct Next {
+pub struct Next {
     /// What it is part of, what it likely is, what else tells much of it, below 256 each.
     field: u8,
     likely: u8,
@@ -24,7 +24,7 @@ struct Next {
 
 impl Next {
     /// Contexts of numbers, each of which tells of this field only.
-    fn new([field, likely, other]: [u8; 3], numbers: [u32; OWN], more: [u32; SPARSE]) -> Next {
+    pub fn new([field, likely, other]: [u8; 3], numbers: [u32; OWN], more: [u32; SPARSE]) -> Next {
         let contexts = std::array::from_fn(|i| hash3(numbers[i], field.into(), i as u32 + 400));
         let more = std::array::from_fn(|i| hash3(more[i], field.into(), i as u32 + 430));
         Next { field, likely, other, contexts, more }
@@ -34,19 +34,12 @@ impl Next {
 /// The parser, and what it tells.
 #[derive(Clone, Default)]
 pub struct Database {
-    records: Records,
+    pub records: Records,
     /// Where the sources of the current value begin, and whether they equal it so far.
     sources: [usize; SOURCES],
     equal: [bool; SOURCES],
     next: Option<Next>,
     is_prose: bool,
-}
-
-/// The bytes of a varint, and how many.
-fn varint(value: u64) -> ([u8; 9], usize) {
-    let len = (64 - value.max(1).leading_zeros() as usize).div_ceil(7).min(8);
-    let byte = |i: usize| (value >> (7 * (len - 1 - i))) as u8 & 0x7F | if i + 1 < len { 0x80 } else { 0 };
-    (std::array::from_fn(|i| if i < len { byte(i) } else { 0 }), len)
 }
 
 impl Database {
@@ -90,254 +83,6 @@ impl Database {
             (Area::Free, _) | (Area::Cells, Field::Rest) => None,
             (Area::Cells, Field::Child | Field::Overflow) => Some(self.page_number(view)),
         }
-    }
-
-    /// The next byte of a field that is likely the bytes of `guess`, and whether it can be.
-    fn guessed(&self, (bytes, len): ([u8; 9], usize)) -> (u8, bool) {
-        let known = self.records.offset;
-        let so_far = bytes[..known.min(len)].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-        let is_possible = known < len && so_far == self.records.number;
-        (if is_possible { bytes[known] } else { 0 }, is_possible)
-    }
-
-    /// A byte of the page's head.
-    fn head(&self, view: LaneView) -> Next {
-        let records = &self.records;
-        let offset = records.page.head_offset().min(15) as u32;
-        let size = records.page.pages().map_or(0, |pages| pages.size);
-        let kind = records.page.kind as u32;
-        let above = u32::from(view.back(size));
-        let c2 = view.last8 as u32 & 0xFFFF;
-        let mut numbers = [hash2(offset, kind); OWN];
-        numbers[1] = hash3(above, offset, kind);
-        numbers[2] = hash3(above, u32::from(view.back(2 * size)), offset);
-        numbers[3] = hash3(c2, offset, kind);
-        numbers[4] = hash3(c2 & 0xFF, above, offset);
-        Next::new([1 + offset as u8, above as u8, kind as u8], numbers, [hash3(above, c2, offset); SPARSE])
-    }
-
-    /// A byte of the place of a cell.
-    fn pointer(&self) -> Next {
-        let page = &self.records.page;
-        let count = page.pointers.len();
-        let back = |back: usize| count.checked_sub(back).map_or(0, |at| page.pointers[at]);
-        let usable = page.pages().map_or(0, |pages| pages.usable) as u16;
-        let p0 = if count > 0 { back(1) } else { usable };
-        let p = [p0, if count > 1 { back(2) } else { usable }, back(3), back(4), back(5)];
-        let step: [u16; 4] = std::array::from_fn(|i| p[i].wrapping_sub(p[i + 1]));
-        let is_low = page.pointer_byte() == 1;
-        let high = self.high(is_low);
-        let byte = |guess: u16| -> u32 {
-            let [first, second] = guess.to_be_bytes();
-            match high {
-                None => first.into(),
-                Some(high) if high == first => u32::from(second) | 256,
-                Some(high) => u32::from(high.wrapping_sub(first)) & 3 | 512,
-            }
-        };
-        let guess = |i: usize| byte(p0.wrapping_add(step[i]));
-        let h = high.map_or(0, |high| 1 + u32::from(high.wrapping_sub(p0.to_be_bytes()[0])));
-        let kind = page.kind as u32;
-        let low = u32::from(p0 & 0xFF);
-        let left = page.count - count;
-        let target = page.content_start();
-        let is_sorted = u32::from(step[0] > 1 << 15) | u32::from(step[1] > 1 << 15) << 1;
-        let table = self.records.table as u32;
-        let mean = if count > 0 { usable.wrapping_sub(p0) / count.min(1 << 15) as u16 } else { 0 };
-        let own = [
-            guess(0),
-            guess(1),
-            guess(2),
-            hash2(guess(0), guess(1)),
-            hash3(guess(0), guess(1), guess(2)),
-            hash2(low, h),
-            hash3(low, h, table),
-            hash3(low, h, u32::from(step[0])),
-            hash3(low, h, hash2(u32::from(step[0]), u32::from(step[1]))),
-            hash2(u32::from(p0), h),
-            hash3(h, kind, is_sorted),
-            hash2(byte(target), u32::from(left == 1)),
-            hash3(low >> 2, h, is_sorted),
-            hash3(low >> 4, h, table),
-            byte(p0.wrapping_sub(mean)),
-            hash2(byte(p0.wrapping_sub(mean)), guess(0)),
-            hash3(low, h, hash2(u32::from(step[1]), 1)),
-            hash3(low, h, is_sorted),
-            hash3(h, u32::from(step[0]), table),
-            hash3(low, h, u32::from(mean)),
-            hash2(low, left.min(255) as u32),
-            hash2(h, kind),
-        ];
-        let more = std::array::from_fn(|i| hash3(own[i], is_sorted, table));
-        let likely = guess(0) as u8;
-        Next::new([20 + u8::from(is_low), likely, (h.min(15) << 2 | is_sorted) as u8], own, more)
-    }
-
-    /// The high byte of a pointer, if it is known.
-    fn high(&self, is_low: bool) -> Option<u8> {
-        is_low.then(|| self.records.page.last_byte())
-    }
-
-    /// A byte of the number of a page.
-    fn page_number(&self, view: LaneView) -> Next {
-        let records = &self.records;
-        let o = records.offset as u32;
-        let last = |i: usize| records.neighbours[i].as_ref().map_or(0, |(_, record)| record.row_id as u32);
-        let c4 = view.last8 as u32;
-        let own = std::array::from_fn(|i| match i {
-            0 => o,
-            1 => hash2(records.hash, o),
-            2 => hash3(c4 & 0xFF, o, 1),
-            3 => hash3(last(0), o, 1),
-            _ => hash3(records.hash, o, i as u32 & 1),
-        });
-        Next::new([24 + o as u8 + if records.field == Field::Child { 0 } else { 4 }, 0, 0], own, [o; SPARSE])
-    }
-
-    /// A byte of the length of a payload, of a row's number, or of the length of a record's head.
-    fn number(&self) -> Next {
-        let records = &self.records;
-        let table = records.table();
-        let kind = records.page.kind as u32;
-        let [before, behind] = &records.neighbours;
-        let rank = records.rank() as u64;
-        let row = match (behind, before) {
-            (Some((at, record)), _) => record.row_id.wrapping_sub(*at as u64 - rank),
-            (_, Some((at, record))) => record.row_id.wrapping_add(rank - *at as u64),
-            _ => table.most.wrapping_add(rank + 1),
-        };
-        let row_len = if records.page.kind == PageKind::Table { varint(row).1 } else { 0 };
-        let size = records.page.cell_end().saturating_sub(records.page.at - (records.at - records.cell));
-        let child = if records.page.kind == PageKind::InnerIndex { 4 } else { 0 };
-        let payload = |len: usize| size.saturating_sub(len + row_len + child) as u64;
-        let payload = if payload(1) < 0x80 { payload(1) } else { payload(2) };
-        let (last, field) = (&table.last, records.field);
-        let (guess, others, known) = match field {
-            Field::Payload => (payload, [last.payload, table.before.payload], size as u64),
-            Field::RowId => (row, [last.row_id, table.before.row_id], records.record.payload),
-            _ => (last.head_len, [table.before.head_len, records.record.payload], records.record.payload),
-        };
-        let (byte, is_possible) = self.guessed(varint(guess));
-        let likely = u32::from(byte) | u32::from(is_possible) << 8;
-        let [a, b] = others.map(|other| {
-            let (byte, is_possible) = self.guessed(varint(other));
-            u32::from(byte) | u32::from(is_possible) << 8
-        });
-        let (f, o) = (records.hash, records.offset as u32);
-        let near = |step: u64| u32::from(self.guessed(varint(row.wrapping_sub(step))).0);
-        let sides = u32::from(behind.is_some()) | u32::from(before.is_some()) << 1;
-        let t = records.table as u32;
-        let size = size as u32;
-        let known = known as u32;
-        let own = [
-            hash3(likely, kind, o),
-            hash3(likely, t, sides),
-            hash3(likely, a, o),
-            hash3(likely, hash2(a, b), o),
-            hash3(likely, f, o),
-            hash3(f, t, o),
-            hash3(f, a, t),
-            hash3(f, last.payload as u32, t),
-            hash3(f, known, t),
-            hash3(f, size, t),
-            hash3(f, size, hash2(last.payload as u32, t)),
-            hash3(f, last.head_len as u32, t),
-            hash3(near(1), likely, o),
-            hash3(near(2), near(1), o),
-            hash3(a, b, o),
-            hash3(f, kind, o),
-            hash3(a, f, o),
-            hash3(last.row_id.wrapping_sub(table.before.row_id) as u32, a, likely),
-            hash3(f, last.types, t),
-            hash3(f, last.types, known),
-            hash2(sides, likely),
-            hash3(t, o, 1),
-        ];
-        let more = std::array::from_fn(|i| hash3(own[i], known & 0xFF, sides));
-        let code = 32 + 8 * (field == Field::RowId) as u8 + 16 * (field == Field::HeadLen) as u8 + o.min(7) as u8;
-        Next::new([code, byte, (kind as u8) << 3 | (sides as u8) << 1 | u8::from(is_possible)], own, more)
-    }
-
-    /// A byte of a type.
-    fn serial(&self) -> Next {
-        let records = &self.records;
-        let k = records.column;
-        let (f, o) = (records.hash, records.offset as u32);
-        // Records of the same table have heads of the same length, mostly.
-        let table = records.table();
-        let [before, behind] = records.neighbours.each_ref().map(|near| near.as_ref().map(|(_, record)| &**record));
-        let head = records.record.head_len as u32;
-        let key = hash3(head, k as u32, records.page.kind as u32);
-        let of = |record: &Record, k: usize| record.column(k).serial as u32;
-        let (a1, a2) = (of(&table.last, k), of(&table.before, k));
-        let [n1, n2] = [before, behind].map(|near| near.map_or(0, |near| of(near, k)));
-        let s = |back: usize| k.checked_sub(back).map_or(0, |at| of(&records.record, at));
-        let head_left = records.head_left() as u32;
-        let unknown = records.unknown();
-        // The last type is known from the length of the record: that of a text, a blob or a number of these.
-        let rest = match (head_left, o, unknown) {
-            (1, 0, _) => unknown as u32 + 1,
-            (2, 0, _) => hash2(unknown as u32, 1),
-            (1, ..) => hash2(unknown as u32, f),
-            _ => 0,
-        };
-        let same = |record: Option<&Record>| {
-            record.map_or(0, |near| u32::from(k.checked_sub(1).is_none_or(|k| of(near, k) == s(1))) + 1)
-        };
-        let expected = records.expected.filter(|_| k == 0).map(|expected| expected.serial);
-        let known = match expected {
-            Some(_) => 3,
-            None => records.same.map_or(0, |row| 1 + u32::from(row.is_some())),
-        };
-        let flags = same(Some(&table.last)) | same(behind) << 2 | known << 4;
-        let text = if unknown < 1 << 20 { 13 + 2 * unknown } else { a1.into() };
-        let (byte, is_possible) = self.guessed(varint(if head_left <= 2 && records.column > 0 { text } else { a1.into() }));
-        let g = hash3(key, f, o);
-        let h1 = table.last.column(k).hash;
-        let own = [
-            g,
-            hash2(g, a1),
-            hash3(g, a1, a2),
-            hash2(g, s(1)),
-            hash3(g, s(1), s(2)),
-            hash3(g, records.types, 1),
-            hash3(g, records.types, hash2(a1, 2)),
-            hash2(g, rest),
-            hash3(g, rest, s(1)),
-            hash3(g, rest, a1),
-            hash3(g, rest, records.types),
-            hash3(g, unknown as u32, a1),
-            hash3(g, n1, n2),
-            hash2(g, n2),
-            hash3(g, n2, flags),
-            hash3(g, expected.unwrap_or(n1), hash2(if expected.is_some() { 0 } else { n2 }, flags)),
-            hash3(g, s(1), a1),
-            hash3(g, s(2), s(3)),
-            hash3(g, h1, 3),
-            hash3(g, unknown as u32, 4),
-            hash3(g, records.record.payload as u32, s(1)),
-            hash3(rest, f, 5),
-        ];
-        let p1 = table.last.column(0).hash;
-        let more = [
-            hash3(g, s(1), hash2(s(2), s(3))),
-            hash3(g, s(3), 1),
-            hash3(g, s(2), a1),
-            hash3(g, unknown as u32, records.types),
-            hash3(g, unknown as u32, s(1)),
-            hash3(g, p1, 2),
-            hash3(g, h1, s(1)),
-            hash3(g, a1, flags),
-            hash3(g, rest, n2),
-            hash3(g, n2, s(1)),
-            hash3(g, table.last.types, 3),
-            hash3(g, table.last.types, records.types),
-            hash3(g, of(&table.last, k + 1), a1),
-            hash3(g, records.record.row_id as u32, 4),
-            hash3(head_left, f, 5),
-            hash3(byte.into(), u32::from(is_possible), head_left.min(3)),
-        ];
-        Next::new([56 + k.min(39) as u8, byte, (flags as u8) << 1 | u8::from(is_possible)], own, more)
     }
 
     /// A byte of a value.
@@ -416,7 +161,13 @@ impl Database {
             hash3(word, view.words[0], 8),
             hash3(word, view.words[1], 9),
             hash3(g, p2, 10),
-            if is_row { hash3(row, o, 1) } else if class < 2 { hash3(line, o, col) } else { hash3(g, column(&records.record, 0), 11) },
+            if is_row {
+                hash3(row, o, 1)
+            } else if class < 2 {
+                hash3(line, o, col)
+            } else {
+                hash3(g, column(&records.record, 0), 11)
+            },
             if class < 2 { hash3(differs, byte_of(last), col) } else { hash3(col, left.min(255), w) },
             if is_row { hash3(row, serial as u32, col) } else { hash3(hash2(a, n), hash2(m, d), class) },
             hash3(g, hash2(p1, above), 12),
@@ -490,5 +241,126 @@ impl Database {
         contexts[30] = hash3(last, likely.into(), 1);
         contexts[31] = hash3(last, field.into(), hash2(likely.into(), 2));
         contexts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::database::{HEADER, MAGIC};
+    use crate::experts::contexts::database_page::PageKind;
+    use crate::test_random::TestRandom;
+    use crate::text::BlockBuffer;
+
+    /// Bytes of a page.
+    const SIZE: usize = 512;
+
+    /// A page of these cells, the first one at its end.
+    fn page(kind: u8, base: usize, cells: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = vec![0; SIZE - base];
+        let (mut end, mut list) = (SIZE, Vec::new());
+        for cell in cells {
+            end -= cell.len();
+            bytes[end - base..][..cell.len()].copy_from_slice(cell);
+            list.extend((end as u16).to_be_bytes());
+        }
+        bytes[0] = kind;
+        bytes[3..5].copy_from_slice(&(cells.len() as u16).to_be_bytes());
+        bytes[5..7].copy_from_slice(&(end as u16).to_be_bytes());
+        bytes[8..8 + list.len()].copy_from_slice(&list);
+        bytes
+    }
+
+    /// The text of a row.
+    fn text_of(row: u8) -> [u8; 6] {
+        [b'a' + row % 20 * 7 % 20, b'b', b'c' + row % 3, b'd', b'e', b'f']
+    }
+
+    /// A table of rows of a text and a number, five to a page, and an index of the texts.
+    fn database() -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([2, 0, 1, 1, 0, 64, 32, 32]);
+        bytes.resize(HEADER, 0);
+        bytes.extend(page(13, HEADER, &[]));
+        let rows: Vec<u8> = (1..=40).collect();
+        for rows in rows.chunks(5) {
+            let cell = |&row: &u8| {
+                let payload = [&[3, 25, 1][..], &text_of(row), &[row / 4]].concat();
+                [&[payload.len() as u8, row][..], &payload].concat()
+            };
+            bytes.extend(page(13, 0, &rows.iter().map(cell).collect::<Vec<_>>()));
+        }
+        let mut texts: Vec<([u8; 6], u8)> = rows.iter().map(|&row| (text_of(row), row)).collect();
+        texts.sort_unstable();
+        for texts in texts.chunks(20) {
+            let cell = |(text, row): &([u8; 6], u8)| [&[10, 3, 25, 1][..], text, &[*row]].concat();
+            bytes.extend(page(10, 0, &texts.iter().map(cell).collect::<Vec<_>>()));
+        }
+        bytes
+    }
+
+    /// For the bytes of cells on the pages of a kind: how many there are, and how many were likely.
+    fn guessed(bytes: &[u8], kind: PageKind) -> (usize, usize) {
+        let mut parser = Database::default();
+        let mut text = BlockBuffer::new(bytes.len(), 1, true, true);
+        let (indirect, tree) = (Indirect::default(), crate::text::SymbolTree::of(crate::content::DataKind::Binary));
+        let (mut all, mut right) = (0, 0);
+        for &byte in bytes {
+            let view = text.view(0);
+            let next = NextByte::new(crate::content::DataKind::Binary, 0, view, tree);
+            parser.contexts(&next, &indirect);
+            parser
+                .selectors(view)
+                .iter()
+                .flatten()
+                .chain(parser.more_selectors().iter().flatten())
+                .for_each(|&number| assert!(number < 256));
+            if parser.records.page.area == Area::Cells && parser.records.page.kind == kind {
+                all += 1;
+                right += usize::from(parser.next.is_some_and(|next| next.likely == byte));
+            }
+            text.push(0, byte);
+            parser.push(byte, text.view(0));
+        }
+        (all, right)
+    }
+
+    #[test]
+    fn tables_tell_of_indexes() {
+        let bytes = [database(), database()].concat();
+        let (all, right) = guessed(&bytes, PageKind::Table);
+        // Lengths, rows and types, but neither most texts nor numbers.
+        assert!(all == 2 * 40 * 12 && right > all / 2, "{right} of {all}");
+        let (all, right) = guessed(&bytes, PageKind::Index);
+        // Entries follow from the table and from those behind them, but for the first ones of pages.
+        assert!(all == 2 * 40 * 11 && right > all * 17 / 20, "{right} of {all}");
+    }
+
+    #[test]
+    fn any_bytes_may_follow_a_header() {
+        let mut random = TestRandom::new(79);
+        let right = database();
+        for i in 0..600 {
+            let mut bytes = right.clone();
+            if i % 3 == 0 {
+                let len = bytes.len() - HEADER;
+                bytes.splice(HEADER.., random.bytes(len));
+                (1..bytes.len() / SIZE).for_each(|page| bytes[page * SIZE] = [2, 5, 10, 13][random.below(4) as usize]);
+            }
+            for _ in 0..=random.below(30) {
+                let at = random.below(bytes.len() as u64) as usize;
+                bytes[at] = [0, 0xFF, 0x7F, 0x80, random.byte()][random.below(5) as usize];
+            }
+            guessed(&bytes, PageKind::Index);
+        }
+        // The longest lengths, and the longest pages.
+        for (size, byte) in [(2, 0xFF), (0, 0x81), (0, 0xFF), (2, 0x80)] {
+            let mut bytes = right[..HEADER].to_vec();
+            (bytes[16], bytes[17]) = (size, u8::from(size == 0));
+            bytes.extend([13, 0, 0, 0, 9, 0, 0, 0]);
+            bytes.extend((0..9u16).flat_map(|i| (i * 40 + 130).to_be_bytes()));
+            bytes.resize(70_000, byte);
+            guessed(&bytes, PageKind::Table);
+        }
     }
 }

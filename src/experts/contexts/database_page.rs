@@ -136,7 +136,8 @@ impl Page {
     }
 
     fn begin(&mut self, base: usize) {
-        (self.at, self.area, self.kind, self.base, self.next, self.count) = (0, Area::Head, PageKind::Other, base, 0, 0);
+        (self.at, self.area, self.kind, self.base, self.next, self.count) =
+            (0, Area::Head, PageKind::Other, base, 0, 0);
         self.pointers.clear();
         self.sorted.clear();
     }
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     /// A database of two pages of 512 bytes: an empty table, and a table of two cells.
-    pub fn database() -> Vec<u8> {
+    fn database() -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend([2, 0, 1, 1, 0, 64, 32, 32]);
         bytes.resize(HEADER, 0);
@@ -236,8 +237,8 @@ mod tests {
                 steps.push((i - 4, step));
             }
         }
-        use Step::*;
-        let expected = [(16, Page), (512, Page), (992, Cell(1)), (1008, Cell(0)), (1024, Page)];
+        let cell = |rank: usize| Step::Cell(rank);
+        let expected = [(16, Step::Page), (512, Step::Page), (992, cell(1)), (1008, cell(0)), (1024, Step::Page)];
         let second = expected.map(|(at, step)| (at + 1024, step));
         assert_eq!(steps, [expected, second].concat());
     }

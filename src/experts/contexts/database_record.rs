@@ -228,7 +228,8 @@ impl Records {
     /// What [`Self::same`] is.
     fn same_values(&self) -> Option<Option<u64>> {
         let [before, behind] = &self.neighbours;
-        let (near, is_before) = behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
+        let (near, is_before) =
+            behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
         let values = near.1.values();
         (!values.is_empty()).then(|| self.links.near(&values, near.1.row_id, is_before))
     }
@@ -236,7 +237,8 @@ impl Records {
     /// What [`Self::expected`] is.
     fn next_value(&mut self) -> Option<Value> {
         let [before, behind] = &self.neighbours;
-        let (near, is_before) = behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
+        let (near, is_before) =
+            behind.as_ref().map(|near| (near, true)).or(before.as_ref().map(|near| (near, false)))?;
         self.order.near(&near.1, is_before)
     }
 

@@ -1,6 +1,7 @@
 //! The contexts of both ensembles, as hashes.
 
 mod database;
+mod database_fields;
 mod database_links;
 mod database_order;
 mod database_page;
@@ -42,10 +43,13 @@ pub const RECALLED: usize = 3;
 pub const ECHO_MEMORY: u64 = x86_echo::Echo::MEMORY;
 /// Bytes of memory of what is known of a font, at most.
 pub const FONT_MEMORY: u64 = 5 << 20;
-/// Bytes of memory of what is known of a database, at most.
-pub const DATABASE_MEMORY: u64 = 64 << 20;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
+
+/// Bytes of memory of what is known of a database of `raw_len` bytes, at most: values with their rows, tables, records of a page.
+pub fn database_memory(raw_len: usize) -> u64 {
+    (8 << 20) + (raw_len as u64).saturating_mul(128).min(96 << 20)
+}
 
 /// Contexts of the APMs of the transformer's and the prior's predictions: see [`apm`].
 pub const APM_CONTEXTS: usize = 4;

@@ -1,7 +1,8 @@
 //! Contexts of databases: what is known of the next byte from its page, its cell, and the records of its table.
 
 use super::database_page::Area;
-use super::database_record::{Field, Record, Records};
+use super::database_record::{Field, Records};
+use super::database_row::Record;
 use super::{CONTEXTS, Indirect, SPARSE, binary, hash2, hash3, more_binary, more_text, order, text};
 use crate::experts::expert::NextByte;
 use crate::text::LaneView;

@@ -2,7 +2,8 @@
 
 use super::database::{Database, Next, OWN};
 use super::database_page::PageKind;
-use super::database_record::{Field, Record};
+use super::database_record::Field;
+use super::database_row::Record;
 use super::{SPARSE, hash2, hash3};
 use crate::text::LaneView;
 

@@ -1,6 +1,6 @@
 //! Which rows of a database's tables have a value: indexes list them, sorted by value and row.
 
-use super::database_record::Record;
+use super::database_row::Record;
 use crate::content::database::value_len;
 
 /// The most values that are kept.

@@ -1,6 +1,6 @@
 //! The values of a database's tables in order, as an index of one column lists them.
 
-use super::database_record::{Column, Record};
+use super::database_row::{Column, Record};
 use crate::content::database::value_len;
 
 /// The most values that are kept.

@@ -6,6 +6,7 @@ mod database_links;
 mod database_order;
 mod database_page;
 mod database_record;
+mod database_row;
 mod font;
 mod font_glyph;
 mod font_next;

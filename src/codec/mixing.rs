@@ -159,7 +159,9 @@ impl Mixing {
         let has_masked_set = pretrained != Pretrained::None;
         let rate = match pretrained {
             _ if setup.content == Kind::Workbook && setup.thorough => LearningRate::calm(),
-            _ if setup.sparse || matches!(setup.content, Kind::Font | Kind::Class) => LearningRate::lively(),
+            _ if setup.sparse || matches!(setup.content, Kind::Font | Kind::Class | Kind::Database) => {
+                LearningRate::lively()
+            }
             Pretrained::External => LearningRate::slow(),
             _ => LearningRate::default(),
         };

@@ -388,7 +388,7 @@ fn new_ensemble(
         tree: if prior.is_some() { SymbolTree::ordered(kind) } else { SymbolTree::of(kind) },
         sparse: kind == DataKind::Binary
             && !content.is_samples()
-            && (!matches!(content, Kind::Font | Kind::Class) || config.preset.is_primed()),
+            && (!matches!(content, Kind::Font | Kind::Class | Kind::Database) || config.preset.is_primed()),
         contexts: contexts(config.preset, content, profile),
         thorough: profile.thorough,
         prior,

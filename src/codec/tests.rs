@@ -206,6 +206,7 @@ fn binary_data_is_coded_thoroughly_where_it_may_be() {
         Kind::Workbook,
         Kind::Font,
         Kind::Class,
+        Kind::Database,
     ] {
         let coded = encode(&config, kind, &data, Verify::No, 1, &mut proceed).unwrap();
         assert_eq!((coded.profile & 0b0100_0001, usual.profile & 0b0100_0001), (0b0100_0001, 1));

@@ -2,6 +2,7 @@
 
 use super::DataKind;
 use super::class::is_class;
+use super::database::is_database;
 use super::font::is_font;
 use super::workbook::is_workbook;
 use crate::error::{Error, ErrorKind};
@@ -54,6 +55,8 @@ pub enum Kind {
     Font,
     /// Classes of Java: see [`super::class`].
     Class,
+    /// A database: see [`super::database`].
+    Database,
     /// Audio: samples of `depth` bits of each of `channels`, little-endian; those of 16 bits are signed.
     Audio {
         /// Samples at a time.
@@ -80,7 +83,8 @@ impl Kind {
         let is_known = program(bytes)
             .or_else(|| is_workbook(bytes).then_some(Kind::Workbook))
             .or_else(|| is_font(bytes).then_some(Kind::Font))
-            .or_else(|| is_class(bytes).then_some(Kind::Class));
+            .or_else(|| is_class(bytes).then_some(Kind::Class))
+            .or_else(|| is_database(bytes).then_some(Kind::Database));
         is_known.unwrap_or(match DataKind::of(bytes) {
             DataKind::Text => Kind::Text,
             DataKind::Binary => Kind::Binary,
@@ -108,7 +112,7 @@ impl Kind {
     pub fn is_structured(self) -> bool {
         self.is_code()
             || self.is_samples()
-            || matches!(self, Kind::Workbook | Kind::Font | Kind::Class | Kind::Jpeg { .. })
+            || matches!(self, Kind::Workbook | Kind::Font | Kind::Class | Kind::Database | Kind::Jpeg { .. })
     }
 
     /// Whether it is an image of one bit per pixel.
@@ -124,7 +128,10 @@ impl Kind {
     /// Whether the embedded prior may serve: there may be text in it.
     pub fn may_have_text(self) -> bool {
         !self.is_structured()
-            || matches!(self, Kind::Workbook | Kind::Font | Kind::Class | Kind::Risc { .. } | Kind::Arm64)
+            || matches!(
+                self,
+                Kind::Workbook | Kind::Font | Kind::Class | Kind::Database | Kind::Risc { .. } | Kind::Arm64
+            )
     }
 
     /// Whether it is machine code.
@@ -155,6 +162,7 @@ impl Kind {
             Kind::Workbook => "workbook",
             Kind::Font => "font",
             Kind::Class => "class",
+            Kind::Database => "database",
             Kind::Risc { .. } => "risc",
         }
     }
@@ -178,6 +186,7 @@ impl Kind {
             Kind::Jpeg { most } => (13, vec![most]),
             Kind::Font => (14, vec![]),
             Kind::Class => (15, vec![]),
+            Kind::Database => (16, vec![]),
         };
         out.push(id);
         parameters.into_iter().for_each(|value| put_varint(out, value.into()));
@@ -211,6 +220,7 @@ impl Kind {
             13 => Kind::Jpeg { most: number(MAX_COEFFICIENTS.into())? },
             14 => Kind::Font,
             15 => Kind::Class,
+            16 => Kind::Database,
             _ => return Err(Error::new(ErrorKind::Corrupt, format!("a stream of unknown kind {id}"))),
         })
     }
@@ -261,6 +271,7 @@ mod tests {
             Kind::Risc { big_endian: true },
             Kind::Jpeg { most: 1 << 26 },
             Kind::Font,
+            Kind::Database,
         ];
         for kind in kinds {
             let mut bytes = Vec::new();

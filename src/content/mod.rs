@@ -14,6 +14,7 @@ mod budget;
 mod candidates;
 pub mod class;
 mod data_kind;
+pub mod database;
 mod deflate;
 mod filter;
 pub(crate) mod flat;

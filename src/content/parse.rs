@@ -390,7 +390,8 @@ impl Parser {
             return;
         }
         // A stream of its own costs some bytes, which only a model of its own is worth.
-        let has_model = self.samples || !matches!(kind, Kind::Workbook | Kind::Risc { .. } | Kind::Font | Kind::Class);
+        let has_model = self.samples
+            || !matches!(kind, Kind::Workbook | Kind::Risc { .. } | Kind::Font | Kind::Class | Kind::Database);
         let index = self.stream(if has_model { kind } else { Kind::Binary });
         self.streams[index].bytes.extend_from_slice(bytes);
         match out.last_mut() {

@@ -216,7 +216,7 @@ impl Expert for HashedContexts {
         }
         self.indirect.push((view.last8 >> 8) as u32, byte);
         if let Some(structure) = &mut self.structure {
-            structure.end_byte(byte);
+            structure.end_byte(byte, view);
         }
     }
 }

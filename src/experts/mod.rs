@@ -104,6 +104,7 @@ pub fn memory(pretrained: Pretrained, content: Kind, raw_len: usize, thorough: b
         if content == Kind::Code && thorough > 0 { contexts::ECHO_MEMORY + code_prior::table::MEMORY } else { 0 };
     let font = if content == Kind::Font { contexts::FONT_MEMORY } else { 0 };
     let class = if content == Kind::Class { contexts::CLASS_MEMORY } else { 0 };
-    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code + font + class;
+    let database = if content == Kind::Database { contexts::database_memory(raw_len) } else { 0 };
+    let structured = Numeric::memory(content, raw_len) + Bilevel::memory(content) + code + font + class + database;
     tables + thorough + ppm::memory(raw_len) as u64 + structured + fields::memory(raw_len, line_bits(raw_len) - 1)
 }

@@ -6,6 +6,13 @@ mod class_facts;
 mod class_field;
 mod class_next;
 mod class_pool;
+mod database;
+mod database_fields;
+mod database_links;
+mod database_order;
+mod database_page;
+mod database_record;
+mod database_row;
 mod font;
 mod font_glyph;
 mod font_outline;
@@ -47,6 +54,11 @@ pub const FONT_MEMORY: u64 = 5 << 20;
 pub const CLASS_MEMORY: u64 = 16 << 20;
 /// Hashed contexts of the fast ensemble: see [`fast`].
 pub const FAST: usize = 6;
+
+/// Bytes of memory of what is known of a database of `raw_len` bytes, at most: values with their rows, tables, records of a page.
+pub fn database_memory(raw_len: usize) -> u64 {
+    (8 << 20) + (raw_len as u64).saturating_mul(128).min(96 << 20)
+}
 
 /// Contexts of the APMs of the transformer's and the prior's predictions: see [`apm`].
 pub const APM_CONTEXTS: usize = 4;

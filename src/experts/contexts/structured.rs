@@ -1,6 +1,7 @@
 //! The contexts of blocks whose structure is known from their kind.
 
 use super::class::Class;
+use super::database::Database;
 use super::font::Font;
 use super::image::Image;
 use super::risc::Risc;
@@ -12,6 +13,7 @@ use super::{CONTEXTS, Indirect, RECALLED, SPARSE, THOROUGH};
 use crate::content::Kind;
 use crate::experts::code_prior::CODE_CONTEXTS;
 use crate::experts::expert::{DIRECT, NextByte, OFFERS, Offer};
+use crate::text::LaneView;
 
 /// What [`Structure::replace`] replaces: contexts that are there twice.
 const REPLACED: [usize; FLOW - TRAIL] = [1, 3, 4, 6, 7, 10, 11, 14];
@@ -31,6 +33,8 @@ pub enum Structure {
     Font(Box<Font>),
     /// Classes of Java.
     Class(Box<Class>),
+    /// Pages of a database.
+    Database(Box<Database>),
 }
 
 impl Structure {
@@ -52,6 +56,7 @@ impl Structure {
             Kind::Workbook => Some(Structure::Workbook(Workbook::default())),
             Kind::Font => Some(Structure::Font(Box::default())),
             Kind::Class => Some(Structure::Class(Box::default())),
+            Kind::Database => Some(Structure::Database(Box::default())),
             _ => None,
         }
     }
@@ -65,6 +70,7 @@ impl Structure {
             Structure::Workbook(workbook) => workbook.contexts(byte, indirect),
             Structure::Font(font) => font.contexts(byte.view, indirect),
             Structure::Class(class) => class.contexts(byte.view, indirect),
+            Structure::Database(database) => database.contexts(byte, indirect),
         }
     }
 
@@ -75,6 +81,7 @@ impl Structure {
             Structure::Code(code) => Some(code.more_selectors()),
             Structure::Font(font) => font.more_selectors(),
             Structure::Class(class) => class.more_selectors(),
+            Structure::Database(database) => database.more_selectors(),
             _ => None,
         }
     }
@@ -83,6 +90,7 @@ impl Structure {
     pub fn sparse(&self) -> Option<[u32; SPARSE]> {
         match self {
             Structure::Font(font) => font.sparse(),
+            Structure::Database(database) => database.sparse(),
             _ => None,
         }
     }
@@ -151,11 +159,12 @@ impl Structure {
             Structure::Workbook(workbook) => workbook.selectors(byte),
             Structure::Font(font) => font.selectors(),
             Structure::Class(class) => class.selectors(),
+            Structure::Database(database) => database.selectors(byte.view),
         }
     }
 
-    /// Learns the byte.
-    pub fn end_byte(&mut self, byte: u8) {
+    /// Learns the byte, which `view` ends with.
+    pub fn end_byte(&mut self, byte: u8, view: LaneView) {
         match self {
             Structure::Image(_) => {}
             Structure::Code(code) => code.push(byte),
@@ -163,6 +172,7 @@ impl Structure {
             Structure::Workbook(workbook) => workbook.push(byte),
             Structure::Font(font) => font.push(byte),
             Structure::Class(class) => class.push(byte),
+            Structure::Database(database) => database.push(byte, view),
         }
     }
 }

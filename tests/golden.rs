@@ -28,7 +28,7 @@ fn compare(name: &str, content: &[u8], options: CompressOptions) {
 }
 
 /// Content of kinds that statistics and headers tell.
-fn kinds_of_content() -> [(&'static str, Vec<u8>); 8] {
+fn kinds_of_content() -> [(&'static str, Vec<u8>); 10] {
     let height = |x: u32, y: u32| (2 * x * x + 3 * x * y + 2 * y * y + (x * 7919 + y * 104_729) % 4) as f32 / 777.0;
     let floats = (0..90).flat_map(|y| (0..64).flat_map(move |x| height(x, y).to_be_bytes())).collect();
     let elf = |machine: u16, code: &dyn Fn(u32) -> Vec<u8>| {
@@ -83,6 +83,7 @@ fn kinds_of_content() -> [(&'static str, Vec<u8>); 8] {
         ("workbook", workbook),
         ("font", font()),
         ("class", (0..12).flat_map(class).collect()),
+        ("database", database()),
         ("pieces", pieces.concat()),
     ]
 }
@@ -161,6 +162,32 @@ fn class(number: u16) -> Vec<u8> {
     }
     bytes.extend(words(&[0]));
     bytes
+}
+
+/// A database of 12 pages of 1,024 bytes: rows of a number that grows, a name, a number of one byte and a price.
+fn database() -> Vec<u8> {
+    const PAGE: usize = 1024;
+    let mut pages = [&b"SQLite format 3\0"[..], &[4, 0, 1, 1, 0, 64, 32, 32, 0, 0, 0, 1, 0, 0, 0, 12]].concat();
+    pages.resize(PAGE, 0);
+    pages[100..108].copy_from_slice(&[13, 0, 0, 0, 0, 4, 0, 0]);
+    for page in 1..12u16 {
+        let (mut cells, mut places) = (Vec::new(), Vec::new());
+        for row in 1..=24u8 {
+            let name = format!("name {}", row % 7);
+            let number = u32::from(page) * 24 + u32::from(row) + 100_000;
+            let price = (f64::from(row) * 0.25).to_be_bytes();
+            let head = [5, 3, 13 + 2 * name.len() as u8, 1, 7];
+            let record = [&head[..], &number.to_be_bytes()[1..], name.as_bytes(), &[row % 5], &price].concat();
+            let cell = [&[record.len() as u8, row][..], &record].concat();
+            cells.splice(0..0, cell);
+            places.extend(((PAGE - cells.len()) as u16).to_be_bytes());
+        }
+        let [high, low] = ((PAGE - cells.len()) as u16).to_be_bytes();
+        pages.extend([&[13, 0, 0, 0, 24, high, low, 0], &places[..]].concat());
+        pages.resize(pages.len().next_multiple_of(PAGE) - cells.len(), 0);
+        pages.extend(cells);
+    }
+    pages
 }
 
 #[test]

@@ -123,6 +123,8 @@ pub struct Facts {
     /// The last value of each field, and the one before; and what they stood for.
     values: Vec<[u32; 2]>,
     whats: Vec<u32>,
+    /// The last field.
+    pub before: F,
     /// What the last numbers stood for, the latest one first.
     pub last: [u32; 4],
     pub text: Text,
@@ -186,6 +188,7 @@ impl Facts {
 
     /// Learns the value of the field, and what it stands for.
     pub fn learn(&mut self, field: F, value: u64, what: u32) {
+        self.before = field;
         if field == F::Text || field == F::Other {
             return;
         }

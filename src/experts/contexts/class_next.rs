@@ -31,6 +31,7 @@ impl Class {
             F::ClassName | F::StringText | F::Owner | F::Member | F::MemberName | F::MemberType | F::HandleMember => {
                 Mode::From(u32::from(self.pool.highest))
             }
+            F::LinePlace if self.is_first_line() => Mode::Plain,
             F::LinePlace | F::Line | F::LocalPlace | F::From => Mode::From(self.facts.values(field)[0]),
             field if field.is_constant() => Mode::Constant,
             _ => Mode::Plain,
@@ -119,7 +120,7 @@ impl Class {
             F::ParameterCount => [Some(entries(4)), None],
             F::LinePlace => {
                 let after = code.statements.partition_point(|&pc| u32::from(pc) <= last(F::LinePlace));
-                let first = if self.current.left == 0 || self.is_first_line() { 0 } else { after };
+                let first = if self.is_first_line() { 0 } else { after };
                 [0, 1].map(|i| code.statements.get(first + i).copied().map(u32::from))
             }
             F::Line => {
@@ -149,10 +150,14 @@ impl Class {
         }
     }
 
+    /// How other constants refer to the current one.
+    fn role(&self) -> u8 {
+        self.pool.get(self.pool.next as u32).role
+    }
+
     /// Whether no line of the current method is known.
     fn is_first_line(&self) -> bool {
-        self.facts.last[0] == self.facts.values(F::LineCount)[0]
-            && self.facts.last[1] == self.facts.values(F::AttributeLen)[0]
+        self.facts.before == F::LineCount
     }
 
     /// The next byte of each value that the field may have, and how reliable it is, from 1 on; 0 if there is none.
@@ -193,9 +198,14 @@ impl Class {
         let bytes = self.bytes();
         // The most reliable value; computed ones are as reliable as they were.
         let best = (0..CANDIDATES).max_by_key(|&i| (bytes[i].1, CANDIDATES - i)).unwrap_or(0);
-        let likely = bytes[best].0;
+        let (likely, class) = bytes[best];
         let votes = bytes.iter().filter(|(byte, class)| *class > 0 && *byte == likely).count() as u32;
-        let other = (u32::from(bytes[best].1.saturating_sub(1)) << 3 | votes.min(7)) as u8;
+        let chosen_by = if field == F::Text && class == 0 {
+            // Strings that are new.
+            [self.last8 as u8, 128 | self.role().min(7) << 3 | got.min(7) as u8]
+        } else {
+            [likely as u8, class.saturating_sub(1) << 3 | votes.min(7) as u8]
+        };
         let b = bytes.map(|(byte, class)| hash2(byte, class.into()));
         let numbers = match field {
             F::Text => self.text_contexts(b),
@@ -229,7 +239,7 @@ impl Class {
                 ]
             }
         };
-        Some(Next::new(field as u8, likely as u8, other, numbers))
+        Some(Next::new(field as u8, chosen_by[0], chosen_by[1], numbers))
     }
 
     fn opcode_contexts(&self, b: [u32; CANDIDATES]) -> [u32; OWN] {
@@ -265,7 +275,7 @@ impl Class {
     fn text_contexts(&self, b: [u32; CANDIDATES]) -> [u32; OWN] {
         let text = &self.facts.text;
         let Current { got, left, .. } = self.current;
-        let role = u32::from(self.pool.get(self.pool.next as u32).role);
+        let role = u32::from(self.role());
         let c4 = self.last8 as u32;
         let masked = |n: u32| if got >= n { order(self.last8, n) } else { hash2(order(self.last8, n.min(got)), n) };
         let near = left.min(20);

@@ -213,6 +213,8 @@ fn archives_stay_as_they_are() {
             "image.gif",
             "sources.tgz",
             "mixed.tar",
+            "letter.pdf",
+            "package.whl",
         ] {
             let content = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/").to_owned() + sample).unwrap();
             compare(&format!("{sample}-{level}.nz"), &content, options.clone());

@@ -3,7 +3,7 @@
 The results are committed: other versions of zlib or libjpeg would make others.
 """
 
-import gzip, io, pathlib, tarfile, zipfile, zlib
+import base64, gzip, hashlib, io, pathlib, tarfile, zipfile, zlib
 
 from PIL import Image
 
@@ -52,6 +52,31 @@ document = zipped(("document.xml", b"<p>" + prose + b"</p>"), ("image.png", png)
 archive = zipped(("document.zip", document), ("table.csv", table), ("photo.jpg", jpeg), level=9)
 
 
+def wheel():
+    code = [("package/%s.py" % name, b"%s = %d\n" % (name.encode(), 1 << i)) for i, name in enumerate(["__init__", "read", "write"])]
+    members = code + [("package/LICENSE", prose[:400]), ("package-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n")]
+    digest = lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    lines = ["%s,sha256=%s,%d\n" % (name, digest(data), len(data)) for name, data in members]
+    record = ("package-1.0.dist-info/RECORD", "".join(lines + ["package-1.0.dist-info/RECORD,,\n"]).encode())
+    return zipped(*members, record, level=6)
+
+
+def letter():
+    """A PDF document with a table of its objects."""
+    bodies = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>"]
+    bodies += [b"<< /Type /Page /Parent 2 0 R /Contents %d 0 R >>" % contents for contents in (5, 6)]
+    for page in (prose[:700], prose[700:1100]):
+        body = zlib.compress(b"BT /F1 12 Tf 72 720 Td (" + page + b") Tj ET", 6)
+        bodies.append(b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(body), body))
+    out, table = b"%PDF-1.4\n", b"0000000000 65535 f \n"
+    for number, body in enumerate(bodies, 1):
+        table += b"%010d 00000 n \n" % len(out)
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    size = len(bodies) + 1
+    trailer = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(out))
+    return out + b"xref\n0 %d\n" % size + table + trailer
+
+
 def pdf():
     body = zlib.compress(b"BT /F1 12 Tf 72 720 Td (" + prose[:3000] + b") Tj ET", 9)
     return b"%%PDF-1.4\n1 0 obj\n<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream\nendobj\n" % (len(body), body)
@@ -72,6 +97,6 @@ mixed = tar(("prose.txt", prose), ("image.png", png), ("table.csv", table), ("no
 
 for name, data in {
     "archive.zip": archive, "image.png": png, "photo.jpg": jpeg, "progressive.jpg": progressive,
-    "page.pdf": pdf(), "image.gif": gif, "sources.tgz": gz, "mixed.tar": mixed,
+    "page.pdf": pdf(), "letter.pdf": letter(), "package.whl": wheel(), "image.gif": gif, "sources.tgz": gz, "mixed.tar": mixed,
 }.items():
     (samples / name).write_bytes(data)

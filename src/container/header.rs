@@ -8,7 +8,7 @@ use crate::fields::{FieldReader, put_u32, put_varint};
 use crate::options::BlockSize;
 
 /// The format version that this build writes and reads.
-pub const FORMAT_VERSION: u8 = 23;
+pub const FORMAT_VERSION: u8 = 24;
 
 /// First bytes of an archive. Not text, and altered by transfers that treat it as text: the top bit is set, and line
 /// ends of both kinds and DOS's end-of-file character occur.

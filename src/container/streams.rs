@@ -304,7 +304,7 @@ mod tests {
     fn by_hand(streams: &[&[u8]]) -> Parsed {
         let mut script = Vec::new();
         for (index, bytes) in streams.iter().enumerate() {
-            put_varint(&mut script, 9 + index as u64);
+            put_varint(&mut script, 11 + index as u64);
             put_varint(&mut script, bytes.len() as u64);
         }
         put_varint(&mut script, 0);

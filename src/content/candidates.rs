@@ -25,6 +25,11 @@ impl<'a> Candidates<'a> {
         Candidates { bytes, base64: None, may_have_base64: None }
     }
 
+    /// Those in a zip archive, whose headers and compressed data have no base64.
+    pub fn in_zip(bytes: &'a [u8]) -> Self {
+        Candidates { bytes, base64: None, may_have_base64: Some(false) }
+    }
+
     /// Those before `end`, from the last one on. Whether there is enough base64 is known.
     pub fn before(&self, end: usize) -> Self {
         let may_have_base64 = Some(self.base64.as_ref().is_some_and(|base64| base64.start < end));

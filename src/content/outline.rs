@@ -1,8 +1,9 @@
 //! What a script says, without the data: for lists of an archive's segments.
 
 use super::base64::Form;
+use super::derived;
 use super::kind::Kind;
-use super::parse::MAX_DEPTH;
+use super::parse::MAX_NESTING;
 use super::png::Chunks;
 use super::segment::tag;
 use crate::error::{Error, ErrorKind};
@@ -18,7 +19,8 @@ pub struct SegmentInfo {
     /// Length in bytes there.
     pub len: u64,
     /// `text`, `binary`, `x86`, `arm64`, `riscv`, `headers`, `records`, `image`, `audio`, or `deflate`, `zlib`, `png`, `rows`
-    /// (filtered ones of a PNG), `gif`, `base64`, `jpeg`, `copy` (of what comes earlier or later in the block).
+    /// (filtered ones of a PNG), `gif`, `base64`, `jpeg`, `copy` (of what comes earlier or later in the block), or `zip`, `tar`, `pdf`
+    /// (files with fields that the rest tells).
     pub kind: &'static str,
     /// The stream that its plain data are the next bytes of, and their number, if nothing was undone in it but JPEG.
     pub(crate) source: Option<(usize, u64)>,
@@ -43,7 +45,7 @@ struct Outline<'a> {
 impl Outline<'_> {
     fn list(&mut self, depth: usize) -> Result<(), Error> {
         let malformed = || Error::new(ErrorKind::Corrupt, "a block's script is malformed");
-        if depth > 3 * MAX_DEPTH {
+        if depth >= MAX_NESTING {
             return Err(malformed());
         }
         let mut offset = 0u64;
@@ -57,7 +59,7 @@ impl Outline<'_> {
             let mut add = |kind, len| put(kind, len, None);
             match tag {
                 tag::END => return Ok(()),
-                tag::DEFLATE => {
+                tag::DEFLATE | tag::RECORD => {
                     add("deflate", self.script.varint()?);
                     self.list(depth + 1)?;
                 }
@@ -84,6 +86,11 @@ impl Outline<'_> {
                 tag::BASE64 => {
                     let form = Form::read(&mut self.script)?;
                     add("base64", form.len(self.script.varint()?));
+                    self.list(depth + 1)?;
+                }
+                tag::DERIVED => {
+                    let form = derived::Form::read(&mut self.script)?.ok_or_else(malformed)?;
+                    add(form.name(), self.script.varint()?);
                     self.list(depth + 1)?;
                 }
                 tag::JPEG => {

@@ -1,21 +1,26 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
-use super::base64::{Base64, Form};
+use std::ops::Range;
+
+use super::base64::Base64;
 use super::budget::Budget;
 use super::candidates::{Candidate, Candidates, gzip_header, program_in, zip_header};
 use super::data_kind::DataKind;
-use super::deflate::{self, Parameters, Undone, Writer};
+use super::deflate::{self, Parameters, Writer};
+use super::derived::{Form, Taken, wheel};
 use super::flat::Rows;
+use super::found::{Found, FoundDeflate, FoundRows, What, unfilter};
 use super::gif::Gif;
 use super::kind::Kind;
 use super::parts::{Division, divide};
 use super::pieces::pieces;
-use super::png::Chunks;
 use super::segment::{Deflate, MAX_STREAMS, Segment, Stream};
 use super::{gif, jpeg, lepton, pdf, png, samples, segment, statistics, tar};
 
 /// How deep a list of segments may lie in others: the image of a document in an archive of archives.
 pub const MAX_DEPTH: usize = 4;
+/// How many lists may lie in each other, some of which count as one above.
+pub const MAX_NESTING: usize = 4 * MAX_DEPTH;
 /// Deflate of fewer bytes gains less than its segment costs.
 const MIN_DEFLATE: usize = 48;
 /// The same for plain data between others, which would break a stream.
@@ -104,6 +109,13 @@ struct Parser {
     max_depth: usize,
 }
 
+/// What is known of a file while it is searched.
+struct File {
+    kind: Kind,
+    /// Whether it is a zip archive in which no list of a wheel's files has been found.
+    may_have_record: bool,
+}
+
 impl Parser {
     /// Takes apart what may be an archive, a document, or anything else.
     fn list(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
@@ -111,6 +123,15 @@ impl Parser {
         if members.is_empty() {
             return self.member(bytes, depth, out);
         }
+        let derived = if depth < self.max_depth { Form::take_tar(bytes) } else { None };
+        let Some((form, file)) = derived else { return self.tar(bytes, members, depth, out) };
+        let mut parts = Vec::new();
+        self.tar(&file, members, depth, &mut parts);
+        out.push(Segment::Derived { form, len: file.len(), parts });
+    }
+
+    /// Takes a tar apart, the data of whose members lie at `members`.
+    fn tar(&mut self, bytes: &[u8], members: Vec<Range<usize>>, depth: usize, out: &mut Vec<Segment>) {
         let mut at = 0;
         for member in members {
             self.plain(&bytes[at..member.start], Kind::Records { len: tar::BLOCK as u32 }, out);
@@ -120,8 +141,42 @@ impl Parser {
         self.plain(&bytes[at..], Kind::Records { len: tar::BLOCK as u32 }, out);
     }
 
-    /// Takes apart a file: what can be undone, and what lies between.
+    /// Takes apart a file that is no tar.
     fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+        let taken = if depth < self.max_depth { self.taken(bytes) } else { None };
+        let Some(Taken { form, file, stored, .. }) = taken else { return self.file(bytes, depth, out) };
+        let mut parts = Vec::new();
+        match form {
+            Form::Zip(_) => self.zip(&file, stored, depth, &mut parts),
+            _ => self.file(&file, depth, &mut parts),
+        }
+        out.push(Segment::Derived { form, len: file.len(), parts });
+    }
+
+    /// A file without the fields that the rest of it tells.
+    fn taken(&mut self, bytes: &[u8]) -> Option<Taken> {
+        let taken = Form::take(bytes, self.budget.flat_bytes())?;
+        self.budget.charge(taken.work)?;
+        Some(taken)
+    }
+
+    /// Takes a zip archive apart, some members of which are `stored`.
+    fn zip(&mut self, bytes: &[u8], stored: Vec<Range<usize>>, depth: usize, out: &mut Vec<Segment>) {
+        let mut file = File { kind: Kind::Binary, may_have_record: true };
+        let mut from = 0;
+        for data in stored {
+            let candidates = Candidates::in_zip(&bytes[..data.start]);
+            from = self.undone(candidates, (from, from), &mut file, depth, out);
+            self.between(&bytes[from..data.start], file.kind, out);
+            self.member(&bytes[data.clone()], depth, out);
+            from = data.end;
+        }
+        from = self.undone(Candidates::in_zip(bytes), (from, from), &mut file, depth, out);
+        self.between(&bytes[from..], file.kind, out);
+    }
+
+    /// Takes apart what is no archive: what can be undone, and what lies between.
+    fn file(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
         if self.samples
             && let Some((range, kind)) = samples::find(bytes)
         {
@@ -130,19 +185,20 @@ impl Parser {
             return self.between(&bytes[range.end..], Kind::Binary, out);
         }
         let whole = Kind::of(bytes);
-        match self.undone(Candidates::new(bytes), (0, 0), whole, depth, out) {
+        let mut file = File { kind: whole, may_have_record: false };
+        match self.undone(Candidates::new(bytes), (0, 0), &mut file, depth, out) {
             0 => self.closed(bytes, whole, out),
             from => self.between(&bytes[from..], whole, out),
         }
     }
 
-    /// Adds what can be undone in a file of kind `whole`, searched from `at` on, and what lies between, from `from` on. Returns where
-    /// the last of it ends.
+    /// Adds what can be undone in a file, searched from `at` on, and what lies between, from `from` on. Returns where the last of it
+    /// ends.
     fn undone(
         &mut self,
         mut candidates: Candidates<'_>,
         (mut from, mut at): (usize, usize),
-        whole: Kind,
+        file: &mut File,
         depth: usize,
         out: &mut Vec<Segment>,
     ) -> usize {
@@ -169,14 +225,19 @@ impl Parser {
                 What::Deflate(deflate) => {
                     let image = pdf::image(&bytes[..at + skip], deflate.undone.plain.len());
                     deflate.image = image.map(|image| (image.kind, image.is_filtered));
+                    if file.may_have_record && deflate.wrapper.is_none() && wheel::is_record(&bytes[..at + skip]) {
+                        deflate.names = wheel::take(&bytes[..at + skip], &deflate.undone.plain);
+                        file.may_have_record = deflate.names.is_none();
+                    }
                 }
                 // Before its tables may be a thumbnail.
                 What::Jpeg(..) => {
-                    from = self.undone(candidates.before(at + skip), (from, at + 2), whole, depth + 1, out);
+                    let before = candidates.before(at + skip);
+                    from = self.undone(before, (from, at + 2), file, depth + 1, out);
                 }
                 _ => {}
             }
-            self.between(&bytes[from..at + skip], whole, out);
+            self.between(&bytes[from..at + skip], file.kind, out);
             let segment = self.enter(what, depth);
             at += skip + segment.len();
             from = at;
@@ -300,7 +361,10 @@ impl Parser {
         let time = rows.as_ref().map_or(undone.plain.len(), |rows| self.time(&rows.pixels, rows.kind));
         self.budget.add(undone.plain.len(), time)?;
         self.guess = Some(undone.parameters);
-        Some(Found { skip, what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None, rows }) })
+        Some(Found {
+            skip,
+            what: What::Deflate(FoundDeflate { undone, wrapper: None, image: None, rows, names: None }),
+        })
     }
 
     /// The time that pixels take as bytes outside of flat areas.
@@ -340,7 +404,7 @@ impl Parser {
     }
 
     fn enter_deflate(&mut self, deflate: FoundDeflate, depth: usize) -> Segment {
-        let FoundDeflate { undone, wrapper, image, rows } = deflate;
+        let FoundDeflate { undone, wrapper, image, rows, names } = deflate;
         let mut plain = Vec::new();
         match image {
             Some((kind, true)) => self.rows(&undone.plain, kind, rows, &mut plain),
@@ -348,10 +412,11 @@ impl Parser {
                 let kind = self.image(kind, undone.plain.len());
                 self.plain(&undone.plain, kind, &mut plain);
             }
-            None => self.list(&undone.plain, depth + 1, &mut plain),
+            None => self.list(names.as_ref().unwrap_or(&undone.plain), depth + 1, &mut plain),
         }
+        let is_record = names.is_some();
         let (len, parameters, notes) = (undone.consumed, undone.parameters, undone.notes);
-        Segment::Deflate(Box::new(Deflate { len, wrapper, parameters, notes, plain }))
+        Segment::Deflate(Box::new(Deflate { len, wrapper, parameters, notes, plain, is_record }))
     }
 
     /// Adds the filtered rows of a PNG, which `kind` tells of; `rows` if their filters have been undone.
@@ -414,45 +479,6 @@ impl Parser {
         self.streams.push(Stream { kind, bytes: Vec::new() });
         self.streams.len() - 1
     }
-}
-
-/// What was undone, before what it holds is looked at.
-struct Found {
-    /// Bytes before it.
-    skip: usize,
-    what: What,
-}
-
-enum What {
-    Deflate(FoundDeflate),
-    Png(Chunks, FoundDeflate),
-    Gif(Gif),
-    Base64(Form, Vec<u8>),
-    Jpeg(Vec<u8>, u32),
-    Lepton { len: usize, lepton: Vec<u8>, coefficients: u32 },
-}
-
-struct FoundDeflate {
-    undone: Undone,
-    wrapper: Option<[u8; 2]>,
-    /// If the plain data are known to be an image, its kind, and whether each row begins with a filter type.
-    image: Option<(Kind, bool)>,
-    /// The rows of a PNG, if their filters have been undone.
-    rows: Option<FoundRows>,
-}
-
-/// The rows of a PNG: their filter types, their pixels, and the kind of these.
-struct FoundRows {
-    filters: Vec<u8>,
-    pixels: Vec<u8>,
-    kind: Kind,
-}
-
-/// Undoes the filters of rows, which `kind` tells of.
-fn unfilter(filtered: &[u8], kind: Kind) -> Option<FoundRows> {
-    let Kind::Image { row: row @ 2.., pixel, depth } = kind else { return None };
-    let (filters, pixels) = png::unfilter(filtered, row as usize, pixel.into())?;
-    Some(FoundRows { filters, pixels, kind: Kind::Image { row: row - 1, pixel, depth } })
 }
 
 #[cfg(test)]

@@ -128,6 +128,9 @@ impl Rewriter<'_> {
                 Segment::Base64 { form, len, plain } => {
                     out.push(Segment::Base64 { form, len, plain: self.list(plain) });
                 }
+                Segment::Derived { form, len, parts } => {
+                    out.push(Segment::Derived { form, len, parts: self.list(parts) });
+                }
                 Segment::Rows { len, row, pixel, parts } => {
                     out.push(Segment::Rows { len, row, pixel, parts: self.list(parts) });
                 }

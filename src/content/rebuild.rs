@@ -1,10 +1,13 @@
 //! Streams in, content out: a script is followed.
 
-use super::base64::Form;
+use std::mem;
+
+use super::base64;
 use super::budget::max_plain;
 use super::deflate::{Reader, redo};
+use super::derived::{Form, wheel};
 use super::kind::Kind;
-use super::parse::MAX_DEPTH;
+use super::parse::MAX_NESTING;
 use super::png::Chunks;
 use super::segment::{Ends, tag};
 use super::{gif, lepton, png};
@@ -62,14 +65,22 @@ struct Rebuilder<'a> {
 impl<'a> Rebuilder<'a> {
     /// Follows a list that makes at most `limit` bytes.
     fn list(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-        if depth > 3 * MAX_DEPTH {
+        if depth > MAX_NESTING {
             return Err(corrupt("is nested too deeply"));
         }
+        let mut has_record = false;
         loop {
             let left = limit - out.len();
             match self.script.varint()? {
                 tag::END => return Ok(()),
                 tag::DEFLATE => drop(self.deflate(left, depth, out)?),
+                tag::RECORD => {
+                    // The archive is read for it.
+                    if mem::replace(&mut has_record, true) {
+                        return Err(corrupt("has a second list of files"));
+                    }
+                    self.record(left, depth, out)?;
+                }
                 tag::ZLIB => {
                     let left = left.checked_sub(6).ok_or_else(|| corrupt("makes too many bytes"))?;
                     out.extend(self.script.take(2)?);
@@ -99,7 +110,7 @@ impl<'a> Rebuilder<'a> {
                     out.extend(rows.ok_or_else(|| corrupt("has rows with unknown filters"))?);
                 }
                 tag::BASE64 => {
-                    let form = Form::read(&mut self.script)?;
+                    let form = base64::Form::read(&mut self.script)?;
                     let len = self.len(left)?;
                     if form.len(len as u64) > left as u64 {
                         return Err(corrupt("makes too many bytes"));
@@ -110,6 +121,16 @@ impl<'a> Rebuilder<'a> {
                         return Err(corrupt("has base64 of another length"));
                     }
                     form.encode(&plain, out);
+                }
+                tag::DERIVED => {
+                    let form = Form::read(&mut self.script)?.ok_or_else(|| corrupt("has an unknown form"))?;
+                    let len = self.len(left)?;
+                    let mut file = Vec::new();
+                    self.list(len, depth + 1, &mut file)?;
+                    if file.len() != len || form.put(&mut file).is_none() {
+                        return Err(corrupt("has another file than it says"));
+                    }
+                    out.extend(file);
                 }
                 tag::JPEG => {
                     let stream = self.script.varint()?;
@@ -171,10 +192,25 @@ impl<'a> Rebuilder<'a> {
         let len = self.len(limit)?;
         let mut plain = Vec::new();
         self.list(self.max_plain, depth + 1, &mut plain)?;
-        let parameters = self.corrections.parameters();
-        let deflate = parameters.and_then(|parameters| redo(&mut self.corrections, parameters, &plain, len));
-        out.extend(deflate.ok_or_else(|| corrupt("has damaged corrections"))?);
+        self.redo(len, &plain, out)?;
         Ok(plain)
+    }
+
+    /// The same for a list of the files that are in the archive so far.
+    fn record(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        let len = self.len(limit)?;
+        let mut names = Vec::new();
+        self.list(self.max_plain, depth + 1, &mut names)?;
+        let record = wheel::put(out, &names, self.max_plain);
+        self.redo(len, &record.ok_or_else(|| corrupt("makes too many bytes"))?, out)
+    }
+
+    /// Redoes `len` bytes of deflate.
+    fn redo(&mut self, len: usize, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let parameters = self.corrections.parameters();
+        let deflate = parameters.and_then(|parameters| redo(&mut self.corrections, parameters, plain, len));
+        out.extend(deflate.ok_or_else(|| corrupt("has damaged corrections"))?);
+        Ok(())
     }
 }
 

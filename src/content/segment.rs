@@ -5,6 +5,7 @@
 
 use super::base64::Form;
 use super::deflate::{Notes, Parameters, Writer};
+use super::derived;
 use super::gif::Shape;
 use super::kind::Kind;
 use super::png::Chunks;
@@ -31,8 +32,12 @@ pub mod tag {
     pub const COPY: u64 = 7;
     /// How base64 is written, bytes that it stands for, then the list of these.
     pub const BASE64: u64 = 8;
+    /// The form of a file, its bytes, then the list of what it is without derived fields.
+    pub const DERIVED: u64 = 9;
+    /// As `DEFLATE`, of a wheel's list of files, then the list of its names.
+    pub const RECORD: u64 = 10;
     /// Behind this one: the bytes to take from stream number tag − `PLAIN`, which is not 0.
-    pub const PLAIN: u64 = 8;
+    pub const PLAIN: u64 = 10;
 }
 
 /// The most streams of a block. Once there are half as many, images go to the one for all sizes.
@@ -85,6 +90,12 @@ pub enum Segment {
         len: usize,
         plain: Vec<Segment>,
     },
+    /// A file of `len` bytes, some fields of which are derived. `parts` make it without these.
+    Derived {
+        form: derived::Form,
+        len: usize,
+        parts: Vec<Segment>,
+    },
     /// `len` bytes of JPEG, in `coded` bytes of a stream.
     Jpeg {
         len: usize,
@@ -101,6 +112,8 @@ pub struct Deflate {
     pub parameters: Parameters,
     pub notes: Notes,
     pub plain: Vec<Segment>,
+    /// Whether `plain` is the short form of a wheel's list of files.
+    pub is_record: bool,
 }
 
 /// Bytes of memory of a list of segments, and of those in them.
@@ -118,6 +131,7 @@ impl Segment {
             Segment::Gif { pixels: inner, .. }
             | Segment::Png { body: inner, .. }
             | Segment::Rows { parts: inner, .. }
+            | Segment::Derived { parts: inner, .. }
             | Segment::Base64 { plain: inner, .. } => inner,
         }
     }
@@ -129,7 +143,8 @@ impl Segment {
             | Segment::Copy { len, .. }
             | Segment::Jpeg { len, .. }
             | Segment::Gif { len, .. }
-            | Segment::Rows { len, .. } => *len,
+            | Segment::Rows { len, .. }
+            | Segment::Derived { len, .. } => *len,
             Segment::Deflate(deflate) => deflate.len + if deflate.wrapper.is_some() { 6 } else { 0 },
             Segment::Png { chunks, .. } => chunks.len(),
             Segment::Base64 { form, len, .. } => form.len(*len as u64) as usize,
@@ -174,7 +189,12 @@ fn list(segments: &[Segment], script: &mut Vec<u8>, ends: &mut Ends, corrections
                 *end = at + len;
             }
             Segment::Deflate(deflate) => {
-                put_varint(script, if deflate.wrapper.is_some() { tag::ZLIB } else { tag::DEFLATE });
+                let tag = match deflate.wrapper {
+                    Some(_) => tag::ZLIB,
+                    None if deflate.is_record => tag::RECORD,
+                    None => tag::DEFLATE,
+                };
+                put_varint(script, tag);
                 script.extend(deflate.wrapper.iter().flatten());
                 put_varint(script, deflate.len as u64);
                 list(&deflate.plain, script, ends, corrections);
@@ -202,6 +222,12 @@ fn list(segments: &[Segment], script: &mut Vec<u8>, ends: &mut Ends, corrections
                 form.write(script);
                 put_varint(script, *len as u64);
                 list(plain, script, ends, corrections);
+            }
+            Segment::Derived { form, len, parts } => {
+                put_varint(script, tag::DERIVED);
+                form.write(script);
+                put_varint(script, *len as u64);
+                list(parts, script, ends, corrections);
             }
             Segment::Jpeg { len, stream, coded } => {
                 put_varint(script, tag::JPEG);

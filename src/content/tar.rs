@@ -5,7 +5,7 @@ use std::ops::Range;
 pub const BLOCK: usize = 512;
 const MAGIC: Range<usize> = 257..262;
 const SIZE: Range<usize> = 124..136;
-const SUM: Range<usize> = 148..156;
+pub const SUM: Range<usize> = 148..156;
 
 /// Where the members' data lie in the tar that `bytes` are, if they are one: what is between is headers and padding.
 pub fn members(bytes: &[u8]) -> Vec<Range<usize>> {
@@ -29,14 +29,21 @@ pub fn members(bytes: &[u8]) -> Vec<Range<usize>> {
 
 /// A member's length, if `header` is one with a right check sum.
 fn member_len(header: &[u8]) -> Option<usize> {
+    size(header).filter(|_| octal(&header[SUM]) == Some(sum(header)))
+}
+
+/// The length that `header` gives, if it is one.
+pub fn size(header: &[u8]) -> Option<usize> {
     if header.get(MAGIC)? != b"ustar" {
         return None;
     }
-    let blank = SUM.len() as u64 * u64::from(b' ');
-    let sum = header.iter().map(|&byte| u64::from(byte)).sum::<u64>()
-        - header[SUM].iter().map(|&byte| u64::from(byte)).sum::<u64>()
-        + blank;
-    (octal(&header[SUM])? == sum).then_some(octal(&header[SIZE])? as usize)
+    octal(&header[SIZE]).map(|size| size as usize)
+}
+
+/// The check sum of a header, in the place of which are blanks.
+pub fn sum(header: &[u8]) -> u64 {
+    let all = |bytes: &[u8]| bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+    all(&header[..SUM.start]) + all(&header[SUM.end..]) + SUM.len() as u64 * u64::from(b' ')
 }
 
 fn octal(field: &[u8]) -> Option<u64> {

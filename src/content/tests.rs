@@ -9,7 +9,7 @@ use crate::test_random::TestRandom;
 
 const EFFORT: Effort = Effort { recompress: true, samples: true, expansion: 16, division: None };
 
-const SAMPLES: [(&str, &[u8]); 8] = [
+const SAMPLES: [(&str, &[u8]); 10] = [
     ("archive.zip", include_bytes!("../../tests/samples/archive.zip")),
     ("image.png", include_bytes!("../../tests/samples/image.png")),
     ("photo.jpg", include_bytes!("../../tests/samples/photo.jpg")),
@@ -18,6 +18,8 @@ const SAMPLES: [(&str, &[u8]); 8] = [
     ("image.gif", include_bytes!("../../tests/samples/image.gif")),
     ("sources.tgz", include_bytes!("../../tests/samples/sources.tgz")),
     ("mixed.tar", include_bytes!("../../tests/samples/mixed.tar")),
+    ("letter.pdf", include_bytes!("../../tests/samples/letter.pdf")),
+    ("package.whl", include_bytes!("../../tests/samples/package.whl")),
 ];
 
 fn streams(parsed: &Parsed) -> Vec<&[u8]> {
@@ -60,6 +62,8 @@ fn samples_are_taken_apart() {
             "image.gif" => &["script", "headers", "image"],
             "photo.jpg" | "progressive.jpg" => &["script", "headers", "jpeg"],
             "page.pdf" => &["script", "text", "headers"],
+            "letter.pdf" => &["script", "text"],
+            "package.whl" => &["script", "headers", "text"],
             "sources.tgz" => &["script", "headers", "records", "text"],
             _ => &["script", "records", "text", "headers", "image", "binary"],
         }
@@ -98,11 +102,11 @@ fn outlines_name_the_segments() {
     let parsed = parse(content, EFFORT).unwrap();
     let kinds: Vec<Kind> = parsed.kinds().collect();
     let outline = outline(&parsed.streams[0].bytes, &kinds).unwrap();
-    let top: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
-    assert_eq!(top, content.len() as u64);
+    let (depth, offset, len) = (0, 0, content.len() as u64);
+    assert_eq!(outline[0], SegmentInfo { depth, offset, len, kind: "zip", source: None });
     let nested: Vec<_> = outline.iter().map(|segment| (segment.depth, segment.kind)).collect();
     assert!(
-        nested.contains(&(1, "png")) && nested.contains(&(1, "deflate")) && nested.contains(&(2, "zlib")),
+        nested.contains(&(2, "zip")) && nested.contains(&(3, "png")) && nested.contains(&(3, "deflate")) && nested.contains(&(4, "zlib")),
         "{nested:?}"
     );
 }
@@ -117,7 +121,7 @@ fn base64_is_taken_apart() {
     let outermost: Vec<_> = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.kind).collect();
     assert_eq!(outermost, ["text", "base64", "text", "base64", "text"]);
     let inside = |depth, kind| outline.iter().any(|segment| (segment.depth, segment.kind) == (depth, kind));
-    assert!(inside(1, "deflate") && inside(2, "png") && inside(1, "base64") && inside(3, "zlib"), "{outline:?}");
+    assert!(inside(1, "zip") && inside(2, "deflate") && inside(4, "png") && inside(1, "base64") && inside(5, "zlib"), "{outline:?}");
     let len: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
     assert_eq!(len, content.len() as u64);
     assert!(parse(&content, Effort { recompress: false, ..EFFORT }).is_none());
@@ -274,7 +278,7 @@ fn divided_streams_come_together() {
             match random.below(6) {
                 0 => content.extend(&noise[start..start + len]),
                 1 => content.extend(random.bytes(len)),
-                2 => content.extend(SAMPLES[random.below(8) as usize].1),
+                2 => content.extend(SAMPLES[random.below(SAMPLES.len() as u64) as usize].1),
                 3 => content.extend(prose),
                 _ => (0..len / 8).for_each(|_| content.extend(format!("{:x} ", random.below(1 << 30)).bytes())),
             }
@@ -307,7 +311,7 @@ fn copies_are_checked() {
     let text: &[u8] = b"a tale of a tub";
     let rebuilt =
         |entries: &[u64], len: usize| rebuild([Kind::Script, Kind::Text], &[&script(entries), text], &[], len);
-    let end = [9, 15, 0];
+    let end = [tag::PLAIN + 1, 15, tag::END];
     // Two bytes from byte 2 on, four from byte 11 on, two from byte 9 on.
     let copies = [7, 1, 4, 2, 7, 1, 14, 4, 7, 1, 13, 2];
     assert_eq!(rebuilt(&[&copies[..], &end].concat(), 23).unwrap(), b"ta tub aa tale of a tub");

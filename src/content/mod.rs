@@ -8,6 +8,7 @@
 //! ```
 
 mod anchors;
+mod archives;
 mod base64;
 mod branches;
 mod budget;

@@ -1,13 +1,11 @@
 //! Content in; segments, and streams of segments of a kind, out.
 
-use std::ops::Range;
-
 use super::base64::Base64;
 use super::budget::Budget;
 use super::candidates::{Candidate, Candidates, gzip_header, program_in, zip_header};
 use super::data_kind::DataKind;
 use super::deflate::{self, Parameters, Writer};
-use super::derived::{Form, Taken, wheel};
+use super::derived::wheel;
 use super::flat::Rows;
 use super::found::{Found, FoundDeflate, FoundRows, What, unfilter};
 use super::gif::Gif;
@@ -15,7 +13,7 @@ use super::kind::Kind;
 use super::parts::{Division, divide};
 use super::pieces::pieces;
 use super::segment::{Deflate, MAX_STREAMS, Segment, Stream};
-use super::{gif, jpeg, lepton, pdf, png, samples, segment, statistics, tar};
+use super::{gif, jpeg, lepton, pdf, png, samples, segment, statistics};
 
 /// How deep a list of segments may lie in others: the image of a document in an archive of archives.
 pub const MAX_DEPTH: usize = 4;
@@ -99,84 +97,26 @@ pub fn parse(content: &[u8], effort: Effort) -> Option<Parsed> {
     Some(Parsed { streams: parser.streams, corrections: corrections.finish(), segments })
 }
 
-struct Parser {
-    streams: Vec<Stream>,
-    budget: Budget,
+pub struct Parser {
+    pub streams: Vec<Stream>,
+    pub budget: Budget,
     /// The parameters of the last deflate stream.
     guess: Option<Parameters>,
     /// Whether there are models of samples.
     samples: bool,
-    max_depth: usize,
+    pub max_depth: usize,
 }
 
 /// What is known of a file while it is searched.
-struct File {
-    kind: Kind,
+pub struct File {
+    pub kind: Kind,
     /// Whether it is a zip archive in which no list of a wheel's files has been found.
-    may_have_record: bool,
+    pub may_have_record: bool,
 }
 
 impl Parser {
-    /// Takes apart what may be an archive, a document, or anything else.
-    fn list(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
-        let members = tar::members(bytes);
-        if members.is_empty() {
-            return self.member(bytes, depth, out);
-        }
-        let derived = if depth < self.max_depth { Form::take_tar(bytes) } else { None };
-        let Some((form, file)) = derived else { return self.tar(bytes, members, depth, out) };
-        let mut parts = Vec::new();
-        self.tar(&file, members, depth, &mut parts);
-        out.push(Segment::Derived { form, len: file.len(), parts });
-    }
-
-    /// Takes a tar apart, the data of whose members lie at `members`.
-    fn tar(&mut self, bytes: &[u8], members: Vec<Range<usize>>, depth: usize, out: &mut Vec<Segment>) {
-        let mut at = 0;
-        for member in members {
-            self.plain(&bytes[at..member.start], Kind::Records { len: tar::BLOCK as u32 }, out);
-            at = member.end;
-            self.member(&bytes[member], depth, out);
-        }
-        self.plain(&bytes[at..], Kind::Records { len: tar::BLOCK as u32 }, out);
-    }
-
-    /// Takes apart a file that is no tar.
-    fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
-        let taken = if depth < self.max_depth { self.taken(bytes) } else { None };
-        let Some(Taken { form, file, stored, .. }) = taken else { return self.file(bytes, depth, out) };
-        let mut parts = Vec::new();
-        match form {
-            Form::Zip(_) => self.zip(&file, stored, depth, &mut parts),
-            _ => self.file(&file, depth, &mut parts),
-        }
-        out.push(Segment::Derived { form, len: file.len(), parts });
-    }
-
-    /// A file without the fields that the rest of it tells.
-    fn taken(&mut self, bytes: &[u8]) -> Option<Taken> {
-        let taken = Form::take(bytes, self.budget.flat_bytes())?;
-        self.budget.charge(taken.work)?;
-        Some(taken)
-    }
-
-    /// Takes a zip archive apart, some members of which are `stored`.
-    fn zip(&mut self, bytes: &[u8], stored: Vec<Range<usize>>, depth: usize, out: &mut Vec<Segment>) {
-        let mut file = File { kind: Kind::Binary, may_have_record: true };
-        let mut from = 0;
-        for data in stored {
-            let candidates = Candidates::in_zip(&bytes[..data.start]);
-            from = self.undone(candidates, (from, from), &mut file, depth, out);
-            self.between(&bytes[from..data.start], file.kind, out);
-            self.member(&bytes[data.clone()], depth, out);
-            from = data.end;
-        }
-        from = self.undone(Candidates::in_zip(bytes), (from, from), &mut file, depth, out);
-        self.between(&bytes[from..], file.kind, out);
-    }
-
     /// Takes apart what is no archive: what can be undone, and what lies between.
-    fn file(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+    pub fn file(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
         if self.samples
             && let Some((range, kind)) = samples::find(bytes)
         {
@@ -194,7 +134,7 @@ impl Parser {
 
     /// Adds what can be undone in a file, searched from `at` on, and what lies between, from `from` on. Returns where the last of it
     /// ends.
-    fn undone(
+    pub fn undone(
         &mut self,
         mut candidates: Candidates<'_>,
         (mut from, mut at): (usize, usize),
@@ -438,7 +378,7 @@ impl Parser {
     }
 
     /// Adds bytes between what was undone in a file of kind `whole`.
-    fn between(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
+    pub fn between(&mut self, bytes: &[u8], whole: Kind, out: &mut Vec<Segment>) {
         let kind = match Kind::of(bytes) {
             _ if whole.is_code() && bytes.len() > MAX_HEADERS => whole,
             Kind::Text if whole == Kind::Text => Kind::Text,
@@ -450,7 +390,7 @@ impl Parser {
     }
 
     /// Adds bytes as they are.
-    fn plain(&mut self, bytes: &[u8], kind: Kind, out: &mut Vec<Segment>) {
+    pub fn plain(&mut self, bytes: &[u8], kind: Kind, out: &mut Vec<Segment>) {
         if bytes.is_empty() {
             return;
         }
@@ -472,7 +412,7 @@ impl Parser {
     }
 
     /// The stream of a kind.
-    fn stream(&mut self, kind: Kind) -> usize {
+    pub fn stream(&mut self, kind: Kind) -> usize {
         if let Some(index) = self.streams.iter_mut().position(|stream| stream.kind.takes(kind)) {
             return index;
         }

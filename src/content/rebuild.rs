@@ -1,11 +1,12 @@
 //! Streams in, content out: a script is followed.
 
 use std::mem;
+use std::ops::Range;
 
 use super::base64;
 use super::budget::max_plain;
 use super::deflate::{Reader, redo};
-use super::derived::{Form, wheel};
+use super::derived::{Form, tar::Headers, wheel};
 use super::kind::Kind;
 use super::parse::MAX_NESTING;
 use super::png::Chunks;
@@ -65,6 +66,17 @@ struct Rebuilder<'a> {
 impl<'a> Rebuilder<'a> {
     /// Follows a list that makes at most `limit` bytes.
     fn list(&mut self, limit: usize, depth: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.entries(limit, depth, out, &mut |_, _| ())
+    }
+
+    /// The same; `plain` is told the streams and places of plain segments.
+    fn entries(
+        &mut self,
+        limit: usize,
+        depth: usize,
+        out: &mut Vec<u8>,
+        plain: &mut dyn FnMut(usize, Range<usize>),
+    ) -> Result<(), Error> {
         if depth > MAX_NESTING {
             return Err(corrupt("is nested too deeply"));
         }
@@ -125,9 +137,13 @@ impl<'a> Rebuilder<'a> {
                 tag::DERIVED => {
                     let form = Form::read(&mut self.script)?.ok_or_else(|| corrupt("has an unknown form"))?;
                     let len = self.len(left)?;
-                    let mut file = Vec::new();
-                    self.list(len, depth + 1, &mut file)?;
-                    if file.len() != len || form.put(&mut file).is_none() {
+                    let (mut file, mut headers) = (Vec::new(), Headers::default());
+                    self.entries(len, depth + 1, &mut file, &mut |stream, place| {
+                        if form == Form::Tar {
+                            headers.add(stream, place);
+                        }
+                    })?;
+                    if file.len() != len || form.put(&mut file, &headers.places).is_none() {
                         return Err(corrupt("has another file than it says"));
                     }
                     out.extend(file);
@@ -140,10 +156,11 @@ impl<'a> Rebuilder<'a> {
                     out.extend(jpeg.ok_or_else(|| corrupt("has a damaged JPEG"))?);
                 }
                 tag::COPY => out.extend(self.copy(left)?),
-                plain => {
+                number => {
                     let len = self.len(left)?;
-                    let stream = plain.checked_sub(tag::PLAIN).ok_or_else(|| corrupt("has an unknown entry"))?;
+                    let stream = number.checked_sub(tag::PLAIN).ok_or_else(|| corrupt("has an unknown entry"))?;
                     out.extend(self.take(stream, len as u64)?);
+                    plain(stream as usize, out.len() - len..out.len());
                 }
             }
         }

@@ -3,9 +3,11 @@
 //! Bytes that need no undoing are the next ones of a stream. What was undone is the list of segments that make the plain
 //! data, and how to redo it.
 
+use std::ops::Range;
+
 use super::base64::Form;
 use super::deflate::{Notes, Parameters, Writer};
-use super::derived;
+use super::derived::{self, tar::Headers};
 use super::gif::Shape;
 use super::kind::Kind;
 use super::png::Chunks;
@@ -120,6 +122,19 @@ pub struct Deflate {
 pub fn memory(list: &[Segment]) -> u64 {
     // A vector may have room for twice as many.
     list.iter().map(|segment| 2 * size_of::<Segment>() as u64 + memory(segment.inner())).sum()
+}
+
+/// Where headers and padding lie in the tar that `parts` make.
+pub fn headers(parts: &[Segment]) -> Vec<Range<usize>> {
+    let (mut headers, mut at) = (Headers::default(), 0);
+    for part in parts {
+        let place = at..at + part.len();
+        at = place.end;
+        if let Segment::Plain { stream, .. } = part {
+            headers.add(*stream, place);
+        }
+    }
+    headers.places
 }
 
 impl Segment {

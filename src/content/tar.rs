@@ -4,7 +4,7 @@ use std::ops::Range;
 
 pub const BLOCK: usize = 512;
 const MAGIC: Range<usize> = 257..262;
-const SIZE: Range<usize> = 124..136;
+pub const SIZE: Range<usize> = 124..136;
 pub const SUM: Range<usize> = 148..156;
 
 /// Where the members' data lie in the tar that `bytes` are, if they are one: what is between is headers and padding.

@@ -106,7 +106,10 @@ fn outlines_name_the_segments() {
     assert_eq!(outline[0], SegmentInfo { depth, offset, len, kind: "zip", source: None });
     let nested: Vec<_> = outline.iter().map(|segment| (segment.depth, segment.kind)).collect();
     assert!(
-        nested.contains(&(2, "zip")) && nested.contains(&(3, "png")) && nested.contains(&(3, "deflate")) && nested.contains(&(4, "zlib")),
+        nested.contains(&(2, "zip"))
+            && nested.contains(&(3, "png"))
+            && nested.contains(&(3, "deflate"))
+            && nested.contains(&(4, "zlib")),
         "{nested:?}"
     );
 }
@@ -121,7 +124,10 @@ fn base64_is_taken_apart() {
     let outermost: Vec<_> = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.kind).collect();
     assert_eq!(outermost, ["text", "base64", "text", "base64", "text"]);
     let inside = |depth, kind| outline.iter().any(|segment| (segment.depth, segment.kind) == (depth, kind));
-    assert!(inside(1, "zip") && inside(2, "deflate") && inside(4, "png") && inside(1, "base64") && inside(5, "zlib"), "{outline:?}");
+    assert!(
+        inside(1, "zip") && inside(2, "deflate") && inside(4, "png") && inside(1, "base64") && inside(5, "zlib"),
+        "{outline:?}"
+    );
     let len: u64 = outline.iter().filter(|segment| segment.depth == 0).map(|segment| segment.len).sum();
     assert_eq!(len, content.len() as u64);
     assert!(parse(&content, Effort { recompress: false, ..EFFORT }).is_none());

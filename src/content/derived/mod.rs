@@ -4,7 +4,7 @@
 //! Both directions are one walk over the file: it goes by what is never changed, and by what fields were before they were taken.
 
 mod pdf;
-mod tar;
+pub mod tar;
 pub mod wheel;
 mod zip;
 
@@ -40,7 +40,7 @@ impl Form {
     /// `bytes` without what can be derived, if there is any. This may take `limit` plain bytes.
     pub fn take(bytes: &[u8], limit: usize) -> Option<Taken> {
         if bytes.starts_with(b"%PDF") {
-            let file = Form::Pdf.taken(bytes)?;
+            let file = Form::Pdf.taken(bytes, &[])?;
             return Some(Taken { form: Form::Pdf, file, stored: Vec::new(), work: bytes.len() });
         }
         let (extent, members) = zip::find(bytes, limit.min(max_plain(bytes.len())))?;
@@ -48,37 +48,37 @@ impl Form {
         let form = Form::Zip(extent);
         Some(Taken {
             form,
-            file: form.taken(bytes)?,
+            file: form.taken(bytes, &[])?,
             stored: stored.map(|member| member.data.clone()).collect(),
             work: members.iter().map(zip::Member::plain_len).sum(),
         })
     }
 
-    /// `file`, which is a tar, without what can be derived.
-    pub fn take_tar(file: &[u8]) -> Option<(Form, Vec<u8>)> {
-        Some((Form::Tar, Form::Tar.taken(file)?))
+    /// `tar` without what can be derived, where headers and padding lie at `pieces`.
+    pub fn take_tar(tar: &[u8], pieces: &[Range<usize>]) -> Option<(Form, Vec<u8>)> {
+        Some((Form::Tar, Form::Tar.taken(tar, pieces)?))
     }
 
     /// Takes the fields from `file`, if any change and they come back.
-    fn taken(self, file: &[u8]) -> Option<Vec<u8>> {
+    fn taken(self, file: &[u8], pieces: &[Range<usize>]) -> Option<Vec<u8>> {
         let mut taken = file.to_vec();
-        self.walk(&mut taken, Direction::Take)?;
+        self.walk(&mut taken, pieces, Direction::Take)?;
         let mut again = taken.clone();
-        self.put(&mut again)?;
+        self.put(&mut again, pieces)?;
         (taken != file && again == file).then_some(taken)
     }
 
-    /// Puts the fields into `file`. None if it is not of this form.
-    pub fn put(self, file: &mut [u8]) -> Option<()> {
-        self.walk(file, Direction::Put)
+    /// Puts the fields into `file`, where the headers and the padding of a tar lie at `pieces`. None if it is not of this form.
+    pub fn put(self, file: &mut [u8], pieces: &[Range<usize>]) -> Option<()> {
+        self.walk(file, pieces, Direction::Put)
     }
 
-    fn walk(self, bytes: &mut [u8], direction: Direction) -> Option<()> {
+    fn walk(self, bytes: &mut [u8], pieces: &[Range<usize>], direction: Direction) -> Option<()> {
         let limit = max_plain(bytes.len());
         let mut fields = Fields { bytes, direction };
         match self {
             Form::Zip(extent) => zip::walk(&mut fields, extent, limit)?,
-            Form::Tar => tar::walk(&mut fields),
+            Form::Tar => tar::walk(&mut fields, pieces),
             Form::Pdf => pdf::walk(&mut fields),
         }
         Some(())
@@ -148,20 +148,20 @@ impl Fields<'_> {
         number & (u32::MAX >> (32 - 8 * len))
     }
 
-    /// Changes the decimal number whose digits are at `place`, which should be `told`: less so many leading digits as have no place.
-    fn digits(&mut self, place: Range<usize>, told: u64) {
+    /// Changes the number whose digits in base `BASE` are at `place`, which should be `told`, less so many leading digits as have no place.
+    fn digits<const BASE: u8>(&mut self, place: Range<usize>, told: u64) {
         let Some(field) = self.bytes.get_mut(place) else { return };
         let mut rest = told;
         let mut carry = 0;
         for digit in field.iter_mut().rev() {
-            let (value, told) = (i16::from(*digit - b'0'), (rest % 10) as i16);
-            rest /= 10;
+            let (value, told) = (i16::from(*digit - b'0'), (rest % u64::from(BASE)) as i16);
+            rest /= u64::from(BASE);
             let sum = match self.direction {
                 Direction::Take => value - told - carry,
                 Direction::Put => value + told + carry,
             };
-            *digit = b'0' + sum.rem_euclid(10) as u8;
-            carry = i16::from(!(0..10).contains(&sum));
+            *digit = b'0' + sum.rem_euclid(BASE.into()) as u8;
+            carry = i16::from(!(0..BASE.into()).contains(&sum));
         }
     }
 
@@ -197,16 +197,24 @@ mod tests {
     const PDF: &[u8] = include_bytes!("../../../tests/samples/letter.pdf");
     const TAR: &[u8] = include_bytes!("../../../tests/samples/mixed.tar");
 
+    /// What lies between the members of a tar.
+    fn between(tar: &[u8]) -> Vec<Range<usize>> {
+        let members = crate::content::tar::members(tar);
+        let starts = [0].into_iter().chain(members.iter().map(|member| member.end));
+        let ends = members.iter().map(|member| member.start).chain([tar.len()]);
+        starts.zip(ends).map(|(start, end)| start..end).filter(|piece| !piece.is_empty()).collect()
+    }
+
     /// The file without what can be derived; put back, it must be the same.
     fn taken(file: &[u8]) -> Option<Vec<u8>> {
-        let tar = || Form::take_tar(file).filter(|_| !crate::content::tar::members(file).is_empty());
+        let pieces = between(file);
         let taken = Form::take(file, usize::MAX).map(|taken| (taken.form, taken.file));
-        let (form, taken) = taken.or_else(tar)?;
+        let (form, taken) = taken.or_else(|| Form::take_tar(file, &pieces).filter(|_| pieces.len() > 1))?;
         let mut script = Vec::new();
         form.write(&mut script);
         assert_eq!(Form::read(&mut FieldReader::new(&script)).unwrap(), Some(form));
         let mut again = taken.clone();
-        form.put(&mut again).unwrap();
+        form.put(&mut again, &pieces).unwrap();
         assert!(again == file);
         Some(taken)
     }
@@ -239,8 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn check_sums_of_tars_are_zeros() {
-        assert_eq!(taken(TAR).unwrap()[148..156], [0; 8]);
+    fn lengths_and_check_sums_of_tars_have_zeros() {
+        let taken = taken(TAR).unwrap();
+        let members = crate::content::tar::members(TAR);
+        assert_eq!(members.len(), 4);
+        for member in members {
+            let header = &taken[member.start - 512..member.start];
+            assert_eq!((&header[124..136], &header[148..156]), (&b"00000000000\0"[..], &[0; 8][..]));
+        }
     }
 
     #[test]
@@ -266,9 +280,9 @@ mod tests {
     #[test]
     fn other_files_are_refused() {
         let form = Form::Zip(zip::Extent { start: 0, members: 4 });
-        assert_eq!(form.put(&mut ZIP.to_vec()), None);
+        assert_eq!(form.put(&mut ZIP.to_vec(), &[]), None);
         let form = Form::Zip(zip::Extent { start: usize::MAX, members: usize::MAX });
-        assert_eq!(form.put(&mut ZIP.to_vec()), None);
+        assert_eq!(form.put(&mut ZIP.to_vec(), &[]), None);
         assert_eq!(Form::read(&mut FieldReader::new(&[3])).unwrap(), None);
     }
 
@@ -277,10 +291,10 @@ mod tests {
         for (told, taken) in [(1234, *b"00000"), (1235, *b"99999"), (98_765_432_101, *b"69133"), (0, *b"01234")] {
             let mut bytes = *b"01234";
             let mut fields = Fields { bytes: &mut bytes, direction: Direction::Take };
-            fields.digits(0..5, told);
+            fields.digits::<10>(0..5, told);
             assert_eq!(*fields.bytes, taken[..]);
             fields.direction = Direction::Put;
-            fields.digits(0..5, told);
+            fields.digits::<10>(0..5, told);
             assert_eq!(&bytes, b"01234");
         }
     }

@@ -18,7 +18,7 @@ pub fn walk(fields: &mut Fields<'_>) {
         at = table + 4;
         if fields.bytes[..table].ends_with(b"start") {
             let digits = number(fields.bytes, blanks(fields.bytes, at));
-            fields.digits(digits, last as u64);
+            fields.digits::<10>(digits, last as u64);
         } else {
             at = sections(fields, &objects, table, at);
             last = table;
@@ -58,7 +58,7 @@ fn sections(fields: &mut Fields<'_>, objects: &[(u64, usize)], table: usize, mut
             if entry[17] == b'n'
                 && let Some(told) = place(objects, number, table)
             {
-                fields.digits(at..at + 10, told as u64);
+                fields.digits::<10>(at..at + 10, told as u64);
             }
             at += ENTRY;
         }
@@ -101,7 +101,7 @@ fn lengths(fields: &mut Fields<'_>) {
         let data = &fields.bytes[start..end];
         let data = data.strip_suffix(b"\n").unwrap_or(data);
         let len = data.strip_suffix(b"\r").unwrap_or(data).len();
-        fields.digits(digits, len as u64);
+        fields.digits::<10>(digits, len as u64);
         at = end;
     }
 }

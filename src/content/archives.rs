@@ -52,12 +52,12 @@ impl Parser {
     }
 
     /// Takes apart a file that is no tar.
-    fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
+    pub fn member(&mut self, bytes: &[u8], depth: usize, out: &mut Vec<Segment>) {
         let taken = if depth < self.max_depth { self.taken(bytes) } else { None };
-        let Some(Taken { form, file, stored, .. }) = taken else { return self.file(bytes, depth, out) };
+        let Some(Taken { form, file, stored, has_digests, .. }) = taken else { return self.file(bytes, depth, out) };
         let mut parts = Vec::new();
         match form {
-            Form::Zip(_) => self.zip(&file, stored, depth, &mut parts),
+            Form::Zip(_) => self.zip(&file, (stored, has_digests), depth, &mut parts),
             _ => self.file(&file, depth, &mut parts),
         }
         out.push(Segment::Derived { form, len: file.len(), parts });
@@ -70,9 +70,15 @@ impl Parser {
         Some(taken)
     }
 
-    /// Takes a zip archive apart, some members of which are `stored`.
-    fn zip(&mut self, bytes: &[u8], stored: Vec<Range<usize>>, depth: usize, out: &mut Vec<Segment>) {
-        let mut file = File { kind: Kind::Binary, may_have_record: true };
+    /// Takes a zip archive apart, some members of which are `stored`; `has_digests` as in [`Taken`].
+    fn zip(
+        &mut self,
+        bytes: &[u8],
+        (stored, has_digests): (Vec<Range<usize>>, bool),
+        depth: usize,
+        out: &mut Vec<Segment>,
+    ) {
+        let mut file = File { kind: Kind::Binary, may_have_record: has_digests };
         let mut from = 0;
         for data in stored {
             let candidates = Candidates::in_zip(&bytes[..data.start]);

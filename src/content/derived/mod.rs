@@ -23,6 +23,8 @@ pub struct Taken {
     pub file: Vec<u8>,
     /// Where the members of a zip archive lie that are not compressed.
     pub stored: Vec<Range<usize>>,
+    /// Whether the digests of members can be told.
+    pub has_digests: bool,
     /// Plain bytes that were looked at.
     pub work: usize,
 }
@@ -41,15 +43,16 @@ impl Form {
     pub fn take(bytes: &[u8], limit: usize) -> Option<Taken> {
         if bytes.starts_with(b"%PDF") {
             let file = Form::Pdf.taken(bytes, &[])?;
-            return Some(Taken { form: Form::Pdf, file, stored: Vec::new(), work: bytes.len() });
+            return Some(Taken { form: Form::Pdf, file, stored: Vec::new(), has_digests: false, work: bytes.len() });
         }
-        let (extent, members) = zip::find(bytes, limit.min(max_plain(bytes.len())))?;
+        let (extent, members, has_digests) = zip::find(bytes, limit.min(max_plain(bytes.len())))?;
         let stored = members.iter().filter(|member| member.is_stored() && member.data.len() >= MIN_STORED);
         let form = Form::Zip(extent);
         Some(Taken {
             form,
             file: form.taken(bytes, &[])?,
             stored: stored.map(|member| member.data.clone()).collect(),
+            has_digests,
             work: members.iter().map(zip::Member::plain_len).sum(),
         })
     }

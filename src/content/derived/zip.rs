@@ -5,6 +5,7 @@ use std::ops::Range;
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Fields, u16_at, u32_at};
+use crate::content::deflate;
 
 pub const LOCAL: &[u8] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
@@ -96,6 +97,13 @@ impl Member {
         Some(())
     }
 
+    /// Whether its deflate stream is one by all rules, so that later releases of the library will read it, too.
+    fn is_sure(&self, bytes: &[u8]) -> bool {
+        let Some((crc, len)) = self.plain.filter(|_| self.method == 8) else { return true };
+        deflate::inflate(&bytes[self.data.clone()], len)
+            .is_ok_and(|inflated| inflated.consumed == self.data.len() && crc32fast::hash(&inflated.plain) == crc)
+    }
+
     /// Whether its data are what is in it.
     pub fn is_stored(&self) -> bool {
         self.method == 0
@@ -141,14 +149,16 @@ pub fn members(bytes: &[u8], extent: Extent, limit: usize) -> Vec<Member> {
     members
 }
 
-/// The members in `bytes`, if there are enough, of at most `limit` plain bytes.
-pub fn find(bytes: &[u8], limit: usize) -> Option<(Extent, Vec<Member>)> {
+/// The members in `bytes`, if there are enough, of at most `limit` plain bytes; and whether all are [sure](Member::is_sure).
+pub fn find(bytes: &[u8], limit: usize) -> Option<(Extent, Vec<Member>, bool)> {
     let mut at = 0;
     for _ in 0..MAX_TRIES {
         let start = super::find(bytes, at, LOCAL)?;
-        let found = members(bytes, Extent { start, members: usize::MAX }, limit);
+        let mut found = members(bytes, Extent { start, members: usize::MAX }, limit);
+        let unsure = found.iter().position(|member| !member.is_sure(bytes));
+        found.truncate(unsure.unwrap_or(found.len()));
         if found.len() >= MIN_MEMBERS {
-            return Some((Extent { start, members: found.len() }, found));
+            return Some((Extent { start, members: found.len() }, found, unsure.is_none()));
         }
         at = start + 1;
     }

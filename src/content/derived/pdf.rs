@@ -8,6 +8,8 @@ use super::{Fields, find};
 const ENTRY: usize = 20;
 /// A dictionary's length is at most so far before its stream.
 const MAX_DICTIONARY: usize = 1024;
+/// Objects beyond so many are not known.
+const MAX_OBJECTS: usize = 1 << 20;
 
 /// Changes the lengths of streams, the tables, and where these begin.
 pub fn walk(fields: &mut Fields<'_>) {
@@ -38,6 +40,9 @@ fn objects(bytes: &[u8]) -> Vec<(u64, usize)> {
         let place = number_before(bytes, end);
         if let Some(number) = value(&bytes[place.clone()]) {
             objects.push((number, place.start));
+        }
+        if objects.len() == MAX_OBJECTS {
+            break;
         }
     }
     objects.sort_unstable();

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::find;
-use super::zip::{Extent, LOCAL, members};
+use super::zip::{Extent, LOCAL, MAX_MEMBERS, members};
 use crate::content::budget::max_plain;
 
 /// The name that such a list's zip header ends with.
@@ -42,7 +42,7 @@ pub fn put(before: &[u8], names: &[u8], limit: usize) -> Option<Vec<u8>> {
 /// What lines of the list say of the members of the zip archive in `before`, by name.
 fn members_of(before: &[u8]) -> HashMap<&[u8], String> {
     let Some(start) = find(before, 0, LOCAL) else { return HashMap::new() };
-    let members = members(before, Extent { start, members: usize::MAX }, max_plain(before.len()));
+    let members = members(before, Extent { start, members: MAX_MEMBERS }, max_plain(before.len()));
     let told = members.iter().filter_map(|member| {
         let mut digest = Sha256::new();
         member.read_plain(before, |part| digest.update(part))?;

@@ -16,6 +16,8 @@ const LOCAL_LEN: usize = 30;
 const CENTRAL_LEN: usize = 46;
 /// Fewer members have too few fields.
 const MIN_MEMBERS: usize = 2;
+/// More members are not read: the end record can't count them.
+pub const MAX_MEMBERS: usize = u16::MAX as usize;
 /// How often a member is looked for where a signature is.
 const MAX_TRIES: usize = 16;
 
@@ -136,10 +138,10 @@ fn inflate(bytes: &[u8], limit: usize, mut sink: impl FnMut(&[u8])) -> Option<(u
     }
 }
 
-/// Up to `extent.members` members, of at most `limit` plain bytes in all.
+/// Up to `extent.members` members, at most [`MAX_MEMBERS`], of at most `limit` plain bytes in all.
 pub fn members(bytes: &[u8], extent: Extent, limit: usize) -> Vec<Member> {
     let (mut members, mut at, mut limit) = (Vec::new(), extent.start, limit);
-    while members.len() < extent.members
+    while members.len() < extent.members.min(MAX_MEMBERS)
         && let Some(member) = Member::read(bytes, at, limit)
     {
         at = member.end(bytes);
@@ -154,7 +156,7 @@ pub fn find(bytes: &[u8], limit: usize) -> Option<(Extent, Vec<Member>, bool)> {
     let mut at = 0;
     for _ in 0..MAX_TRIES {
         let start = super::find(bytes, at, LOCAL)?;
-        let mut found = members(bytes, Extent { start, members: usize::MAX }, limit);
+        let mut found = members(bytes, Extent { start, members: MAX_MEMBERS }, limit);
         let unsure = found.iter().position(|member| !member.is_sure(bytes));
         found.truncate(unsure.unwrap_or(found.len()));
         if found.len() >= MIN_MEMBERS {

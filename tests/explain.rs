@@ -99,7 +99,7 @@ fn segments_and_blocks() {
     let explanation = checked(ZIP, options(2));
     assert_eq!(parts(&explanation), ["header", "block heads", "stream tables", "corrections", "end"]);
     let within: Vec<_> = explanation.pieces.iter().map(|piece| piece.within.join(">")).collect();
-    assert!(within.contains(&"deflate".into()) && within.iter().any(|path| path.ends_with("rows")), "{within:?}");
+    assert!(within.contains(&"zip>deflate".into()) && within.iter().any(|path| path.ends_with("rows")), "{within:?}");
     let text = content(Kind::Log, 150_000, 2);
     let explanation = checked(&text, options(1).block_size(BlockSize::MIN));
     assert_eq!(explanation.streams.iter().map(|stream| stream.block).collect::<Vec<_>>(), [0, 1, 2]);

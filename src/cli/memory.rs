@@ -7,7 +7,7 @@ use std::path::Path;
 const FALLBACK: u64 = 4 << 30;
 
 /// Resident memory of the program itself: what it runs of its code, its stacks, its buffers.
-const PROGRAM: u64 = 10 << 20;
+const PROGRAM: u64 = 11 << 20;
 
 /// Default of `-M`: three quarters of the memory available to the process.
 fn default_limit() -> u64 {

@@ -32,12 +32,12 @@ fn member_len(header: &[u8]) -> Option<usize> {
     size(header).filter(|_| octal(&header[SUM]) == Some(sum(header)))
 }
 
-/// The length that `header` gives, if it is one.
+/// The length that `header` gives, if it is one; lengths beyond the address space are the largest.
 pub fn size(header: &[u8]) -> Option<usize> {
     if header.get(MAGIC)? != b"ustar" {
         return None;
     }
-    octal(&header[SIZE]).map(|size| size as usize)
+    octal(&header[SIZE]).map(|size| usize::try_from(size).unwrap_or(usize::MAX))
 }
 
 /// The check sum of a header, in the place of which are blanks.

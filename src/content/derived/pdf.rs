@@ -58,10 +58,10 @@ fn sections(fields: &mut Fields<'_>, objects: &[(u64, usize)], table: usize, mut
             return at;
         };
         at = blanks(fields.bytes, count.end);
-        for number in (first..).take(usize::try_from(entries).unwrap_or(usize::MAX)) {
+        for index in 0..entries {
             let Some(entry) = fields.bytes.get(at..at + ENTRY).filter(|entry| is_entry(entry)) else { return at };
             if entry[17] == b'n'
-                && let Some(told) = place(objects, number, table)
+                && let Some(told) = place(objects, first.wrapping_add(index), table)
             {
                 fields.digits::<10>(at..at + 10, told as u64);
             }
@@ -71,8 +71,7 @@ fn sections(fields: &mut Fields<'_>, objects: &[(u64, usize)], table: usize, mut
 }
 
 fn is_entry(entry: &[u8]) -> bool {
-    let digits = [&entry[..10], &entry[11..16]];
-    digits.concat().iter().all(u8::is_ascii_digit)
+    entry[..10].iter().chain(&entry[11..16]).all(u8::is_ascii_digit)
         && matches!([entry[10], entry[16], entry[17]], [b' ', b' ', b'n' | b'f'])
 }
 

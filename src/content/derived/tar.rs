@@ -55,10 +55,9 @@ pub(super) fn walk(fields: &mut Fields<'_>, pieces: &[Range<usize>]) {
             Direction::Put => &fields.bytes[at..data],
         };
         let told = format!("{:06o}\0 ", sum(header));
-        let Some(end) = size(header).and_then(|size| data.checked_add(size)?.checked_next_multiple_of(BLOCK)) else {
-            break;
-        };
+        let end = size(header).and_then(|size| data.checked_add(size)?.checked_next_multiple_of(BLOCK));
         fields.same(at + SUM.start, &told.as_bytes()[..SUM.len()]);
+        let Some(end) = end else { break };
         at = end;
     }
 }

@@ -178,12 +178,11 @@ pub fn walk(fields: &mut Fields<'_>, extent: Extent, limit: usize) -> Option<()>
     // Where the last entry's member begins: as it says, and here.
     let (mut said, mut here) = (0u32, 0);
     while fields.bytes.get(at..).is_some_and(|rest| rest.starts_with(CENTRAL) && rest.len() >= CENTRAL_LEN) {
-        let told = members.get(next).map(|member| (member, numbers[next]));
-        let offset_told = told.map_or(0, |(member, _)| said.wrapping_add((member.at.wrapping_sub(here)) as u32));
-        let offset = fields.number(at + 42, 4, offset_told);
-        // Another order may go on from where it leads.
-        let place = here.wrapping_add(offset.wrapping_sub(said) as usize);
-        let found = if entries == 0 { Ok(0) } else { members.binary_search_by_key(&place, |member| member.at) };
+        let told = members.get(next).map_or(0, |member| said.wrapping_add(member.at.wrapping_sub(here) as u32));
+        let offset = fields.number(at + 42, 4, told);
+        // Another order may go on from where it leads, if that is further on. The sum must not wrap around where a `usize` has 32 bits.
+        let place = here as u64 + u64::from(offset.wrapping_sub(said));
+        let found = if entries == 0 { Ok(0) } else { members.binary_search_by_key(&place, |member| member.at as u64) };
         if let Ok(index) = found {
             (said, here, next) = (offset, members[index].at, index);
         }
